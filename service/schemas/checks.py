@@ -1,0 +1,216 @@
+"""The rules of a definition that span several fields. Each rule yields (field, message) pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from service.schemas.fields import Scalar
+from service.schemas.locations import field_of, message_of
+from service.schemas.models import n_dropout_layers
+from service.schemas.resolve import find, fixed_fields, resolve
+from service.schemas.search_space import (
+    CategoricalParameter,
+    IntParameter,
+    Parameter,
+    is_active,
+    n_configurations,
+)
+from service.schemas.training import EPOCH_METRICS, FINAL_METRICS, Training, why_fixed
+
+if TYPE_CHECKING:
+    from service.schemas.definition import Definition
+
+FieldError = tuple[str, str]
+
+MAX_GRID = 100_000
+SHORTHANDS = ("schedule",)
+
+
+def definition_errors(definition: Definition) -> list[FieldError]:
+    """Every broken rule, as (field, message); empty when the definition holds together."""
+    structure = [*_key_errors(definition), *_condition_errors(definition.search_space)]
+    if structure:
+        return structure
+    return [
+        *_training_errors(definition),
+        *_objective_errors(definition),
+        *_sampler_errors(definition),
+        *_enqueue_errors(definition),
+    ]
+
+
+def _key_errors(definition: Definition) -> Iterator[FieldError]:
+    fixed = fixed_fields(definition.training)
+    keys = list(definition.search_space)
+    for key in keys:
+        field = f"search_space.{key}"
+        reason = why_fixed(key)
+        if reason is not None:
+            yield field, f"{key} cannot be searched: {reason}"
+            continue
+        holder = _fixed_holder(fixed, key)
+        if holder is not None:
+            yield field, f"{key} must not be both fixed in training and searched: training.{holder} is set"
+        for other in keys:
+            if key.startswith(f"{other}.") and other not in SHORTHANDS:
+                yield field, f"{key} must not be searched together with {other}"
+
+
+def _fixed_holder(fixed: Mapping[str, Any], key: str) -> str | None:
+    """The fixed field that already decides a key: itself, what it is part of, or what is part of it."""
+    parts = key.split(".")
+    for length in range(1, len(parts) + 1):
+        prefix = ".".join(parts[:length])
+        value = find(fixed, parts[:length])
+        if value is None:
+            return None
+        if length == len(parts):
+            return prefix
+        if isinstance(value, list) and parts[length].isdigit() and int(parts[length]) >= len(value):
+            return prefix
+        if not isinstance(value, dict | list):
+            return prefix
+    return None
+
+
+def _condition_errors(space: Mapping[str, Parameter]) -> Iterator[FieldError]:
+    names = list(space)
+    for index, (name, parameter) in enumerate(space.items()):
+        for parent, values in (parameter.when or {}).items():
+            field = f"search_space.{name}.when.{parent}"
+            if parent not in space:
+                yield field, f"when must name a parameter of the search space: {parent!r} is none"
+            elif parent not in names[:index]:
+                yield field, f"when must name an earlier parameter: {parent!r} does not stand before {name!r}"
+            elif not isinstance(space[parent], CategoricalParameter | IntParameter):
+                yield field, f"when must name a categorical or int parameter: {parent!r} is a float"
+            else:
+                for value in values:
+                    if not space[parent].contains(value):
+                        yield field, f"when must list values that {parent!r} can have: it cannot be {value!r}"
+
+
+def _training_errors(definition: Definition) -> Iterator[FieldError]:
+    """Try every bound and every choice in the training fields, so that no sampled value can be refused there."""
+    fixed = fixed_fields(definition.training)
+    space = definition.search_space
+    seen: set[FieldError] = set()
+    for name in space:
+        for value in space[name].edges():
+            params = _example_params(space, name, value)
+            for error in _resolved_errors(fixed, params, name, value, space):
+                if error not in seen:
+                    seen.add(error)
+                    yield error
+
+
+def _example_params(space: Mapping[str, Parameter], name: str, value: Scalar) -> dict[str, Scalar]:
+    """A configuration in which one parameter has a given value, and its parents are such that it exists."""
+    wanted: dict[str, Scalar] = {name: value}
+    for child in reversed(list(space)):
+        if child in wanted:
+            for parent, values in (space[child].when or {}).items():
+                wanted.setdefault(parent, values[0])
+    params: dict[str, Scalar] = {}
+    for key, parameter in space.items():
+        if key in wanted or is_active(parameter, params):
+            params[key] = wanted.get(key, parameter.edges()[0])
+    return params
+
+
+def _resolved_errors(
+    fixed: Mapping[str, Any],
+    params: Mapping[str, Scalar],
+    name: str,
+    value: Scalar,
+    space: Mapping[str, Parameter],
+) -> Iterable[FieldError]:
+    try:
+        training = Training.model_validate(resolve(fixed, params))
+    except ValidationError as error:
+        found = [
+            _search_error(field_of(("training", *item["loc"])).removeprefix("training."), item, name, value)
+            for item in error.errors(include_url=False, include_context=False)
+        ]
+        # What another parameter's example value broke is reported when it is that parameter's turn.
+        others = {f"search_space.{key}" for key in space if key != name}
+        return [item for item in found if item[0] not in others]
+    rates = training.dropout
+    if isinstance(rates, list) and len(rates) != n_dropout_layers(training.model):
+        layers = n_dropout_layers(training.model)
+        return [
+            (
+                "training.dropout",
+                f"dropout must have one rate for each hidden layer: {rates} for {layers} layers",
+            )
+        ]
+    return []
+
+
+def _search_error(field: str, item: Any, name: str, value: Scalar) -> FieldError:
+    if item["type"] == "extra_forbidden" and (name == field or name.startswith(f"{field}.")):
+        return f"search_space.{name}", f"{name} is no training field"
+    if name == field or name.startswith(f"{field}.") or field.startswith(f"{name}."):
+        return f"search_space.{name}", f"{name} does not allow {value!r}: {message_of(item)}"
+    return f"search_space.{field}", message_of(item)
+
+
+def _objective_errors(definition: Definition) -> Iterator[FieldError]:
+    metrics = [objective.metric for objective in definition.objectives]
+    known = (*EPOCH_METRICS, *FINAL_METRICS)
+    for index, metric in enumerate(metrics):
+        field = f"objectives.{index}.metric"
+        if metric not in known:
+            yield field, f"metric must be one that training reports: {metric!r} is none of {', '.join(known)}"
+        if metric in metrics[:index]:
+            yield field, f"metric must not stand twice: {metric!r}"
+    if definition.pruner.name == "none":
+        return
+    if len(metrics) > 1:
+        yield "pruner", f"pruner must be none with several objectives: {definition.pruner.name}"
+    elif metrics[0] in FINAL_METRICS:
+        yield "pruner", f"pruner must be none when the objective is not reported every epoch: {metrics[0]!r}"
+
+
+def _sampler_errors(definition: Definition) -> Iterator[FieldError]:
+    space, sampler = definition.search_space, definition.sampler.name
+    if len(definition.objectives) > 1 and definition.target_value is not None:
+        yield "target_value", f"target_value must be null with several objectives: {definition.target_value}"
+    if len(definition.objectives) > 1 and sampler == "cmaes":
+        yield "sampler", "cmaes takes one objective: use tpe, gp or nsgaii for several"
+    if sampler not in ("grid", "brute_force"):
+        return
+    for name, parameter in space.items():
+        if parameter.size() is None:
+            yield (
+                f"search_space.{name}",
+                f"{sampler} needs a discrete search space: give {name} a step, or make it int or categorical",
+            )
+        if sampler == "grid" and parameter.when is not None:
+            yield f"search_space.{name}.when", "grid takes no conditional parameters: use brute_force"
+    size = n_configurations(space, MAX_GRID + 1)
+    if size is not None and size > MAX_GRID:
+        yield "search_space", f"{sampler} takes {MAX_GRID:,} configurations at most: the space has more"
+
+
+def _enqueue_errors(definition: Definition) -> Iterator[FieldError]:
+    if len(definition.enqueue) > definition.n_trials:
+        yield (
+            "enqueue",
+            f"enqueue must not hold more than n_trials: {len(definition.enqueue)} > {definition.n_trials}",
+        )
+    for index, params in enumerate(definition.enqueue):
+        for name, message in params_errors(definition.search_space, params):
+            yield f"enqueue.{index}.{name}", message
+
+
+def params_errors(space: Mapping[str, Parameter], params: Mapping[str, Scalar]) -> Iterator[FieldError]:
+    """What is wrong with a configuration that a user gives, as (parameter, message)."""
+    for name, value in params.items():
+        if name not in space:
+            yield name, f"{name!r} is no parameter of the search space"
+        elif not space[name].contains(value):
+            yield name, f"{name} must be a value of the search space: {value!r}"

@@ -1,0 +1,98 @@
+"""A study definition, version 1: what a user POSTs."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from service.schemas.checks import definition_errors
+from service.schemas.fields import Scalar, StrictBody, StudyName
+from service.schemas.pruners import Median, NoPruner, Pruner
+from service.schemas.samplers import Sampler, Tpe
+from service.schemas.search_space import MAX_PARAMETERS, SearchSpace
+from service.schemas.training import Training
+
+MAX_TRIALS = 1_000_000
+
+Params = dict[Annotated[str, Field(max_length=128)], Scalar]
+
+
+class Objective(StrictBody):
+    """One metric to make as large or as small as possible."""
+
+    metric: str = Field(
+        min_length=1,
+        max_length=128,
+        description="Name of a metric that training reports.",
+        examples=["validation_accuracy"],
+    )
+    direction: Literal["maximize", "minimize"] = Field(description="Which way is better.", examples=["maximize"])
+
+
+class Definition(StrictBody):
+    """What to search, what to train, how, and when to end."""
+
+    name: StudyName
+    objectives: list[Objective] = Field(
+        [Objective(metric="validation_accuracy", direction="maximize")],
+        min_length=1,
+        max_length=8,
+        description="What to optimize; the first one drives pruning.",
+        examples=[[{"metric": "validation_accuracy", "direction": "maximize"}]],
+    )
+    search_space: SearchSpace = Field(
+        min_length=1,
+        max_length=MAX_PARAMETERS,
+        description="Training fields to search, by dotted name. A parent stands before what depends on it.",
+        examples=[{"learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}],
+    )
+    training: Training = Field(
+        description="Training fields that are the same for every trial.",
+        examples=[{"dataset": "mnist", "model": {"name": "mlp", "hidden": [128, 64]}, "epochs": 20}],
+    )
+    sampler: Sampler = Field(
+        Tpe(name="tpe"),
+        description="How parameters are chosen; a bare name stands for {name: …}.",
+        examples=[{"name": "tpe", "seed": 0}],
+    )
+    pruner: Pruner = Field(
+        Median(name="median", n_warmup_steps=1),
+        description="Which trials are given up early; a bare name stands for {name: …}. "
+        "Without it: median for one objective, none for several.",
+        examples=[{"name": "median", "n_startup_trials": 5, "n_warmup_steps": 1}],
+    )
+    n_trials: int = Field(
+        ge=1, le=MAX_TRIALS, description="How many trials there will be: exactly so many.", examples=[100]
+    )
+    timeout_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="End the study so many seconds after its first trial; null for never.",
+        examples=[3600.0],
+    )
+    target_value: float | None = Field(
+        None,
+        description="End the study when a trial's objective value is as good, in the objective's unit.",
+        examples=[0.98],
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=100, description="Attempts at one trial when workers die under it.", examples=[3]
+    )
+    enqueue: list[Params] = Field(
+        [],
+        max_length=1000,
+        description="Configurations to try first; missing parameters are sampled.",
+        examples=[[{"learning_rate": 0.01}]],
+    )
+    narrowing: None = Field(None, description="Not available in this version: null.", examples=[None])
+    confirmation: None = Field(None, description="Not available in this version: null.", examples=[None])
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.objectives) > 1 and "pruner" not in self.model_fields_set:
+            self.pruner = NoPruner(name="none")
+        errors = definition_errors(self)
+        if errors:
+            raise PydanticCustomError("definition", "the definition does not hold together", {"errors": errors})
+        return self

@@ -1,0 +1,70 @@
+"""The base model of every JSON body, and the field types that several of them share."""
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+Scalar = str | int | float | bool | None
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+class Body(BaseModel):
+    """A JSON object in which an unknown field is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=False)
+
+
+class StrictBody(Body):
+    """A body written by people: no silent conversion between JSON types ("1" is not 1, true is not 1.0)."""
+
+    model_config = ConfigDict(strict=True)
+
+
+def _from_wire(value: Any) -> Any:
+    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _to_wire(value: float) -> float | str:
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+Number = Annotated[
+    float,
+    Field(allow_inf_nan=True, strict=True),
+    BeforeValidator(_from_wire),
+    PlainSerializer(_to_wire, return_type=float | str, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": list(NON_FINITE)}]}),
+]
+"""A float that may be nan or infinite; JSON carries those as "nan", "inf" and "-inf"."""
+
+Timestamp = Annotated[datetime, AfterValidator(_utc)]
+"""An aware UTC time, RFC 3339 on the wire."""
+
+StudyName = Annotated[
+    str,
+    Field(
+        pattern=NAME_PATTERN,
+        description="Name of the study: letters, digits, '.', '_' and '-', 128 characters at most.",
+        examples=["mnist-mlp"],
+    ),
+]

@@ -1,0 +1,38 @@
+"""Turn pydantic's error locations and messages into field names and one-line messages for users."""
+
+from collections.abc import Mapping
+from typing import Any
+
+UNION_FIELDS = ("model", "schedule", "dropout", "sampler", "pruner", "wrapped_pruner")
+"""Fields whose value is one of several kinds: pydantic puts the kind after them in a location."""
+
+MAX_VALUE_CHARACTERS = 80
+
+
+def field_of(location: tuple[int | str, ...]) -> str:
+    """A dotted field name without the names of kinds: ("search_space", "lr", "float", "low") → search_space.lr.low."""
+    parts: list[str] = []
+    skip = False
+    for index, part in enumerate(location):
+        if skip:
+            skip = False
+            continue
+        in_search_space = location[0] == "search_space"
+        skip = index == 1 if in_search_space else part in UNION_FIELDS
+        parts.append(str(part))
+    return ".".join(parts) or "body"
+
+
+def message_of(item: Mapping[str, Any]) -> str:
+    """The rule and the value, in one line."""
+    if item["type"] == "extra_forbidden":
+        return "unknown field"
+    rule = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] in ("value_error", "missing"):
+        return rule
+    return f"{rule}: {short(item.get('input'))}"
+
+
+def short(value: Any) -> str:
+    text = repr(value) if isinstance(value, str | int | float | bool | None) else type(value).__name__
+    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[:MAX_VALUE_CHARACTERS]}…"

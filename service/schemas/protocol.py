@@ -1,0 +1,184 @@
+"""What workers and the service say to each other."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from service.schemas.definition import Params
+from service.schemas.fields import Body, Number, StudyName, Timestamp
+from service.schemas.results import Metrics, TrialState
+from service.schemas.training import Training
+
+Step = Annotated[int, Field(strict=True, ge=0, le=10_000_000, description="The epoch, counted from 0.", examples=[3])]
+LeaseId = Annotated[
+    str, Field(min_length=1, max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])
+]
+Decision = Annotated[
+    Literal["continue", "prune", "stop", "lost"],
+    Field(
+        description="continue; prune: the pruner gave the trial up; stop: the study was stopped; "
+        "lost: the lease is no longer the worker's. After the last three the trial is closed.",
+        examples=["continue"],
+    ),
+]
+
+
+class WorkerInfo(Body):
+    """Who asks."""
+
+    id: str = Field(
+        min_length=1, max_length=200, description="Unique name of the worker.", examples=["lab-gpu-1/cuda:0"]
+    )
+    host: str = Field("", max_length=200, description="Name of its machine.", examples=["lab-gpu-1"])
+    device: str = Field("", max_length=200, description="Its device.", examples=["cuda:0"])
+    n_lanes: int = Field(1, ge=1, le=100_000, description="Trials it trains at a time.", examples=[1])
+
+
+class Claim(Body):
+    """A worker asks for trials. The same claim_id again gets the same leases."""
+
+    claim_id: str = Field(
+        min_length=1,
+        max_length=64,
+        description="Chosen by the worker, fresh for every claim.",
+        examples=["c-7d2e"],
+    )
+    worker: WorkerInfo = Field(description="Who asks.", examples=[{"id": "lab-gpu-1/cuda:0"}])
+    max_trials: int = Field(1, strict=True, ge=1, le=1024, description="How many trials it can take.", examples=[1])
+    study: StudyName | None = Field(None, description="Only trials of this study; null for any.", examples=[None])
+    wait_seconds: float = Field(
+        0.0, ge=0, le=30, description="How long to wait for a trial, in seconds.", examples=[20.0]
+    )
+
+
+class Resume(Body):
+    """Where to go on with a trial that an earlier attempt began."""
+
+    step: int = Field(description="Last step that the checkpoint holds.", examples=[3])
+    artifact: str = Field(description="Name of the checkpoint.", examples=["checkpoints/12/3"])
+
+
+class Lease(Body):
+    """The right, for a time, to train one trial."""
+
+    lease_id: LeaseId
+    study: StudyName
+    trial_number: int = Field(description="Number of the trial in its study.", examples=[12])
+    attempt: int = Field(description="Which attempt at the trial this is, from 1.", examples=[1])
+    params: Params = Field(description="The trial's parameters.", examples=[{"learning_rate": 0.003}])
+    training: Training = Field(
+        description="The whole training configuration, parameters put in.",
+        examples=[{"dataset": "mnist", "model": "mlp", "learning_rate": 0.003}],
+    )
+    seed: int = Field(description="The trial's own seed.", examples=[81985529216486])
+    resume: Resume | None = Field(None, description="Where to go on; null to start.", examples=[None])
+    expires_in_seconds: float = Field(
+        description="The lease is lost after so many seconds without a report or a renewal.", examples=[60.0]
+    )
+
+
+class Claimed(Body):
+    leases: list[Lease] = Field(description="The granted leases; empty when there is no work.", examples=[[]])
+
+
+class Report(Body):
+    """The metrics of one epoch of one trial."""
+
+    lease_id: LeaseId
+    step: Step
+    metrics: Annotated[
+        Metrics,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="Value of each metric, in the metric's unit.",
+            examples=[{"train_loss": 0.31, "validation_accuracy": 0.93}],
+        ),
+    ]
+
+
+class Reports(Body):
+    reports: list[Report] = Field(
+        min_length=1,
+        max_length=1024,
+        description="Reports of one or many trials, each trial's in order.",
+        examples=[[{"lease_id": "8f14e45fceea167a", "step": 3, "metrics": {"validation_accuracy": 0.93}}]],
+    )
+
+
+class ReportDecision(Body):
+    lease_id: LeaseId
+    step: Step
+    decision: Decision
+
+
+class Decisions(Body):
+    decisions: list[ReportDecision] = Field(
+        description="One decision for each report, in order.",
+        examples=[[{"lease_id": "8f14e45fceea167a", "step": 3, "decision": "continue"}]],
+    )
+
+
+class Complete(Body):
+    """The trial has trained to its end."""
+
+    metrics: Metrics = Field(
+        default_factory=dict,
+        max_length=100,
+        description="Final value of each metric, in the metric's unit.",
+        examples=[{"validation_accuracy": 0.978, "n_parameters": 109386}],
+    )
+    values: list[Number] | None = Field(
+        None,
+        max_length=8,
+        description="Objective values in the order of the objectives; null to take them from metrics "
+        "or, failing that, from the last report.",
+        examples=[[0.978]],
+    )
+
+
+class Fail(Body):
+    """The trial could not be trained."""
+
+    reason: str = Field(
+        min_length=1, max_length=4000, description="Why, in words.", examples=["train_loss is nan at epoch 3"]
+    )
+    retry: bool = Field(
+        False,
+        description="Whether another attempt may go better (the machine's fault, not the trial's).",
+        examples=[False],
+    )
+
+
+class Closed(Body):
+    """The answer to complete, fail and release."""
+
+    state: TrialState = Field(description="State of the trial now.", examples=["COMPLETE"])
+
+
+class Renew(Body):
+    lease_ids: list[LeaseId] = Field(
+        min_length=1, max_length=1024, description="Leases to renew.", examples=[["8f14e45fceea167a"]]
+    )
+
+
+class RenewedLease(Body):
+    lease_id: LeaseId
+    alive: bool = Field(description="False when the lease is no longer the worker's.", examples=[True])
+    expires_in_seconds: float = Field(description="Its new term in seconds; 0 when lost.", examples=[60.0])
+
+
+class Renewed(Body):
+    leases: list[RenewedLease] = Field(description="One entry for each lease, in order.", examples=[[]])
+
+
+class Worker(WorkerInfo):
+    """A worker that the service has heard of."""
+
+    trials_running: int = Field(description="Trials it has under lease.", examples=[1])
+    first_seen_at: Timestamp = Field(description="When it first claimed.", examples=["2026-01-02T03:04:05Z"])
+    last_seen_at: Timestamp = Field(description="When it last claimed or reported.", examples=["2026-01-02T03:04:05Z"])
+
+
+class WorkerList(Body):
+    workers: list[Worker] = Field(description="The workers, last seen first.", examples=[[]])

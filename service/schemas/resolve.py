@@ -1,0 +1,69 @@
+"""Put a trial's parameters into the fixed training fields."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.schemas.fields import Scalar
+from service.schemas.training import Training
+
+
+def fixed_fields(training: Training) -> dict[str, Any]:
+    """The fields that the study's author wrote, without defaults."""
+    return training.model_dump(exclude_unset=True)
+
+
+def find(tree: Any, path: list[str]) -> Any:
+    """The value at a dotted path, or None when the path leads nowhere."""
+    for part in path:
+        if isinstance(tree, dict) and part in tree:
+            tree = tree[part]
+        elif isinstance(tree, list) and part.isdigit() and int(part) < len(tree):
+            tree = tree[int(part)]
+        else:
+            return None
+    return tree
+
+
+def resolve(fixed: Mapping[str, Any], params: Mapping[str, Scalar]) -> dict[str, Any]:
+    """One trial's training fields, nested as the Training model has them.
+
+    A key is a dotted path. Numbers in it index a list that is searched element by element: `model.hidden.0`
+    and `model.hidden.1` make `hidden`. An element whose parameter is inactive is left out, and those after it
+    move up.
+    """
+    tree = _copy(fixed)
+    for key, value in params.items():
+        *parents, last = key.split(".")
+        node = tree
+        for part in parents:
+            child = node.setdefault(part, {})
+            if isinstance(child, str):  # a shorthand: {schedule: step, schedule.gamma: 0.3}
+                child = node[part] = {"name": child}
+            elif isinstance(child, list):
+                child = node[part] = {str(index): item for index, item in enumerate(child)}
+            elif not isinstance(child, dict):
+                child = node[part] = {}
+            node = child
+        node[last] = value
+    listed = _lists(tree)
+    assert isinstance(listed, dict), "the root has named fields"
+    return listed
+
+
+def _copy(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _copy(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_copy(value) for value in node]
+    return node
+
+
+def _lists(node: Any) -> Any:
+    """Turn objects whose keys are all numbers into lists, in order of the numbers."""
+    if isinstance(node, list):
+        return [_lists(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if node and all(key.isdigit() for key in node):
+        return [_lists(node[key]) for key in sorted(node, key=int)]
+    return {key: _lists(value) for key, value in node.items()}

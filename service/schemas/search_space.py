@@ -1,0 +1,182 @@
+"""The search space of a definition: which values each parameter may take, and when it exists."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from service.schemas.fields import Scalar, StrictBody
+
+MAX_PARAMETERS = 100
+MAX_CHOICES = 256
+MAX_INT = 2**53
+
+When = Annotated[
+    dict[str, Annotated[list[Scalar], Field(min_length=1, max_length=MAX_CHOICES)]] | None,
+    Field(
+        description="The parameter exists only while every named earlier parameter has one of the listed values.",
+        examples=[{"optimizer": ["sgd"]}],
+    ),
+]
+Log = Annotated[bool, Field(description="Sample on a logarithmic scale; low must be above 0.", examples=[True])]
+
+
+def same(left: Scalar, right: Scalar) -> bool:
+    """Equality of JSON scalars in which true is not 1."""
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class FloatParameter(StrictBody):
+    """A real number between two inclusive bounds."""
+
+    type: Literal["float"] = Field(description="Kind of the parameter.", examples=["float"])
+    low: float = Field(description="Smallest value, inclusive; in the unit of the training field.", examples=[1e-6])
+    high: float = Field(description="Largest value, inclusive; in the unit of the training field.", examples=[1e-2])
+    log: Log = False
+    step: float | None = Field(None, gt=0, description="Grid step from low; null for continuous.", examples=[0.1])
+    when: When = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_bounds(self.low, self.high, self.log)
+        if self.log and self.step is not None:
+            raise ValueError(f"step cannot be combined with log: step={self.step}")
+        if self.step is not None and (self.high - self.low) / self.step > MAX_INT:
+            raise ValueError(f"step is too small for the range: step={self.step}")
+        return self
+
+    def contains(self, value: Any) -> bool:
+        if not is_number(value) or not self.low <= value <= self.high:
+            return False
+        if self.step is None:
+            return True
+        steps = (value - self.low) / self.step
+        return math.isclose(steps, round(steps), abs_tol=1e-8)
+
+    def edges(self) -> list[Scalar]:
+        return [self.low, self.high]
+
+    def size(self) -> int | None:
+        """Number of distinct values, or None when there is no end of them."""
+        return None if self.step is None else math.floor((self.high - self.low) / self.step + 1e-8) + 1
+
+    def grid(self) -> list[Scalar]:
+        assert self.step is not None, "a continuous range has no grid"
+        return [self.low + index * self.step for index in range(self.size() or 0)]
+
+
+class IntParameter(StrictBody):
+    """A whole number between two inclusive bounds."""
+
+    type: Literal["int"] = Field(description="Kind of the parameter.", examples=["int"])
+    low: int = Field(ge=-MAX_INT, le=MAX_INT, description="Smallest value, inclusive.", examples=[32])
+    high: int = Field(ge=-MAX_INT, le=MAX_INT, description="Largest value, inclusive.", examples=[512])
+    log: Log = False
+    step: int | None = Field(
+        None, ge=1, le=MAX_INT, description="Step from low; null for every whole number.", examples=[32]
+    )
+    when: When = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_bounds(self.low, self.high, self.log)
+        if self.log and self.step is not None:
+            raise ValueError(f"step cannot be combined with log: step={self.step}")
+        return self
+
+    def contains(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return False
+        return self.low <= value <= self.high and (value - self.low) % (self.step or 1) == 0
+
+    def edges(self) -> list[Scalar]:
+        return [self.low, self.high]
+
+    def size(self) -> int | None:
+        """Number of distinct values; a log range counts too, as every whole number in it can come."""
+        return (self.high - self.low) // (self.step or 1) + 1
+
+    def grid(self) -> list[Scalar]:
+        return list(range(self.low, self.high + 1, self.step or 1))
+
+
+class CategoricalParameter(StrictBody):
+    """One of a list of values."""
+
+    type: Literal["categorical"] = Field(description="Kind of the parameter.", examples=["categorical"])
+    choices: list[Scalar] = Field(
+        min_length=1,
+        max_length=MAX_CHOICES,
+        description="The values to choose from: strings, numbers, true, false or null, all distinct.",
+        examples=[["sgd", "adam"]],
+    )
+    when: When = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for index, choice in enumerate(self.choices):
+            # Python's own equality: Optuna finds a choice by it, so 1 and true would be one choice there.
+            if any(choice == earlier for earlier in self.choices[:index]):
+                raise ValueError(f"choices must be distinct: {choice!r} stands twice")
+        return self
+
+    def contains(self, value: Any) -> bool:
+        return any(same(value, choice) for choice in self.choices)
+
+    def edges(self) -> list[Scalar]:
+        return list(self.choices)
+
+    def size(self) -> int | None:
+        return len(self.choices)
+
+    def grid(self) -> list[Scalar]:
+        return list(self.choices)
+
+
+def check_bounds(low: float, high: float, log: bool) -> None:
+    if low >= high:
+        raise ValueError(f"low must be below high: low={low}, high={high}")
+    if log and low <= 0:
+        raise ValueError(f"low must be above 0 when log is true: low={low}")
+
+
+Parameter = Annotated[FloatParameter | IntParameter | CategoricalParameter, Field(discriminator="type")]
+SearchSpace = dict[Annotated[str, Field(min_length=1, max_length=128)], Parameter]
+
+
+def is_active(parameter: Parameter, params: Mapping[str, Scalar]) -> bool:
+    """Whether a conditional parameter exists beside the values already chosen."""
+    for parent, values in (parameter.when or {}).items():
+        if parent not in params or not any(same(params[parent], value) for value in values):
+            return False
+    return True
+
+
+def n_configurations(space: Mapping[str, Parameter], limit: int) -> int | None:
+    """Number of distinct configurations, counted up to `limit`; None when there is no end of them."""
+    if any(parameter.size() is None for parameter in space.values()):
+        return None
+    parents = {parent for parameter in space.values() for parent in (parameter.when or {})}
+
+    def count(names: list[str], params: dict[str, Scalar]) -> int:
+        if not names:
+            return 1
+        name, *rest = names
+        parameter = space[name]
+        if not is_active(parameter, params):
+            return count(rest, params)
+        if name not in parents:
+            return min(limit, (parameter.size() or 0) * count(rest, params))
+        total = 0
+        for value in parameter.grid()[:limit]:
+            total += count(rest, {**params, name: value})
+            if total >= limit:
+                return limit
+        return total
+
+    return count(list(space), {})
