@@ -79,7 +79,9 @@ class Study(Body):
 
     name: StudyName
     state: StudyState = Field(description="State of the study.", examples=["running"])
-    definition: Definition = Field(description="The definition, with what was left out filled in.", examples=[{}])
+    definition: AsWritten = Field(
+        description="The definition as it was written, with n_trials as it is now.", examples=[{"name": "mnist-mlp"}]
+    )
     trial_counts: TrialCounts = Field(description="Trials by state.", examples=[{"COMPLETE": 17}])
     best: Trial | None = Field(
         description="The best complete trial; null without one, and with several objectives.", examples=[None]

@@ -1,0 +1,92 @@
+"""Limits on request bodies: size, nesting; and YAML for those who write by hand."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import yaml_loader
+from service.errors import InvalidError
+from service.problems import problem
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_DEPTH = 32
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?')
+BRACKET = re.compile(rb"[\[\]{}]")
+
+
+class BodyLimits:
+    """Reads the body of a request before the application does, and refuses what is too large or too deep."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await _read(receive)
+            if Headers(scope=scope).get("content-type", "").split(";")[0].strip() in YAML_TYPES:
+                body = _json_from_yaml(body)
+                scope = {**scope, "headers": _with_json_type(scope["headers"])}
+            check_depth(body)
+        except InvalidError as error:
+            response = problem(error.status, error.code, error.detail, error.errors, {"Connection": "close"})
+            await response(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+
+async def _read(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > MAX_BODY_BYTES:
+            raise InvalidError([("body", f"body must be at most {MAX_BODY_BYTES} bytes")])
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def check_depth(body: bytes) -> None:
+    """Raises InvalidError when arrays and objects are nested too deep, before any parser meets them."""
+    depth = 0
+    for bracket in BRACKET.findall(STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise InvalidError([("body", f"body must not be nested deeper than {MAX_DEPTH} levels")])
+
+
+def _json_from_yaml(body: bytes) -> bytes:
+    try:
+        return json.dumps(yaml_loader.load(body)).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidError([("body", f"malformed YAML: {error}")]) from error
+
+
+def _with_json_type(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    others = [(name, value) for name, value in headers if name.lower() != b"content-type"]
+    return [*others, (b"content-type", b"application/json")]
+
+
+def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """The body that was read, once; then whatever comes after it (a disconnect)."""
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

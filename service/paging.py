@@ -1,0 +1,75 @@
+"""Pages of trials and studies, in a stable order, with cursors that stay right while trials come in."""
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from optuna.trial import FrozenTrial
+
+from service.errors import InvalidError
+
+Item = TypeVar("Item")
+Key = tuple[float, int]
+
+MAX_LIMIT = 1000
+
+
+def _value(trial: FrozenTrial) -> float | None:
+    return trial.values[0] if trial.values else None
+
+
+def _started(trial: FrozenTrial) -> float | None:
+    return None if trial.datetime_start is None else trial.datetime_start.timestamp()
+
+
+def _duration(trial: FrozenTrial) -> float | None:
+    return None if trial.duration is None else trial.duration.total_seconds()
+
+
+ORDERS: dict[str, Callable[[FrozenTrial], float | None]] = {
+    "number": lambda trial: trial.number,
+    "value": _value,
+    "started_at": _started,
+    "duration_seconds": _duration,
+}
+
+
+def trial_key(order_by: str) -> Callable[[FrozenTrial], Key]:
+    """The sort key for `number`, `-value` and so on; trials without that value come last."""
+    order = ORDERS[order_by.removeprefix("-")]
+    sign = -1 if order_by.startswith("-") else 1
+
+    def key(trial: FrozenTrial) -> Key:
+        value = order(trial)
+        missing = value is None or math.isnan(value)
+        return math.inf if missing or value is None else sign * value, sign * trial.number
+
+    return key
+
+
+def page(
+    items: Sequence[Item], key: Callable[[Item], Key], limit: int, cursor: str | None
+) -> tuple[list[Item], str | None]:
+    """The items after the cursor, and the next cursor. Raises InvalidError for a cursor that is none of ours."""
+    after = _decode(cursor) if cursor is not None else None
+    ordered = sorted(items, key=key)
+    rest = ordered if after is None else [item for item in ordered if key(item) > after]
+    taken = rest[:limit]
+    return taken, _encode(key(taken[-1])) if len(rest) > limit else None
+
+
+def _encode(key: Key) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> Key:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        value: Any = json.loads(text)
+        first, second = value
+        return float(first), int(second)
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        raise InvalidError([("cursor", f"cursor must come from next_cursor: {cursor[:40]!r}")]) from error

@@ -1,0 +1,138 @@
+"""All studies of a service, and the calls that span them."""
+
+import threading
+from typing import Any
+
+from service.clock import Clock
+from service.errors import InvalidError, StudyExistsError, StudyNotFoundError
+from service.live_study import LiveStudy
+from service.loading import load_study
+from service.samplers import missing_package
+from service.schemas.definition import Definition
+from service.schemas.protocol import Claim, Lease
+from service.signals import WorkSignal
+from storage import DuplicateStudyError, Store, StudyRecord, WorkerRecord
+
+
+class Registry:
+    """Studies by name. Studies are made and deleted under one lock, and work under locks of their own."""
+
+    def __init__(self, store: Store, clock: Clock, term_seconds: float, signal: WorkSignal) -> None:
+        self.store = store
+        self.clock = clock
+        self.signal = signal
+        self._term_seconds = term_seconds
+        self._lock = threading.Lock()
+        self._studies: dict[str, LiveStudy] = {}
+        for record in store.studies():
+            self._studies[record.name] = self._load(record)
+
+    def _load(self, record: StudyRecord) -> LiveStudy:
+        return load_study(self.store, self.clock, record, self._term_seconds, self.signal.notify)
+
+    def every(self) -> list[LiveStudy]:
+        """All studies, oldest first."""
+        return list(self._studies.values())
+
+    def get(self, name: str) -> LiveStudy:
+        """Raises StudyNotFoundError."""
+        live = self._studies.get(name)
+        if live is None:
+            raise StudyNotFoundError(f"no study of this name: {name}")
+        return live
+
+    def by_id(self, study_id: int) -> LiveStudy | None:
+        return next((live for live in self.every() if live.record.study_id == study_id), None)
+
+    def create(self, definition: Definition) -> tuple[LiveStudy, bool]:
+        """Make a study, or find the same one; True when it is new. Raises StudyExistsError and InvalidError."""
+        with self._lock:
+            existing = self._studies.get(definition.name)
+            if existing is not None:
+                if not _same(existing, definition):
+                    raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
+                return existing, False
+            package = missing_package(definition)
+            if package is not None:
+                raise InvalidError(
+                    [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
+                )
+            live = self._create(definition)
+            self._studies[definition.name] = live
+        self.signal.notify()
+        return live, True
+
+    def _create(self, definition: Definition) -> LiveStudy:
+        try:
+            record = self.store.create_study(
+                definition.name,
+                definition.model_dump(mode="json", exclude_unset=True),
+                definition.n_trials,
+                [objective.direction for objective in definition.objectives],
+                self.clock.now(),
+            )
+        except DuplicateStudyError as error:
+            raise StudyExistsError(str(error)) from error
+        live = self._load(record)
+        for params in definition.enqueue:
+            live.enqueue(params)
+        return live
+
+    def delete(self, name: str) -> None:
+        """Delete a study with its trials; its open leases are lost. Raises StudyNotFoundError."""
+        with self._lock:
+            live = self.get(name)
+            with live.lock:
+                self.store.delete_study(live.record)
+                live.close()
+            del self._studies[name]
+        self.signal.notify()
+
+    def claim(self, claim: Claim) -> list[Lease]:
+        """Answer a claim at once. Studies with the fewest open leases come first."""
+        if claim.study is not None:
+            self.get(claim.study)
+        repeated = self._repeated(claim)
+        if repeated:
+            return repeated
+        leases: list[Lease] = []
+        for live in sorted(self.every(), key=lambda live: len(live.leases)):
+            if claim.study not in (None, live.record.name) or live.record.state != "running":
+                continue
+            leases += live.claim(claim, claim.max_trials - len(leases))
+            if len(leases) >= claim.max_trials:
+                break
+        return leases
+
+    def _repeated(self, claim: Claim) -> list[Lease]:
+        """The answer that this claim had before. Leases that have ended since are in it with no time left."""
+        answer = []
+        for record in self.store.leases_of_claim(claim.claim_id):
+            live = self.by_id(record.study_id)
+            if live is not None:
+                answer.append(live.lease(record, self.store.optuna.get_trial(record.trial_id).params))
+        return answer
+
+    def seen(self, claim: Claim) -> None:
+        """Note that a worker asked, even if there was no work for it."""
+        now = self.clock.now()
+        worker = claim.worker
+        self.store.worker_seen(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
+
+    def tick(self) -> None:
+        """Let time take effect in every study."""
+        for live in self.every():
+            live.tick()
+
+
+def _same(live: LiveStudy, definition: Definition) -> bool:
+    """Whether a definition is the study's own, as it was first written or since it was extended."""
+
+    def comparable(value: Definition, n_trials: int) -> dict[str, Any]:
+        return {**value.model_dump(mode="json"), "n_trials": n_trials}
+
+    given = comparable(definition, definition.n_trials)
+    return given in (
+        comparable(live.definition, live.definition.n_trials),
+        comparable(live.definition, live.record.n_trials),
+    )

@@ -1,0 +1,56 @@
+"""How the service itself is: workers, health, metrics."""
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from service.dependencies import RegistryDependency
+from service.schemas.protocol import Worker, WorkerList
+
+workers_router = APIRouter(tags=["workers"])
+router = APIRouter(tags=["operations"])
+
+
+class Health(BaseModel):
+    status: str = Field(description="ok when it is.", examples=["ok"])
+
+
+@workers_router.get("/workers")
+def workers(registry: RegistryDependency) -> WorkerList:
+    """Who is there, last seen first."""
+    running: dict[str, int] = {}
+    for live in registry.every():
+        for lease in live.leases:
+            running[lease.worker_id] = running.get(lease.worker_id, 0) + 1
+    return WorkerList(
+        workers=[
+            Worker(
+                id=record.worker_id,
+                host=record.host,
+                device=record.device,
+                n_lanes=record.n_lanes,
+                trials_running=running.get(record.worker_id, 0),
+                first_seen_at=record.first_seen_at,
+                last_seen_at=record.last_seen_at,
+            )
+            for record in registry.store.workers()
+        ]
+    )
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """The process answers."""
+    return Health(status="ok")
+
+
+@router.get("/readyz")
+def readyz(registry: RegistryDependency) -> Health:
+    """The database answers; 503 when it does not."""
+    registry.store.ping()
+    return Health(status="ok")
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    return Response(request.app.state.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,87 @@
+"""Studies: make, list, change, delete, and what comes out of them."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+
+from service import export
+from service.dependencies import RegistryDependency, StudyDependency
+from service.paging import MAX_LIMIT, page
+from service.results import best_trials, importances, pareto_trials, study_view, trial_views
+from service.schemas.definition import Definition
+from service.schemas.results import BestTrials, Importances, Study, StudyChange, StudyList
+from service.study_changes import change_study
+
+router = APIRouter(tags=["studies"])
+
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most entries of a page.", examples=[100])]
+CursorQuery = Annotated[
+    str | None, Query(max_length=500, description="next_cursor of the page before.", examples=[None])
+]
+Best = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many trials.", examples=[5])]
+Format = Annotated[Literal["csv", "json"], Query(description="Format of the file.", examples=["csv"])]
+
+
+@router.post("/studies", status_code=201, responses={200: {"model": Study, "description": "It was there already."}})
+def create(definition: Definition, registry: RegistryDependency, response: Response) -> Study:
+    """Create a study. The same definition again answers 200, another one of the same name 409."""
+    live, new = registry.create(definition)
+    response.status_code = 201 if new else 200
+    return study_view(registry.store, live, registry.clock.now())
+
+
+@router.get("/studies")
+def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: CursorQuery = None) -> StudyList:
+    """All studies, oldest first."""
+    entries, following = page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
+    now = registry.clock.now()
+    return StudyList(studies=[study_view(registry.store, live, now) for live in entries], next_cursor=following)
+
+
+@router.get("/studies/{name}")
+def get(live: StudyDependency, registry: RegistryDependency) -> Study:
+    """One study: its definition, state, counts and best trial."""
+    live.tick()
+    return study_view(registry.store, live, registry.clock.now())
+
+
+@router.patch("/studies/{name}")
+def change(live: StudyDependency, registry: RegistryDependency, wanted: StudyChange) -> Study:
+    """Pause, resume or stop a study, or extend it to more trials."""
+    change_study(live, wanted, registry.store, registry.clock)
+    return study_view(registry.store, live, registry.clock.now())
+
+
+@router.delete("/studies/{name}", status_code=204)
+def delete(live: StudyDependency, registry: RegistryDependency) -> None:
+    """Delete a study with all its trials. Its open leases are lost."""
+    registry.delete(live.record.name)
+
+
+@router.get("/studies/{name}/best")
+def best(live: StudyDependency, registry: RegistryDependency, k: Best = 5) -> BestTrials:
+    """The best complete trials of a study with one objective, best first."""
+    return BestTrials(trials=trial_views(registry.store, live, best_trials(live, k)))
+
+
+@router.get("/studies/{name}/pareto")
+def pareto(live: StudyDependency, registry: RegistryDependency) -> BestTrials:
+    """The trials that no other one beats in every objective, by the first objective."""
+    return BestTrials(trials=trial_views(registry.store, live, pareto_trials(live)))
+
+
+@router.get("/studies/{name}/importance")
+def importance(live: StudyDependency) -> Importances:
+    """How much each parameter matters."""
+    return importances(live)
+
+
+@router.get("/studies/{name}/export", response_class=StreamingResponse)
+def export_trials(live: StudyDependency, registry: RegistryDependency, format: Format = "csv") -> StreamingResponse:
+    """All trials as a file, streamed."""
+    name = f"{live.record.name}.{format}"
+    lines = export.as_csv(registry.store, live) if format == "csv" else export.as_json(registry.store, live)
+    media_type = "text/csv" if format == "csv" else "application/json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(lines, media_type=media_type, headers=headers)

@@ -1,0 +1,95 @@
+"""Run the service: open the database, listen, say so, and end cleanly."""
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+import optuna
+import uvicorn
+
+from service.access import is_loopback
+from service.app import create_app
+from storage import Store
+
+SHUTDOWN_SECONDS = 10
+
+
+class ServeError(Exception):
+    """The service cannot start; the message says why in one line."""
+
+
+def serve(*, host: str, port: int, database: str, token: str | None, lease_seconds: float, log_level: str) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ServeError and storage.StorageError when it cannot start."""
+    if token is None and not is_loopback(host):
+        raise ServeError(f"listening on {host} needs a token: set NARROWS_TOKEN, or listen on 127.0.0.1")
+    if lease_seconds <= 0:
+        raise ServeError(f"lease_seconds must be above 0: {lease_seconds:g}")
+    _log_to_stderr(log_level)
+    signal.signal(signal.SIGTERM, _exit)  # uvicorn raises the signal again when it is done
+    listener = _listen(host, port)
+    store = Store.open(database)
+    try:
+        app = create_app(store, lease_seconds=lease_seconds, token=token)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=log_level == "debug",
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            server_header=False,
+        )
+        server = _Server(config, host, on_exit=app.state.signal.close)
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+        store.close()
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does, and lets waiting claims go as soon as it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, host: str, on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._host = host
+        self._on_exit = on_exit
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started and sockets:
+            port = sockets[0].getsockname()[1]
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            print(f"Narrows is ready at http://{host}:{port}", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_exit()
+        super().handle_exit(sig, frame)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before the database is opened, so that a second service fails early."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def _log_to_stderr(log_level: str) -> None:
+    logging.basicConfig(
+        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)

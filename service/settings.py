@@ -1,0 +1,86 @@
+"""Every setting of the command: one table, read by the command line, the environment and the README's test."""
+
+from dataclasses import dataclass
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. A flag wins over its environment variable, and that over the default."""
+
+    name: str
+    default: Value
+    help: str
+    commands: tuple[str, ...]
+    kind: type[str] | type[int] | type[float] | type[bool] = str
+    unit: str = ""
+    default_text: str = ""
+
+    @property
+    def flag(self) -> str:
+        words = self.name.replace("_", "-")
+        return f"--{words}/--no-{words}" if self.kind is bool else f"--{words}"
+
+    @property
+    def environment(self) -> str:
+        return f"NARROWS_{self.name.upper()}"
+
+
+CLIENTS = ("submit", "watch", "studies", "trials", "best", "pause", "resume", "stop", "export")
+
+SETTINGS = (
+    Setting("host", "127.0.0.1", "Address to listen on.", ("serve",)),
+    Setting("port", 8000, "Port to listen on; 0 takes any free one.", ("serve", "demo"), int),
+    Setting(
+        "database",
+        "sqlite:///narrows.db",
+        "SQLAlchemy URL of the database: sqlite:///FILE or postgresql+psycopg://…",
+        ("serve", "demo"),
+    ),
+    Setting(
+        "lease_seconds",
+        60.0,
+        "A trial goes to another worker when its own was silent for so long.",
+        ("serve", "demo"),
+        float,
+        unit="seconds",
+    ),
+    Setting(
+        "token",
+        None,
+        "Shared secret: the service refuses calls without it, workers and commands send it.",
+        ("serve", "worker", "demo", *CLIENTS),
+        default_text="no token",
+    ),
+    Setting("log_level", "info", "Least level that is logged: debug, info, warning or error.", ("serve", "worker")),
+    Setting("server", "http://127.0.0.1:8000", "URL of the service.", ("worker", *CLIENTS)),
+    Setting(
+        "devices",
+        "auto",
+        "Devices to train on: auto (every GPU, or the CPU without one), cpu, or a list such as cuda:0,cuda:1.",
+        ("worker", "demo"),
+    ),
+    Setting(
+        "processes",
+        None,
+        "Worker processes on this machine.",
+        ("worker", "demo"),
+        int,
+        default_text="one per GPU, or one per CPU core",
+    ),
+    Setting("study", None, "Take trials of this study only.", ("worker",), default_text="any study"),
+    Setting("data_dir", "./data", "Folder of the data sets.", ("worker", "demo")),
+    Setting("download", True, "Download a data set that is missing.", ("worker", "demo"), bool),
+    Setting(
+        "exit_when_idle",
+        None,
+        "Exit after so long without a trial.",
+        ("worker",),
+        float,
+        unit="seconds",
+        default_text="never",
+    ),
+)
+
+BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -1,0 +1,44 @@
+"""Pause, resume, stop and extend a study."""
+
+from service.clock import Clock
+from service.errors import InvalidError, StateConflictError
+from service.live_study import LiveStudy
+from service.schemas.results import StudyChange
+from storage import Store
+
+ALLOWED = {
+    "paused": ("running", "paused"),
+    "running": ("running", "paused", "stopped"),
+    "stopped": ("running", "paused", "stopped"),
+}
+"""Which states a state can be reached from; a finished study goes on only when it is extended."""
+
+
+def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Clock) -> None:
+    """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
+    with live.lock:
+        live.tick()
+        record = live.record
+        if change.state is None and change.n_trials is None:
+            raise InvalidError([("body", "state or n_trials must be given")])
+        if change.n_trials is not None and change.n_trials <= record.n_trials:
+            raise InvalidError(
+                [("n_trials", f"n_trials must be larger than before: {change.n_trials} <= {record.n_trials}")]
+            )
+        state = change.state or record.state
+        if change.n_trials is not None and record.state == "finished":
+            if live.stop_reason() is not None:
+                raise StateConflictError(
+                    f"study {record.name} has ended, more trials would not run: {live.stop_reason()}"
+                )
+            state = change.state or "running"
+        elif change.state is not None and record.state not in ALLOWED[change.state]:
+            raise StateConflictError(f"study {record.name} is {record.state}: it cannot become {change.state}")
+        values = {"state": state, "n_trials": change.n_trials or record.n_trials}
+        if state == "stopped" and record.state != "stopped":
+            values |= {"finished_at": clock.now(), "finished_reason": "stopped by a user"}
+        if state in ("running", "paused") and record.state in ("finished", "stopped"):
+            values |= {"finished_at": None, "finished_reason": None}
+        live.record = store.change_study(record, **values)
+        live.tick()
+    live.notify()

@@ -1,0 +1,60 @@
+"""Ask Optuna for the parameters of a trial, conditional ones included."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+
+from optuna import Study
+from optuna.samplers import RandomSampler
+from optuna.trial import Trial
+
+from service.schemas.fields import Scalar
+from service.schemas.search_space import CategoricalParameter, FloatParameter, Parameter, is_active
+
+log = logging.getLogger(__name__)
+
+
+class ServiceStudy(Study):
+    """An Optuna study without an optimize loop.
+
+    Exhaustive samplers call `stop` when nothing is left, which stock Optuna refuses outside such a loop.
+    """
+
+    def stop(self) -> None:
+        log.info("the sampler of study %s has nothing left to try", self.study_name)
+
+
+def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict[str, Scalar]:
+    """Fix every parameter of a trial, and answer them.
+
+    A sampler that fails (a model that cannot be fitted, say) must not leave a trial without parameters: the
+    missing ones are then random, and the log says so.
+    """
+    try:
+        return _suggest_all(Trial(study, trial_id), space)
+    except Exception:
+        log.exception("the sampler of study %s failed: trial %d gets random parameters", study.study_name, trial_id)
+        fallback = ServiceStudy(study.study_name, study._storage, RandomSampler(), study.pruner)
+        return _suggest_all(Trial(fallback, trial_id), space)
+
+
+def _suggest_all(trial: Trial, space: Mapping[str, Parameter]) -> dict[str, Scalar]:
+    params: dict[str, Scalar] = {}
+    for name, parameter in space.items():
+        if is_active(parameter, params):
+            params[name] = _suggest_one(trial, name, parameter)
+    return params
+
+
+def _suggest_one(trial: Trial, name: str, parameter: Parameter) -> Scalar:
+    if isinstance(parameter, CategoricalParameter):
+        return trial.suggest_categorical(name, parameter.choices)
+    if isinstance(parameter, FloatParameter):
+        return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+    return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step or 1)
+
+
+def trial_seed(seed: int, number: int, repeat: int = 0) -> int:
+    """A trial's own seed, 48 bits, so that every JSON reader keeps it exactly."""
+    digest = hashlib.blake2b(f"{seed}/{number}/{repeat}".encode(), digest_size=6).digest()
+    return int.from_bytes(digest, "big")

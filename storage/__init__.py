@@ -1,0 +1,19 @@
+"""Where studies, trials and everything that workers report are kept."""
+
+from storage.errors import DatabaseUnavailableError, DuplicateStudyError, InvalidDatabaseUrlError, StorageError
+from storage.records import EpochRecord, LeaseRecord, Outcome, ResultRecord, StudyRecord, WorkerRecord
+from storage.store import Store
+
+__all__ = [
+    "DatabaseUnavailableError",
+    "DuplicateStudyError",
+    "EpochRecord",
+    "InvalidDatabaseUrlError",
+    "LeaseRecord",
+    "Outcome",
+    "ResultRecord",
+    "StorageError",
+    "Store",
+    "StudyRecord",
+    "WorkerRecord",
+]

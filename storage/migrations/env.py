@@ -1,0 +1,25 @@
+"""Alembic's entry: it runs on the connection that storage.migrate hands over."""
+
+from alembic import context
+from sqlalchemy import Table
+
+from storage.migrate import VERSION_TABLE
+from storage.tables import metadata
+
+
+def ours(item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+    """Leave Optuna's tables alone when versions are compared."""
+    if kind == "table" and isinstance(item, Table):
+        return (name or "").startswith("narrows_") and name != VERSION_TABLE
+    return True
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+    include_object=ours,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,78 @@
+"""The rows of our own tables, as values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Outcome = Literal["complete", "prune", "fail", "release", "expire", "stop"]
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study beside Optuna's own row of it. `definition` is the JSON that made it."""
+
+    study_id: int
+    name: str
+    definition: dict[str, Any]
+    state: str
+    n_trials: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    finished_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class LeaseRecord:
+    """One lease, which is one attempt at a trial or a part of it (`release` does not end the attempt)."""
+
+    lease_id: str
+    study_id: int
+    trial_id: int
+    trial_number: int
+    attempt: int
+    claim_id: str
+    worker_id: str
+    granted_at: datetime
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    state: str | None = None
+    """State of the trial that the call which ended the lease was answered with."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What a trial reported at one step, and how the report was answered."""
+
+    trial_id: int
+    step: int
+    study_id: int
+    lease_id: str
+    metrics: Metrics
+    decision: str
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """How a trial ended: written before Optuna's row, so that a crash between the two loses nothing."""
+
+    trial_id: int
+    study_id: int
+    state: str
+    values: list[float] | None = None
+    metrics: Metrics = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """A worker that has claimed."""
+
+    worker_id: str
+    host: str
+    device: str
+    n_lanes: int
+    first_seen_at: datetime
+    last_seen_at: datetime

@@ -1,0 +1,1 @@
+"""One SQL statement, one function. The caller opens and commits the transaction."""

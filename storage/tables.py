@@ -1,0 +1,79 @@
+"""Our own tables. They stand beside Optuna's and name its ids, but never change its schema."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
+
+from storage.columns import Floats, JsonText, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+studies = Table(
+    "narrows_studies",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    # Null while the study is being made: a crash before Optuna's row is there is mended at the next start.
+    Column("study_id", Integer, unique=True),
+    Column("definition", JsonText, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("n_trials", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("finished_reason", Text),
+)
+
+leases = Table(
+    "narrows_leases",
+    metadata,
+    Column("lease_id", String(64), primary_key=True),
+    Column("study_id", Integer, nullable=False, index=True),
+    Column("trial_id", Integer, nullable=False, index=True),
+    Column("trial_number", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("claim_id", String(64), nullable=False, index=True),
+    Column("worker_id", String(200), nullable=False),
+    Column("granted_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("outcome", String(16)),
+    Column("reason", Text),
+    Column("state", String(16)),
+)
+
+epochs = Table(
+    "narrows_epochs",
+    metadata,
+    Column("trial_id", Integer, primary_key=True, autoincrement=False),
+    Column("step", BigInteger, primary_key=True, autoincrement=False),
+    Column("study_id", Integer, nullable=False),
+    Column("lease_id", String(64), nullable=False),
+    Column("metrics", Floats, nullable=False),
+    Column("decision", String(16), nullable=False),
+    Index("ix_narrows_epochs_study_id", "study_id"),
+)
+
+results = Table(
+    "narrows_results",
+    metadata,
+    Column("trial_id", Integer, primary_key=True, autoincrement=False),
+    Column("study_id", Integer, nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("values", Floats),
+    Column("metrics", Floats, nullable=False),
+    Column("reason", Text),
+)
+
+workers = Table(
+    "narrows_workers",
+    metadata,
+    Column("worker_id", String(200), primary_key=True),
+    Column("host", String(200), nullable=False),
+    Column("device", String(200), nullable=False),
+    Column("n_lanes", Integer, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False, index=True),
+)
