@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy.exc import DBAPIError
 
-from service import problems
+from service import api_docs, problems
 from service.access import RequireToken
 from service.clock import Clock, SystemClock
 from service.dashboard import dashboard_routes
@@ -21,7 +20,7 @@ from service.registry import Registry
 from service.routes import leases, operations, studies, trials
 from service.schemas.problem import Problem
 from service.signals import WorkSignal
-from storage import Store
+from storage import DATABASE_ERRORS, Store
 
 log = logging.getLogger(__name__)
 
@@ -46,19 +45,24 @@ def create_app(
     signal = WorkSignal()
     registry = Registry(store, clock or SystemClock(), lease_seconds, signal)
     app = FastAPI(
-        title="Narrows", version=version("narrows"), description=DESCRIPTION, lifespan=_lifespan, responses=ERRORS
+        title="Narrows",
+        version=version("narrows"),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        responses=ERRORS,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.registry = registry
     app.state.signal = signal
     app.state.metrics = Metrics(registry)
-    v1 = APIRouter(prefix="/v1")
     for module in (studies, trials, leases):
-        v1.include_router(module.router)
-    v1.include_router(operations.workers_router)
-    app.include_router(v1)
+        app.include_router(module.router)
+    app.include_router(operations.workers_router)
     app.include_router(operations.router)
     app.router.routes.extend(dashboard_routes(store.optuna))
     problems.install(app)
+    api_docs.install(app)
     app.add_middleware(BodyLimits)
     if token is not None:
         app.add_middleware(RequireToken, token=token)
@@ -82,7 +86,7 @@ async def _tick(registry: Registry) -> None:
         await asyncio.sleep(TICK_SECONDS)
         try:
             await run_in_threadpool(registry.tick)
-        except DBAPIError as error:
+        except DATABASE_ERRORS as error:
             log.error("the database does not answer: %s", error)
         except Exception:
             log.exception("a tick failed; the next one tries again")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError
-from service.live_study import LiveStudy
+from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError, ReportConflictError
+from service.live_study import LiveStudy, same_metrics
 from service.registry import Registry
 from service.schemas.protocol import Complete, Fail, RenewedLease, Report, ReportDecision
 from storage import LeaseRecord
@@ -14,7 +14,10 @@ Decided = list[ReportDecision]
 def report(registry: Registry, reports: Sequence[Report]) -> Decided:
     """Answer each report with a decision. Raises ReportConflictError, and then has kept none of them."""
     found = [(item, *_find(registry, item.lease_id)) for item in reports]
+    first: dict[tuple[str, int], Report] = {}
     for item, live, lease in found:
+        if not same_metrics(first.setdefault((item.lease_id, item.step), item).metrics, item.metrics):
+            raise ReportConflictError(f"step {item.step} of lease {item.lease_id} is reported twice, not the same")
         if live is not None and lease is not None:
             live.check_report(lease, item.step, item.metrics)
     decided = []

@@ -31,9 +31,9 @@ class BodyLimits:
             return
         try:
             body = await _read(receive)
-            if Headers(scope=scope).get("content-type", "").split(";")[0].strip() in YAML_TYPES:
+            if Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
                 body = _json_from_yaml(body)
-                scope = {**scope, "headers": _with_json_type(scope["headers"])}
+                scope["headers"] = _with_json_type(scope["headers"])  # in place: the route is read from it afterwards
             check_depth(body)
         except InvalidError as error:
             response = problem(error.status, error.code, error.detail, error.errors, {"Connection": "close"})

@@ -3,13 +3,20 @@
 import math
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from optuna import Study
 from optuna.trial import TrialState
 
 from service.clock import Clock
-from service.errors import BudgetExhaustedError, InvalidError, ReportConflictError
+from service.errors import (
+    BudgetExhaustedError,
+    InvalidError,
+    ReportConflictError,
+    StateConflictError,
+    StudyNotFoundError,
+)
 from service.lease_book import LeaseBook
 from service.schemas.checks import params_errors
 from service.schemas.definition import Definition, Params
@@ -17,7 +24,7 @@ from service.schemas.protocol import Claim, Lease
 from service.schemas.resolve import fixed_fields, resolve
 from service.schemas.training import Training
 from service.study_end import StudyEnd
-from service.suggest import trial_seed
+from service.suggest import should_prune, trial_seed
 from service.trial_queue import PreparedTrial, TrialQueue
 from storage import EpochRecord, LeaseRecord, Outcome, ResultRecord, Store, StudyRecord, WorkerRecord
 
@@ -42,7 +49,9 @@ class LiveStudy:
         self.definition = definition
         self.study = study
         self.leases = leases
+        self._untold: deque[tuple[int, TrialState, list[float] | None]] = deque()
         self.lock = threading.RLock()
+        self.deleted = False
         self._store = store
         self._clock = clock
         self._queue = queue
@@ -56,34 +65,29 @@ class LiveStudy:
         """Grant up to so many trials. Their leases are in the database when this returns."""
         with self.lock:
             self.tick()
-            prepared = self._take(n_trials)
-            if not prepared:
+            if self.deleted or self.record.state != "running" or self.stop_reason() is not None:
                 return []
-            now = self._clock.now()
-            records = [self._lease_record(trial, claim) for trial in prepared]
-            worker = WorkerRecord(
-                claim.worker.id, claim.worker.host, claim.worker.device, claim.worker.n_lanes, now, now
-            )
+            taken: list[PreparedTrial] = []
             try:
-                self._store.grant(records, worker)
-                if self.record.started_at is None:
-                    self.record = self._store.change_study(self.record, started_at=now)
+                while len(taken) < n_trials and (trial := self._queue.next(self.record.n_trials)) is not None:
+                    taken.append(trial)
+                records = [self._lease_record(trial, claim) for trial in taken]
+                if records:
+                    self._grant(records, claim)
             except BaseException:
-                for trial in reversed(prepared):
+                for trial in reversed(taken):
                     self._queue.put_back(trial)
                 raise
-            for record in records:
-                self.leases.add(record)
-            return [self.lease(record, trial.params) for record, trial in zip(records, prepared, strict=True)]
+            return [self.lease(record, trial.params) for record, trial in zip(records, taken, strict=True)]
 
-    def _take(self, n_trials: int) -> list[PreparedTrial]:
-        taken: list[PreparedTrial] = []
-        while len(taken) < n_trials and self.record.state == "running":
-            trial = self._queue.next(self.record.n_trials)
-            if trial is None:
-                break
-            taken.append(trial)
-        return taken
+    def _grant(self, records: Sequence[LeaseRecord], claim: Claim) -> None:
+        now = self._clock.now()
+        worker = WorkerRecord(claim.worker.id, claim.worker.host, claim.worker.device, claim.worker.n_lanes, now, now)
+        if self.record.started_at is None:
+            self.record = self._store.change_study(self.record, started_at=now)
+        self._store.grant(records, worker)
+        for record in records:
+            self.leases.add(record)
 
     def _lease_record(self, trial: PreparedTrial, claim: Claim) -> LeaseRecord:
         return LeaseRecord(
@@ -121,19 +125,21 @@ class LiveStudy:
     def check_report(self, lease: LeaseRecord, step: int, metrics: Mapping[str, float]) -> None:
         """Raises ReportConflictError when the step was reported with other metrics."""
         known = self._known_epoch(lease, step)
-        if known is not None and not _same_metrics(known.metrics, metrics):
+        if known is not None and not same_metrics(known.metrics, metrics):
             raise ReportConflictError(f"step {step} of lease {lease.lease_id} was reported with other metrics")
 
     def report(self, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
         """Keep the metrics of an epoch, and decide whether the trial goes on."""
         with self.lock:
             self.tick()
+            is_open = self.leases.get(lease.lease_id) is not None
+            if is_open:
+                self.leases.renew(lease.lease_id)
             known = self._known_epoch(lease, step)
             if known is not None:
                 return known.decision
-            if self.leases.get(lease.lease_id) is None:
+            if not is_open:
                 return self._closed_decision(lease.lease_id)
-            self.leases.renew(lease.lease_id)
             decision = self._decide(lease, step, metrics)
             epoch = EpochRecord(lease.trial_id, step, lease.study_id, lease.lease_id, metrics, decision)
             self._store.add_epoch(epoch)
@@ -164,7 +170,7 @@ class LiveStudy:
         if self.definition.pruner.name == "none" or objective not in metrics:
             return "continue"
         trial = self._store.optuna.get_trial(lease.trial_id)
-        return "prune" if self.study.pruner.prune(self.study, trial) else "continue"
+        return "prune" if should_prune(self.study, trial) else "continue"
 
     def renew(self, lease_id: str) -> float:
         """Give a lease a fresh term, and answer its seconds; 0 when it is lost."""
@@ -221,7 +227,7 @@ class LiveStudy:
             self._finish(lease, "expire", TrialState.FAIL, reason="; ".join(reasons))
 
     def _requeue(self, lease: LeaseRecord, outcome: Outcome, reason: str | None) -> str:
-        self._store.requeue(lease, outcome, reason, clear=True)
+        self._store.requeue(lease, outcome, reason, self._clock.now(), clear=True)
         self.leases.remove(lease.lease_id)
         self._queue.retry(lease.trial_id)
         self.notify()
@@ -238,23 +244,32 @@ class LiveStudy:
         reason: str | None = None,
     ) -> str:
         result = ResultRecord(lease.trial_id, lease.study_id, state.name, values, metrics or {}, reason)
-        self._store.finish(lease, outcome, result)
+        self._store.finish(lease, outcome, result, self._clock.now())
         self.leases.remove(lease.lease_id)
-        self.study.tell(lease.trial_number, values, state=state, skip_if_finished=True)
-        if values is not None:
-            self.end.completed(lease.trial_number, values)
+        self._untold.append((lease.trial_number, state, values))
         self.tick()
         self.notify()
         return state.name
+
+    def _tell(self) -> None:
+        """Tell Optuna how trials ended. One that the database kept from it is told at the next tick."""
+        while self._untold:
+            number, state, values = self._untold[0]
+            self.study.tell(number, values, state=state, skip_if_finished=True)
+            self._untold.popleft()
+            if values is not None:
+                self.end.completed(number, values)
 
     # The study itself
 
     def tick(self) -> None:
         """Let time and results take effect: expired leases, and the end of the study."""
         with self.lock:
+            self._tell()
             for lease in self.leases.expired():
-                self._expire(lease)
-            if self.record.state != "running" or len(self.leases) > 0:
+                if self.leases.get(lease.lease_id) is not None:  # an end ticks too, and may have expired it
+                    self._expire(lease)
+            if self.deleted or self.record.state != "running" or len(self.leases) > 0:
                 return
             reason = self.stop_reason() or self.end.when_done(self._queue, self.record)
             if reason is not None:
@@ -270,13 +285,17 @@ class LiveStudy:
         return self.end.early(self.record, self._clock.now())
 
     def close(self) -> None:
-        """Forget the open leases of a study that is deleted."""
+        """Forget the open leases of a study that is deleted, and take part in nothing any more."""
+        self.deleted = True
+        self._untold.clear()
         for lease in self.leases:
             self.leases.remove(lease.lease_id)
 
     def enqueue(self, params: Params) -> int:
         """Add a configuration to try next, and answer its trial number."""
         with self.lock:
+            self.tick()
+            self.check_not_deleted()
             errors = [(f"params.{name}", text) for name, text in params_errors(self.definition.search_space, params)]
             if errors:
                 raise InvalidError(errors)
@@ -284,12 +303,22 @@ class LiveStudy:
                 raise BudgetExhaustedError(
                     f"all {self.record.n_trials} trials of study {self.record.name} exist: extend n_trials first"
                 )
+            if self.record.state == "finished":
+                raise StateConflictError(
+                    f"study {self.record.name} has ended, more trials would not run: {self.record.finished_reason}"
+                )
             number = self._queue.enqueue(params)
             self.notify()
             return number
 
+    def check_not_deleted(self) -> None:
+        """Raises StudyNotFoundError when the study was deleted since it was looked up."""
+        if self.deleted:
+            raise StudyNotFoundError(f"no study of this name: {self.record.name}")
 
-def _same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
+
+def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
+    """Equality of metrics in which nan is nan."""
     return left.keys() == right.keys() and all(
         left[name] == right[name] or (math.isnan(left[name]) and math.isnan(right[name])) for name in left
     )

@@ -29,18 +29,20 @@ def load_study(
     retries = _mend(store, study, trials, leases)
     book = LeaseBook(clock, term_seconds)
     unfinished = {trial._trial_id for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
-    for lease in leases:
+    for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:
             book.add(lease, store.epochs(lease.trial_id))
     live = LiveStudy(store, clock, record, definition, study, TrialQueue(study, definition, retries), book, notify)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         live.end.completed(trial.number, trial.values)
+    for params in definition.enqueue[len(trials) :]:  # these are a study's first trials
+        live.enqueue(params)
     return live
 
 
 def _mend(store: Store, study: ServiceStudy, trials: list[FrozenTrial], leases: list[LeaseRecord]) -> list[int]:
     """Finish half-written ends and grants; answer the trials to try again, first to last."""
-    results = {result.trial_id: result for result in store.results([trial._trial_id for trial in trials])}
+    results = {result.trial_id: result for result in store.results_of_study(study._study_id)}
     leased = {lease.trial_id: lease for lease in leases}  # the last one of each trial
     retries = []
     for trial in trials:

@@ -45,7 +45,10 @@ class StudiesCollector(Collector):
         trials = GaugeMetricFamily("narrows_trials", "Trials by study and state.", labels=("study", "state"))
         leases = GaugeMetricFamily("narrows_open_leases", "Open leases by study.", labels=("study",))
         for live in self._registry.every():
-            found = live.study.get_trials(deepcopy=False)
+            try:
+                found = live.study.get_trials(deepcopy=False)
+            except KeyError:  # deleted at this moment
+                continue
             for state in TrialState:
                 count = sum(trial.state == state for trial in found)
                 trials.add_metric((live.record.name, state.name), count)

@@ -71,5 +71,5 @@ def _decode(cursor: str) -> Key:
         value: Any = json.loads(text)
         first, second = value
         return float(first), int(second)
-    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidError([("cursor", f"cursor must come from next_cursor: {cursor[:40]!r}")]) from error

@@ -8,18 +8,18 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from service.errors import InvalidError, ServiceError
 from service.schemas.locations import field_of, message_of
 from service.schemas.problem import FieldProblem, Problem
+from storage import DATABASE_ERRORS
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
-CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
+CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def install(app: FastAPI) -> None:
@@ -27,7 +27,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(DBAPIError, _database_error)
+    for error in DATABASE_ERRORS:
+        app.add_exception_handler(error, _database_error)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -64,6 +65,9 @@ def validation_errors(items: Sequence[Any]) -> list[tuple[str, str]]:
         if item["type"] == "json_invalid":
             found.setdefault("body", f"malformed JSON: {item.get('ctx', {}).get('error', item['msg'])}")
             continue
+        if isinstance(item.get("input"), bytes):  # what FastAPI hands over when it is not sent as JSON
+            found.setdefault("body", "body must be sent as application/json or application/yaml")
+            continue
         if location and location[0] in ("body", "query", "path", "header"):
             location = location[1:]
         found.setdefault(field_of(location), message_of(item))
@@ -84,6 +88,9 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for it"
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's, for what is no text or no readable number
+        invalid = InvalidError([("body", "malformed JSON: it cannot be read")])
+        return problem(invalid.status, invalid.code, invalid.detail, invalid.errors)
     code = CODES.get(error.status_code, "http_error")
     return problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
 

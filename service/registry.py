@@ -1,7 +1,7 @@
 """All studies of a service, and the calls that span them."""
 
+import json
 import threading
-from typing import Any
 
 from service.clock import Clock
 from service.errors import InvalidError, StudyExistsError, StudyNotFoundError
@@ -23,6 +23,7 @@ class Registry:
         self.signal = signal
         self._term_seconds = term_seconds
         self._lock = threading.Lock()
+        self._claim_locks = [threading.Lock() for _ in range(64)]
         self._studies: dict[str, LiveStudy] = {}
         for record in store.studies():
             self._studies[record.name] = self._load(record)
@@ -47,7 +48,7 @@ class Registry:
     def create(self, definition: Definition) -> tuple[LiveStudy, bool]:
         """Make a study, or find the same one; True when it is new. Raises StudyExistsError and InvalidError."""
         with self._lock:
-            existing = self._studies.get(definition.name)
+            existing = self._studies.get(definition.name) or self._half_made(definition.name)
             if existing is not None:
                 if not _same(existing, definition):
                     raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
@@ -62,6 +63,15 @@ class Registry:
         self.signal.notify()
         return live, True
 
+    def _half_made(self, name: str) -> LiveStudy | None:
+        """A study that is in the database alone: its maker was answered that the database had gone."""
+        self.store.complete_begun_studies()
+        record = next((record for record in self.store.studies() if record.name == name), None)
+        if record is None:
+            return None
+        live = self._studies[name] = self._load(record)
+        return live
+
     def _create(self, definition: Definition) -> LiveStudy:
         try:
             record = self.store.create_study(
@@ -73,10 +83,7 @@ class Registry:
             )
         except DuplicateStudyError as error:
             raise StudyExistsError(str(error)) from error
-        live = self._load(record)
-        for params in definition.enqueue:
-            live.enqueue(params)
-        return live
+        return self._load(record)
 
     def delete(self, name: str) -> None:
         """Delete a study with its trials; its open leases are lost. Raises StudyNotFoundError."""
@@ -92,9 +99,10 @@ class Registry:
         """Answer a claim at once. Studies with the fewest open leases come first."""
         if claim.study is not None:
             self.get(claim.study)
-        repeated = self._repeated(claim)
-        if repeated:
-            return repeated
+        with self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]:
+            return self._repeated(claim) or self._granted(claim)
+
+    def _granted(self, claim: Claim) -> list[Lease]:
         leases: list[Lease] = []
         for live in sorted(self.every(), key=lambda live: len(live.leases)):
             if claim.study not in (None, live.record.name) or live.record.state != "running":
@@ -128,8 +136,9 @@ class Registry:
 def _same(live: LiveStudy, definition: Definition) -> bool:
     """Whether a definition is the study's own, as it was first written or since it was extended."""
 
-    def comparable(value: Definition, n_trials: int) -> dict[str, Any]:
-        return {**value.model_dump(mode="json"), "n_trials": n_trials}
+    def comparable(value: Definition, n_trials: int) -> str:
+        # As JSON, because Python takes 0, 0.0 and False for the same choice.
+        return json.dumps({**value.model_dump(mode="json"), "n_trials": n_trials}, sort_keys=True)
 
     given = comparable(definition, definition.n_trials)
     return given in (

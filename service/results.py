@@ -38,6 +38,16 @@ def study_view(store: Store, live: LiveStudy, now: datetime) -> Study:
     )
 
 
+def study_view_if_there(store: Store, live: LiveStudy, now: datetime) -> Study | None:
+    """The same, or None for a study that is deleted at this moment."""
+    try:
+        return study_view(store, live, now)
+    except KeyError:
+        if live.deleted:
+            return None
+        raise
+
+
 def _trials_per_hour(live: LiveStudy, counts: dict[str, int], now: datetime) -> float | None:
     finished = sum(counts[state.name] for state in TrialState if state.is_finished())
     if live.record.started_at is None or finished == 0:
@@ -121,6 +131,8 @@ def _trial_view(
 ) -> Trial:
     started = leases[0].granted_at if leases else _utc(trial.datetime_start)
     finished = _utc(trial.datetime_complete)
+    if leases and finished is not None:  # our own clock: Optuna's times are local, without a zone
+        finished = leases[-1].ended_at
     return Trial(
         study=live.record.name,
         number=trial.number,

@@ -36,12 +36,13 @@ def build_sampler(definition: Definition, n_existing: int) -> BaseSampler:
     """The sampler of a study that has so many trials already.
 
     A seeded sampler that starts again after a restart must not repeat its first suggestions, so the number of
-    existing trials goes into the seed. At 0 trials the seed is the definition's own.
+    existing trials goes into the seed. At 0 trials the seed is the definition's own, and a grid keeps it for ever:
+    it numbers its configurations by it.
     """
     chosen = chosen_sampler(definition)
     options = chosen.model_dump(exclude={"name"})
     seed = options["seed"]
-    if seed is not None and n_existing > 0:
+    if seed is not None and n_existing > 0 and not isinstance(chosen, Grid):
         options["seed"] = (seed + 0x9E3779B1 * n_existing) % 2**32
     if isinstance(chosen, Tpe):
         options["group"] = chosen.group and chosen.multivariate
@@ -49,6 +50,7 @@ def build_sampler(definition: Definition, n_existing: int) -> BaseSampler:
         options["search_space"] = {name: parameter.grid() for name, parameter in definition.search_space.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.simplefilter("ignore", FutureWarning)  # sigma0 of cmaes, which Optuna 6 will drop
         return CLASSES[chosen.name](**options, **SILENCED.get(chosen.name, {}))
 
 

@@ -18,6 +18,7 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
     """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
     with live.lock:
         live.tick()
+        live.check_not_deleted()
         record = live.record
         if change.state is None and change.n_trials is None:
             raise InvalidError([("body", "state or n_trials must be given")])

@@ -1,4 +1,4 @@
-"""Ask Optuna for the parameters of a trial, conditional ones included."""
+"""Ask Optuna: for the parameters of a trial, conditional ones included, and whether to give it up."""
 
 import hashlib
 import logging
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from optuna import Study
 from optuna.samplers import RandomSampler
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
 from service.schemas.fields import Scalar
 from service.schemas.search_space import CategoricalParameter, FloatParameter, Parameter, is_active
+from storage import DATABASE_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict
     """
     try:
         return _suggest_all(Trial(study, trial_id), space)
+    except DATABASE_ERRORS:
+        raise
     except Exception:
         log.exception("the sampler of study %s failed: trial %d gets random parameters", study.study_name, trial_id)
         fallback = ServiceStudy(study.study_name, study._storage, RandomSampler(), study.pruner)
@@ -50,8 +53,19 @@ def _suggest_one(trial: Trial, name: str, parameter: Parameter) -> Scalar:
     if isinstance(parameter, CategoricalParameter):
         return trial.suggest_categorical(name, parameter.choices)
     if isinstance(parameter, FloatParameter):
-        return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
-    return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step or 1)
+        return trial.suggest_float(name, parameter.low, parameter.last, log=parameter.log, step=parameter.step)
+    return trial.suggest_int(name, parameter.low, parameter.last, log=parameter.log, step=parameter.step or 1)
+
+
+def should_prune(study: Study, trial: FrozenTrial) -> bool:
+    """Ask the pruner. One that fails must not keep a worker from reporting: the trial goes on, and the log says so."""
+    try:
+        return study.pruner.prune(study, trial)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        log.exception("the pruner of study %s failed: trial %d goes on", study.study_name, trial.number)
+        return False
 
 
 def trial_seed(seed: int, number: int, repeat: int = 0) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from optuna import Study
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -32,6 +33,7 @@ class TrialQueue:
         self._storage: BaseStorage = study._storage
         self._space = definition.search_space
         self._retries = deque(retries)
+        self._begun: deque[int] = deque()  # RUNNING, not all parameters set: the database failed in between
         self._prepared: deque[PreparedTrial] = deque()
         self.n_created = self._storage.get_n_trials(study._study_id)
         exhaustive = chosen_sampler(definition).name in EXHAUSTIVE
@@ -41,18 +43,35 @@ class TrialQueue:
         """The next trial, or None when there is none to start now. New ones are made up to n_trials."""
         if self._prepared:
             return self._prepared.popleft()
-        while self._retries:
-            trial_id = self._retries.popleft()
-            if self._storage.set_trial_state_values(trial_id, TrialState.RUNNING):
-                return self._prepare(trial_id)
-        for trial in self._waiting():
-            if self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                return self._prepare(trial._trial_id)
-        if not self.has_new(n_trials):
+        if not self._begun and not self._begin(n_trials):
             return None
-        trial_id = self._storage.create_new_trial(self._study._study_id)
+        prepared = self._prepare(self._begun[0])
+        self._begun.popleft()
+        return prepared
+
+    def _begin(self, n_trials: int) -> bool:
+        """Make one trial RUNNING, if there is one to start."""
+        while self._retries:
+            running = self._set_running(self._retries[0])
+            self._retries.popleft()
+            if running:
+                return True
+        if any(self._set_running(trial._trial_id) for trial in self._waiting()):
+            return True
+        if not self.has_new(n_trials):
+            return False
+        self._begun.append(self._storage.create_new_trial(self._study._study_id))
         self.n_created += 1
-        return self._prepare(trial_id)
+        return True
+
+    def _set_running(self, trial_id: int) -> bool:
+        try:
+            if not self._storage.set_trial_state_values(trial_id, TrialState.RUNNING):
+                return False
+        except UpdateFinishedTrialError:  # another tool has ended it
+            return False
+        self._begun.append(trial_id)
+        return True
 
     def put_back(self, prepared: PreparedTrial) -> None:
         """Keep a trial that could not be granted for the next claim."""
@@ -68,7 +87,7 @@ class TrialQueue:
 
     def is_empty(self, n_trials: int) -> bool:
         """Whether no trial will come any more."""
-        return not (self._prepared or self._retries or self.has_new(n_trials) or self._waiting())
+        return not (self._prepared or self._begun or self._retries or self.has_new(n_trials) or self._waiting())
 
     def is_exhausted(self, n_trials: int) -> bool:
         """Whether the search space ended before n_trials did."""

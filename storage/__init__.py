@@ -1,10 +1,17 @@
 """Where studies, trials and everything that workers report are kept."""
 
-from storage.errors import DatabaseUnavailableError, DuplicateStudyError, InvalidDatabaseUrlError, StorageError
+from storage.errors import (
+    DATABASE_ERRORS,
+    DatabaseUnavailableError,
+    DuplicateStudyError,
+    InvalidDatabaseUrlError,
+    StorageError,
+)
 from storage.records import EpochRecord, LeaseRecord, Outcome, ResultRecord, StudyRecord, WorkerRecord
 from storage.store import Store
 
 __all__ = [
+    "DATABASE_ERRORS",
     "DatabaseUnavailableError",
     "DuplicateStudyError",
     "EpochRecord",

@@ -6,6 +6,12 @@ StorageError
 └── DuplicateStudyError       a study of that name exists
 """
 
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, TimeoutError
+
+DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, TimeoutError, StorageInternalError)
+"""What a call ends in when the database is gone or overloaded; the last one is Optuna's name for them."""
+
 
 class StorageError(Exception):
     """Anything that the storage refuses or cannot do."""

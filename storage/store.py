@@ -1,8 +1,9 @@
 """All that the service keeps, behind one object. Each method is answered when its writes are committed."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self
 
 from optuna.exceptions import DuplicatedStudyError
@@ -39,7 +40,8 @@ class Store:
         store = cls(open_optuna_storage(url))
         with translated(parse_url(url)), store._engine.begin() as connection:
             upgrade(connection)
-        store._complete_begun_studies()
+        store.complete_begun_studies()
+        store._finish_deletions()
         return store
 
     def close(self) -> None:
@@ -74,18 +76,32 @@ class Store:
             studies.complete(connection, name, study_id)
         return StudyRecord(study_id, name, definition, "running", n_trials, created_at)
 
-    def _complete_begun_studies(self) -> None:
-        """Finish what a crash cut short between our row of a study and Optuna's."""
+    def complete_begun_studies(self) -> None:
+        """Finish what a crash or a lost connection cut short between our row of a study and Optuna's.
+
+        Without Optuna's row the study was never made. One that has trials already is not ours.
+        """
         with self._engine.begin() as connection:
             begun = studies.begun(connection)
+        if not begun:
+            return
         existing = {study.study_name: study._study_id for study in self.optuna.get_all_studies()}
-        for name, definition in begun:
-            directions = [objective["direction"] for objective in definition["objectives"]]
+        for name in begun:
             study_id = existing.get(name)
-            if study_id is None:
-                study_id = self.optuna.create_new_study([_direction(word) for word in directions], name)
+            if study_id is not None and self.optuna.get_n_trials(study_id) > 0:
+                study_id = None
             with self._engine.begin() as connection:
-                studies.complete(connection, name, study_id)
+                if study_id is None:
+                    studies.remove(connection, name)
+                else:
+                    studies.complete(connection, name, study_id)
+
+    def _finish_deletions(self) -> None:
+        """Delete what a crash left of studies that are gone from Optuna's tables."""
+        existing = {study._study_id for study in self.optuna.get_all_studies()}
+        for record in self.studies():
+            if record.study_id not in existing:
+                self._delete_our_rows(record)
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
@@ -99,8 +115,15 @@ class Store:
         return replace(record, **values)
 
     def delete_study(self, record: StudyRecord) -> None:
-        """Delete a study with all that belongs to it."""
-        self.optuna.delete_study(record.study_id)
+        """Delete a study with all that belongs to it.
+
+        Optuna's rows go first: ours alone, after a crash in between, are deleted at the next start.
+        """
+        with suppress(KeyError):  # gone already, by a call that failed after it
+            self.optuna.delete_study(record.study_id)
+        self._delete_our_rows(record)
+
+    def _delete_our_rows(self, record: StudyRecord) -> None:
         with self._engine.begin() as connection:
             for statements in (leases, epochs, results):
                 statements.remove(connection, record.study_id)
@@ -159,31 +182,27 @@ class Store:
 
     # Ends
 
-    def finish(self, lease: LeaseRecord | None, outcome: Outcome, result: ResultRecord) -> None:
+    def finish(self, lease: LeaseRecord, outcome: Outcome, result: ResultRecord, ended_at: datetime) -> None:
         """End a trial and its lease.
 
         Our rows come first: they say what to write into Optuna's, so that a crash in between can be mended.
         """
         with self._engine.begin() as connection:
             results.add(connection, result)
-            if lease is not None:
-                leases.end(
-                    connection,
-                    lease.lease_id,
-                    outcome,
-                    state=result.state,
-                    reason=result.reason,
-                    ended_at=datetime.now(UTC),
-                )
+            leases.end(connection, lease.lease_id, outcome, state=result.state, reason=result.reason, ended_at=ended_at)
 
     def end_lease(self, lease_id: str, outcome: Outcome, state: str, reason: str | None, ended_at: datetime) -> None:
         """End a lease whose trial has ended or gone back already."""
         with self._engine.begin() as connection:
             leases.end(connection, lease_id, outcome, state=state, reason=reason, ended_at=ended_at)
 
-    def requeue(self, lease: LeaseRecord, outcome: Outcome, reason: str | None, *, clear: bool) -> None:
-        """End a lease and put its trial back, without what it has reported if `clear`."""
-        self.optuna.set_trial_state_values(lease.trial_id, TrialState.WAITING)
+    def requeue(
+        self, lease: LeaseRecord, outcome: Outcome, reason: str | None, ended_at: datetime, *, clear: bool
+    ) -> None:
+        """End a lease and put its trial back, without what it has reported if `clear`.
+
+        Our rows come first: a crash in between leaves a trial without a lease, which is put back at the next start.
+        """
         with self._engine.begin() as connection:
             if clear:
                 epochs.clear(connection, lease.trial_id)
@@ -191,12 +210,18 @@ class Store:
                     text("DELETE FROM trial_intermediate_values WHERE trial_id = :trial_id"),
                     {"trial_id": lease.trial_id},
                 )
-            leases.end(connection, lease.lease_id, outcome, state="WAITING", reason=reason, ended_at=datetime.now(UTC))
+            leases.end(connection, lease.lease_id, outcome, state="WAITING", reason=reason, ended_at=ended_at)
+        self.optuna.set_trial_state_values(lease.trial_id, TrialState.WAITING)
 
     def results(self, trial_ids: Sequence[int]) -> list[ResultRecord]:
-        """How some trials ended."""
+        """How some trials ended; for a page of them, as databases limit the length of a list."""
         with self._engine.begin() as connection:
             return results.of_trials(connection, trial_ids)
+
+    def results_of_study(self, study_id: int) -> list[ResultRecord]:
+        """How the trials of a study ended."""
+        with self._engine.begin() as connection:
+            return results.of_study(connection, study_id)
 
     def set_final_metrics(self, trial_id: int, metrics: Metrics) -> None:
         """Replace the final metrics of a trial that has ended."""

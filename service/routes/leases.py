@@ -9,7 +9,7 @@ from service import lease_calls
 from service.dependencies import LeaseIdPath, RegistryDependency
 from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Renew, Renewed, Reports
 
-router = APIRouter(tags=["workers"])
+router = APIRouter(prefix="/v1", tags=["workers"])
 
 
 @router.post("/claims")
@@ -22,9 +22,11 @@ async def claim(body: Claim, registry: RegistryDependency, request: Request) -> 
         ticket = registry.signal.ticket()
         leases = await run_in_threadpool(registry.claim, body)
         remaining = deadline - loop.time()
-        if leases or remaining <= 0 or registry.signal.closed or await request.is_disconnected():
+        if leases or remaining <= 0 or registry.signal.closed:
             return Claimed(leases=leases)
         await registry.signal.wait(ticket, remaining)
+        if await request.is_disconnected():  # a trial granted to nobody would wait out its lease
+            return Claimed(leases=[])
 
 
 @router.post("/reports")

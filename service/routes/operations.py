@@ -1,12 +1,13 @@
 """How the service itself is: workers, health, metrics."""
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from service.dependencies import RegistryDependency
 from service.schemas.protocol import Worker, WorkerList
 
-workers_router = APIRouter(tags=["workers"])
+workers_router = APIRouter(prefix="/v1", tags=["workers"])
 router = APIRouter(tags=["operations"])
 
 
@@ -50,7 +51,7 @@ def readyz(registry: RegistryDependency) -> Health:
     return Health(status="ok")
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
     """Prometheus metrics."""
     return Response(request.app.state.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

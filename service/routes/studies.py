@@ -1,6 +1,6 @@
 """Studies: make, list, change, delete, and what comes out of them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -8,18 +8,21 @@ from fastapi.responses import StreamingResponse
 from service import export
 from service.dependencies import RegistryDependency, StudyDependency
 from service.paging import MAX_LIMIT, page
-from service.results import best_trials, importances, pareto_trials, study_view, trial_views
+from service.results import best_trials, importances, pareto_trials, study_view, study_view_if_there, trial_views
 from service.schemas.definition import Definition
 from service.schemas.results import BestTrials, Importances, Study, StudyChange, StudyList
 from service.study_changes import change_study
 
-router = APIRouter(tags=["studies"])
+router = APIRouter(prefix="/v1", tags=["studies"])
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most entries of a page.", examples=[100])]
 CursorQuery = Annotated[
     str | None, Query(max_length=500, description="next_cursor of the page before.", examples=[None])
 ]
 Best = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many trials.", examples=[5])]
+EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "All trials.", "content": {"text/csv": {}, "application/json": {}}}
+}
 Format = Annotated[Literal["csv", "json"], Query(description="Format of the file.", examples=["csv"])]
 
 
@@ -36,7 +39,8 @@ def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: Curso
     """All studies, oldest first."""
     entries, following = page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
     now = registry.clock.now()
-    return StudyList(studies=[study_view(registry.store, live, now) for live in entries], next_cursor=following)
+    views = [study_view_if_there(registry.store, live, now) for live in entries]
+    return StudyList(studies=[view for view in views if view is not None], next_cursor=following)
 
 
 @router.get("/studies/{name}")
@@ -77,7 +81,7 @@ def importance(live: StudyDependency) -> Importances:
     return importances(live)
 
 
-@router.get("/studies/{name}/export", response_class=StreamingResponse)
+@router.get("/studies/{name}/export", response_class=StreamingResponse, responses=EXPORTED)
 def export_trials(live: StudyDependency, registry: RegistryDependency, format: Format = "csv") -> StreamingResponse:
     """All trials as a file, streamed."""
     name = f"{live.record.name}.{format}"

@@ -11,7 +11,7 @@ from service.results import curves, find_trial, trial_views
 from service.routes.studies import CursorQuery, Limit
 from service.schemas.results import Curves, NewTrial, Trial, TrialList, TrialState
 
-router = APIRouter(tags=["trials"])
+router = APIRouter(prefix="/v1", tags=["trials"])
 
 Order = Literal[
     "number", "-number", "value", "-value", "started_at", "-started_at", "duration_seconds", "-duration_seconds"

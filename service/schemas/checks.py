@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from service.schemas.fields import Scalar
-from service.schemas.locations import field_of, message_of
+from service.schemas.locations import field_of, message_of, short
 from service.schemas.models import n_dropout_layers
-from service.schemas.resolve import find, fixed_fields, resolve
+from service.schemas.resolve import MISSING, find, fixed_fields, is_index, resolve
 from service.schemas.search_space import (
     CategoricalParameter,
     IntParameter,
@@ -65,11 +65,11 @@ def _fixed_holder(fixed: Mapping[str, Any], key: str) -> str | None:
     for length in range(1, len(parts) + 1):
         prefix = ".".join(parts[:length])
         value = find(fixed, parts[:length])
-        if value is None:
+        if value is MISSING:
             return None
         if length == len(parts):
             return prefix
-        if isinstance(value, list) and parts[length].isdigit() and int(parts[length]) >= len(value):
+        if isinstance(value, list) and is_index(parts[length]) and int(parts[length]) >= len(value):
             return prefix
         if not isinstance(value, dict | list):
             return prefix
@@ -97,14 +97,16 @@ def _training_errors(definition: Definition) -> Iterator[FieldError]:
     """Try every bound and every choice in the training fields, so that no sampled value can be refused there."""
     fixed = fixed_fields(definition.training)
     space = definition.search_space
-    seen: set[FieldError] = set()
+    keys = {f"search_space.{name}" for name in space}
+    found: dict[str, str] = {}
+    elsewhere: dict[str, str] = {}
     for name in space:
         for value in space[name].edges():
-            params = _example_params(space, name, value)
-            for error in _resolved_errors(fixed, params, name, value, space):
-                if error not in seen:
-                    seen.add(error)
-                    yield error
+            for field, message in _resolved_errors(fixed, _example_params(space, name, value), name, value):
+                about_another = field in keys and field != f"search_space.{name}"
+                (elsewhere if about_another else found).setdefault(field, message)
+    # What another parameter's example value broke is said in that one's own words, if it has broken it alone.
+    yield from {**elsewhere, **found}.items()
 
 
 def _example_params(space: Mapping[str, Parameter], name: str, value: Scalar) -> dict[str, Scalar]:
@@ -126,18 +128,14 @@ def _resolved_errors(
     params: Mapping[str, Scalar],
     name: str,
     value: Scalar,
-    space: Mapping[str, Parameter],
 ) -> Iterable[FieldError]:
     try:
         training = Training.model_validate(resolve(fixed, params))
     except ValidationError as error:
-        found = [
+        return [
             _search_error(field_of(("training", *item["loc"])).removeprefix("training."), item, name, value)
             for item in error.errors(include_url=False, include_context=False)
         ]
-        # What another parameter's example value broke is reported when it is that parameter's turn.
-        others = {f"search_space.{key}" for key in space if key != name}
-        return [item for item in found if item[0] not in others]
     rates = training.dropout
     if isinstance(rates, list) and len(rates) != n_dropout_layers(training.model):
         layers = n_dropout_layers(training.model)
@@ -154,8 +152,9 @@ def _search_error(field: str, item: Any, name: str, value: Scalar) -> FieldError
     if item["type"] == "extra_forbidden" and (name == field or name.startswith(f"{field}.")):
         return f"search_space.{name}", f"{name} is no training field"
     if name == field or name.startswith(f"{field}.") or field.startswith(f"{name}."):
-        return f"search_space.{name}", f"{name} does not allow {value!r}: {message_of(item)}"
-    return f"search_space.{field}", message_of(item)
+        part = "" if name == field else f"{field}: "
+        return f"search_space.{name}", f"{name} does not allow {short(value)}: {part}{message_of(item)}"
+    return f"search_space.{field}", f"{message_of(item)} (where {name} is {short(value)})"
 
 
 def _objective_errors(definition: Definition) -> Iterator[FieldError]:

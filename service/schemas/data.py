@@ -58,6 +58,7 @@ class Dataset(StrictBody):
     n_train: int | None = Field(
         None,
         ge=2,
+        le=1_000_000_000,
         description="How many of the training images to use, before validation is drawn from them; null for all.",
         examples=[500],
     )
@@ -89,6 +90,8 @@ class Dataset(StrictBody):
             raise ValueError("path must be given for image_folder")
         if self.name != "image_folder" and self.path is not None:
             raise ValueError(f"path is for image_folder only: name={self.name}")
+        if self.path is not None and "\0" in self.path:
+            raise ValueError(f"path must not contain the character NUL: {self.path!r}")
         if self.path is not None and (self.path.startswith(("/", "\\")) or ".." in self.path.split("/")):
             raise ValueError(f"path must stay inside the worker's data directory: {self.path!r}")
         return self

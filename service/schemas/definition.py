@@ -10,7 +10,7 @@ from service.schemas.fields import Scalar, StrictBody, StudyName
 from service.schemas.pruners import Median, NoPruner, Pruner
 from service.schemas.samplers import Sampler, Tpe
 from service.schemas.search_space import MAX_PARAMETERS, SearchSpace
-from service.schemas.training import Training
+from service.schemas.training import FINAL_METRICS, Training
 
 MAX_TRIALS = 1_000_000
 
@@ -58,7 +58,7 @@ class Definition(StrictBody):
     pruner: Pruner = Field(
         Median(name="median", n_warmup_steps=1),
         description="Which trials are given up early; a bare name stands for {name: …}. "
-        "Without it: median for one objective, none for several.",
+        "Without it: median, or none for several objectives and for one that is known only at the end.",
         examples=[{"name": "median", "n_startup_trials": 5, "n_warmup_steps": 1}],
     )
     n_trials: int = Field(
@@ -90,7 +90,8 @@ class Definition(StrictBody):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(self.objectives) > 1 and "pruner" not in self.model_fields_set:
+        prunable = len(self.objectives) == 1 and self.objectives[0].metric not in FINAL_METRICS
+        if not prunable and "pruner" not in self.model_fields_set:
             self.pruner = NoPruner(name="none")
         errors = definition_errors(self)
         if errors:

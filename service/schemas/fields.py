@@ -13,11 +13,22 @@ from pydantic import (
     PlainSerializer,
     WithJsonSchema,
 )
-
-Scalar = str | int | float | bool | None
+from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def _check_scalar(value: Any) -> Any:
+    """One message instead of one for each member of the union."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("finite_number", "Input should be a finite number")
+    if not isinstance(value, str | int | float | bool | None):
+        raise PydanticCustomError("scalar_type", "Input should be a string, a number, true, false or null")
+    return value
+
+
+Scalar = Annotated[str | int | float | bool | None, BeforeValidator(_check_scalar)]
 
 
 class Body(BaseModel):
@@ -26,10 +37,26 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=False)
 
 
+class Answer(BaseModel):
+    """A JSON object from the service. A newer one may say more than an older client knows."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
 class StrictBody(Body):
     """A body written by people: no silent conversion between JSON types ("1" is not 1, true is not 1.0)."""
 
     model_config = ConfigDict(strict=True)
+
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain the character NUL")
+    return value
+
+
+Identifier = Annotated[str, AfterValidator(_without_nul)]
+"""A string that every database keeps in a text column; PostgreSQL refuses NUL there."""
 
 
 def _from_wire(value: Any) -> Any:

@@ -3,10 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-UNION_FIELDS = ("model", "schedule", "dropout", "sampler", "pruner", "wrapped_pruner")
+UNION_FIELDS = (
+    "model",
+    "schedule",
+    "dropout",
+    "sampler",
+    "pruner",
+    "wrapped_pruner",
+    "min_resource",
+    "max_resource",
+)
 """Fields whose value is one of several kinds: pydantic puts the kind after them in a location."""
 
 MAX_VALUE_CHARACTERS = 80
+MAX_FIELD_CHARACTERS = 300
 
 
 def field_of(location: tuple[int | str, ...]) -> str:
@@ -17,10 +27,12 @@ def field_of(location: tuple[int | str, ...]) -> str:
         if skip:
             skip = False
             continue
+        if part == "[key]":  # pydantic's word for a dictionary's key, which stands before it
+            continue
         in_search_space = location[0] == "search_space"
         skip = index == 1 if in_search_space else part in UNION_FIELDS
         parts.append(str(part))
-    return ".".join(parts) or "body"
+    return cut(".".join(parts), MAX_FIELD_CHARACTERS) or "body"
 
 
 def message_of(item: Mapping[str, Any]) -> str:
@@ -35,4 +47,8 @@ def message_of(item: Mapping[str, Any]) -> str:
 
 def short(value: Any) -> str:
     text = repr(value) if isinstance(value, str | int | float | bool | None) else type(value).__name__
-    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[:MAX_VALUE_CHARACTERS]}…"
+    return cut(text, MAX_VALUE_CHARACTERS)
+
+
+def cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"

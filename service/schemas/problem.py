@@ -2,15 +2,15 @@
 
 from pydantic import Field
 
-from service.schemas.fields import Body
+from service.schemas.fields import Answer
 
 
-class FieldProblem(Body):
+class FieldProblem(Answer):
     field: str = Field(description="Dotted name of the field.", examples=["search_space.dropout"])
     message: str = Field(description="The rule and the value.", examples=["low must be below high: low=0.1, high=0.01"])
 
 
-class Problem(Body):
+class Problem(Answer):
     """An error."""
 
     type: str = Field("about:blank", description="URI of the kind of problem.", examples=["about:blank"])

@@ -2,16 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from service.schemas.definition import Params
-from service.schemas.fields import Body, Number, StudyName, Timestamp
+from service.schemas.fields import Answer, Body, Identifier, Number, StudyName, Timestamp
 from service.schemas.results import Metrics, TrialState
 from service.schemas.training import Training
 
 Step = Annotated[int, Field(strict=True, ge=0, le=10_000_000, description="The epoch, counted from 0.", examples=[3])]
 LeaseId = Annotated[
-    str, Field(min_length=1, max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])
+    Identifier, Field(min_length=1, max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])
 ]
 Decision = Annotated[
     Literal["continue", "prune", "stop", "lost"],
@@ -26,18 +26,18 @@ Decision = Annotated[
 class WorkerInfo(Body):
     """Who asks."""
 
-    id: str = Field(
+    id: Identifier = Field(
         min_length=1, max_length=200, description="Unique name of the worker.", examples=["lab-gpu-1/cuda:0"]
     )
-    host: str = Field("", max_length=200, description="Name of its machine.", examples=["lab-gpu-1"])
-    device: str = Field("", max_length=200, description="Its device.", examples=["cuda:0"])
+    host: Identifier = Field("", max_length=200, description="Name of its machine.", examples=["lab-gpu-1"])
+    device: Identifier = Field("", max_length=200, description="Its device.", examples=["cuda:0"])
     n_lanes: int = Field(1, ge=1, le=100_000, description="Trials it trains at a time.", examples=[1])
 
 
 class Claim(Body):
     """A worker asks for trials. The same claim_id again gets the same leases."""
 
-    claim_id: str = Field(
+    claim_id: Identifier = Field(
         min_length=1,
         max_length=64,
         description="Chosen by the worker, fresh for every claim.",
@@ -51,14 +51,14 @@ class Claim(Body):
     )
 
 
-class Resume(Body):
+class Resume(Answer):
     """Where to go on with a trial that an earlier attempt began."""
 
     step: int = Field(description="Last step that the checkpoint holds.", examples=[3])
     artifact: str = Field(description="Name of the checkpoint.", examples=["checkpoints/12/3"])
 
 
-class Lease(Body):
+class Lease(Answer):
     """The right, for a time, to train one trial."""
 
     lease_id: LeaseId
@@ -77,7 +77,7 @@ class Lease(Body):
     )
 
 
-class Claimed(Body):
+class Claimed(Answer):
     leases: list[Lease] = Field(description="The granted leases; empty when there is no work.", examples=[[]])
 
 
@@ -106,13 +106,13 @@ class Reports(Body):
     )
 
 
-class ReportDecision(Body):
+class ReportDecision(Answer):
     lease_id: LeaseId
     step: Step
     decision: Decision
 
 
-class Decisions(Body):
+class Decisions(Answer):
     decisions: list[ReportDecision] = Field(
         description="One decision for each report, in order.",
         examples=[[{"lease_id": "8f14e45fceea167a", "step": 3, "decision": "continue"}]],
@@ -140,7 +140,7 @@ class Complete(Body):
 class Fail(Body):
     """The trial could not be trained."""
 
-    reason: str = Field(
+    reason: Annotated[str, AfterValidator(lambda text: text.replace("\0", "\ufffd"))] = Field(
         min_length=1, max_length=4000, description="Why, in words.", examples=["train_loss is nan at epoch 3"]
     )
     retry: bool = Field(
@@ -150,7 +150,7 @@ class Fail(Body):
     )
 
 
-class Closed(Body):
+class Closed(Answer):
     """The answer to complete, fail and release."""
 
     state: TrialState = Field(description="State of the trial now.", examples=["COMPLETE"])
@@ -162,17 +162,17 @@ class Renew(Body):
     )
 
 
-class RenewedLease(Body):
+class RenewedLease(Answer):
     lease_id: LeaseId
     alive: bool = Field(description="False when the lease is no longer the worker's.", examples=[True])
     expires_in_seconds: float = Field(description="Its new term in seconds; 0 when lost.", examples=[60.0])
 
 
-class Renewed(Body):
+class Renewed(Answer):
     leases: list[RenewedLease] = Field(description="One entry for each lease, in order.", examples=[[]])
 
 
-class Worker(WorkerInfo):
+class Worker(WorkerInfo, Answer):
     """A worker that the service has heard of."""
 
     trials_running: int = Field(description="Trials it has under lease.", examples=[1])
@@ -180,5 +180,5 @@ class Worker(WorkerInfo):
     last_seen_at: Timestamp = Field(description="When it last claimed or reported.", examples=["2026-01-02T03:04:05Z"])
 
 
-class WorkerList(Body):
+class WorkerList(Answer):
     workers: list[Worker] = Field(description="The workers, last seen first.", examples=[[]])

@@ -60,6 +60,14 @@ class SuccessiveHalving(StrictBody):
     min_early_stopping_rate: int = Field(0, ge=0, le=100, description="Rungs left out at the start.", examples=[0])
     bootstrap_count: Bootstrap = 0
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.bootstrap_count > 0 and self.min_resource == "auto":
+            raise ValueError(
+                f"bootstrap_count needs a min_resource that is a number: bootstrap_count={self.bootstrap_count}"
+            )
+        return self
+
 
 class Hyperband(StrictBody):
     """Several brackets of successive halving (Li et al., 2018)."""

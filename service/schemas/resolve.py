@@ -12,15 +12,23 @@ def fixed_fields(training: Training) -> dict[str, Any]:
     return training.model_dump(exclude_unset=True)
 
 
+MISSING = object()
+
+
+def is_index(part: str) -> bool:
+    """Whether a part of a dotted path is the index of a list element: 0, 1, 2 and so on, without leading zeros."""
+    return part.isascii() and part.isdecimal() and str(int(part)) == part
+
+
 def find(tree: Any, path: list[str]) -> Any:
-    """The value at a dotted path, or None when the path leads nowhere."""
+    """The value at a dotted path, or MISSING when the path leads nowhere."""
     for part in path:
         if isinstance(tree, dict) and part in tree:
             tree = tree[part]
-        elif isinstance(tree, list) and part.isdigit() and int(part) < len(tree):
+        elif isinstance(tree, list) and is_index(part) and int(part) < len(tree):
             tree = tree[int(part)]
         else:
-            return None
+            return MISSING
     return tree
 
 
@@ -32,7 +40,7 @@ def resolve(fixed: Mapping[str, Any], params: Mapping[str, Scalar]) -> dict[str,
     move up.
     """
     tree = _copy(fixed)
-    for key, value in params.items():
+    for key, value in sorted(params.items(), key=lambda item: item[0].count(".")):  # the whole before its parts
         *parents, last = key.split(".")
         node = tree
         for part in parents:
@@ -64,6 +72,6 @@ def _lists(node: Any) -> Any:
         return [_lists(value) for value in node]
     if not isinstance(node, dict):
         return node
-    if node and all(key.isdigit() for key in node):
+    if node and all(is_index(key) for key in node):
         return [_lists(node[key]) for key in sorted(node, key=int)]
     return {key: _lists(value) for key, value in node.items()}

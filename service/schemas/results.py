@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainSerializer
 
 from service.schemas.definition import Definition, Params
-from service.schemas.fields import Body, Number, StudyName, Timestamp
+from service.schemas.fields import Answer, Body, Number, StudyName, Timestamp
 
 StudyState = Literal["running", "paused", "stopped", "finished"]
 TrialState = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"]
@@ -22,7 +22,7 @@ AsWritten = Annotated[Definition, PlainSerializer(_as_written, return_type=dict[
 """Defaults are left out: filled in, a searched training field would also be a fixed one."""
 
 
-class TrialCounts(Body):
+class TrialCounts(Answer):
     """How many trials of a study are in each of Optuna's states."""
 
     WAITING: int = Field(0, description="Trials waiting for a worker.", examples=[0])
@@ -32,7 +32,7 @@ class TrialCounts(Body):
     FAIL: int = Field(0, description="Trials that failed.", examples=[0])
 
 
-class Attempt(Body):
+class Attempt(Answer):
     """One lease of a trial: who had it, and how it ended."""
 
     attempt: int = Field(description="Number of the attempt, from 1.", examples=[1])
@@ -48,7 +48,7 @@ class Attempt(Body):
     reason: str | None = Field(description="Why, when it failed.", examples=[None])
 
 
-class Trial(Body):
+class Trial(Answer):
     """One trial."""
 
     study: StudyName
@@ -74,7 +74,7 @@ class Trial(Body):
     duration_seconds: float | None = Field(description="From start to end, in seconds.", examples=[60.0])
 
 
-class Study(Body):
+class Study(Answer):
     """One study."""
 
     name: StudyName
@@ -99,21 +99,21 @@ class Study(Body):
     )
 
 
-class StudyList(Body):
+class StudyList(Answer):
     studies: list[Study] = Field(description="A page of studies, oldest first.", examples=[[]])
     next_cursor: Cursor
 
 
-class TrialList(Body):
+class TrialList(Answer):
     trials: list[Trial] = Field(description="A page of trials.", examples=[[]])
     next_cursor: Cursor
 
 
-class BestTrials(Body):
+class BestTrials(Answer):
     trials: list[Trial] = Field(description="The best complete trials, best first.", examples=[[]])
 
 
-class Curves(Body):
+class Curves(Answer):
     """What a trial reported, epoch by epoch."""
 
     steps: list[int] = Field(description="The reported steps (epochs, from 0).", examples=[[0, 1, 2]])
@@ -123,7 +123,7 @@ class Curves(Body):
     )
 
 
-class Importances(Body):
+class Importances(Answer):
     """How much each parameter matters for the first objective."""
 
     metric: str = Field(description="The objective's metric.", examples=["validation_accuracy"])

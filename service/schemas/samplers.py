@@ -1,8 +1,8 @@
 """Samplers by name; the options are those of Optuna's class of that name."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from service.schemas.data import named
 from service.schemas.fields import StrictBody
@@ -67,12 +67,19 @@ class CmaEs(StrictBody):
         None, gt=0, description="First step size; null for a sixth of the range.", examples=[None]
     )
     popsize: int | None = Field(
-        None, ge=2, le=10_000, description="Population size; null for CMA-ES's own rule.", examples=[None]
+        None, ge=4, le=10_000, description="Population size; null for CMA-ES's own rule.", examples=[None]
     )
     consider_pruned_trials: bool = Field(False, description="Learn from pruned trials too.", examples=[False])
     use_separable_cma: bool = Field(False, description="Diagonal covariance, for many parameters.", examples=[False])
     with_margin: bool = Field(False, description="Keep discrete parameters from collapsing.", examples=[False])
     lr_adapt: bool = Field(False, description="Adapt CMA-ES's learning rate, for noise.", examples=[False])
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        chosen = [name for name in ("use_separable_cma", "with_margin", "lr_adapt") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ValueError(f"only one of use_separable_cma, with_margin and lr_adapt can be true: {chosen}")
+        return self
 
 
 class Qmc(StrictBody):

@@ -1,7 +1,7 @@
 """The search space of a definition: which values each parameter may take, and when it exists."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -56,18 +56,30 @@ class FloatParameter(StrictBody):
         if self.step is None:
             return True
         steps = (value - self.low) / self.step
-        return math.isclose(steps, round(steps), abs_tol=1e-8)
+        return bool(abs(steps - round(steps)) < 1e-8)  # as Optuna has it
+
+    @property
+    def last(self) -> float:
+        """The largest value that can come: `high`, or the last step below it."""
+        size = self.size()
+        return self.high if size is None else self._at(size - 1)
 
     def edges(self) -> list[Scalar]:
-        return [self.low, self.high]
+        return [self.low, self.last]
 
     def size(self) -> int | None:
         """Number of distinct values, or None when there is no end of them."""
-        return None if self.step is None else math.floor((self.high - self.low) / self.step + 1e-8) + 1
+        if self.step is None:
+            return None
+        return int((Decimal(str(self.high)) - Decimal(str(self.low))) // Decimal(str(self.step))) + 1
 
     def grid(self) -> list[Scalar]:
+        return [self._at(index) for index in range(self.size() or 0)]
+
+    def _at(self, index: int) -> float:
+        """A value of the grid, in decimal as Optuna counts: three steps of 0.1 are 0.3, not 0.30000000000000004."""
         assert self.step is not None, "a continuous range has no grid"
-        return [self.low + index * self.step for index in range(self.size() or 0)]
+        return float(Decimal(str(self.low)) + index * Decimal(str(self.step)))
 
 
 class IntParameter(StrictBody):
@@ -95,14 +107,19 @@ class IntParameter(StrictBody):
         return self.low <= value <= self.high and (value - self.low) % (self.step or 1) == 0
 
     def edges(self) -> list[Scalar]:
-        return [self.low, self.high]
+        return [self.low, self.last]
+
+    @property
+    def last(self) -> int:
+        """The largest value that can come: `high`, or the last step below it."""
+        return self.high - (self.high - self.low) % (self.step or 1)
 
     def size(self) -> int | None:
         """Number of distinct values; a log range counts too, as every whole number in it can come."""
         return (self.high - self.low) // (self.step or 1) + 1
 
-    def grid(self) -> list[Scalar]:
-        return list(range(self.low, self.high + 1, self.step or 1))
+    def grid(self) -> Sequence[Scalar]:
+        return range(self.low, self.high + 1, self.step or 1)
 
 
 class CategoricalParameter(StrictBody):

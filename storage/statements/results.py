@@ -20,6 +20,12 @@ def of_trials(connection: Connection, trial_ids: Sequence[int]) -> list[ResultRe
     return [ResultRecord(**row._mapping) for row in connection.execute(statement)]
 
 
+def of_study(connection: Connection, study_id: int) -> list[ResultRecord]:
+    """How the trials of a study ended."""
+    statement = select(results).where(results.c.study_id == study_id)
+    return [ResultRecord(**row._mapping) for row in connection.execute(statement)]
+
+
 def set_metrics(connection: Connection, trial_id: int, metrics: Metrics) -> None:
     """Replace the final metrics of a trial that has ended."""
     connection.execute(update(results).where(results.c.trial_id == trial_id).values(metrics=metrics))

@@ -23,10 +23,9 @@ def complete(connection: Connection, name: str, study_id: int) -> None:
     connection.execute(update(studies).where(studies.c.name == name).values(study_id=study_id))
 
 
-def begun(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
-    """Name and definition of the studies whose making was cut short."""
-    rows = connection.execute(select(studies.c.name, studies.c.definition).where(studies.c.study_id.is_(None)))
-    return [(row.name, row.definition) for row in rows]
+def begun(connection: Connection) -> list[str]:
+    """Names of the studies whose making was cut short."""
+    return list(connection.execute(select(studies.c.name).where(studies.c.study_id.is_(None))).scalars())
 
 
 def every(connection: Connection) -> list[StudyRecord]:

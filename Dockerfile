@@ -1,0 +1,22 @@
+# One image for the service and the workers, on CPUs and NVIDIA GPUs alike: PyTorch's package brings CUDA with it.
+# A small one for a service alone, without PyTorch (and so without the gp sampler): --build-arg EXTRAS=postgres
+FROM python:3.12-slim
+ARG EXTRAS=worker,postgres
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN useradd --uid 1000 --create-home narrows && install -d -o narrows -g narrows /data
+
+# What it needs comes first, without the sources, so that a change of the sources does not install it again.
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md ./
+RUN pip install -c constraints.txt ".[${EXTRAS}]"
+COPY service service
+COPY storage storage
+COPY workers workers
+RUN pip install --no-deps --force-reinstall .
+
+USER narrows
+WORKDIR /home/narrows
+ENV NARROWS_DATA_DIR=/data
+VOLUME /data
+EXPOSE 8000
+CMD ["narrows", "serve"]

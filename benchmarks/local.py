@@ -1,0 +1,56 @@
+"""A real service and real workers on this machine, for the length of a measurement."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+STOP_SECONDS = 30
+NARROWS = [sys.executable, "-m", "service.cli.main"]
+
+
+@contextmanager
+def service(folder: Path) -> Iterator[str]:
+    """A service on SQLite in a folder; its address."""
+    log = (folder / "serve.log").open("w")
+    command = [*NARROWS, "serve", "--port", "0", "--database", f"sqlite:///{folder / 'narrows.db'}"]
+    with log, _running(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)) as process:
+        assert process.stdout is not None, "piped"
+        line = process.stdout.readline()
+        if "ready at" not in line:
+            raise RuntimeError(f"the service did not start: {(folder / 'serve.log').read_text()}")
+        yield line.split()[-1]
+
+
+@contextmanager
+def workers(server: str, folder: Path, data_dir: Path, processes: int | None = None) -> Iterator[None]:
+    """Workers on every device, or so many processes."""
+    command = [*NARROWS, "worker", "--server", server, "--data-dir", str(data_dir), "--no-download"]
+    if processes is not None:
+        command += ["--processes", str(processes)]
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "worker.log").open("w"))
+        stack.enter_context(_running(subprocess.Popen(command, stdout=log, stderr=log)))
+        yield
+
+
+@contextmanager
+def _running(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[str]"]:
+    try:
+        yield process  # type: ignore[misc]  # only the one that is piped is read
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def default_data_dir() -> Path:
+    """NARROWS_DATA_DIR, or the folder of data sets beside the repository."""
+    return Path(os.environ.get("NARROWS_DATA_DIR", Path(__file__).parents[2] / "shared" / "data"))

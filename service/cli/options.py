@@ -1,0 +1,34 @@
+"""The settings as options of commands: flags, environment variables, defaults and help come from the one table."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from service.settings import BY_NAME, SETTINGS
+
+DEFAULT: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+
+
+def _option(name: str, **changes: Any) -> Any:
+    setting = BY_NAME[name]
+    text = f"{setting.help.removesuffix('.')}, in {setting.unit}." if setting.unit else setting.help
+    shown = setting.default_text or setting.default is not None
+    return typer.Option(setting.flag, envvar=setting.environment, help=text, show_default=shown, **changes)
+
+
+Host = Annotated[str, _option("host")]
+Port = Annotated[int, _option("port", min=0, max=65535)]
+Database = Annotated[str, _option("database")]
+LeaseSeconds = Annotated[float, _option("lease_seconds")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], _option("log_level")]
+Token = Annotated[str | None, _option("token")]
+Server = Annotated[str, _option("server")]
+Devices = Annotated[str, _option("devices")]
+Processes = Annotated[int | None, _option("processes", min=1)]
+Study = Annotated[str | None, _option("study")]
+DataDir = Annotated[str, _option("data_dir")]
+Download = Annotated[bool, _option("download")]
+ExitWhenIdle = Annotated[float | None, _option("exit_when_idle", min=0)]
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON as it is.")]

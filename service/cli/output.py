@@ -1,0 +1,107 @@
+"""How studies and trials look in a terminal."""
+
+import re
+import sys
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from service.schemas.fields import Scalar
+from service.schemas.results import Study, Trial
+
+MAX_PARAM_COLUMNS = 6
+WIDE = 200
+"""Columns when the output is no terminal: enough to keep a row on one line."""
+
+
+def console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+
+
+def print_json(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
+def number(value: Scalar, digits: int = 4) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def seconds(value: float | None) -> str:
+    """A duration as people read it: 3.2 s, 45 s, 4:05, 1:02:03."""
+    if value is None:
+        return ""
+    if value < 60:
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def params_line(params: dict[str, Scalar]) -> str:
+    return "  ".join(f"{name}={number(value, 3)}" for name, value in params.items())
+
+
+def metrics_of(study: Study) -> list[str]:
+    return [objective.metric for objective in study.definition.objectives]
+
+
+def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool, title: str | None = None) -> Table:
+    """One row a trial: objective values, parameters, epochs, duration; with `states` its state and reason too."""
+    params = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    in_columns = len(params) <= MAX_PARAM_COLUMNS
+    table = plain_table(title)
+    table.add_column("trial", justify="right")
+    if states:
+        table.add_column("state")
+    for name in (*metrics, *(params if in_columns else ()), "epochs", "time"):
+        table.add_column(_header(name), justify="right", overflow="fold", vertical="bottom")
+    if not in_columns:
+        table.add_column("params", overflow="fold")
+    if states:
+        table.add_column("reason", overflow="fold")
+    for trial in trials:
+        shown = [_cell(trial, name) for name in params] if in_columns else []
+        line = [] if in_columns else [params_line(trial.params)]
+        values = [number(value) for value in trial.values] if trial.values else [""] * len(metrics)
+        epochs = "" if trial.step is None else str(trial.step + 1)
+        cells = [*values, *shown, epochs, seconds(trial.duration_seconds), *line]
+        table.add_row(str(trial.number), *([trial.state, *cells, trial.reason or ""] if states else cells))
+    return table
+
+
+def plain_table(title: str | None = None) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+
+
+def _header(name: str) -> str:
+    """A field's name on lines of its own, so that a column is not much wider than its numbers."""
+    return re.sub(r"_|\.(?=[a-z])", "\n", name)
+
+
+def _cell(trial: Trial, name: str) -> str:
+    return number(trial.params[name], 3) if name in trial.params else ""
+
+
+def study_table(studies: Sequence[Study]) -> Table:
+    table = plain_table()
+    for name in ("study", "state"):
+        table.add_column(name)
+    for name in ("trials", "running", "complete", "pruned", "failed", "best"):
+        table.add_column(name, justify="right")
+    for study in studies:
+        counts = study.trial_counts
+        best = "" if study.best is None or not study.best.values else number(study.best.values[0])
+        cells = (study.definition.n_trials, counts.RUNNING, counts.COMPLETE, counts.PRUNED, counts.FAIL, best)
+        table.add_row(study.name, study.state, *map(str, cells))
+    return table

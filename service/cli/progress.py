@@ -1,0 +1,160 @@
+"""The progress of a study: a live display in a terminal, a plain line now and then elsewhere."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.output import metrics_of, number, params_line, seconds
+from service.schemas.results import Study
+
+POLL_SECONDS = 0.5
+LINE_SECONDS = 5.0
+ENDED = ("finished", "stopped")
+
+
+def follow(fetch: Callable[[], Study], console: Console, *, sleep: Callable[[float], None] = time.sleep) -> Study:
+    """Show a study until it has ended, and return it as it is then."""
+    display: Display = LiveDisplay(console) if console.is_terminal else LineDisplay(console)
+    with display:
+        study = fetch()
+        display.show(study)
+        while study.state not in ENDED:
+            sleep(POLL_SECONDS)
+            study = fetch()
+            display.show(study)
+    console.print(closing_line(study))
+    return study
+
+
+class Display(Protocol):
+    """Shows one state of a study after another."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, study: Study) -> None: ...
+
+
+class LiveDisplay:
+    """Draws over itself."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, refresh_per_second=4)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, study: Study) -> None:
+        self._live.update(panel(study), refresh=True)
+
+
+class LineDisplay:
+    """Prints a line when trials have ended since the last one, every few seconds at most."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._done = -1
+        self._printed_at = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, study: Study) -> None:
+        done, now = n_done(study), self._clock()
+        if done == self._done or now - self._printed_at < LINE_SECONDS:
+            return
+        self._done, self._printed_at = done, now
+        self._console.print(line(study), soft_wrap=True)
+
+
+def n_done(study: Study) -> int:
+    counts = study.trial_counts
+    return counts.COMPLETE + counts.PRUNED + counts.FAIL
+
+
+def seconds_left(study: Study) -> float | None:
+    """Seconds to the last trial at the speed so far; None before the first one has ended."""
+    if not study.trials_per_hour or study.state != "running":
+        return None
+    return (study.definition.n_trials - n_done(study)) / study.trials_per_hour * 3600
+
+
+def line(study: Study) -> str:
+    counts = study.trial_counts
+    parts = [
+        f"{study.name}: {n_done(study)}/{study.definition.n_trials} trials done",
+        f"{counts.RUNNING} running",
+        f"{counts.PRUNED} pruned",
+        f"{counts.FAIL} failed",
+        *_best(study),
+        *_speed(study),
+    ]
+    return ", ".join(parts)
+
+
+def panel(study: Study) -> RenderableType:
+    """What the live display shows: a bar, the counts, and the best trial."""
+    counts, n_trials = study.trial_counts, study.definition.n_trials
+    bar = Table.grid(padding=(0, 2, 0, 0))
+    bar.add_row(
+        Text(study.name, style="bold"),
+        ProgressBar(total=n_trials, completed=n_done(study), width=40),
+        f"{n_done(study)}/{n_trials}",
+        Text("  ".join(_speed(study)), style="dim"),
+    )
+    counted = Text("" if study.state == "running" else f"{study.state}   ", style="yellow")
+    counted.append(f"{counts.COMPLETE} complete", style="green")
+    counted.append(
+        f"   {counts.RUNNING} running   {counts.WAITING} waiting   {counts.PRUNED} pruned   ", style="default"
+    )
+    counted.append(f"{counts.FAIL} failed", style="red" if counts.FAIL else "default")
+    rows: list[RenderableType] = [bar, counted]
+    if study.best is not None:
+        rows += [Text("  ".join(_best(study)), style="bold"), Text(params_line(study.best.params), style="dim")]
+    return Group(*rows)
+
+
+def closing_line(study: Study) -> str:
+    counts = study.trial_counts
+    reason = f" ({study.finished_reason})" if study.finished_reason else ""
+    took = ""
+    if study.started_at is not None and study.finished_at is not None:
+        took = f" after {seconds((study.finished_at - study.started_at).total_seconds())}"
+    return (
+        f"{study.name} is {study.state}{took}{reason}: "
+        f"{counts.COMPLETE} complete, {counts.PRUNED} pruned, {counts.FAIL} failed"
+    )
+
+
+def _best(study: Study) -> list[str]:
+    if study.best is None or not study.best.values:
+        return []
+    return [f"best {metrics_of(study)[0]} {number(study.best.values[0])} (trial {study.best.number})"]
+
+
+def _speed(study: Study) -> list[str]:
+    left = seconds_left(study)
+    rate = [] if study.trials_per_hour is None else [f"{study.trials_per_hour:,.0f} trials/hour"]
+    return rate if left is None else [*rate, f"{seconds(left)} left"]

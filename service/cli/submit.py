@@ -1,0 +1,54 @@
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.options import DEFAULT, Server, StudyName, Token
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Study definition, YAML or JSON.", show_default=False)]
+Watch = Annotated[bool, typer.Option("--watch", help="Show the study's progress until it ends.")]
+
+
+def submit(
+    file: File, watch: Watch = False, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]
+) -> None:
+    """Create a study from a definition. The same definition again finds the study that is there."""
+    from service.client import Client
+
+    definition = read_definition(file)
+    with Client(server, token) as client:
+        study = client.create_study(definition)
+        print(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
+        if watch:
+            _follow(client, study.name)
+
+
+def watch(study: StudyName, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
+    """Show a study's progress until it ends."""
+    from service.client import Client
+
+    with Client(server, token) as client:
+        _follow(client, study)
+
+
+def _follow(client: Any, name: str) -> None:
+    from service.cli.output import console
+    from service.cli.progress import follow
+    from service.client.retries import Retries
+
+    retries = Retries(limit_seconds=30.0)
+    follow(lambda: retries(lambda: client.study(name)), console())
+
+
+def read_definition(file: Path) -> dict[str, Any]:
+    """The definition in a file, as it is written there; the service checks what it says."""
+    from service.cli.errors import CommandError
+    from service.yaml_loader import YamlError, load
+
+    try:
+        definition = load(file.read_bytes())
+    except YamlError as error:
+        raise CommandError(f"{file}: {error}") from error
+    if not isinstance(definition, dict):
+        raise CommandError(f"{file}: a definition must have named fields, as examples/digits.yaml has")
+    return definition

@@ -1,0 +1,95 @@
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from service.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+
+State = Annotated[
+    Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"] | None,
+    typer.Option("--state", help="Only trials in this state.", case_sensitive=False, show_default="any state"),
+]
+OrderBy = Annotated[
+    str,
+    typer.Option(
+        "--order-by", help="number, value, started_at or duration_seconds; with a - before it, largest first."
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many trials at most.")]
+K = Annotated[int, typer.Option("-k", min=1, help="How many trials.")]
+Format = Annotated[Literal["csv", "json"], typer.Option("--format", help="Format of the file.")]
+Out = Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="standard output")]
+
+
+def trials(
+    study: StudyName,
+    state: State = None,
+    order_by: OrderBy = "number",
+    limit: Limit = 100,
+    as_json: AsJson = False,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """List the trials of a study."""
+    from service.cli.output import console, metrics_of, print_json, trial_table
+    from service.client import Client, quoted
+
+    with Client(server, token) as client:
+        if as_json:
+            query = {"state": state, "order_by": order_by, "limit": limit}
+            print_json(client.get(f"studies/{quoted(study)}/trials", query))
+            return
+        metrics = metrics_of(client.study(study))
+        page = client.trials_page(study, state=state, order_by=order_by, limit=limit)
+    console().print(trial_table(metrics, page.trials, states=True))
+    if page.next_cursor is not None:
+        print(f"These are the first {len(page.trials)}: --limit shows more.")
+
+
+def best(
+    study: StudyName,
+    k: K = 5,
+    as_json: AsJson = False,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """Show the best trials of a study, best first; with several objectives, those that none beats in all of them."""
+    from service.cli.output import console, metrics_of, print_json, trial_table
+    from service.client import Client, quoted
+
+    with Client(server, token) as client:
+        metrics = metrics_of(client.study(study))
+        several = len(metrics) > 1
+        if as_json:
+            path = f"studies/{quoted(study)}"
+            print_json(client.get(f"{path}/pareto") if several else client.get(f"{path}/best", {"k": k}))
+            return
+        found = client.pareto(study)[:k] if several else client.best(study, k)
+    if found:
+        console().print(trial_table(metrics, found, states=False))
+    else:
+        print(f"{study} has no complete trial yet.")
+
+
+def export(
+    study: StudyName,
+    format: Format = "csv",
+    out: Out = None,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """Write all trials of a study to a file or to standard output."""
+    from service.client import Client
+
+    with Client(server, token) as client:
+        pieces = client.export(study, format)
+        if out is None:
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            return
+        first = next(pieces, b"")  # a study that is not there leaves no file behind
+        with out.open("wb") as file:
+            file.write(first)
+            file.writelines(pieces)
+    print(f"All trials of {study} are in {out}")

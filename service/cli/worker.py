@@ -1,0 +1,45 @@
+import os
+import sys
+
+from service.cli.options import (
+    DEFAULT,
+    DataDir,
+    Devices,
+    Download,
+    ExitWhenIdle,
+    LogLevel,
+    Processes,
+    Server,
+    Study,
+    Token,
+)
+
+
+def worker(
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+    devices: Devices = DEFAULT["devices"],
+    processes: Processes = DEFAULT["processes"],
+    study: Study = DEFAULT["study"],
+    data_dir: DataDir = DEFAULT["data_dir"],
+    download: Download = DEFAULT["download"],
+    exit_when_idle: ExitWhenIdle = DEFAULT["exit_when_idle"],
+    log_level: LogLevel = DEFAULT["log_level"],
+) -> None:
+    """Train trials on this machine's devices, until SIGTERM or Ctrl-C; a trial at hand is given back."""
+    given = {
+        "--server": server,
+        "--devices": devices,
+        "--processes": processes,
+        "--study": study,
+        "--data-dir": data_dir,
+        "--exit-when-idle": exit_when_idle,
+        "--log-level": log_level,
+    }
+    flags = [f"{flag}={value}" for flag, value in given.items() if value is not None]
+    if token:
+        os.environ["NARROWS_TOKEN"] = token
+    sys.stdout.flush()
+    # The service's packages do not import the workers' ones, so the process becomes another program.
+    command = [sys.executable, "-m", "workers", *flags, "--download" if download else "--no-download"]
+    os.execv(sys.executable, command)

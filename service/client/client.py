@@ -1,0 +1,184 @@
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import httpx
+
+from service.client.transport import Query, Transport
+from service.schemas.definition import Definition, Params
+from service.schemas.protocol import (
+    Claim,
+    Claimed,
+    Closed,
+    Complete,
+    Decisions,
+    Fail,
+    Renew,
+    Renewed,
+    Reports,
+    WorkerList,
+)
+from service.schemas.results import (
+    BestTrials,
+    Curves,
+    Importances,
+    NewTrial,
+    Study,
+    StudyChange,
+    StudyList,
+    Trial,
+    TrialList,
+    TrialState,
+)
+
+
+class Client:
+    """The calls of the HTTP API, one method each; a failed one raises a ClientError.
+
+    Nothing is repeated here: see service.client.retries for the calls that are safe to repeat. One client may be
+    used by several threads.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        token: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        self.server = server.rstrip("/")
+        self._transport = Transport(server, token, transport, timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def health(self) -> None:
+        """Return when the service is ready for work."""
+        self._transport.send("GET", "/readyz")
+
+    def get(self, path: str, query: Query | None = None) -> str:
+        """The JSON text of any GET call, as the service sent it; `path` without the prefix."""
+        return self._transport.send("GET", f"/v1/{path}", query=query).decode()
+
+    # Studies
+
+    def create_study(self, definition: Definition | Mapping[str, Any]) -> Study:
+        return self._transport.call(Study, "POST", "/v1/studies", body=definition)
+
+    def studies_page(self, limit: int | None = None, cursor: str | None = None) -> StudyList:
+        query: Query = {"limit": limit, "cursor": cursor}
+        return self._transport.call(StudyList, "GET", "/v1/studies", query=query)
+
+    def studies(self) -> Iterator[Study]:
+        """Every study, oldest first, read page by page."""
+        page = self.studies_page()
+        yield from page.studies
+        while page.next_cursor is not None:
+            page = self.studies_page(cursor=page.next_cursor)
+            yield from page.studies
+
+    def study(self, name: str) -> Study:
+        return self._transport.call(Study, "GET", study_path(name))
+
+    def change(
+        self,
+        name: str,
+        *,
+        state: Literal["paused", "running", "stopped"] | None = None,
+        n_trials: int | None = None,
+    ) -> Study:
+        body = {"state": state, "n_trials": n_trials}
+        change = StudyChange.model_validate({key: value for key, value in body.items() if value is not None})
+        return self._transport.call(Study, "PATCH", study_path(name), body=change)
+
+    def delete(self, name: str) -> None:
+        self._transport.send("DELETE", study_path(name))
+
+    # Trials
+
+    def trials_page(
+        self,
+        name: str,
+        *,
+        state: TrialState | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> TrialList:
+        query: Query = {"state": state, "order_by": order_by, "limit": limit, "cursor": cursor}
+        return self._transport.call(TrialList, "GET", f"{study_path(name)}/trials", query=query)
+
+    def trials(self, name: str, *, state: TrialState | None = None, order_by: str | None = None) -> Iterator[Trial]:
+        """Every trial of a study, read page by page."""
+        page = self.trials_page(name, state=state, order_by=order_by)
+        yield from page.trials
+        while page.next_cursor is not None:
+            page = self.trials_page(name, state=state, order_by=order_by, cursor=page.next_cursor)
+            yield from page.trials
+
+    def trial(self, name: str, number: int) -> Trial:
+        return self._transport.call(Trial, "GET", f"{study_path(name)}/trials/{number}")
+
+    def curves(self, name: str, number: int) -> Curves:
+        return self._transport.call(Curves, "GET", f"{study_path(name)}/trials/{number}/curves")
+
+    def enqueue(self, name: str, params: Params) -> Trial:
+        body = NewTrial(params=params)
+        return self._transport.call(Trial, "POST", f"{study_path(name)}/trials", body=body)
+
+    # Results
+
+    def best(self, name: str, k: int | None = None) -> list[Trial]:
+        return self._transport.call(BestTrials, "GET", f"{study_path(name)}/best", query={"k": k}).trials
+
+    def pareto(self, name: str) -> list[Trial]:
+        return self._transport.call(BestTrials, "GET", f"{study_path(name)}/pareto").trials
+
+    def importance(self, name: str) -> Importances:
+        return self._transport.call(Importances, "GET", f"{study_path(name)}/importance")
+
+    def export(self, name: str, format: Literal["csv", "json"] = "csv") -> Iterator[bytes]:
+        """All trials, in pieces as they arrive."""
+        return self._transport.stream(f"{study_path(name)}/export", {"format": format})
+
+    # Workers
+
+    def workers(self) -> WorkerList:
+        return self._transport.call(WorkerList, "GET", "/v1/workers")
+
+    def claim(self, claim: Claim) -> Claimed:
+        return self._transport.call(Claimed, "POST", "/v1/claims", body=claim, wait_seconds=claim.wait_seconds)
+
+    def report(self, reports: Reports) -> Decisions:
+        return self._transport.call(Decisions, "POST", "/v1/reports", body=reports)
+
+    def complete(self, lease_id: str, complete: Complete) -> Closed:
+        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/complete", body=complete)
+
+    def fail(self, lease_id: str, fail: Fail) -> Closed:
+        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/fail", body=fail)
+
+    def release(self, lease_id: str) -> Closed:
+        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/release")
+
+    def renew(self, renew: Renew) -> Renewed:
+        return self._transport.call(Renewed, "POST", "/v1/leases/renew", body=renew)
+
+
+def quoted(name: str) -> str:
+    """One part of a path, whatever characters a user typed."""
+    return quote(name, safe="")
+
+
+def study_path(name: str) -> str:
+    return f"/v1/studies/{quoted(name)}"
+
+
+def lease_path(lease_id: str) -> str:
+    return f"/v1/leases/{quoted(lease_id)}"

@@ -1,0 +1,142 @@
+"""One HTTP exchange with the service, its errors translated."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from service.client.errors import ServiceError, UnexpectedAnswerError, UnreachableError
+from service.schemas.problem import Problem
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Query = Mapping[str, str | int | float | None]
+BodyToSend = BaseModel | Mapping[str, Any] | None
+Answer = TypeVar("Answer", bound=BaseModel)
+
+ERRNO = re.compile(r"^\[Errno -?[0-9]+\] ")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Transport:
+    """Sends requests. Raises UnreachableError, UnexpectedAnswerError and ServiceError, and nothing of httpx."""
+
+    def __init__(
+        self, server: str, token: str | None, transport: httpx.BaseTransport | None, timeout_seconds: float
+    ) -> None:
+        self.server = server.rstrip("/")
+        self._timeout_seconds = timeout_seconds
+        with self._translated():
+            self._http = httpx.Client(
+                base_url=self.server,
+                headers={} if token is None else {"Authorization": f"Bearer {token}"},
+                transport=transport,
+                timeout=timeout_seconds,
+                trust_env=httpx.URL(self.server).host not in LOOPBACK,  # no proxy knows this machine's loopback
+            )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def call(
+        self,
+        answer: type[Answer],
+        method: Method,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: BodyToSend = None,
+        wait_seconds: float = 0.0,
+    ) -> Answer:
+        """Send a request whose answer is a JSON object; `wait_seconds` is how long the service may take on purpose."""
+        return self._parse(answer, self.send(method, path, query=query, body=body, wait_seconds=wait_seconds))
+
+    def send(
+        self,
+        method: Method,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: BodyToSend = None,
+        wait_seconds: float = 0.0,
+    ) -> bytes:
+        with self._translated():
+            response = self._http.request(
+                method,
+                path,
+                params=_given(query),
+                content=_encode(body),
+                headers={} if body is None else {"Content-Type": "application/json"},
+                timeout=self._timeout_seconds + wait_seconds,
+            )
+        self._check(response)
+        return response.content
+
+    def stream(self, path: str, query: Query) -> Iterator[bytes]:
+        with self._translated(), self._http.stream("GET", path, params=_given(query)) as response:
+            if not response.is_success:
+                response.read()
+            self._check(response)
+            yield from response.iter_bytes()
+
+    def _parse(self, model: type[Answer], content: bytes) -> Answer:
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or model.__name__
+            raise UnexpectedAnswerError(
+                f"{self.server} did not answer as this version of Narrows does: {where}: {first['msg']}"
+            ) from error
+
+    def _check(self, response: httpx.Response) -> None:
+        if not response.is_success:
+            raise ServiceError(_problem(response, self.server), _retry_after_seconds(response))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException as error:
+            raise UnreachableError(
+                f"cannot reach {self.server}: no answer within {self._timeout_seconds:g} seconds"
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = ERRNO.sub("", str(error)) or type(error).__name__
+            raise UnreachableError(f"cannot reach {self.server}: {reason}") from error
+
+
+def _given(query: Query | None) -> dict[str, str | int | float]:
+    return {name: value for name, value in (query or {}).items() if value is not None}
+
+
+def _encode(body: BodyToSend) -> bytes | None:
+    if body is None:
+        return None
+    if isinstance(body, BaseModel):
+        return body.model_dump_json(exclude_unset=True).encode()
+    # nan and infinity go out as they are: it is the service that says which field must not hold them.
+    return json.dumps(body, ensure_ascii=False).encode(errors="surrogatepass")
+
+
+def _problem(response: httpx.Response, server: str) -> Problem:
+    try:
+        return Problem.model_validate_json(response.content)
+    except ValidationError:
+        line = f"{server} answered {response.status_code} {response.reason_phrase} to {response.request.url.path}"
+        return Problem(
+            title=response.reason_phrase or "Error",
+            status=response.status_code,
+            detail=line,
+            code="unknown",
+        )
+
+
+def _retry_after_seconds(response: httpx.Response) -> float | None:
+    try:
+        return max(0.0, float(response.headers.get("Retry-After", "")))
+    except ValueError:
+        return None

@@ -1,0 +1,82 @@
+"""A real Chromium, and pages that remember everything that went wrong on them."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+
+from tests.conftest import skip_or_fail
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+VIEWPORT = {"width": 1400, "height": 1000}
+
+OpenPage = Callable[..., "WatchedPage"]
+"""`open_page(origin, token=None)` gives an empty page that may talk to that origin alone."""
+
+
+class WatchedPage:
+    """A page, and what went wrong on it: console errors, failed requests, requests to anywhere else."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.origin = origin
+        self.problems: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
+        page.on("request", self._on_request)
+        page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url} {request.failure}"))
+        page.on("response", self._on_response)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.problems.append(f"console: {message.text}")
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.origin}/", "data:", "blob:")):
+            self.problems.append(f"asks for something outside: {request.url}")
+
+    def _on_response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.problems.append(f"status {response.status}: {response.url}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        skip_or_fail(
+            "NO CHROMIUM, the dashboard was not looked at: apt-get install chromium", "NARROWS_REQUIRE_BROWSER"
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)  # with a profile folder of its own
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, tmp_path: Path) -> Iterator[OpenPage]:
+    """Pages are shot into the test's folder when it ends, and nothing may have gone wrong on them."""
+    opened: list[WatchedPage] = []
+
+    def open_page(origin: str, *, token: str | None = None) -> WatchedPage:
+        login = None if token is None else {"username": "narrows", "password": token, "origin": origin}
+        context = chromium.new_context(viewport=VIEWPORT, http_credentials=login)  # type: ignore[arg-type]
+        watched = WatchedPage(context.new_page(), origin)
+        opened.append(watched)
+        return watched
+
+    yield open_page
+    for number, watched in enumerate(opened):
+        watched.page.screenshot(path=tmp_path / f"page-{number}.png")
+        watched.page.context.close()
+    assert [problem for watched in opened for problem in watched.problems] == []

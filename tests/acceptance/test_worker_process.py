@@ -1,0 +1,120 @@
+"""`narrows worker` against a real service: being told to end, and being killed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from service.client import Client
+from service.schemas.results import Trial
+from tests.acceptance.processes import Marked, narrows, until
+from tests.conftest import StartService, clean_environment
+
+
+class Workshop:
+    """A study of one long trial, and workers for it."""
+
+    def __init__(self, client: Client, folder: Path, marked: Marked) -> None:
+        self.client = client
+        self.marked = marked
+        self._folder = folder
+
+    def create(self, epochs: int) -> None:
+        space = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
+        training = {"dataset": "digits", "model": {"name": "mlp", "hidden": [16]}, "epochs": epochs}
+        self.client.create_study({"name": "one", "search_space": space, "training": training, "n_trials": 1})
+
+    @contextmanager
+    def worker(self, *flags: str) -> Iterator["Popen[str]"]:
+        environment = clean_environment(**self.marked.environment)
+        arguments = ["worker", "--server", self.client.server, "--processes", "1", *flags]
+        with narrows(*arguments, environment=environment, cwd=self._folder) as process:
+            yield process
+
+    def trial(self) -> Trial:
+        return self.client.trial("one", 0)
+
+    def await_report(self) -> None:
+        until(lambda: any(trial.step for trial in self.client.trials("one")), 60, "the trial has reported")
+
+    def await_no_process(self, seconds: float) -> None:
+        until(lambda: self.marked.pids() == [], seconds, "all worker processes have ended")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, service_process: StartService) -> Iterator[Workshop]:
+    marked = Marked()
+    service = service_process("--lease-seconds", "2")
+    with Client(service.url) as client:
+        yield Workshop(client, tmp_path, marked)
+    left = marked.pids()
+    marked.kill()
+    assert left == [], "processes are left behind"
+
+
+def test_sigterm_gives_the_trial_back_and_ends_with_0(workshop: Workshop) -> None:
+    workshop.create(epochs=5000)
+    with workshop.worker() as worker:
+        workshop.await_report()
+        worker.send_signal(signal.SIGTERM)
+        output, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 0, output
+    trial = workshop.trial()
+    assert (trial.state, [attempt.outcome for attempt in trial.attempts]) == ("WAITING", ["release"])
+    assert "one #0: given back" in output
+    assert "Traceback" not in output
+
+
+def test_sigterm_while_idle_ends_at_once_with_0(workshop: Workshop) -> None:
+    with workshop.worker() as worker:
+        until(lambda: workshop.client.workers().workers, 60, "the worker has asked for a trial")
+        worker.send_signal(signal.SIGTERM)
+        output, _ = worker.communicate(timeout=10)
+    assert worker.returncode == 0, output
+
+
+def test_children_of_a_killed_parent_give_their_trials_back_and_end(workshop: Workshop) -> None:
+    workshop.create(epochs=5000)
+    with workshop.worker() as worker:
+        workshop.await_report()
+        worker.kill()
+        workshop.await_no_process(20)
+    assert [attempt.outcome for attempt in workshop.trial().attempts] == ["release"]
+
+
+def test_the_trial_of_a_killed_worker_is_finished_by_another(workshop: Workshop) -> None:
+    workshop.create(epochs=60)
+    with workshop.worker() as worker:
+        workshop.await_report()
+        for pid in workshop.marked.pids():
+            os.kill(pid, signal.SIGKILL)
+        worker.wait(10)
+    with workshop.worker("--exit-when-idle", "5") as worker:
+        until(lambda: workshop.trial().state == "COMPLETE", 90, "the trial is complete")
+        output, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 0, output
+    attempts = workshop.trial().attempts
+    assert [(attempt.attempt, attempt.outcome) for attempt in attempts] == [(1, "expire"), (2, "complete")]
+    assert workshop.trial().metrics["validation_accuracy"] > 0.5
+
+
+def test_a_worker_without_the_right_token_ends_with_one_line(tmp_path: Path, service_process: StartService) -> None:
+    service = service_process(environment={"NARROWS_TOKEN": "right"})
+    environment = clean_environment(NARROWS_TOKEN="wrong")
+    arguments = ["worker", "--server", service.url, "--processes", "1"]
+    with narrows(*arguments, environment=environment, cwd=tmp_path) as worker:
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    assert "Traceback" not in output
+    assert len([line for line in output.splitlines() if "ERROR" in line]) == 1
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with narrows("worker", "--devices", "gpu0", environment=clean_environment(), cwd=tmp_path) as worker:
+        output, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 2
+    assert output == "narrows: devices must be auto, cpu or a list such as cuda:0,cuda:1: 'gpu0'\n"

@@ -1,0 +1,199 @@
+"""What tests share: real databases, real service processes, the data sets of this machine."""
+
+import os
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import make_url
+
+ROOT = Path(__file__).resolve().parents[1]
+NARROWS = str(Path(sys.executable).with_name("narrows"))
+READY = "Narrows is ready at "
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
+
+StartService = Callable[..., "ServiceProcess"]
+"""`start(*flags, environment={...}, expect_exit=0)` runs `narrows serve` with those flags on a free port."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Name what was skipped, and why, at the end of every run."""
+    config.option.reportchars += "s"
+
+
+def skip_or_fail(reason: str, require: str) -> NoReturn:
+    """Skip with the reason, or fail where the variable `require` says that nothing may be missing."""
+    if os.environ.get(require) == "1":
+        pytest.fail(f"{reason}, and {require}=1")
+    pytest.skip(f"{reason} (with {require}=1 this is a failure)")
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's environment without the developer's own NARROWS_ settings, and with `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NARROWS_")}
+    return {**kept, **more}
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """The folder of the data sets, laid out as torchvision does."""
+    folder = Path(os.environ.get("NARROWS_DATA_DIR") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        skip_or_fail(f"NO DATA SETS in {folder}: set NARROWS_DATA_DIR", "NARROWS_REQUIRE_DATA")
+    return folder
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL database of the test's own, dropped afterwards."""
+    server = os.environ.get("NARROWS_TEST_POSTGRES") or POSTGRES
+    name = f"narrows_test_{secrets.token_hex(6)}"
+    _administer(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        _administer(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _administer(server: str, statement: sql.Composed) -> None:
+    try:
+        connection = psycopg.connect(server, autocommit=True, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        shown = make_url(server).render_as_string(hide_password=True)
+        skip_or_fail(f"NO POSTGRESQL at {shown}: {str(error).splitlines()[0]}", "NARROWS_REQUIRE_POSTGRES")
+    with connection:
+        connection.execute(statement)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database: a test that asks for it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'narrows.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+class ServiceProcess:
+    """A running `narrows serve`. Its log is in the file `log`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, expect_exit: int | None) -> None:
+        self.process = process
+        self.log = log
+        self._expect_exit = expect_exit
+        self.url = self._await_ready()
+
+    def stop(self) -> int:
+        """End it as a supervisor does, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def kill(self) -> int:
+        """End it at once, as a crash does."""
+        self._expect_exit = -signal.SIGKILL
+        self.process.kill()
+        return self._ended()
+
+    def close(self) -> None:
+        """End it, and fail when it does not end as it should."""
+        status = self.stop()
+        assert self._expect_exit in (None, status), f"exit status {status}, log:\n{self.tail()}"
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def _ended(self) -> int:
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"did not end within {STOP_SECONDS:g} seconds, log:\n{self.tail()}") from None
+        finally:
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+
+    def _await_ready(self) -> str:
+        assert self.process.stdout is not None, "it is a pipe"
+        deadline = time.monotonic() + START_SECONDS
+        line = b""
+        while not line.endswith(b"\n"):
+            readable, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            more = os.read(self.process.stdout.fileno(), 4096) if readable else b""
+            if not more:
+                self.process.kill()
+                self._ended()
+                raise AssertionError(f"not ready within {START_SECONDS:g} seconds: {line!r}, log:\n{self.tail()}")
+            line += more
+        text = line.decode().strip()
+        assert text.startswith(READY), f"first line must name the address: {text}"
+        return text.removeprefix(READY)
+
+
+@pytest.fixture
+def service_process(tmp_path: Path) -> Iterator[StartService]:
+    """Start real services; at the end each gets SIGTERM and must exit as expected (0, or any with None)."""
+    running: list[ServiceProcess] = []
+
+    def start(*flags: str, environment: Mapping[str, str] | None = None, expect_exit: int | None = 0) -> ServiceProcess:
+        log = tmp_path / f"service-{len(running)}.log"
+        command = [NARROWS, "serve", *_with_defaults(flags, environment or {}, tmp_path)]
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=clean_environment(**(environment or {})),
+                cwd=tmp_path,
+                bufsize=0,
+            )
+        service = ServiceProcess(process, log, expect_exit)
+        running.append(service)
+        return service
+
+    try:
+        yield start
+    finally:
+        failures = [problem for service in reversed(running) if (problem := _close(service)) is not None]
+    assert not failures, "\n".join(failures)
+
+
+def _with_defaults(flags: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> list[str]:
+    defaults = {"port": "0", "database": f"sqlite:///{folder / 'narrows.db'}"}
+    given = list(flags)
+    for name, value in defaults.items():
+        if f"--{name}" not in flags and f"NARROWS_{name.upper()}" not in environment:
+            given += [f"--{name}", value]
+    return given
+
+
+def _close(service: ServiceProcess) -> str | None:
+    try:
+        service.close()
+    except AssertionError as error:
+        return str(error)
+    return None

@@ -1,0 +1,39 @@
+"""Applications that the tests of a module share, and fresh ones for tests that restart or break theirs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.service_driver import Service, postgres_database
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """On SQLite, shared by a module: each test makes studies of its own."""
+    with Service(f"sqlite:///{tmp_path_factory.mktemp('database') / 'narrows.db'}") as service:
+        yield service
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def each_service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """The same on each database in turn, for tests of what the database keeps."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("service")
+    else:
+        with postgres_database() as url, Service(url) as service:
+            yield service
+
+
+@pytest.fixture
+def fresh_service(database_url: str) -> Iterator[Service]:
+    """With a database of the test's own, on each database in turn."""
+    with Service(database_url) as service:
+        yield service
+
+
+@pytest.fixture
+def sqlite_service(tmp_path: Path) -> Iterator[Service]:
+    """With a database of the test's own, on SQLite alone."""
+    with Service(f"sqlite:///{tmp_path / 'narrows.db'}") as service:
+        yield service

@@ -1,0 +1,88 @@
+"""Every pruner of a definition runs through reports, whatever values come."""
+
+import itertools
+import logging
+
+import pytest
+
+from tests.integration.service_driver import Json, Service
+
+PRUNERS: dict[str, Json] = {
+    "none": {"name": "none"},
+    "median": {"name": "median", "n_startup_trials": 1, "n_warmup_steps": 0, "n_min_trials": 2},
+    "percentile": {"name": "percentile", "percentile": 50.0, "n_startup_trials": 1, "interval_steps": 2},
+    "percentile of nothing": {"name": "percentile", "percentile": 0, "n_startup_trials": 0},
+    "percentile of all": {"name": "percentile", "percentile": 100, "n_startup_trials": 0},
+    "halving": {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "bootstrap_count": 1},
+    "halving, auto": {"name": "successive_halving"},
+    "hyperband": {"name": "hyperband", "min_resource": 1, "max_resource": 4, "reduction_factor": 2},
+    "hyperband, auto": {"name": "hyperband"},
+    "hyperband, one bracket": {"name": "hyperband", "min_resource": 4, "max_resource": 4, "bootstrap_count": 1},
+    "patient": {"name": "patient", "patience": 1},
+    "patient with another": {"name": "patient", "patience": 0, "wrapped_pruner": "median", "min_delta": 0.1},
+    "patient with none": {"name": "patient", "patience": 1, "wrapped_pruner": "none"},
+    "threshold": {"name": "threshold", "lower": 0.2, "upper": 0.95, "n_warmup_steps": 1},
+    "wilcoxon": {"name": "wilcoxon", "p_threshold": 0.3, "n_startup_steps": 1},
+}
+CURVES = [
+    [0.5, 0.6, 0.7, 0.8],
+    [0.1, 0.1, 0.1, 0.1],
+    [0.5, "nan", "nan", "nan"],
+    ["nan", "nan", "nan", "nan"],
+    [0.9, "inf", "-inf", 0.9],
+    [0.9, 0.9, 0.9, 0.9],
+    [0.0, -0.0, 5e-324, 1.7e308],
+]
+
+
+@pytest.mark.filterwarnings("ignore:The intermediate values of the:UserWarning", "ignore::RuntimeWarning")
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_a_pruner_runs(service: Service, pruner: str, direction: str, caplog: pytest.LogCaptureFixture) -> None:
+    name = service.create(
+        n_trials=len(CURVES),
+        pruner=PRUNERS[pruner],
+        objectives=[{"metric": "validation_accuracy", "direction": direction}],
+    )
+    decisions = set()
+    for curve in CURVES:
+        lease = service.claim_one(name)
+        for step, value in enumerate(curve):
+            decision = service.report(lease, step, value)
+            decisions.add(decision)
+            if decision == "prune":
+                break
+        service.complete(lease, 0.5)
+
+    assert decisions <= {"continue", "prune"}
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert sum(service.counts(name).values()) == len(CURVES)
+    assert service.study(name)["state"] == "finished"
+    if pruner == "none":
+        assert decisions == {"continue"}
+
+
+def test_the_threshold_is_checked_from_its_first_step_on(service: Service) -> None:
+    name = service.create(pruner={"name": "threshold", "lower": 0.5, "n_warmup_steps": 2, "interval_steps": 2})
+    lease = service.claim_one(name)
+
+    assert [service.report(lease, step, 0.1) for step in range(3)] == ["continue", "continue", "prune"]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_a_sampler_learns_beside_a_hyperband(service: Service, sampler: str) -> None:
+    name = service.create(
+        n_trials=8,
+        pruner=PRUNERS["hyperband"],
+        sampler={"name": sampler, "seed": 0, "n_startup_trials": 2},
+        search_space={
+            "momentum": {"type": "float", "low": 0.0, "high": 0.9},
+            "dropout": {"type": "float", "low": 0.0, "high": 0.9},
+        },
+    )
+    for value in itertools.islice(itertools.cycle([0.9, 0.1, 0.5]), 8):
+        lease = service.claim_one(name)
+        if service.report(lease, 1, value) == "continue":
+            service.complete(lease, value)
+
+    assert service.study(name)["state"] == "finished"

@@ -1,0 +1,286 @@
+"""Reports: kept once, answered with a decision, refused when they contradict."""
+
+import json
+import math
+from typing import Any
+
+import optuna
+import pytest
+
+from tests.integration.service_driver import Json, Service, code_of, errors_of
+
+MEDIAN = {"name": "median", "n_startup_trials": 2, "n_warmup_steps": 1}
+
+
+def send(service: Service, *reports: Json) -> Any:
+    return service.http.post("/v1/reports", json={"reports": list(reports)})
+
+
+def item(lease: Json, step: Any, **metrics: Any) -> Json:
+    return {"lease_id": lease["lease_id"], "step": step, "metrics": metrics}
+
+
+def test_reports_become_curves(each_service: Service) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+    each_service.report(lease, 0, 0.5, train_loss=1.5)
+    each_service.report(lease, 1, 0.75)
+    each_service.report(lease, 2, "nan", train_loss="inf", seconds=3)
+
+    assert each_service.get(f"/studies/{name}/trials/0/curves") == {
+        "steps": [0, 1, 2],
+        "metrics": {
+            "validation_accuracy": [0.5, 0.75, "nan"],
+            "train_loss": [1.5, None, "inf"],
+            "seconds": [None, None, 3.0],
+        },
+    }
+    trial = each_service.trial(name, 0)
+    assert trial["step"] == 2
+    assert trial["metrics"] == {"validation_accuracy": "nan", "train_loss": "inf", "seconds": 3.0}
+
+
+def test_curves_of_a_trial_without_reports_are_empty(service: Service) -> None:
+    name = service.create()
+    service.claim_one(name)
+
+    assert service.get(f"/studies/{name}/trials/0/curves") == {"steps": [], "metrics": {}}
+
+
+def test_the_objective_becomes_an_intermediate_value(each_service: Service) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+    for step, value in enumerate([0.5, "nan", "inf", "-inf"]):
+        each_service.report(lease, step, value)
+
+    study = optuna.load_study(study_name=name, storage=each_service.store.optuna)
+    values = study.trials[0].intermediate_values
+    assert (values[0], values[2], values[3]) == (0.5, math.inf, -math.inf)
+    assert math.isnan(values[1])
+
+
+def test_the_same_report_again_gets_the_same_decision(each_service: Service) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+
+    assert [each_service.report(lease, 0, "nan") for _ in range(3)] == ["continue"] * 3
+
+    assert each_service.get(f"/studies/{name}/trials/0/curves")["steps"] == [0]
+
+
+def test_the_same_step_with_other_metrics_conflicts_and_keeps_the_first(each_service: Service) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+    each_service.report(lease, 0, 0.5)
+
+    for other in ({"validation_accuracy": 0.6}, {"train_loss": 0.5}, {"validation_accuracy": 0.5, "train_loss": 1.0}):
+        assert code_of(send(each_service, item(lease, 0, **other)), 409) == "report_conflict"
+
+    assert each_service.get(f"/studies/{name}/trials/0/curves")["metrics"] == {"validation_accuracy": [0.5]}
+
+
+def test_a_conflict_in_a_batch_keeps_none_of_it(each_service: Service) -> None:
+    name = each_service.create()
+    one, other = each_service.claim(name, max_trials=2)
+    each_service.report(one, 0, 0.5)
+
+    response = send(each_service, item(other, 0, train_loss=1.0), item(one, 0, validation_accuracy=0.6))
+
+    assert code_of(response, 409) == "report_conflict"
+    assert each_service.get(f"/studies/{name}/trials/1/curves")["steps"] == []
+
+
+def test_a_batch_that_contradicts_itself_is_refused(service: Service) -> None:
+    name = service.create()
+    lease = service.claim_one(name)
+
+    response = send(service, item(lease, 0, validation_accuracy=0.5), item(lease, 0, validation_accuracy=0.6))
+
+    assert code_of(response, 409) == "report_conflict"
+    assert service.get(f"/studies/{name}/trials/0/curves")["steps"] == []
+
+
+def test_a_batch_is_answered_in_its_order(service: Service) -> None:
+    name = service.create()
+    one, other = service.claim(name, max_trials=2)
+    ended = {"lease_id": "f" * 32}
+
+    response = send(
+        service,
+        item(other, 3, validation_accuracy=0.5),
+        item(ended, 0, validation_accuracy=0.5),
+        item(one, 0, validation_accuracy=0.5),
+        item(other, 4, validation_accuracy=0.5),
+        item(other, 3, validation_accuracy=0.5),
+    )
+
+    assert response.json()["decisions"] == [
+        {"lease_id": other["lease_id"], "step": 3, "decision": "continue"},
+        {"lease_id": ended["lease_id"], "step": 0, "decision": "lost"},
+        {"lease_id": one["lease_id"], "step": 0, "decision": "continue"},
+        {"lease_id": other["lease_id"], "step": 4, "decision": "continue"},
+        {"lease_id": other["lease_id"], "step": 3, "decision": "continue"},
+    ]
+
+
+def test_steps_may_come_out_of_order(each_service: Service) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+    for step in (5, 0, 10_000_000):
+        each_service.report(lease, step, step / 10)
+
+    assert each_service.get(f"/studies/{name}/trials/0/curves")["steps"] == [0, 5, 10_000_000]
+    assert each_service.trial(name, 0)["step"] == 10_000_000
+
+
+def test_a_report_without_the_objective_is_kept_and_not_pruned(service: Service) -> None:
+    name = service.create(pruner={"name": "threshold", "lower": 0.9})
+    lease = service.claim_one(name)
+
+    response = send(service, item(lease, 0, train_loss=1.0))
+
+    assert response.json()["decisions"][0]["decision"] == "continue"
+
+
+@pytest.mark.parametrize(
+    ("report", "field"),
+    [
+        ({"lease_id": ""}, "reports.0.lease_id"),
+        ({"lease_id": "x" * 65}, "reports.0.lease_id"),
+        ({"lease_id": "a\0b"}, "reports.0.lease_id"),
+        ({"lease_id": None}, "reports.0.lease_id"),
+        ({"step": -1}, "reports.0.step"),
+        ({"step": 10_000_001}, "reports.0.step"),
+        ({"step": 0.0}, "reports.0.step"),
+        ({"step": "0"}, "reports.0.step"),
+        ({"step": True}, "reports.0.step"),
+        ({"metrics": {}}, "reports.0.metrics"),
+        ({"metrics": None}, "reports.0.metrics"),
+        ({"metrics": {"validation_accuracy": None}}, "reports.0.metrics.validation_accuracy"),
+        ({"metrics": {"validation_accuracy": "0.5"}}, "reports.0.metrics.validation_accuracy"),
+        ({"metrics": {"validation_accuracy": "NaN"}}, "reports.0.metrics.validation_accuracy"),
+        ({"metrics": {"validation_accuracy": True}}, "reports.0.metrics.validation_accuracy"),
+        ({"metrics": {"validation_accuracy": [0.5]}}, "reports.0.metrics.validation_accuracy"),
+        ({"metrics": {"validation_accuracy": 10**400}}, "reports.0.metrics.validation_accuracy"),
+        ({"metrics": {"": 0.5}}, "reports.0.metrics."),
+        ({"metrics": {"m" * 129: 0.5}}, "reports.0.metrics." + "m" * 129),
+        ({"metrics": {f"m{index}": 0.5 for index in range(101)}}, "reports.0.metrics"),
+        ({"epoch": 1}, "reports.0.epoch"),
+    ],
+)
+def test_a_bad_report_is_refused_and_not_kept(service: Service, report: Json, field: str) -> None:
+    name = service.create()
+    lease = service.claim_one(name)
+
+    response = send(service, {**item(lease, 0, validation_accuracy=0.5), **report})
+
+    assert field in errors_of(response)
+    assert service.trial(name, 0)["step"] is None
+
+
+@pytest.mark.parametrize("body", [{}, {"reports": []}, {"reports": {}}, {"reports": [1]}, [], None])
+def test_reports_that_are_none_are_refused(service: Service, body: Any) -> None:
+    assert errors_of(service.http.post("/v1/reports", json=body))
+
+
+def test_any_name_of_a_metric_is_kept(each_service: Service) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+    metrics = {"日本": 1.0, "a\0b": 2.0, 'quote"': 3.0, "-0": -0.0, "small": 5e-324, "large": 1.7976931348623157e308}
+
+    assert send(each_service, item(lease, 0, **metrics)).status_code == 200
+
+    assert each_service.trial(name, 0)["metrics"] == metrics
+
+
+def test_a_nan_literal_is_taken_for_nan(service: Service) -> None:
+    name = service.create()
+    lease = service.claim_one(name)
+    content = json.dumps({"reports": [item(lease, 0, validation_accuracy=float("nan"))]})
+    assert "NaN" in content
+
+    response = service.http.post("/v1/reports", content=content, headers={"content-type": "application/json"})
+
+    assert response.status_code == 200
+    assert service.trial(name, 0)["metrics"] == {"validation_accuracy": "nan"}
+
+
+# Pruning
+
+
+def after_two_good_trials(service: Service, **changes: Any) -> tuple[str, Json]:
+    name = service.create(n_trials=9, pruner=MEDIAN, **changes)
+    for value in (0.8, 0.9):
+        lease = service.claim_one(name)
+        for step in range(4):
+            assert service.report(lease, step, value) == "continue"
+        service.complete(lease, value)
+    return name, service.claim_one(name)
+
+
+def test_a_trial_worse_than_the_median_is_pruned(each_service: Service) -> None:
+    name, lease = after_two_good_trials(each_service)
+    assert each_service.report(lease, 0, 0.1) == "continue", "no pruning while warming up"
+
+    assert each_service.report(lease, 1, 0.2, train_loss=2.0) == "prune"
+
+    trial = each_service.trial(name, 2)
+    assert (trial["state"], trial["values"], trial["reason"]) == ("PRUNED", None, None)
+    assert trial["metrics"] == {"validation_accuracy": 0.2, "train_loss": 2.0}
+    assert trial["attempts"][0]["outcome"] == "prune"
+    assert trial["finished_at"] is not None
+    assert each_service.report(lease, 1, 0.2, train_loss=2.0) == "prune", "the same again"
+    assert each_service.report(lease, 2, 0.9) == "prune", "it was on its way"
+    assert each_service.get(f"/studies/{name}/trials/2/curves")["steps"] == [0, 1]
+
+
+def test_a_trial_better_than_the_median_goes_on(service: Service) -> None:
+    _, lease = after_two_good_trials(service)
+
+    assert [service.report(lease, step, 0.95) for step in range(5)] == ["continue"] * 5
+
+
+def test_pruning_minds_the_direction(service: Service) -> None:
+    objectives = [{"metric": "validation_accuracy", "direction": "minimize"}]
+    _, lease = after_two_good_trials(service, objectives=objectives)
+
+    assert service.report(lease, 1, 0.1) == "continue"
+    assert service.report(lease, 2, 0.99) == "continue", "its best value so far counts"
+    _, lease = after_two_good_trials(service, objectives=objectives)
+    assert service.report(lease, 1, 0.99) == "prune"
+
+
+def test_a_pruned_trial_may_still_hand_in_its_final_metrics(each_service: Service) -> None:
+    name, lease = after_two_good_trials(each_service)
+    each_service.report(lease, 1, 0.1)
+
+    assert each_service.complete(lease, 0.1, metrics={"n_parameters": 5, "validation_accuracy": 0.1}) == "PRUNED"
+
+    trial = each_service.trial(name, 2)
+    assert (trial["state"], trial["values"]) == ("PRUNED", None)
+    assert trial["metrics"] == {"validation_accuracy": 0.1, "n_parameters": 5.0}
+
+
+@pytest.mark.parametrize("how", ["fail", "release"])
+def test_a_pruned_trial_cannot_end_in_another_way(service: Service, how: str) -> None:
+    _, lease = after_two_good_trials(service)
+    service.report(lease, 1, 0.1)
+
+    response = service.http.post(f"/v1/leases/{lease['lease_id']}/{how}", json={"reason": "x"})
+
+    assert code_of(response, 409) == "lease_closed"
+
+
+def test_several_objectives_are_never_pruned(service: Service) -> None:
+    name = service.create(
+        n_trials=9,
+        pruner="none",
+        objectives=[
+            {"metric": "validation_accuracy", "direction": "maximize"},
+            {"metric": "validation_loss", "direction": "minimize"},
+        ],
+    )
+    for _ in range(7):
+        lease = service.claim_one(name)
+        assert service.report(lease, 3, 0.1, validation_loss=5.0) == "continue"
+        service.complete(lease, 0.1, metrics={"validation_accuracy": 0.1, "validation_loss": 5.0})

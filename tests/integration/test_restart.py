@@ -1,0 +1,455 @@
+"""A service that starts again on the same database goes on where the last one stopped, however it stopped."""
+
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from service.schemas.definition import Definition
+from storage import EpochRecord, LeaseRecord, ResultRecord, WorkerRecord
+from storage.statements import studies
+from tests.integration.service_driver import LEARNING_RATE, LEASE_SECONDS, Json, Service, definition
+
+SMALL = {
+    "nesterov": {"type": "categorical", "choices": [True, False]},
+    "batch_size": {"type": "int", "low": 16, "high": 48, "step": 16},
+}
+
+
+def study_id(service: Service, name: str) -> int:
+    return service.store.optuna.get_study_id_from_name(name)
+
+
+def trial_id(service: Service, name: str, number: int) -> int:
+    return service.store.optuna.get_trial_id_from_study_id_trial_number(study_id(service, name), number)
+
+
+def lease_record(service: Service, name: str, number: int, **changes: Any) -> LeaseRecord:
+    values: Json = {
+        "lease_id": f"made-{number}",
+        "study_id": study_id(service, name),
+        "trial_id": trial_id(service, name, number),
+        "trial_number": number,
+        "attempt": 1,
+        "claim_id": f"claim-{number}",
+        "worker_id": "worker",
+        "granted_at": service.clock.now(),
+        **changes,
+    }
+    return LeaseRecord(**values)
+
+
+def worker_record(service: Service) -> WorkerRecord:
+    return WorkerRecord("worker", "", "", 1, service.clock.now(), service.clock.now())
+
+
+def stored_lease(service: Service, lease: Json) -> LeaseRecord:
+    record = service.store.lease(lease["lease_id"])
+    assert record is not None
+    return record
+
+
+# An orderly end
+
+
+def test_studies_trials_and_results_are_the_same_after_a_restart(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=9, enqueue=[{"learning_rate": 0.01}])
+    paused = fresh_service.create()
+    fresh_service.change(paused, state="paused")
+    stopped = fresh_service.create()
+    fresh_service.change(stopped, state="stopped")
+    fresh_service.run(name, 2)
+    fresh_service.fail(fresh_service.claim_one(name), "broken")
+    running = fresh_service.claim_one(name)
+    fresh_service.report(running, 0, "nan", train_loss="inf")
+    fresh_service.http.post(f"/v1/studies/{name}/trials", json={"params": {"learning_rate": 0.05}})
+    paths = ["/studies", f"/studies/{name}/trials", f"/studies/{name}/trials/3/curves", f"/studies/{name}/best"]
+    before = [fresh_service.get(path) for path in paths]
+
+    fresh_service.restart()
+
+    assert [fresh_service.get(path) for path in paths] == before
+    assert fresh_service.claim_one(name)["params"] == {"learning_rate": 0.05}
+
+
+def test_open_leases_live_on_with_a_fresh_term(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=2)
+    lease = fresh_service.claim_one(name)
+    fresh_service.report(lease, 0, 0.5)
+    fresh_service.clock.advance(LEASE_SECONDS - 1)
+
+    fresh_service.restart()
+
+    fresh_service.clock.advance(LEASE_SECONDS - 1)
+    assert fresh_service.report(lease, 0, 0.5) == "continue", "the same report again"
+    assert fresh_service.report(lease, 1, 0.6) == "continue"
+    assert fresh_service.complete(lease, 0.7) == "COMPLETE"
+    assert fresh_service.get(f"/studies/{name}/trials/0/curves")["steps"] == [0, 1]
+
+
+def test_a_lease_of_a_worker_that_died_meanwhile_expires_after_its_fresh_term(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = service.create(n_trials=1)
+    service.claim_one(name)
+    service.restart()
+    service.clock.advance(LEASE_SECONDS)
+
+    assert service.claim_one(name)["attempt"] == 2
+
+
+def test_every_worker_call_can_be_repeated_after_a_restart(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=9)
+    body = {"claim_id": "the-claim", "worker": {"id": "w"}, "study": name, "max_trials": 4}
+    claimed = fresh_service.http.post("/v1/claims", json=body).json()
+    done, failed, released, expired = claimed["leases"]
+    fresh_service.complete(done, 0.5)
+    fresh_service.fail(failed, "broken")
+    fresh_service.release(released)
+    fresh_service.clock.advance(LEASE_SECONDS)
+    assert fresh_service.report(expired, 0) == "lost"
+
+    fresh_service.restart()
+
+    again = fresh_service.http.post("/v1/claims", json=body).json()
+    assert [lease["lease_id"] for lease in again["leases"]] == [lease["lease_id"] for lease in claimed["leases"]]
+    assert [lease["params"] for lease in again["leases"]] == [lease["params"] for lease in claimed["leases"]]
+    assert fresh_service.complete(done, 0.5) == "COMPLETE"
+    assert fresh_service.fail(failed, "broken") == "FAIL"
+    assert fresh_service.release(released) == "WAITING"
+    assert fresh_service.report(expired, 0) == "lost"
+    assert fresh_service.counts(name) == {"COMPLETE": 1, "FAIL": 1, "WAITING": 2}
+    assert sorted(lease["trial_number"] for lease in fresh_service.claim(name, max_trials=2)) == [2, 3]
+
+
+def test_attempts_are_remembered(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = service.create(n_trials=1, max_attempts=3)
+    for attempt in (1, 2, 3):
+        assert service.claim_one(name)["attempt"] == attempt
+        service.clock.advance(LEASE_SECONDS)
+        service.http.get(f"/v1/studies/{name}")
+        service.restart()
+
+    assert service.claim(name) == []
+    assert service.counts(name) == {"FAIL": 1}
+
+
+def test_a_study_reaches_exactly_n_trials_over_many_restarts(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = service.create(n_trials=5, sampler={"name": "tpe", "seed": 0})
+    for _ in range(4):
+        service.run(name)
+        service.restart()
+    service.run(name)
+
+    assert service.claim(name) == []
+    assert service.counts(name) == {"COMPLETE": 5}
+    service.restart()
+    assert service.study(name)["state"] == "finished"
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc", "nsgaii", "cmaes"])
+def test_a_seeded_sampler_does_not_repeat_its_suggestions_after_a_restart(service: Service, sampler: str) -> None:
+    name = service.create(n_trials=9, sampler={"name": sampler, "seed": 0})
+    for _ in range(3):
+        service.run(name, 3)
+        service.restart()
+
+    assert len({trial["params"]["learning_rate"] for trial in service.trials(name)}) == 9
+
+
+@pytest.mark.parametrize("sampler", ["grid", "brute_force"])
+@pytest.mark.parametrize("seed", [None, 0, 7])
+def test_every_configuration_is_tried_exactly_once_over_restarts(
+    service: Service, sampler: str, seed: int | None
+) -> None:
+    name = service.create(n_trials=100, search_space=SMALL, sampler={"name": sampler, "seed": seed})
+    for _ in range(3):
+        service.run(name, 2)
+        service.restart()
+
+    assert service.claim(name) == []
+    tried = sorted((trial["params"]["nesterov"], trial["params"]["batch_size"]) for trial in service.trials(name))
+    assert tried == sorted(itertools.product([True, False], [16, 32, 48]))
+    assert service.study(name)["finished_reason"] == "all 6 configurations of the search space are tried"
+
+
+def test_a_reached_target_is_remembered(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = service.create(n_trials=9, target_value=0.9)
+    running = service.claim_one(name)
+    service.run(name, 1, 0.95)
+
+    service.restart()
+
+    assert service.claim(name) == []
+    assert service.report(running, 0) == "stop"
+    assert service.study(name)["state"] == "finished"
+
+
+def test_time_that_passed_while_the_service_was_down_counts(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = service.create(n_trials=9, timeout_seconds=100)
+    service.run(name)
+    service.clock.advance(200)
+    service.restart()
+
+    assert service.study(name)["state"] == "finished"
+
+
+def test_an_extended_study_stays_extended(sqlite_service: Service) -> None:
+    service = sqlite_service
+    wanted = definition(n_trials=1)
+    service.http.post("/v1/studies", json=wanted)
+    service.change(wanted["name"], n_trials=2)
+    service.restart()
+
+    assert service.study(wanted["name"])["definition"]["n_trials"] == 2
+    assert service.http.post("/v1/studies", json=wanted).status_code == 200
+    assert len(service.claim(wanted["name"], max_trials=5)) == 2
+
+
+# Crashes between our rows and Optuna's
+
+
+def test_a_result_that_optuna_was_not_told_is_told_at_the_next_start(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=4)
+    done, failed, pruned, untouched = fresh_service.claim(name, max_trials=4)
+    for lease, outcome, state, values in (
+        (done, "complete", "COMPLETE", [0.75]),
+        (failed, "fail", "FAIL", None),
+        (pruned, "prune", "PRUNED", None),
+    ):
+        record = stored_lease(fresh_service, lease)
+        result = ResultRecord(record.trial_id, record.study_id, state, values, {}, None)
+        fresh_service.store.finish(record, outcome, result, fresh_service.clock.now())  # type: ignore[arg-type]
+
+    fresh_service.restart()
+
+    assert fresh_service.counts(name) == {"COMPLETE": 1, "FAIL": 1, "PRUNED": 1, "RUNNING": 1}
+    assert fresh_service.trial(name, 0)["values"] == [0.75]
+    assert fresh_service.study(name)["best"]["number"] == 0
+    assert fresh_service.complete(done, 0.75) == "COMPLETE", "the same call again"
+    assert fresh_service.report(pruned, 0) == "prune"
+    assert fresh_service.complete(untouched, 0.5) == "COMPLETE"
+    assert fresh_service.study(name)["state"] == "finished"
+
+
+def test_an_infinite_result_that_optuna_was_not_told_is_told(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=1)
+    record = stored_lease(fresh_service, fresh_service.claim_one(name))
+    result = ResultRecord(record.trial_id, record.study_id, "COMPLETE", [float("-inf")], {"x": float("nan")}, None)
+    fresh_service.store.finish(record, "complete", result, fresh_service.clock.now())
+
+    fresh_service.restart()
+
+    trial = fresh_service.trial(name, 0)
+    assert (trial["values"], trial["metrics"]) == (["-inf"], {"x": "nan"})
+
+
+def begin_study(service: Service, **changes: Any) -> Definition:
+    """Do the first step of making a study, and no more."""
+    wanted = Definition.model_validate(definition(**changes))
+    written = wanted.model_dump(mode="json", exclude_unset=True)
+    with service.store._engine.begin() as connection:
+        studies.begin(connection, wanted.name, written, wanted.n_trials, service.clock.now())
+    return wanted
+
+
+def test_a_study_that_was_only_begun_was_never_made(fresh_service: Service) -> None:
+    wanted = begin_study(fresh_service)
+
+    fresh_service.restart()
+
+    assert fresh_service.get("/studies")["studies"] == []
+    assert fresh_service.create(name=wanted.name, n_trials=7) == wanted.name
+
+
+def test_a_study_that_was_begun_and_made_in_optuna_is_completed(fresh_service: Service) -> None:
+    wanted = begin_study(fresh_service, enqueue=[{"learning_rate": 0.01}, {}])
+    fresh_service.store.optuna.create_new_study([optuna.study.StudyDirection.MAXIMIZE], wanted.name)
+
+    fresh_service.restart()
+
+    assert fresh_service.study(wanted.name)["state"] == "running"
+    assert fresh_service.counts(wanted.name) == {"WAITING": 2}
+    assert fresh_service.claim_one(wanted.name)["params"] == {"learning_rate": 0.01}
+
+
+def test_a_study_that_was_begun_does_not_take_over_one_of_stock_optuna(fresh_service: Service) -> None:
+    wanted = begin_study(fresh_service)
+    theirs = fresh_service.store.optuna.create_new_study([optuna.study.StudyDirection.MAXIMIZE], wanted.name)
+    fresh_service.store.optuna.create_new_trial(theirs)
+
+    fresh_service.restart()
+
+    assert fresh_service.get("/studies")["studies"] == []
+    assert fresh_service.store.optuna.get_n_trials(theirs) == 1
+
+
+def test_a_study_without_the_trials_it_was_to_enqueue_gets_them(fresh_service: Service) -> None:
+    wanted = Definition.model_validate(definition(enqueue=[{"learning_rate": 0.01}, {"learning_rate": 0.02}]))
+    written = wanted.model_dump(mode="json", exclude_unset=True)
+    record = fresh_service.store.create_study(wanted.name, written, 3, ["maximize"], fresh_service.clock.now())
+    optuna.load_study(study_name=wanted.name, storage=fresh_service.store.optuna).enqueue_trial({"learning_rate": 0.01})
+
+    fresh_service.restart()
+
+    assert fresh_service.store.optuna.get_n_trials(record.study_id) == 2
+    rates = [lease["params"]["learning_rate"] for lease in fresh_service.claim(wanted.name, max_trials=2)]
+    assert rates == [0.01, 0.02]
+
+
+def test_a_study_that_is_in_the_database_alone_is_found_by_its_definition(fresh_service: Service) -> None:
+    """The database went away while the study was made; its maker was told so, and asks again."""
+    wanted = definition()
+    written = Definition.model_validate(wanted).model_dump(mode="json", exclude_unset=True)
+    fresh_service.store.create_study(wanted["name"], written, 3, ["maximize"], fresh_service.clock.now())
+
+    assert fresh_service.http.post("/v1/studies", json=wanted).status_code == 200
+    assert fresh_service.http.post("/v1/studies", json={**wanted, "n_trials": 4}).status_code == 409
+    assert len(fresh_service.claim(wanted["name"])) == 1
+
+
+def test_a_trial_that_was_taken_but_never_granted_is_granted(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=2)
+    bare = fresh_service.store.optuna.create_new_trial(study_id(fresh_service, name))
+    half = fresh_service.store.optuna.create_new_trial(study_id(fresh_service, name))
+    fresh_service.store.optuna.set_trial_param(
+        half, "learning_rate", 0.05, optuna.distributions.FloatDistribution(1e-5, 0.1, log=True)
+    )
+    assert bare != half
+
+    fresh_service.restart()
+
+    leases = fresh_service.claim(name, max_trials=9)
+    assert [(lease["trial_number"], lease["attempt"]) for lease in leases] == [(0, 1), (1, 1)]
+    assert leases[1]["params"] == {"learning_rate": 0.05}
+
+
+@pytest.mark.parametrize("optuna_was_told", [False, True])
+def test_a_trial_that_was_being_put_back_is_put_back(fresh_service: Service, optuna_was_told: bool) -> None:
+    name = fresh_service.create(n_trials=2)
+    lease = fresh_service.claim_one(name)
+    record = stored_lease(fresh_service, lease)
+    if optuna_was_told:
+        fresh_service.store.optuna.set_trial_state_values(record.trial_id, TrialState.WAITING)
+    else:
+        fresh_service.store.end_lease(record.lease_id, "expire", "WAITING", "gone", fresh_service.clock.now())
+
+    fresh_service.restart()
+
+    again = fresh_service.claim_one(name)
+    assert (again["trial_number"], again["params"]) == (0, lease["params"])
+    assert again["attempt"] == (1 if optuna_was_told else 2)
+    assert fresh_service.report(lease, 0) == "lost"
+    assert fresh_service.report(again, 0) == "continue"
+    assert fresh_service.counts(name) == {"RUNNING": 1}
+
+
+def test_two_leases_of_one_trial_are_one_after_a_restart(fresh_service: Service) -> None:
+    """The database answered a grant with an error, and had kept it."""
+    name = fresh_service.create(n_trials=1)
+    lease = fresh_service.claim_one(name)
+    earlier = lease_record(fresh_service, name, 0, granted_at=fresh_service.clock.now() - timedelta(seconds=5))
+    fresh_service.store.grant([earlier], worker_record(fresh_service))
+
+    fresh_service.restart()
+
+    assert fresh_service.report({"lease_id": earlier.lease_id}, 0) == "lost"
+    assert fresh_service.report(lease, 0) == "continue"
+    assert fresh_service.complete(lease) == "COMPLETE"
+
+
+def test_a_report_that_optuna_has_and_we_have_not_is_taken_again(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=1)
+    lease = fresh_service.claim_one(name)
+    fresh_service.store.optuna.set_trial_intermediate_value(trial_id(fresh_service, name, 0), 0, 0.5)
+
+    fresh_service.restart()
+
+    assert fresh_service.report(lease, 0, 0.5) == "continue"
+    assert fresh_service.get(f"/studies/{name}/trials/0/curves")["steps"] == [0]
+
+
+def test_a_prune_that_was_decided_but_not_carried_out_is_told_again(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=1)
+    lease = fresh_service.claim_one(name)
+    record = stored_lease(fresh_service, lease)
+    fresh_service.store.add_epoch(
+        EpochRecord(record.trial_id, 0, record.study_id, record.lease_id, {"validation_accuracy": 0.1}, "prune")
+    )
+
+    fresh_service.restart()
+
+    assert fresh_service.report(lease, 0, 0.1) == "prune"
+    assert fresh_service.complete(lease, 0.1) in ("PRUNED", "COMPLETE")
+    assert fresh_service.study(name)["state"] == "finished"
+
+
+def test_a_study_that_was_being_deleted_is_deleted(fresh_service: Service) -> None:
+    name = fresh_service.create()
+    fresh_service.run(name)
+    fresh_service.store.optuna.delete_study(study_id(fresh_service, name))
+
+    fresh_service.restart()
+
+    assert fresh_service.get("/studies")["studies"] == []
+    assert fresh_service.create(name=name) == name
+    assert fresh_service.counts(name) == {}
+
+
+def test_a_study_that_optuna_lost_can_still_be_deleted(fresh_service: Service) -> None:
+    """The database went away in the middle of a deletion; the user asks again."""
+    name = fresh_service.create()
+    fresh_service.store.optuna.delete_study(study_id(fresh_service, name))
+
+    assert fresh_service.http.delete(f"/v1/studies/{name}").status_code == 204
+
+    assert fresh_service.get("/studies")["studies"] == []
+
+
+def test_a_trial_that_another_tool_ended_is_left_alone(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=3)
+    lease = fresh_service.claim_one(name)
+    fresh_service.release(lease)
+    fresh_service.store.optuna.set_trial_state_values(trial_id(fresh_service, name, 0), TrialState.FAIL)
+
+    assert fresh_service.claim_one(name)["trial_number"] == 1
+    fresh_service.restart()
+    assert fresh_service.claim_one(name)["trial_number"] == 2
+
+
+def test_a_database_with_studies_of_stock_optuna_serves_them_untouched(fresh_service: Service) -> None:
+    url = fresh_service.url.replace("postgresql://", "postgresql+psycopg://")
+    study = optuna.create_study(storage=url, study_name="theirs")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
+
+    fresh_service.restart()
+
+    assert fresh_service.get("/studies")["studies"] == []
+    assert len(optuna.load_study(study_name="theirs", storage=fresh_service.store.optuna).trials) == 2
+    assert "theirs" in fresh_service.http.get("/api/studies").text
+
+
+def test_conditional_trials_live_on(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = service.create(
+        n_trials=8,
+        search_space={
+            "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+            "learning_rate": {**LEARNING_RATE, "when": {"optimizer": ["adam"]}},
+        },
+        sampler={"name": "tpe", "seed": 0, "n_startup_trials": 2},
+    )
+    leases = service.claim(name, max_trials=4)
+    service.restart()
+    for lease in leases:
+        service.complete(lease)
+    leases += service.run(name, 4)
+
+    assert all(("learning_rate" in lease["params"]) == (lease["params"]["optimizer"] == "adam") for lease in leases)

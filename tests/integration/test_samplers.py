@@ -1,0 +1,181 @@
+"""Every sampler of a definition runs, without falling back to random parameters; exhaustive ones visit all once."""
+
+import itertools
+import logging
+from typing import Any
+
+import pytest
+
+from tests.integration.service_driver import LEARNING_RATE, Json, Service
+
+pytestmark = pytest.mark.filterwarnings("ignore:Clip non-finite values:UserWarning")
+
+SEVERAL = [
+    {"metric": "validation_accuracy", "direction": "maximize"},
+    {"metric": "validation_loss", "direction": "minimize"},
+]
+MIXED = {
+    "learning_rate": LEARNING_RATE,
+    "batch_size": {"type": "int", "low": 16, "high": 100, "log": True},
+    "momentum": {"type": "float", "low": 0.0, "high": 0.9, "step": 0.4},
+    "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+    "nesterov": {"type": "categorical", "choices": [True, False], "when": {"optimizer": ["sgd"]}},
+}
+SAMPLERS: dict[str, Json] = {
+    "random": {"name": "random", "seed": 1},
+    "auto": {"name": "auto", "seed": 1},
+    "tpe": {"name": "tpe", "seed": 1, "n_startup_trials": 2},
+    "tpe, each alone": {"name": "tpe", "n_startup_trials": 2, "multivariate": False, "constant_liar": False},
+    "tpe, not grouped": {"name": "tpe", "n_startup_trials": 0, "group": False, "n_ei_candidates": 1},
+    "gp": {"name": "gp", "seed": 1, "n_startup_trials": 3},
+    "gp, deterministic": {"name": "gp", "n_startup_trials": 3, "deterministic_objective": True},
+    "cmaes": {"name": "cmaes", "seed": 1, "n_startup_trials": 2},
+    "cmaes, small": {"name": "cmaes", "popsize": 4, "sigma0": 0.1, "consider_pruned_trials": True},
+    "cmaes, separable": {"name": "cmaes", "use_separable_cma": True},
+    "cmaes, margin": {"name": "cmaes", "with_margin": True},
+    "cmaes, adapted": {"name": "cmaes", "lr_adapt": True},
+    "qmc": {"name": "qmc", "seed": 1},
+    "qmc, halton": {"name": "qmc", "qmc_type": "halton", "scramble": False},
+    "nsgaii": {"name": "nsgaii", "seed": 1, "population_size": 2},
+    "nsgaii, options": {
+        "name": "nsgaii",
+        "population_size": 3,
+        "mutation_prob": 1,
+        "crossover_prob": 0,
+        "swapping_prob": 1,
+    },
+}
+
+
+def failures(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged when a suggestion failed and random parameters took its place."""
+    return [f"{record.getMessage()}: {record.exc_info}" for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def run_all(service: Service, name: str, n_trials: int) -> None:
+    """Two at a time, with values that are not all good."""
+    values: Any = itertools.cycle([0.5, 0.9, "inf", 0.1, "nan", 0.7, "-inf"])
+    while leases := service.claim(name, max_trials=2):
+        for lease in leases:
+            service.report(lease, 0, 0.3, validation_loss=0.5)
+            service.complete(lease, next(values))
+    assert sum(service.counts(name).values()) == n_trials
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_sampler_runs(service: Service, sampler: str, caplog: pytest.LogCaptureFixture) -> None:
+    name = service.create(n_trials=8, sampler=SAMPLERS[sampler], search_space=MIXED)
+
+    run_all(service, name, 8)
+
+    assert failures(caplog) == [], "no suggestion failed"
+    assert service.study(name)["state"] == "finished"
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "qmc", "nsgaii", "auto"])
+def test_a_sampler_runs_for_several_objectives(
+    service: Service, sampler: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"n_startup_trials": 2} if sampler in ("tpe", "gp") else {}
+    name = service.create(
+        n_trials=5, sampler={"name": sampler, "seed": 0, **options}, objectives=SEVERAL, search_space=MIXED
+    )
+
+    run_all(service, name, 5)
+
+    assert failures(caplog) == []
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "qmc", "nsgaii"])
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"optimizer": {"type": "categorical", "choices": ["adam"]}},
+        {"momentum": {"type": "float", "low": 0.0, "high": 0.25, "step": 0.5}},
+        {"batch_size": {"type": "int", "low": 1, "high": 65536}},
+    ],
+    ids=["one choice", "a step wider than the range", "many integers"],
+)
+def test_a_sampler_runs_on_an_odd_space(
+    service: Service, sampler: str, space: Json, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {} if sampler in ("qmc", "nsgaii") else {"n_startup_trials": 1}
+    name = service.create(n_trials=3, sampler={"name": sampler, "seed": 0, **options}, search_space=space)
+
+    run_all(service, name, 3)
+
+    assert failures(caplog) == []
+
+
+DISCRETE = {
+    "momentum": {"type": "float", "low": 0.1, "high": 0.4, "step": 0.1},
+    "batch_size": {"type": "int", "low": 16, "high": 40, "step": 16},
+    "gradient_clip": {"type": "categorical", "choices": [None, 1]},
+}
+CONDITIONAL = {
+    "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+    "nesterov": {"type": "categorical", "choices": [True, False], "when": {"optimizer": ["sgd"]}},
+    "epochs": {"type": "int", "low": 1, "high": 3, "when": {"nesterov": [True]}},
+}
+
+
+@pytest.mark.parametrize("sampler", ["grid", "brute_force", "auto"])
+def test_every_configuration_is_tried_once_and_then_the_study_ends(service: Service, sampler: str) -> None:
+    name = service.create(n_trials=50, sampler={"name": sampler, "seed": 0}, search_space=DISCRETE)
+
+    while leases := service.claim(name, max_trials=3):
+        service.fail(leases[0])
+        for lease in leases[1:]:
+            service.complete(lease)
+
+    tried = [tuple(trial["params"].values()) for trial in service.trials(name)]
+    expected = set(itertools.product([0.1, 0.2, 0.3, 0.4], [16, 32], [None, 1]))
+    assert len(tried) == len(set(tried)) == 16
+    assert set(tried) == expected
+    study = service.study(name)
+    assert (study["state"], study["finished_reason"]) == (
+        "finished",
+        "all 16 configurations of the search space are tried",
+    )
+
+
+def test_brute_force_visits_conditional_configurations_once(each_service: Service) -> None:
+    name = each_service.create(n_trials=50, sampler="brute_force", search_space=CONDITIONAL)
+
+    while leases := each_service.claim(name, max_trials=2):
+        for lease in leases:
+            each_service.complete(lease)
+
+    tried = sorted(repr(sorted(trial["params"].items())) for trial in each_service.trials(name))
+    assert len(tried) == len(set(tried)) == 5
+    assert each_service.study(name)["state"] == "finished"
+
+
+def test_an_exhaustive_study_stops_at_n_trials_too(service: Service) -> None:
+    name = service.create(n_trials=3, sampler="grid", search_space=DISCRETE)
+
+    assert len(service.claim(name, max_trials=9)) == 3
+
+
+def test_an_exhausted_study_that_is_extended_ends_again(service: Service) -> None:
+    name = service.create(
+        n_trials=9, sampler="grid", search_space={"nesterov": DISCRETE["gradient_clip"] | {"choices": [True, False]}}
+    )
+    service.run(name, 2)
+
+    assert service.change(name, n_trials=20)["state"] == "finished"
+
+
+def test_auto_takes_brute_force_only_when_all_fits(service: Service) -> None:
+    name = service.create(n_trials=15, sampler="auto", search_space=DISCRETE)
+
+    assert len(service.claim(name, max_trials=99)) == 15
+
+
+def test_trials_running_at_the_same_time_are_not_the_same(service: Service) -> None:
+    name = service.create(n_trials=10, sampler={"name": "tpe", "seed": 0, "n_startup_trials": 2})
+    service.run(name, 3)
+
+    rates = [lease["params"]["learning_rate"] for lease in service.claim(name, max_trials=7)]
+
+    assert len(set(rates)) == 7

@@ -1,0 +1,276 @@
+import logging
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from service.client import ServiceError, UnreachableError
+from service.schemas.data import Dataset
+from service.schemas.protocol import Lease, WorkerInfo
+from tests.unit.workers.fakes import FakeService, FakeTime, FakeTrainer, problem, until
+from workers.errors import DatasetError, DivergedError, ModelError
+from workers.loop import BrokenDeviceError, Loop
+from workers.stopping import Stopping
+
+ShouldStop = Callable[[], bool]
+
+
+class PatientStopping(Stopping):
+    """Waits in no time."""
+
+    def __init__(self, time: FakeTime) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+        self._time = time
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self._time.sleep(seconds)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Called as torch's own."""
+
+
+class Worker:
+    """A loop with its boundaries, that ends when there is no trial."""
+
+    def __init__(self, n_trials: int = 1, on_train: Callable[[Lease, ShouldStop], None] | None = None) -> None:
+        self.time = FakeTime()
+        self.service = FakeService(n_trials, self.time)
+        self.trainer = FakeTrainer(on_train)
+        self.stopping = PatientStopping(self.time)
+
+    def run(self, study: str | None = None, exit_when_idle_seconds: float = 0.0) -> None:
+        with self.service.client() as client:
+            loop = Loop(
+                client,
+                WorkerInfo(id="host/1/cpu", host="host", device="cpu"),
+                self.trainer,
+                self.stopping,
+                study=study,
+                exit_when_idle_seconds=exit_when_idle_seconds,
+                clock=self.time,
+            )
+            loop.run()
+
+    def outcomes(self) -> list[tuple[str, Any]]:
+        return [(path, body) for path, body in self.service.calls if path not in ("claims", "reports")]
+
+
+def raising(error: Exception) -> Callable[[Lease, ShouldStop], None]:
+    def on_train(_lease: Lease, _should_stop: ShouldStop) -> None:
+        raise error
+
+    return on_train
+
+
+def test_a_trial_is_claimed_trained_reported_and_completed() -> None:
+    worker = Worker(n_trials=2)
+    worker.run()
+    assert worker.service.paths().count("claims") == 3
+    claims = worker.service.bodies("claims")
+    assert [claim["worker"]["id"] for claim in claims] == ["host/1/cpu"] * 3
+    assert len({claim["claim_id"] for claim in claims}) == 3
+    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/complete", "leases/lease-1/complete"]
+    reports = [report for body in worker.service.bodies("reports") for report in body["reports"]]
+    assert [(report["lease_id"], report["step"]) for report in reports] == [
+        ("lease-0", 0),
+        ("lease-0", 1),
+        ("lease-1", 0),
+        ("lease-1", 1),
+    ]
+
+
+def test_reports_are_answered_before_the_trial_is_completed() -> None:
+    worker = Worker()
+    worker.run()
+    paths = worker.service.paths()
+    assert paths[-2] == "leases/lease-0/complete"
+    assert "reports" not in paths[paths.index("leases/lease-0/complete") :]
+
+
+def test_only_trials_of_the_named_study_are_claimed() -> None:
+    worker = Worker(n_trials=0)
+    worker.run(study="digits")
+    assert worker.service.bodies("claims")[0]["study"] == "digits"
+
+
+def test_waiting_seconds_leave_out_training_and_idling_and_count_the_call_before() -> None:
+    worker = Worker(n_trials=2)
+    answer = worker.service._answer
+
+    def slow(path: str, body: Any) -> Any:
+        worker.time.sleep({"claims": 1.0, "complete": 0.5}.get(path.rsplit("/")[-1], 0.0))
+        return answer(path, body)
+
+    worker.service._answer = slow  # type: ignore[method-assign]
+    worker.trainer.on_train = lambda _lease, _should_stop: worker.time.sleep(10.0)
+    worker.run()
+    assert [body["metrics"]["waiting_seconds"] for path, body in worker.outcomes()] == [1.0, 1.5]
+
+
+def test_idle_polls_are_long_and_not_counted_as_waiting() -> None:
+    worker = Worker(n_trials=0)
+    grant, later = worker.service._answer, FakeService(1).waiting
+
+    def late(path: str, body: Any) -> Any:
+        answer = grant(path, body)
+        if worker.time.now == 40.0:
+            worker.service.waiting, later[:] = later[:], []
+        return answer
+
+    worker.service._answer = late  # type: ignore[method-assign]
+    worker.run(exit_when_idle_seconds=50.0)
+    waits = [claim["wait_seconds"] for claim in worker.service.bodies("claims")]
+    assert waits == [0.0, 20.0, 20.0, 10.0, 0.0, 20.0, 20.0, 10.0]
+    assert worker.outcomes()[0][1]["metrics"]["waiting_seconds"] == 0.0
+
+
+@pytest.mark.parametrize("decision", ["prune", "stop", "lost"])
+def test_a_decision_ends_the_trial_without_another_call(decision: str) -> None:
+    worker = Worker(on_train=lambda _lease, should_stop: until(should_stop))
+    worker.service.decide = lambda _lease_id, step: decision if step == 1 else "continue"
+    worker.run()
+    assert worker.outcomes() == []
+
+
+def test_a_decision_on_the_last_report_counts() -> None:
+    worker = Worker()
+    worker.service.decide = lambda _lease_id, step: "prune" if step == 1 else "continue"
+    worker.run()
+    assert worker.outcomes() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DivergedError("train_loss is nan at epoch 3"), "train_loss is nan at epoch 3"),
+        (ModelError("kernel must fit the image: 5 > 3"), "kernel must fit the image: 5 > 3"),
+        (OutOfMemoryError("CUDA out of memory.\nTried to"), "out of memory on cpu: CUDA out of memory."),
+        (MemoryError(), "out of memory on cpu: MemoryError"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_the_trials_own_fault_fails_it_for_good(error: Exception, reason: str) -> None:
+    worker = Worker(n_trials=2, on_train=raising(error))
+    worker.run()
+    assert worker.outcomes() == [
+        (f"leases/lease-{number}/fail", {"reason": reason, "retry": False}) for number in range(2)
+    ]
+    assert worker.stopping.waited == []
+
+
+def test_what_this_machine_lacks_is_left_to_others_for_longer_and_longer() -> None:
+    worker = Worker(n_trials=8, on_train=raising(DatasetError("no data set mnist in ./data")))
+    worker.run()
+    assert worker.outcomes()[0][1] == {"reason": "no data set mnist in ./data", "retry": True}
+    assert worker.stopping.waited == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_broken_device_ends_the_process() -> None:
+    worker = Worker(n_trials=2, on_train=raising(RuntimeError("CUDA error: device-side assert triggered")))
+    with pytest.raises(BrokenDeviceError):
+        worker.run()
+    assert [body["retry"] for _, body in worker.outcomes()] == [True]
+
+
+def test_a_refused_report_fails_the_trial() -> None:
+    worker = Worker(on_train=lambda _lease, should_stop: until(should_stop))
+    worker.service.answers["reports"] = [problem(409, "report_conflict")] * 2
+    worker.run()
+    assert worker.outcomes()[0][1]["reason"] == "the service refused a report: no: report_conflict"
+
+
+def test_a_refused_result_fails_the_trial() -> None:
+    worker = Worker()
+    worker.service.answers["leases/lease-0/complete"] = [problem(422, "invalid")]
+    worker.run()
+    assert worker.outcomes()[-1][1]["reason"] == "the service refused the result: no: invalid"
+
+
+@pytest.mark.parametrize("code", ["lease_lost", "lease_closed", "lease_not_found"])
+def test_a_lease_that_is_lost_at_the_end_is_no_error(code: str, caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker(n_trials=2)
+    worker.service.answers["leases/lease-0/complete"] = [problem(409, code)]
+    with caplog.at_level(logging.INFO):
+        worker.run()
+    assert f"digits #0: lost: no: {code}" in caplog.messages
+    assert worker.outcomes()[-1][0] == "leases/lease-1/complete"
+
+
+def test_each_trial_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "narrows.worker"):
+        Worker().run()
+    assert caplog.messages == [
+        "digits #0: COMPLETE, validation_accuracy 0.6, 0.00 s waiting",
+        "ends after 0.0 s training, 0.0 s waiting, 0.0 s idle",
+    ]
+
+
+def test_being_asked_to_stop_releases_the_trial_at_hand() -> None:
+    worker = Worker(n_trials=2)
+    worker.trainer.on_train = lambda _lease, _should_stop: worker.stopping.ask()
+    worker.run()
+    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/release"]
+
+
+def test_being_asked_to_stop_while_data_is_prepared_releases_at_once() -> None:
+    worker = Worker()
+
+    def prepare(_dataset: Dataset) -> str:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("goes on")
+
+    worker.trainer.prepare = prepare  # type: ignore[assignment, method-assign]
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    worker.stopping.install()
+    try:
+        worker.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/release"]
+
+
+def test_being_asked_to_stop_while_idle_gives_back_what_the_claim_may_have_brought() -> None:
+    worker = Worker(n_trials=0)
+    grant = worker.service._answer
+
+    def interrupted(path: str, body: Any) -> Any:
+        if path == "claims" and body["wait_seconds"] > 0:
+            worker.service.waiting = FakeService(1).waiting
+            worker.stopping.ask()
+        return grant(path, body)
+
+    worker.service._answer = interrupted  # type: ignore[method-assign]
+    worker.run(exit_when_idle_seconds=60.0)
+    claims = worker.service.bodies("claims")
+    assert [claim["wait_seconds"] for claim in claims] == [0.0, 20.0, 0.0]
+    assert claims[1]["claim_id"] == claims[2]["claim_id"]
+    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/release"]
+
+
+def test_a_claim_is_repeated_with_its_id_while_the_service_is_away() -> None:
+    worker = Worker()
+    worker.service.answers["claims"] = [httpx.ConnectError("refused"), problem(503, "unavailable")]
+    worker.run(exit_when_idle_seconds=60.0)
+    claims = worker.service.bodies("claims")
+    assert len({claim["claim_id"] for claim in claims[:3]}) == 1
+    assert worker.outcomes()[0][0] == "leases/lease-0/complete"
+
+
+def test_a_service_that_stays_away_is_an_error_when_idling_ends() -> None:
+    worker = Worker(n_trials=0)
+    worker.service.answers["claims"] = [httpx.ConnectError("refused")]
+    with pytest.raises(UnreachableError):
+        worker.run()
+
+
+def test_a_service_that_will_not_have_the_worker_is_an_error() -> None:
+    worker = Worker()
+    worker.service.answers["claims"] = [problem(401, "unauthorized")]
+    with pytest.raises(ServiceError):
+        worker.run()

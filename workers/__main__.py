@@ -1,0 +1,59 @@
+"""`narrows worker` becomes this process: the fleet of one machine, or with --device one process of it."""
+
+import importlib.util
+import logging
+import os
+import sys
+
+from workers import devices
+from workers.fleet import CRASHED, USELESS, Fleet, Place
+from workers.options import Options, parse
+from workers.stopping import Stopping
+
+SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    configure_logging(options.log_level, options.device)
+    if importlib.util.find_spec("torch") is None:
+        print("narrows: training needs PyTorch: pip install 'narrows[worker]'", file=sys.stderr)
+        return CRASHED
+    return run_fleet(options) if options.device is None else run_child(options, options.device)
+
+
+def run_fleet(options: Options) -> int:
+    try:
+        names = devices.places(options.devices, options.processes, devices.count_gpus, devices.n_cores())
+    except devices.NoDeviceError as error:
+        print(f"narrows: {error}", file=sys.stderr)
+        return USELESS
+    logging.getLogger("narrows.fleet").info("%d processes: %s", len(names), ", ".join(names))
+    fleet = Fleet([_place(options, name) for name in names])
+    fleet.install()
+    return fleet.run()
+
+
+def _place(options: Options, device: str) -> Place:
+    command = [sys.executable, "-m", "workers", *options.arguments(device)]
+    return Place(device, command, SINGLE_THREAD if device == "cpu" else {})
+
+
+def run_child(options: Options, device: str) -> int:
+    stopping = Stopping()
+    stopping.install()  # before torch is imported: a signal in those seconds counts too
+    from workers import child
+
+    child.end_with_parent()
+    return child.run(options, device, stopping)
+
+
+def configure_logging(level: str, device: str | None) -> None:
+    who = "fleet" if device is None else f"{device}/{os.getpid()}"
+    logging.basicConfig(level=level.upper(), format=f"%(asctime)s %(levelname)s {who}: %(message)s")
+    for noisy in ("httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+import logging
+from collections.abc import Callable
+
+from service.client import Client, ClientError, ServiceError
+from service.client.retries import Retries
+from service.schemas.protocol import Closed, Complete, Fail, Lease
+from workers.faults import Fault
+from workers.reporter import LOST_CODES
+from workers.stopping import Stopping
+
+logger = logging.getLogger("narrows.worker")
+
+AWAY_LIMIT_SECONDS = 3600.0
+CLOSING_SECONDS = 5.0
+
+
+class Delivery:
+    """Hands a trial's outcome in, and logs one line about it. A lease that is lost meanwhile is no error."""
+
+    def __init__(self, client: Client, stopping: Stopping) -> None:
+        self._client = client
+        self._stopping = stopping
+        self._patiently = Retries(AWAY_LIMIT_SECONDS, stopping)
+        self._briefly = Retries(CLOSING_SECONDS)
+
+    def complete(self, lease: Lease, metrics: dict[str, float]) -> None:
+        complete = Complete(metrics=metrics)
+        try:
+            closed = self._close(lease, lambda: self._client.complete(lease.lease_id, complete))
+        except ServiceError as error:
+            if error.status != 422:
+                raise
+            self.fail(lease, Fault(f"the service refused the result: {error}"))
+        else:
+            if closed is not None:
+                logger.info("%s: %s, %s", title(lease), closed.state, summary(metrics))
+
+    def fail(self, lease: Lease, fault: Fault) -> None:
+        fail = Fail(reason=fault.reason, retry=fault.retry)
+        closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
+        if closed is not None:
+            logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)
+
+    def release(self, lease: Lease) -> None:
+        closed = self._close(lease, lambda: self._client.release(lease.lease_id))
+        if closed is not None:
+            logger.info("%s: given back", title(lease))
+
+    def _close(self, lease: Lease, call: Callable[[], Closed]) -> Closed | None:
+        """The answer; None when the lease is no longer this worker's or the service stays away."""
+        retries = self._briefly if self._stopping.is_set() else self._patiently
+        try:
+            return retries(call)
+        except ServiceError as error:
+            if error.code not in LOST_CODES and error.status < 500:
+                raise
+            logger.warning("%s: lost: %s", title(lease), error)
+        except ClientError as error:
+            logger.warning("%s: lost: %s", title(lease), error)
+        return None
+
+
+def title(lease: Lease) -> str:
+    return f"{lease.study} #{lease.trial_number}" + (f" (attempt {lease.attempt})" if lease.attempt > 1 else "")
+
+
+def summary(metrics: dict[str, float]) -> str:
+    """The numbers that tell a trial's story in one line."""
+    parts = [f"{name} {metrics[name]:.4g}" for name in ("validation_accuracy", "validation_loss") if name in metrics]
+    for name in ("training_seconds", "waiting_seconds"):
+        if name in metrics:
+            parts.append(f"{metrics[name]:.2f} s {name.removesuffix('_seconds')}")
+    return ", ".join(parts)

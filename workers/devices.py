@@ -1,0 +1,63 @@
+"""Which devices to train on, and how many processes, found without importing torch where there is no GPU."""
+
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+DEVICE = re.compile(r"cpu|cuda(:[0-9]+)?")
+GPU_FILES = ("nvidia[0-9]*", "dxg", "nvhost-gpu", "kfd")  # NVIDIA, WSL, Jetson, AMD
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+class NoDeviceError(Exception):
+    """The named devices are not there; the message is one line."""
+
+
+def places(devices: str, processes: int | None, count_gpus: Callable[[], int], n_cores: int) -> list[str]:
+    """The device of each process: one for each GPU, one for each core of the CPU, or `processes` spread evenly."""
+    found = _found(devices, count_gpus)
+    if processes is not None:
+        return list(islice(cycle(found), processes))
+    return [device for device in found for _ in range(n_cores if device == "cpu" else 1)]
+
+
+def _found(devices: str, count_gpus: Callable[[], int]) -> list[str]:
+    names = [name.strip() for name in devices.split(",")]
+    unknown = [name for name in names if name != "auto" and not DEVICE.fullmatch(name)]
+    if unknown or ("auto" in names and len(names) > 1):
+        raise NoDeviceError(f"devices must be auto, cpu or a list such as cuda:0,cuda:1: {devices!r}")
+    if names == ["cpu"]:
+        return names
+    gpus = [f"cuda:{index}" for index in range(count_gpus())]
+    if names == ["auto"]:
+        return gpus or ["cpu"]
+    if names == ["cuda"] and gpus:
+        return gpus
+    missing = [name for name in names if name not in ("cpu", *gpus)]
+    if missing:
+        raise NoDeviceError(f"no such device: {', '.join(missing)} ({len(gpus)} GPUs are visible)")
+    return names
+
+
+def count_gpus() -> int:
+    """How many GPUs torch can use. Asks a process of its own, as importing torch takes seconds."""
+    if not any(next(Path("/dev").glob(pattern), None) for pattern in GPU_FILES):
+        return 0
+    command = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return int(answer.stdout) if answer.returncode == 0 else 0
+
+
+def n_cores(quota: Path = CPU_QUOTA) -> int:
+    """Cores that this process may use: its affinity, and the share that a container was given."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        share, period = quota.read_text().split()
+        return max(1, min(cores, math.ceil(int(share) / int(period))))
+    except (OSError, ValueError):  # no control groups, or "max": no limit
+        return cores

@@ -1,0 +1,28 @@
+"""What can go wrong on a worker.
+
+WorkerError
+├── DatasetError      the data is not there, or not as described
+├── ModelError        the model does not fit the data or the batches
+├── PrecisionError    the device lacks the number format
+└── DivergedError     a loss is no longer a finite number
+"""
+
+
+class WorkerError(Exception):
+    """Base of every error raised here on purpose; its message is one readable line."""
+
+
+class DatasetError(WorkerError):
+    pass
+
+
+class ModelError(WorkerError):
+    pass
+
+
+class PrecisionError(WorkerError):
+    pass
+
+
+class DivergedError(WorkerError):
+    pass

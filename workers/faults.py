@@ -1,0 +1,47 @@
+"""What an error in a trial means for the trial and for this worker."""
+
+from dataclasses import dataclass
+
+from workers.errors import DatasetError, PrecisionError, WorkerError
+
+MAX_REASON = 2000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a trial could not be trained.
+
+    retry: it is this machine that lacks something (the data set, a number format, a working device), so another
+    attempt, on another machine, may go better. broken: this process can train nothing any more.
+    """
+
+    reason: str
+    retry: bool = False
+    broken: bool = False
+    expected: bool = True
+
+
+def fault_of(error: Exception, device: str) -> Fault:
+    if isinstance(error, DatasetError | PrecisionError):
+        return Fault(_line(error), retry=True)
+    if isinstance(error, WorkerError):
+        return Fault(_line(error))
+    if is_out_of_memory(error):
+        return Fault(f"out of memory on {device}: {_line(error)}")
+    if "CUDA error" in str(error):
+        return Fault(f"{device} failed: {_line(error)}", retry=True, broken=True)
+    return Fault(f"{type(error).__name__}: {_line(error)}", expected=False)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """torch's own error, Python's, and that of the CPU allocator, without importing torch to ask."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:MAX_REASON]

@@ -1,0 +1,177 @@
+"""Sends reports in order and renews leases, on a thread of its own, so that training never waits for the service."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from service.client import Client, ClientError, ServiceError
+from service.client.retries import Retries, will_pass
+from service.schemas.protocol import Decision, Lease, Renew, Report, Reports
+
+logger = logging.getLogger("narrows.worker")
+
+MAX_BATCH = 1024
+RENEWALS_PER_TERM = 3
+PAUSE_SECONDS = 1.0
+LOST_CODES = ("lease_lost", "lease_closed", "lease_not_found", "study_not_found")
+
+
+@dataclass
+class _Followed:
+    """What the reporter knows of one lease."""
+
+    renew_at: float
+    term_seconds: float
+    decision: Decision = "continue"
+    refusal: ClientError | None = None
+    queue: deque[Report] = field(default_factory=deque)
+
+
+class Reporter:
+    """Follows leases from `follow` to `forget`. While the service is away, reports wait and are sent in order later.
+
+    `retries` repeats calls as long as the service is away; `clock` counts seconds.
+    """
+
+    def __init__(self, client: Client, retries: Retries, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._retries = retries
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._followed: dict[str, _Followed] = {}
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        self._thread.start()
+
+    def follow(self, lease: Lease) -> None:
+        with self._changed:
+            term_seconds = lease.expires_in_seconds
+            self._followed[lease.lease_id] = _Followed(self._next_renewal(term_seconds), term_seconds)
+            self._changed.notify_all()
+
+    def forget(self, lease_id: str) -> None:
+        with self._changed:
+            self._followed.pop(lease_id, None)
+            self._changed.notify_all()
+
+    def report(self, lease_id: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Queue a report; never waits for the service."""
+        with self._changed:
+            followed = self._followed[lease_id]
+            if followed.decision == "continue":
+                followed.queue.append(Report(lease_id=lease_id, step=step, metrics=dict(metrics)))
+                self._changed.notify_all()
+
+    def decision(self, lease_id: str) -> Decision:
+        """The last decision on a lease; cheap enough to ask after every batch."""
+        return self._followed[lease_id].decision
+
+    def refusal(self, lease_id: str) -> ClientError | None:
+        """Why the service refused a report of this lease, if it did; the decision is then `lost`."""
+        return self._followed[lease_id].refusal
+
+    def flush(self, lease_id: str, timeout_seconds: float) -> bool:
+        """Wait until every report of a lease is answered; False when that took too long."""
+        followed = self._followed[lease_id]
+        with self._changed:
+            return self._changed.wait_for(lambda: not followed.queue, timeout_seconds)
+
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """Stop; what is still queued is dropped."""
+        with self._changed:
+            self._closed = True
+            self._followed.clear()
+            self._changed.notify_all()
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                reports = self._batch()
+                if not reports and not self._closed:
+                    self._changed.wait(self._seconds_to_renewal())
+                if self._closed:
+                    return
+                reports = self._batch()
+                stale = [lease_id for lease_id, lease in self._open().items() if lease.renew_at <= self._clock()]
+            if reports:
+                self._send(reports)
+            elif stale:
+                self._renew(stale)
+
+    def _open(self) -> dict[str, _Followed]:
+        return {lease_id: lease for lease_id, lease in self._followed.items() if lease.decision == "continue"}
+
+    def _batch(self) -> list[Report]:
+        """The oldest reports of all leases; they stay queued until they are answered."""
+        queued = [report for followed in self._followed.values() for report in followed.queue]
+        return queued[:MAX_BATCH]
+
+    def _send(self, reports: list[Report]) -> None:
+        try:
+            answer = self._retries(lambda: self._client.report(Reports(reports=reports)))
+        except ClientError as error:
+            self._refused({report.lease_id for report in reports}, error)
+            return
+        with self._changed:
+            for decision in answer.decisions:
+                self._decided(decision.lease_id, decision.decision)
+            for report in reports:
+                self._answered(report)
+            self._changed.notify_all()
+
+    def _answered(self, report: Report) -> None:
+        followed = self._followed.get(report.lease_id)
+        if followed is None:
+            return
+        followed.renew_at = self._next_renewal(followed.term_seconds)
+        if followed.queue and followed.queue[0] is report:
+            followed.queue.popleft()
+
+    def _decided(self, lease_id: str, decision: Decision) -> None:
+        followed = self._followed.get(lease_id)
+        if followed is not None and followed.decision == "continue" and decision != "continue":
+            followed.decision = decision
+            followed.queue.clear()
+
+    def _renew(self, lease_ids: list[str]) -> None:
+        try:
+            answer = self._retries(lambda: self._client.renew(Renew(lease_ids=lease_ids)))
+        except ClientError as error:
+            self._refused(lease_ids, error)
+            return
+        with self._changed:
+            for lease in answer.leases:
+                followed = self._followed.get(lease.lease_id)
+                if followed is not None:
+                    followed.renew_at = self._next_renewal(followed.term_seconds)
+                if not lease.alive:
+                    self._decided(lease.lease_id, "lost")
+            self._changed.notify_all()
+
+    def _refused(self, lease_ids: Iterable[str], error: ClientError) -> None:
+        """The service is away for longer than is waited, or it will not have these leases' reports at all."""
+        if will_pass(error):
+            logger.warning("%s; still training, reports are kept", error)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, PAUSE_SECONDS)
+            return
+        with self._changed:
+            for lease_id in lease_ids:
+                followed = self._followed.get(lease_id)
+                if followed is None:
+                    continue
+                if not (isinstance(error, ServiceError) and error.code in LOST_CODES):
+                    followed.refusal = error
+                self._decided(lease_id, "lost")
+            self._changed.notify_all()
+
+    def _next_renewal(self, term_seconds: float) -> float:
+        return self._clock() + term_seconds / RENEWALS_PER_TERM
+
+    def _seconds_to_renewal(self) -> float | None:
+        due = [followed.renew_at for followed in self._open().values()]
+        return max(0.0, min(due) - self._clock()) if due else None

@@ -1,0 +1,58 @@
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+POLL_SECONDS = 0.1
+
+
+class Interrupted(BaseException):
+    """The process was asked to end while it waited for something that may be left at once."""
+
+
+class Stopping:
+    """Whether this process was asked to end. The first signal asks, the second one ends it at once with status 1.
+
+    A plain flag that is polled: to set a threading.Event in a signal handler can lock up the thread that waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._interruptible = False
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def is_set(self) -> bool:
+        return self._asked
+
+    def wait(self, seconds: float) -> None:
+        """Return after so long, or soon after the process was asked to end."""
+        deadline = time.monotonic() + seconds
+        while not self._asked and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(POLL_SECONDS, left))
+
+    def ask(self) -> None:
+        """What a signal does, in the main thread."""
+        if self._asked:
+            os._exit(1)
+        self._asked = True
+        if self._interruptible:
+            raise Interrupted
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """A stretch of work that is left at once, by Interrupted, when the process is asked to end."""
+        if self._asked:
+            raise Interrupted
+        try:
+            self._interruptible = True
+            yield
+        finally:
+            self._interruptible = False
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.ask()
