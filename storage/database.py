@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
@@ -19,7 +20,7 @@ def parse_url(text: str) -> URL:
     """The address with its driver. Raises InvalidDatabaseUrlError, which never shows a password."""
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise InvalidDatabaseUrlError(
             "database must be an address such as sqlite:///narrows.db or postgresql://user@host/name"
         ) from error
@@ -96,8 +97,8 @@ def translated(url: URL) -> Iterator[None]:
         raise DatabaseUnavailableError(f"cannot open {shown}: {_first_line(error)}") from error
     except DBAPIError as error:
         raise InvalidDatabaseUrlError(f"cannot use {shown}: {_first_line(error)}") from error
-    except SQLAlchemyError as error:
-        raise InvalidDatabaseUrlError(f"cannot use {shown}: {error}") from error
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise InvalidDatabaseUrlError(f"cannot use {shown}: {str(error).splitlines()[0]}") from error
 
 
 def _first_line(error: DBAPIError) -> str:

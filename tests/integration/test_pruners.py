@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ PRUNERS: dict[str, Json] = {
     "threshold": {"name": "threshold", "lower": 0.2, "upper": 0.95, "n_warmup_steps": 1},
     "wilcoxon": {"name": "wilcoxon", "p_threshold": 0.3, "n_startup_steps": 1},
 }
-CURVES = [
+CURVES: list[list[Any]] = [
     [0.5, 0.6, 0.7, 0.8],
     [0.1, 0.1, 0.1, 0.1],
     [0.5, "nan", "nan", "nan"],

@@ -107,7 +107,7 @@ def test_a_sampler_runs_on_an_odd_space(
     assert failures(caplog) == []
 
 
-DISCRETE = {
+DISCRETE: dict[str, Json] = {
     "momentum": {"type": "float", "low": 0.1, "high": 0.4, "step": 0.1},
     "batch_size": {"type": "int", "low": 16, "high": 40, "step": 16},
     "gradient_clip": {"type": "categorical", "choices": [None, 1]},
