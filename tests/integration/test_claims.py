@@ -274,8 +274,8 @@ def test_parameters_stay_in_their_bounds_and_keep_their_types(service: Service) 
 
 def test_a_seed_repeats_the_first_suggestions(service: Service) -> None:
     def suggestions(seed: int) -> list[Json]:
-        name = service.create(n_trials=12, sampler={"name": "tpe", "seed": seed})
-        return [lease["params"] for lease in service.run(name, 12)]
+        name = service.create(n_trials=5, sampler={"name": "tpe", "seed": seed, "n_startup_trials": 2})
+        return [lease["params"] for lease in service.run(name, 5)]
 
     assert suggestions(3) == suggestions(3)
     assert suggestions(3) != suggestions(4)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.integration.service_driver import LEARNING_RATE, Json, Service, definition, problem_of
 
 SEED = int(os.environ.get("NARROWS_FUZZ_SEED") or secrets.randbelow(2**32))
-EXAMPLES = 150
+EXAMPLES = 80
 
 bounded = settings(
     max_examples=EXAMPLES,

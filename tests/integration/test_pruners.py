@@ -36,9 +36,22 @@ CURVES: list[list[Any]] = [
 ]
 
 
+def decisions_on(service: Service, lease: Json, curve: list[Any]) -> list[str]:
+    """Report a whole curve at once."""
+    reports = [
+        {"lease_id": lease["lease_id"], "step": step, "metrics": {"validation_accuracy": value}}
+        for step, value in enumerate(curve)
+    ]
+    answer = service.http.post("/v1/reports", json={"reports": reports})
+    assert answer.status_code == 200, answer.text
+    return [decided["decision"] for decided in answer.json()["decisions"]]
+
+
 @pytest.mark.filterwarnings("ignore:The intermediate values of the:UserWarning", "ignore::RuntimeWarning")
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("pruner", PRUNERS)
+@pytest.mark.parametrize(
+    ("pruner", "direction"),
+    [*((pruner, "maximize") for pruner in PRUNERS), ("median", "minimize"), ("patient", "minimize")],
+)
 def test_a_pruner_runs(service: Service, pruner: str, direction: str, caplog: pytest.LogCaptureFixture) -> None:
     name = service.create(
         n_trials=len(CURVES),
@@ -47,17 +60,12 @@ def test_a_pruner_runs(service: Service, pruner: str, direction: str, caplog: py
     )
     decisions = set()
     for curve in CURVES:
-        lease = service.claim_one(name)
-        for step, value in enumerate(curve):
-            decision = service.report(lease, step, value)
-            decisions.add(decision)
-            if decision == "prune":
-                break
+        (lease,) = service.claim(name)
+        decisions |= set(decisions_on(service, lease, curve))
         service.complete(lease, 0.5)
 
     assert decisions <= {"continue", "prune"}
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
-    assert sum(service.counts(name).values()) == len(CURVES)
     assert service.study(name)["state"] == "finished"
     if pruner == "none":
         assert decisions == {"continue"}

@@ -75,19 +75,19 @@ def test_studies_trials_and_results_are_the_same_after_a_restart(fresh_service: 
     assert fresh_service.claim_one(name)["params"] == {"learning_rate": 0.05}
 
 
-def test_open_leases_live_on_with_a_fresh_term(fresh_service: Service) -> None:
-    name = fresh_service.create(n_trials=2)
-    lease = fresh_service.claim_one(name)
-    fresh_service.report(lease, 0, 0.5)
-    fresh_service.clock.advance(LEASE_SECONDS - 1)
+def test_open_leases_live_on_with_a_fresh_term(sqlite_service: Service) -> None:
+    name = sqlite_service.create(n_trials=2)
+    lease = sqlite_service.claim_one(name)
+    sqlite_service.report(lease, 0, 0.5)
+    sqlite_service.clock.advance(LEASE_SECONDS - 1)
 
-    fresh_service.restart()
+    sqlite_service.restart()
 
-    fresh_service.clock.advance(LEASE_SECONDS - 1)
-    assert fresh_service.report(lease, 0, 0.5) == "continue", "the same report again"
-    assert fresh_service.report(lease, 1, 0.6) == "continue"
-    assert fresh_service.complete(lease, 0.7) == "COMPLETE"
-    assert fresh_service.get(f"/studies/{name}/trials/0/curves")["steps"] == [0, 1]
+    sqlite_service.clock.advance(LEASE_SECONDS - 1)
+    assert sqlite_service.report(lease, 0, 0.5) == "continue", "the same report again"
+    assert sqlite_service.report(lease, 1, 0.6) == "continue"
+    assert sqlite_service.complete(lease, 0.7) == "COMPLETE"
+    assert sqlite_service.get(f"/studies/{name}/trials/0/curves")["steps"] == [0, 1]
 
 
 def test_a_lease_of_a_worker_that_died_meanwhile_expires_after_its_fresh_term(sqlite_service: Service) -> None:
@@ -139,37 +139,40 @@ def test_attempts_are_remembered(sqlite_service: Service) -> None:
 
 def test_a_study_reaches_exactly_n_trials_over_many_restarts(sqlite_service: Service) -> None:
     service = sqlite_service
-    name = service.create(n_trials=5, sampler={"name": "tpe", "seed": 0})
-    for _ in range(4):
+    name = service.create(n_trials=4, sampler={"name": "tpe", "seed": 0})
+    for _ in range(3):
         service.run(name)
         service.restart()
     service.run(name)
 
     assert service.claim(name) == []
-    assert service.counts(name) == {"COMPLETE": 5}
+    assert service.counts(name) == {"COMPLETE": 4}
     service.restart()
     assert service.study(name)["state"] == "finished"
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "qmc", "nsgaii", "cmaes"])
 def test_a_seeded_sampler_does_not_repeat_its_suggestions_after_a_restart(service: Service, sampler: str) -> None:
-    name = service.create(n_trials=9, sampler={"name": sampler, "seed": 0})
-    for _ in range(3):
-        service.run(name, 3)
-        service.restart()
+    name = service.create(n_trials=6, sampler={"name": sampler, "seed": 0})
+    service.claim(name, max_trials=2)
+    service.restart()
+    service.claim(name, max_trials=2)
+    service.restart()
+    service.claim(name, max_trials=2)
 
-    assert len({trial["params"]["learning_rate"] for trial in service.trials(name)}) == 9
+    assert len({trial["params"]["learning_rate"] for trial in service.trials(name)}) == 6
 
 
 @pytest.mark.parametrize("sampler", ["grid", "brute_force"])
-@pytest.mark.parametrize("seed", [None, 0, 7])
+@pytest.mark.parametrize("seed", [None, 7])
 def test_every_configuration_is_tried_exactly_once_over_restarts(
     service: Service, sampler: str, seed: int | None
 ) -> None:
     name = service.create(n_trials=100, search_space=SMALL, sampler={"name": sampler, "seed": seed})
-    for _ in range(3):
+    for _ in range(2):
         service.run(name, 2)
         service.restart()
+    service.run(name, 2)
 
     assert service.claim(name) == []
     tried = sorted((trial["params"]["nesterov"], trial["params"]["batch_size"]) for trial in service.trials(name))
@@ -238,15 +241,15 @@ def test_a_result_that_optuna_was_not_told_is_told_at_the_next_start(fresh_servi
     assert fresh_service.study(name)["state"] == "finished"
 
 
-def test_an_infinite_result_that_optuna_was_not_told_is_told(fresh_service: Service) -> None:
-    name = fresh_service.create(n_trials=1)
-    record = stored_lease(fresh_service, fresh_service.claim_one(name))
+def test_an_infinite_result_that_optuna_was_not_told_is_told(sqlite_service: Service) -> None:
+    name = sqlite_service.create(n_trials=1)
+    record = stored_lease(sqlite_service, sqlite_service.claim_one(name))
     result = ResultRecord(record.trial_id, record.study_id, "COMPLETE", [float("-inf")], {"x": float("nan")}, None)
-    fresh_service.store.finish(record, "complete", result, fresh_service.clock.now())
+    sqlite_service.store.finish(record, "complete", result, sqlite_service.clock.now())
 
-    fresh_service.restart()
+    sqlite_service.restart()
 
-    trial = fresh_service.trial(name, 0)
+    trial = sqlite_service.trial(name, 0)
     assert (trial["values"], trial["metrics"]) == (["-inf"], {"x": "nan"})
 
 
@@ -259,13 +262,13 @@ def begin_study(service: Service, **changes: Any) -> Definition:
     return wanted
 
 
-def test_a_study_that_was_only_begun_was_never_made(fresh_service: Service) -> None:
-    wanted = begin_study(fresh_service)
+def test_a_study_that_was_only_begun_was_never_made(sqlite_service: Service) -> None:
+    wanted = begin_study(sqlite_service)
 
-    fresh_service.restart()
+    sqlite_service.restart()
 
-    assert fresh_service.get("/studies")["studies"] == []
-    assert fresh_service.create(name=wanted.name, n_trials=7) == wanted.name
+    assert sqlite_service.get("/studies")["studies"] == []
+    assert sqlite_service.create(name=wanted.name, n_trials=7) == wanted.name
 
 
 def test_a_study_that_was_begun_and_made_in_optuna_is_completed(fresh_service: Service) -> None:
@@ -279,39 +282,41 @@ def test_a_study_that_was_begun_and_made_in_optuna_is_completed(fresh_service: S
     assert fresh_service.claim_one(wanted.name)["params"] == {"learning_rate": 0.01}
 
 
-def test_a_study_that_was_begun_does_not_take_over_one_of_stock_optuna(fresh_service: Service) -> None:
-    wanted = begin_study(fresh_service)
-    theirs = fresh_service.store.optuna.create_new_study([optuna.study.StudyDirection.MAXIMIZE], wanted.name)
-    fresh_service.store.optuna.create_new_trial(theirs)
+def test_a_study_that_was_begun_does_not_take_over_one_of_stock_optuna(sqlite_service: Service) -> None:
+    wanted = begin_study(sqlite_service)
+    theirs = sqlite_service.store.optuna.create_new_study([optuna.study.StudyDirection.MAXIMIZE], wanted.name)
+    sqlite_service.store.optuna.create_new_trial(theirs)
 
-    fresh_service.restart()
+    sqlite_service.restart()
 
-    assert fresh_service.get("/studies")["studies"] == []
-    assert fresh_service.store.optuna.get_n_trials(theirs) == 1
+    assert sqlite_service.get("/studies")["studies"] == []
+    assert sqlite_service.store.optuna.get_n_trials(theirs) == 1
 
 
-def test_a_study_without_the_trials_it_was_to_enqueue_gets_them(fresh_service: Service) -> None:
+def test_a_study_without_the_trials_it_was_to_enqueue_gets_them(sqlite_service: Service) -> None:
     wanted = Definition.model_validate(definition(enqueue=[{"learning_rate": 0.01}, {"learning_rate": 0.02}]))
     written = wanted.model_dump(mode="json", exclude_unset=True)
-    record = fresh_service.store.create_study(wanted.name, written, 3, ["maximize"], fresh_service.clock.now())
-    optuna.load_study(study_name=wanted.name, storage=fresh_service.store.optuna).enqueue_trial({"learning_rate": 0.01})
+    record = sqlite_service.store.create_study(wanted.name, written, 3, ["maximize"], sqlite_service.clock.now())
+    optuna.load_study(study_name=wanted.name, storage=sqlite_service.store.optuna).enqueue_trial(
+        {"learning_rate": 0.01}
+    )
 
-    fresh_service.restart()
+    sqlite_service.restart()
 
-    assert fresh_service.store.optuna.get_n_trials(record.study_id) == 2
-    rates = [lease["params"]["learning_rate"] for lease in fresh_service.claim(wanted.name, max_trials=2)]
+    assert sqlite_service.store.optuna.get_n_trials(record.study_id) == 2
+    rates = [lease["params"]["learning_rate"] for lease in sqlite_service.claim(wanted.name, max_trials=2)]
     assert rates == [0.01, 0.02]
 
 
-def test_a_study_that_is_in_the_database_alone_is_found_by_its_definition(fresh_service: Service) -> None:
+def test_a_study_that_is_in_the_database_alone_is_found_by_its_definition(sqlite_service: Service) -> None:
     """The database went away while the study was made; its maker was told so, and asks again."""
     wanted = definition()
     written = Definition.model_validate(wanted).model_dump(mode="json", exclude_unset=True)
-    fresh_service.store.create_study(wanted["name"], written, 3, ["maximize"], fresh_service.clock.now())
+    sqlite_service.store.create_study(wanted["name"], written, 3, ["maximize"], sqlite_service.clock.now())
 
-    assert fresh_service.http.post("/v1/studies", json=wanted).status_code == 200
-    assert fresh_service.http.post("/v1/studies", json={**wanted, "n_trials": 4}).status_code == 409
-    assert len(fresh_service.claim(wanted["name"])) == 1
+    assert sqlite_service.http.post("/v1/studies", json=wanted).status_code == 200
+    assert sqlite_service.http.post("/v1/studies", json={**wanted, "n_trials": 4}).status_code == 409
+    assert len(sqlite_service.claim(wanted["name"])) == 1
 
 
 def test_a_trial_that_was_taken_but_never_granted_is_granted(fresh_service: Service) -> None:
@@ -350,44 +355,44 @@ def test_a_trial_that_was_being_put_back_is_put_back(fresh_service: Service, opt
     assert fresh_service.counts(name) == {"RUNNING": 1}
 
 
-def test_two_leases_of_one_trial_are_one_after_a_restart(fresh_service: Service) -> None:
+def test_two_leases_of_one_trial_are_one_after_a_restart(sqlite_service: Service) -> None:
     """The database answered a grant with an error, and had kept it."""
-    name = fresh_service.create(n_trials=1)
-    lease = fresh_service.claim_one(name)
-    earlier = lease_record(fresh_service, name, 0, granted_at=fresh_service.clock.now() - timedelta(seconds=5))
-    fresh_service.store.grant([earlier], worker_record(fresh_service))
+    name = sqlite_service.create(n_trials=1)
+    lease = sqlite_service.claim_one(name)
+    earlier = lease_record(sqlite_service, name, 0, granted_at=sqlite_service.clock.now() - timedelta(seconds=5))
+    sqlite_service.store.grant([earlier], worker_record(sqlite_service))
 
-    fresh_service.restart()
+    sqlite_service.restart()
 
-    assert fresh_service.report({"lease_id": earlier.lease_id}, 0) == "lost"
-    assert fresh_service.report(lease, 0) == "continue"
-    assert fresh_service.complete(lease) == "COMPLETE"
-
-
-def test_a_report_that_optuna_has_and_we_have_not_is_taken_again(fresh_service: Service) -> None:
-    name = fresh_service.create(n_trials=1)
-    lease = fresh_service.claim_one(name)
-    fresh_service.store.optuna.set_trial_intermediate_value(trial_id(fresh_service, name, 0), 0, 0.5)
-
-    fresh_service.restart()
-
-    assert fresh_service.report(lease, 0, 0.5) == "continue"
-    assert fresh_service.get(f"/studies/{name}/trials/0/curves")["steps"] == [0]
+    assert sqlite_service.report({"lease_id": earlier.lease_id}, 0) == "lost"
+    assert sqlite_service.report(lease, 0) == "continue"
+    assert sqlite_service.complete(lease) == "COMPLETE"
 
 
-def test_a_prune_that_was_decided_but_not_carried_out_is_told_again(fresh_service: Service) -> None:
-    name = fresh_service.create(n_trials=1)
-    lease = fresh_service.claim_one(name)
-    record = stored_lease(fresh_service, lease)
-    fresh_service.store.add_epoch(
+def test_a_report_that_optuna_has_and_we_have_not_is_taken_again(sqlite_service: Service) -> None:
+    name = sqlite_service.create(n_trials=1)
+    lease = sqlite_service.claim_one(name)
+    sqlite_service.store.optuna.set_trial_intermediate_value(trial_id(sqlite_service, name, 0), 0, 0.5)
+
+    sqlite_service.restart()
+
+    assert sqlite_service.report(lease, 0, 0.5) == "continue"
+    assert sqlite_service.get(f"/studies/{name}/trials/0/curves")["steps"] == [0]
+
+
+def test_a_prune_that_was_decided_but_not_carried_out_is_told_again(sqlite_service: Service) -> None:
+    name = sqlite_service.create(n_trials=1)
+    lease = sqlite_service.claim_one(name)
+    record = stored_lease(sqlite_service, lease)
+    sqlite_service.store.add_epoch(
         EpochRecord(record.trial_id, 0, record.study_id, record.lease_id, {"validation_accuracy": 0.1}, "prune")
     )
 
-    fresh_service.restart()
+    sqlite_service.restart()
 
-    assert fresh_service.report(lease, 0, 0.1) == "prune"
-    assert fresh_service.complete(lease, 0.1) in ("PRUNED", "COMPLETE")
-    assert fresh_service.study(name)["state"] == "finished"
+    assert sqlite_service.report(lease, 0, 0.1) == "prune"
+    assert sqlite_service.complete(lease, 0.1) in ("PRUNED", "COMPLETE")
+    assert sqlite_service.study(name)["state"] == "finished"
 
 
 def test_a_study_that_was_being_deleted_is_deleted(fresh_service: Service) -> None:
@@ -402,38 +407,38 @@ def test_a_study_that_was_being_deleted_is_deleted(fresh_service: Service) -> No
     assert fresh_service.counts(name) == {}
 
 
-def test_a_study_that_optuna_lost_can_still_be_deleted(fresh_service: Service) -> None:
+def test_a_study_that_optuna_lost_can_still_be_deleted(sqlite_service: Service) -> None:
     """The database went away in the middle of a deletion; the user asks again."""
-    name = fresh_service.create()
-    fresh_service.store.optuna.delete_study(study_id(fresh_service, name))
+    name = sqlite_service.create()
+    sqlite_service.store.optuna.delete_study(study_id(sqlite_service, name))
 
-    assert fresh_service.http.delete(f"/v1/studies/{name}").status_code == 204
+    assert sqlite_service.http.delete(f"/v1/studies/{name}").status_code == 204
 
-    assert fresh_service.get("/studies")["studies"] == []
-
-
-def test_a_trial_that_another_tool_ended_is_left_alone(fresh_service: Service) -> None:
-    name = fresh_service.create(n_trials=3)
-    lease = fresh_service.claim_one(name)
-    fresh_service.release(lease)
-    fresh_service.store.optuna.set_trial_state_values(trial_id(fresh_service, name, 0), TrialState.FAIL)
-
-    assert fresh_service.claim_one(name)["trial_number"] == 1
-    fresh_service.restart()
-    assert fresh_service.claim_one(name)["trial_number"] == 2
+    assert sqlite_service.get("/studies")["studies"] == []
 
 
-def test_a_database_with_studies_of_stock_optuna_serves_them_untouched(fresh_service: Service) -> None:
-    url = fresh_service.url.replace("postgresql://", "postgresql+psycopg://")
+def test_a_trial_that_another_tool_ended_is_left_alone(sqlite_service: Service) -> None:
+    name = sqlite_service.create(n_trials=3)
+    lease = sqlite_service.claim_one(name)
+    sqlite_service.release(lease)
+    sqlite_service.store.optuna.set_trial_state_values(trial_id(sqlite_service, name, 0), TrialState.FAIL)
+
+    assert sqlite_service.claim_one(name)["trial_number"] == 1
+    sqlite_service.restart()
+    assert sqlite_service.claim_one(name)["trial_number"] == 2
+
+
+def test_a_database_with_studies_of_stock_optuna_serves_them_untouched(sqlite_service: Service) -> None:
+    url = sqlite_service.url.replace("postgresql://", "postgresql+psycopg://")
     study = optuna.create_study(storage=url, study_name="theirs")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
     study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
 
-    fresh_service.restart()
+    sqlite_service.restart()
 
-    assert fresh_service.get("/studies")["studies"] == []
-    assert len(optuna.load_study(study_name="theirs", storage=fresh_service.store.optuna).trials) == 2
-    assert "theirs" in fresh_service.http.get("/api/studies").text
+    assert sqlite_service.get("/studies")["studies"] == []
+    assert len(optuna.load_study(study_name="theirs", storage=sqlite_service.store.optuna).trials) == 2
+    assert "theirs" in sqlite_service.http.get("/api/studies").text
 
 
 def test_conditional_trials_live_on(sqlite_service: Service) -> None:

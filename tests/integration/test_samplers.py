@@ -27,8 +27,7 @@ SAMPLERS: dict[str, Json] = {
     "tpe": {"name": "tpe", "seed": 1, "n_startup_trials": 2},
     "tpe, each alone": {"name": "tpe", "n_startup_trials": 2, "multivariate": False, "constant_liar": False},
     "tpe, not grouped": {"name": "tpe", "n_startup_trials": 0, "group": False, "n_ei_candidates": 1},
-    "gp": {"name": "gp", "seed": 1, "n_startup_trials": 3},
-    "gp, deterministic": {"name": "gp", "n_startup_trials": 3, "deterministic_objective": True},
+    "gp": {"name": "gp", "seed": 1, "n_startup_trials": 3, "deterministic_objective": True},
     "cmaes": {"name": "cmaes", "seed": 1, "n_startup_trials": 2},
     "cmaes, small": {"name": "cmaes", "popsize": 4, "sigma0": 0.1, "consider_pruned_trials": True},
     "cmaes, separable": {"name": "cmaes", "use_separable_cma": True},
@@ -53,20 +52,19 @@ def failures(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def run_all(service: Service, name: str, n_trials: int) -> None:
-    """Two at a time, with values that are not all good."""
+    """Three at a time, with values that are not all good."""
     values: Any = itertools.cycle([0.5, 0.9, "inf", 0.1, "nan", 0.7, "-inf"])
-    while leases := service.claim(name, max_trials=2):
+    while leases := service.claim(name, max_trials=3):
         for lease in leases:
-            service.report(lease, 0, 0.3, validation_loss=0.5)
-            service.complete(lease, next(values))
+            service.complete(lease, metrics={"validation_accuracy": next(values), "validation_loss": 0.5})
     assert sum(service.counts(name).values()) == n_trials
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_sampler_runs(service: Service, sampler: str, caplog: pytest.LogCaptureFixture) -> None:
-    name = service.create(n_trials=8, sampler=SAMPLERS[sampler], search_space=MIXED)
+    name = service.create(n_trials=6, sampler=SAMPLERS[sampler], search_space=MIXED)
 
-    run_all(service, name, 8)
+    run_all(service, name, 6)
 
     assert failures(caplog) == [], "no suggestion failed"
     assert service.study(name)["state"] == "finished"
@@ -86,7 +84,7 @@ def test_a_sampler_runs_for_several_objectives(
     assert failures(caplog) == []
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "qmc", "nsgaii"])
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "qmc"])
 @pytest.mark.parametrize(
     "space",
     [
@@ -99,7 +97,7 @@ def test_a_sampler_runs_for_several_objectives(
 def test_a_sampler_runs_on_an_odd_space(
     service: Service, sampler: str, space: Json, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = {} if sampler in ("qmc", "nsgaii") else {"n_startup_trials": 1}
+    options = {} if sampler == "qmc" else {"n_startup_trials": 1}
     name = service.create(n_trials=3, sampler={"name": sampler, "seed": 0, **options}, search_space=space)
 
     run_all(service, name, 3)

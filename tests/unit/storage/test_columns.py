@@ -10,6 +10,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engi
 
 from storage.columns import Floats, JsonText, UtcDateTime
 from storage.database import parse_url
+from tests.integration.service_driver import postgres_database
 
 metadata = MetaData()
 table = Table(
@@ -22,9 +23,17 @@ table = Table(
 )
 
 
-@pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    engine = create_engine(parse_url(database_url))
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def connection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    if request.param == "sqlite":
+        yield from connected(f"sqlite:///{tmp_path_factory.mktemp('database') / 'columns.db'}")
+    else:
+        with postgres_database() as url:
+            yield from connected(url)
+
+
+def connected(url: str) -> Iterator[Connection]:
+    engine = create_engine(parse_url(url))
     metadata.create_all(engine)
     with engine.connect() as connection:
         yield connection
