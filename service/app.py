@@ -20,7 +20,7 @@ from service.registry import Registry
 from service.routes import leases, operations, studies, trials
 from service.schemas.problem import Problem
 from service.signals import WorkSignal
-from storage import DATABASE_ERRORS, Store
+from storage import DATABASE_ERRORS, StorageError, Store
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ async def _tick(registry: Registry) -> None:
         await asyncio.sleep(TICK_SECONDS)
         try:
             await run_in_threadpool(registry.tick)
-        except DATABASE_ERRORS as error:
+        except (*DATABASE_ERRORS, StorageError) as error:
             log.error("the database does not answer: %s", error)
         except Exception:
             log.exception("a tick failed; the next one tries again")

@@ -1,6 +1,8 @@
 """What workers call with a lease: report, renew, complete, fail, release."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 
 from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError, ReportConflictError
 from service.live_study import LiveStudy, same_metrics
@@ -11,8 +13,30 @@ from storage import LeaseRecord
 Decided = list[ReportDecision]
 
 
-def report(registry: Registry, reports: Sequence[Report]) -> Decided:
-    """Answer each report with a decision. Raises ReportConflictError, and then has kept none of them."""
+@contextmanager
+def unhindered(registry: Registry, reports: Sequence[Report]) -> Iterator[bool]:
+    """Whether these reports touch memory alone: their leases are open, and no sampler holds their studies.
+
+    The studies stay held for the length of the block.
+    """
+    with ExitStack() as held:
+        for item in reports:
+            live, _ = _find(registry, item.lease_id)
+            if live is None or not live.lock.acquire(blocking=False):
+                yield False
+                return
+            held.callback(live.lock.release)
+            if live.leases.get(item.lease_id) is None:
+                yield False
+                return
+        yield True
+
+
+def report(registry: Registry, reports: Sequence[Report]) -> tuple[Decided, list[Future[None]]]:
+    """Answer each report with a decision, which holds once all futures are done.
+
+    Raises ReportConflictError, and then has kept none of them.
+    """
     found = [(item, *_find(registry, item.lease_id)) for item in reports]
     first: dict[tuple[str, int], Report] = {}
     for item, live, lease in found:
@@ -21,12 +45,16 @@ def report(registry: Registry, reports: Sequence[Report]) -> Decided:
         if live is not None and lease is not None:
             live.check_report(lease, item.step, item.metrics)
     decided = []
+    waiting = []
     for item, live, lease in found:
-        decision = "lost" if live is None or lease is None else live.report(lease, item.step, item.metrics)
+        decision = "lost"
+        if live is not None and lease is not None:
+            decision, committed = live.report(lease, item.step, item.metrics)
+            waiting.append(committed)
         decided.append(
             ReportDecision.model_validate({"lease_id": item.lease_id, "step": item.step, "decision": decision})
         )
-    return decided
+    return decided, waiting
 
 
 def renew(registry: Registry, lease_ids: Sequence[str]) -> list[RenewedLease]:
@@ -42,7 +70,7 @@ def renew(registry: Registry, lease_ids: Sequence[str]) -> list[RenewedLease]:
 def complete(registry: Registry, lease_id: str, body: Complete) -> str:
     """End a trial with its results. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError, InvalidError."""
     live, lease = _open(registry, lease_id)
-    with live.lock:
+    with live.working():
         if live.leases.get(lease_id) is not None:
             return live.complete(lease, body.metrics, body.values)
         ended = _ended(registry, lease_id)
@@ -63,7 +91,7 @@ def release(registry: Registry, lease_id: str) -> str:
 
 def _terminal(registry: Registry, lease_id: str, outcome: str, end: Callable[[LiveStudy, LeaseRecord], str]) -> str:
     live, lease = _open(registry, lease_id)
-    with live.lock:
+    with live.working():
         if live.leases.get(lease_id) is not None:
             return end(live, lease)
         return _same_answer(_ended(registry, lease_id), (outcome,))
@@ -79,10 +107,6 @@ def _same_answer(ended: LeaseRecord, outcomes: Sequence[str]) -> str:
 
 
 def _find(registry: Registry, lease_id: str) -> tuple[LiveStudy | None, LeaseRecord | None]:
-    for live in registry.every():
-        lease = live.leases.get(lease_id)
-        if lease is not None:
-            return live, lease
     record = registry.store.lease(lease_id)
     return (None, None) if record is None else (registry.by_id(record.study_id), record)
 

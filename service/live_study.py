@@ -3,8 +3,9 @@
 import math
 import secrets
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 
 from optuna import Study
 from optuna.trial import TrialState
@@ -49,7 +50,6 @@ class LiveStudy:
         self.definition = definition
         self.study = study
         self.leases = leases
-        self._untold: deque[tuple[int, TrialState, list[float] | None]] = deque()
         self.lock = threading.RLock()
         self.deleted = False
         self._store = store
@@ -59,11 +59,18 @@ class LiveStudy:
         self._fixed = fixed_fields(definition.training)
         self.end = StudyEnd(definition)
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the lock while memory changes, and wait for the commit without it. All of it is one transaction."""
+        with self.lock, self._store.deferred() as committed:
+            yield
+        self._store.wait(committed)
+
     # Claims
 
     def claim(self, claim: Claim, n_trials: int) -> list[Lease]:
         """Grant up to so many trials. Their leases are in the database when this returns."""
-        with self.lock:
+        with self.working():
             self.tick()
             if self.deleted or self.record.state != "running" or self.stop_reason() is not None:
                 return []
@@ -76,7 +83,7 @@ class LiveStudy:
                     self._grant(records, claim)
             except BaseException:
                 for trial in reversed(taken):
-                    self._queue.put_back(trial)
+                    self._queue.put_back(trial.trial_id)
                 raise
             return [self.lease(record, trial.params) for record, trial in zip(records, taken, strict=True)]
 
@@ -128,27 +135,30 @@ class LiveStudy:
         if known is not None and not same_metrics(known.metrics, metrics):
             raise ReportConflictError(f"step {step} of lease {lease.lease_id} was reported with other metrics")
 
-    def report(self, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
-        """Keep the metrics of an epoch, and decide whether the trial goes on."""
-        with self.lock:
-            self.tick()
-            is_open = self.leases.get(lease.lease_id) is not None
-            if is_open:
-                self.leases.renew(lease.lease_id)
-            known = self._known_epoch(lease, step)
-            if known is not None:
-                return known.decision
-            if not is_open:
-                return self._closed_decision(lease.lease_id)
-            decision = self._decide(lease, step, metrics)
-            epoch = EpochRecord(lease.trial_id, step, lease.study_id, lease.lease_id, metrics, decision)
-            self._store.add_epoch(epoch)
-            self.leases.add_epoch(epoch)
-            if decision == "prune":
-                self._finish(lease, "prune", TrialState.PRUNED)
-            elif decision == "stop":
-                self._finish(lease, "stop", TrialState.FAIL, reason=f"stopped: {self.stop_reason()}")
-            return decision
+    def report(self, lease: LeaseRecord, step: int, metrics: Metrics) -> tuple[str, Future[None]]:
+        """Keep the metrics of an epoch, and decide whether the trial goes on; true once the future is done."""
+        with self.lock, self._store.deferred() as committed:
+            return self._report(lease, step, metrics), committed
+
+    def _report(self, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
+        self.tick()
+        is_open = self.leases.get(lease.lease_id) is not None
+        if is_open:
+            self.leases.renew(lease.lease_id)
+        known = self._known_epoch(lease, step)
+        if known is not None:
+            return known.decision
+        if not is_open:
+            return self._closed_decision(lease.lease_id)
+        decision = self._decide(lease, step, metrics)
+        epoch = EpochRecord(lease.trial_id, step, lease.study_id, lease.lease_id, metrics, decision)
+        self._store.add_epoch(epoch)
+        self.leases.add_epoch(epoch)
+        if decision == "prune":
+            self._finish(lease, "prune", TrialState.PRUNED)
+        elif decision == "stop":
+            self._finish(lease, "stop", TrialState.FAIL, reason=f"stopped: {self.stop_reason()}")
+        return decision
 
     def _known_epoch(self, lease: LeaseRecord, step: int) -> EpochRecord | None:
         """What was reported at a step under this very lease."""
@@ -174,7 +184,7 @@ class LiveStudy:
 
     def renew(self, lease_id: str) -> float:
         """Give a lease a fresh term, and answer its seconds; 0 when it is lost."""
-        with self.lock:
+        with self.working():
             self.tick()
             if self.leases.get(lease_id) is None:
                 return 0.0
@@ -246,26 +256,18 @@ class LiveStudy:
         result = ResultRecord(lease.trial_id, lease.study_id, state.name, values, metrics or {}, reason)
         self._store.finish(lease, outcome, result, self._clock.now())
         self.leases.remove(lease.lease_id)
-        self._untold.append((lease.trial_number, state, values))
+        self.study.tell(lease.trial_number, values, state=state, skip_if_finished=True)
+        if values is not None:
+            self.end.completed(lease.trial_number, values)
         self.tick()
         self.notify()
         return state.name
-
-    def _tell(self) -> None:
-        """Tell Optuna how trials ended. One that the database kept from it is told at the next tick."""
-        while self._untold:
-            number, state, values = self._untold[0]
-            self.study.tell(number, values, state=state, skip_if_finished=True)
-            self._untold.popleft()
-            if values is not None:
-                self.end.completed(number, values)
 
     # The study itself
 
     def tick(self) -> None:
         """Let time and results take effect: expired leases, and the end of the study."""
-        with self.lock:
-            self._tell()
+        with self.working():
             for lease in self.leases.expired():
                 if self.leases.get(lease.lease_id) is not None:  # an end ticks too, and may have expired it
                     self._expire(lease)
@@ -287,13 +289,12 @@ class LiveStudy:
     def close(self) -> None:
         """Forget the open leases of a study that is deleted, and take part in nothing any more."""
         self.deleted = True
-        self._untold.clear()
         for lease in self.leases:
             self.leases.remove(lease.lease_id)
 
     def enqueue(self, params: Params) -> int:
         """Add a configuration to try next, and answer its trial number."""
-        with self.lock:
+        with self.working():
             self.tick()
             self.check_not_deleted()
             errors = [(f"params.{name}", text) for name, text in params_errors(self.definition.search_space, params)]

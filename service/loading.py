@@ -1,7 +1,6 @@
 """Bring a study to life from the database, and mend what a crash cut short."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -26,7 +25,7 @@ def load_study(
         record.name, store.optuna, build_sampler(definition, len(trials)), build_pruner(definition.pruner)
     )
     leases = store.leases_of_study(record.study_id)
-    retries = _mend(store, study, trials, leases)
+    retries = _mend(store, trials, leases)
     book = LeaseBook(clock, term_seconds)
     unfinished = {trial._trial_id for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
@@ -40,22 +39,17 @@ def load_study(
     return live
 
 
-def _mend(store: Store, study: ServiceStudy, trials: list[FrozenTrial], leases: list[LeaseRecord]) -> list[int]:
-    """Finish half-written ends and grants; answer the trials to try again, first to last."""
-    results = {result.trial_id: result for result in store.results_of_study(study._study_id)}
+def _mend(store: Store, trials: list[FrozenTrial], leases: list[LeaseRecord]) -> list[int]:
+    """Put back the trials that no open lease holds; answer the trials to try again, first to last."""
     leased = {lease.trial_id: lease for lease in leases}  # the last one of each trial
     retries = []
-    for trial in trials:
-        trial_id, lease = trial._trial_id, leased.get(trial._trial_id)
-        result = results.get(trial_id)
-        if result is not None and not trial.state.is_finished():
-            study.tell(trial.number, result.values, state=TrialState[result.state], skip_if_finished=True)
-        elif trial.state == TrialState.RUNNING and (lease is None or lease.ended_at is not None):
-            # Taken for a claim that was never answered: its parameters, if any, are kept.
-            store.optuna.set_trial_state_values(trial_id, TrialState.WAITING)
-            retries.append(trial_id)
-        elif trial.state == TrialState.WAITING and lease is not None:
-            if lease.ended_at is None:
-                store.end_lease(lease.lease_id, "release", "WAITING", None, datetime.now(UTC))
-            retries.append(trial_id)
+    with store.transaction():
+        for trial in trials:
+            lease = leased.get(trial._trial_id)
+            if trial.state == TrialState.RUNNING and (lease is None or lease.ended_at is not None):
+                # Another program's, or one of a claim that failed: its parameters, if any, are kept.
+                store.optuna.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+                retries.append(trial._trial_id)
+            elif trial.state == TrialState.WAITING and lease is not None:
+                retries.append(trial._trial_id)
     return retries

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from optuna.trial import TrialState
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -45,13 +46,10 @@ class StudiesCollector(Collector):
         trials = GaugeMetricFamily("narrows_trials", "Trials by study and state.", labels=("study", "state"))
         leases = GaugeMetricFamily("narrows_open_leases", "Open leases by study.", labels=("study",))
         for live in self._registry.every():
-            try:
-                found = live.study.get_trials(deepcopy=False)
-            except KeyError:  # deleted at this moment
-                continue
-            for state in TrialState:
-                count = sum(trial.state == state for trial in found)
-                trials.add_metric((live.record.name, state.name), count)
+            with suppress(KeyError):  # deleted at this moment
+                for state in TrialState:
+                    count = self._registry.store.optuna.get_n_trials(live.record.study_id, state)
+                    trials.add_metric((live.record.name, state.name), count)
             leases.add_metric((live.record.name,), len(live.leases))
         yield trials
         yield leases

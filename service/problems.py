@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from service.errors import InvalidError, ServiceError
 from service.schemas.locations import field_of, message_of
 from service.schemas.problem import FieldProblem, Problem
-from storage import DATABASE_ERRORS
+from storage import DATABASE_ERRORS, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    for error in DATABASE_ERRORS:
+    for error in (*DATABASE_ERRORS, StorageError):
         app.add_exception_handler(error, _database_error)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -97,7 +97,7 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _database_error(_request: Request, error: Exception) -> JSONResponse:
     log.error("the database does not answer: %s", error)
-    detail = "the database does not answer: try again"
+    detail = str(error) if isinstance(error, StorageError) else "the database does not answer: try again"
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail, headers={"Retry-After": "2"})
 
 

@@ -25,11 +25,14 @@ class Registry:
         self._lock = threading.Lock()
         self._claim_locks = [threading.Lock() for _ in range(64)]
         self._studies: dict[str, LiveStudy] = {}
+        self._by_id: dict[int, LiveStudy] = {}
         for record in store.studies():
-            self._studies[record.name] = self._load(record)
+            self._load(record)
 
     def _load(self, record: StudyRecord) -> LiveStudy:
-        return load_study(self.store, self.clock, record, self._term_seconds, self.signal.notify)
+        live = load_study(self.store, self.clock, record, self._term_seconds, self.signal.notify)
+        self._studies[record.name] = self._by_id[record.study_id] = live
+        return live
 
     def every(self) -> list[LiveStudy]:
         """All studies, oldest first."""
@@ -43,36 +46,25 @@ class Registry:
         return live
 
     def by_id(self, study_id: int) -> LiveStudy | None:
-        return next((live for live in self.every() if live.record.study_id == study_id), None)
+        return self._by_id.get(study_id)
 
     def create(self, definition: Definition) -> tuple[LiveStudy, bool]:
         """Make a study, or find the same one; True when it is new. Raises StudyExistsError and InvalidError."""
-        with self._lock:
-            existing = self._studies.get(definition.name) or self._half_made(definition.name)
-            if existing is not None:
-                if not _same(existing, definition):
-                    raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
-                return existing, False
-            package = missing_package(definition)
-            if package is not None:
-                raise InvalidError(
-                    [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
-                )
-            live = self._create(definition)
-            self._studies[definition.name] = live
+        with self._lock, self.store.deferred() as committed:
+            existing = self._studies.get(definition.name)
+            if existing is not None and not _same(existing, definition):
+                raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
+            live = existing or self._create(definition)
+        self.store.wait(committed)
         self.signal.notify()
-        return live, True
-
-    def _half_made(self, name: str) -> LiveStudy | None:
-        """A study that is in the database alone: its maker was answered that the database had gone."""
-        self.store.complete_begun_studies()
-        record = next((record for record in self.store.studies() if record.name == name), None)
-        if record is None:
-            return None
-        live = self._studies[name] = self._load(record)
-        return live
+        return live, existing is None
 
     def _create(self, definition: Definition) -> LiveStudy:
+        package = missing_package(definition)
+        if package is not None:
+            raise InvalidError(
+                [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
+            )
         try:
             record = self.store.create_study(
                 definition.name,
@@ -87,12 +79,14 @@ class Registry:
 
     def delete(self, name: str) -> None:
         """Delete a study with its trials; its open leases are lost. Raises StudyNotFoundError."""
-        with self._lock:
+        with self._lock, self.store.deferred() as committed:
             live = self.get(name)
             with live.lock:
                 self.store.delete_study(live.record)
                 live.close()
             del self._studies[name]
+            del self._by_id[live.record.study_id]
+        self.store.wait(committed)
         self.signal.notify()
 
     def claim(self, claim: Claim) -> list[Lease]:
@@ -115,7 +109,10 @@ class Registry:
     def _repeated(self, claim: Claim) -> list[Lease]:
         """The answer that this claim had before. Leases that have ended since are in it with no time left."""
         answer = []
-        for record in self.store.leases_of_claim(claim.claim_id):
+        known = self.store.leases_of_claim(claim.claim_id)
+        if known:
+            self.store.optuna.barrier()  # the first answer may not have been given for want of the database
+        for record in known:
             live = self.by_id(record.study_id)
             if live is not None:
                 answer.append(live.lease(record, self.store.optuna.get_trial(record.trial_id).params))

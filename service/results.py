@@ -18,12 +18,10 @@ SECONDS_PER_HOUR = 3600
 
 def study_view(store: Store, live: LiveStudy, now: datetime) -> Study:
     """A study with its counts and its best trial."""
-    trials = live.study.get_trials(deepcopy=False)
     record = live.record
-    best = ranked(live, trials)[:1] if len(live.definition.objectives) == 1 else []
-    counts = {state.name: 0 for state in TrialState}
-    for trial in trials:
-        counts[trial.state.name] += 1
+    counts = {state.name: store.optuna.get_n_trials(record.study_id, state) for state in TrialState}
+    has_best = len(live.definition.objectives) == 1 and counts["COMPLETE"] > 0
+    best = [store.optuna.get_best_trial(record.study_id)] if has_best else []
     return Study(
         name=record.name,
         state=record.state,

@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
@@ -13,16 +14,21 @@ import uvicorn
 
 from service.access import is_loopback
 from service.app import create_app
-from storage import Store
+from storage import DatabaseOwnedError, Store
+
+log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 10
+STANDBY_SECONDS = 1.0
 
 
 class ServeError(Exception):
     """The service cannot start; the message says why in one line."""
 
 
-def serve(*, host: str, port: int, database: str, token: str | None, lease_seconds: float, log_level: str) -> None:
+def serve(
+    *, host: str, port: int, database: str, standby: bool, token: str | None, lease_seconds: float, log_level: str
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServeError and storage.StorageError when it cannot start."""
     if token is None and not is_loopback(host):
         raise ServeError(f"listening on {host} needs a token: set NARROWS_TOKEN, or listen on 127.0.0.1")
@@ -30,9 +36,11 @@ def serve(*, host: str, port: int, database: str, token: str | None, lease_secon
         raise ServeError(f"lease_seconds must be above 0: {lease_seconds:g}")
     _log_to_stderr(log_level)
     signal.signal(signal.SIGTERM, _exit)  # uvicorn raises the signal again when it is done
-    listener = _listen(host, port)
-    store = Store.open(database)
+    # The port comes first, so that a second service fails early; one that stands by may share it with the first.
+    listener = None if standby else _listen(host, port)
+    store = _wait_for(database) if standby else Store.open(database)
     try:
+        listener = listener or _listen(host, port)
         app = create_app(store, lease_seconds=lease_seconds, token=token)
         config = uvicorn.Config(
             app,
@@ -44,8 +52,22 @@ def serve(*, host: str, port: int, database: str, token: str | None, lease_secon
         server = _Server(config, host, on_exit=app.state.signal.close)
         server.run(sockets=[listener])
     finally:
-        listener.close()
+        if listener is not None:
+            listener.close()
         store.close()
+
+
+def _wait_for(database: str) -> Store:
+    """Open a database as soon as no other service has it."""
+    said = False
+    while True:
+        try:
+            return Store.open(database)
+        except DatabaseOwnedError as error:
+            if not said:
+                log.warning("%s; standing by", error)
+                said = True
+            time.sleep(STANDBY_SECONDS)
 
 
 class _Server(uvicorn.Server):
@@ -69,7 +91,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before the database is opened, so that a second service fails early."""
+    """A bound socket; uvicorn listens on it. Raises ServeError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio sets TCP_NODELAY; without, every answer waits 40 ms for the client's ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -39,6 +39,13 @@ SETTINGS = (
         ("serve",),
     ),
     Setting(
+        "standby",
+        False,
+        "Wait while another service has the database, and take over when it ends.",
+        ("serve",),
+        bool,
+    ),
+    Setting(
         "lease_seconds",
         60.0,
         "A trial goes to another worker when its own was silent for so long.",

@@ -16,7 +16,7 @@ ALLOWED = {
 
 def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Clock) -> None:
     """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
-    with live.lock:
+    with live.working():
         live.tick()
         live.check_not_deleted()
         record = live.record

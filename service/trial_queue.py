@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from optuna import Study
@@ -33,49 +34,39 @@ class TrialQueue:
         self._storage: BaseStorage = study._storage
         self._space = definition.search_space
         self._retries = deque(retries)
-        self._begun: deque[int] = deque()  # RUNNING, not all parameters set: the database failed in between
-        self._prepared: deque[PreparedTrial] = deque()
         self.n_created = self._storage.get_n_trials(study._study_id)
         exhaustive = chosen_sampler(definition).name in EXHAUSTIVE
         self._size = n_configurations(self._space, MAX_GRID) if exhaustive else None
 
     def next(self, n_trials: int) -> PreparedTrial | None:
         """The next trial, or None when there is none to start now. New ones are made up to n_trials."""
-        if self._prepared:
-            return self._prepared.popleft()
-        if not self._begun and not self._begin(n_trials):
+        trial_id = self._begin(n_trials)
+        if trial_id is None:
             return None
-        prepared = self._prepare(self._begun[0])
-        self._begun.popleft()
-        return prepared
-
-    def _begin(self, n_trials: int) -> bool:
-        """Make one trial RUNNING, if there is one to start."""
-        while self._retries:
-            running = self._set_running(self._retries[0])
-            self._retries.popleft()
-            if running:
-                return True
-        if any(self._set_running(trial._trial_id) for trial in self._waiting()):
-            return True
-        if not self.has_new(n_trials):
-            return False
-        self._begun.append(self._storage.create_new_trial(self._study._study_id))
-        self.n_created += 1
-        return True
-
-    def _set_running(self, trial_id: int) -> bool:
         try:
-            if not self._storage.set_trial_state_values(trial_id, TrialState.RUNNING):
-                return False
-        except UpdateFinishedTrialError:  # another tool has ended it
-            return False
-        self._begun.append(trial_id)
-        return True
+            params = suggest(self._study, trial_id, self._space)
+        except BaseException:
+            self.put_back(trial_id)
+            raise
+        return PreparedTrial(trial_id, self._storage.get_trial_number_from_id(trial_id), params)
 
-    def put_back(self, prepared: PreparedTrial) -> None:
+    def _begin(self, n_trials: int) -> int | None:
+        """Make one trial RUNNING, if there is one to start."""
+        waiting = deque(trial._trial_id for trial in self._waiting()) if not self._retries else self._retries
+        while waiting:
+            trial_id = waiting.popleft()
+            with suppress(UpdateFinishedTrialError):  # another tool has ended it
+                if self._storage.set_trial_state_values(trial_id, TrialState.RUNNING):
+                    return trial_id
+        if not self.has_new(n_trials):
+            return None
+        self.n_created += 1
+        return self._storage.create_new_trial(self._study._study_id)
+
+    def put_back(self, trial_id: int) -> None:
         """Keep a trial that could not be granted for the next claim."""
-        self._prepared.appendleft(prepared)
+        self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        self.retry(trial_id)
 
     def retry(self, trial_id: int) -> None:
         """Put a WAITING trial at the front."""
@@ -87,7 +78,7 @@ class TrialQueue:
 
     def is_empty(self, n_trials: int) -> bool:
         """Whether no trial will come any more."""
-        return not (self._prepared or self._begun or self._retries or self.has_new(n_trials) or self._waiting())
+        return not (self._retries or self.has_new(n_trials) or self._waiting())
 
     def is_exhausted(self, n_trials: int) -> bool:
         """Whether the search space ended before n_trials did."""
@@ -98,10 +89,6 @@ class TrialQueue:
         self._study.enqueue_trial(params)
         self.n_created += 1
         return self.n_created - 1
-
-    def _prepare(self, trial_id: int) -> PreparedTrial:
-        params = suggest(self._study, trial_id, self._space)
-        return PreparedTrial(trial_id, self._storage.get_trial_number_from_id(trial_id), params)
 
     def _waiting(self) -> list[FrozenTrial]:
         return self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=(TrialState.WAITING,))

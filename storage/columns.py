@@ -35,8 +35,11 @@ class JsonText(TypeDecorator[Any]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+    def to_text(self, value: Any) -> str | None:
         return None if value is None else json.dumps(value, allow_nan=False)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return self.to_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
@@ -47,8 +50,8 @@ class Floats(JsonText):
 
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return super().process_bind_param(_map(value, _to_json), dialect)
+    def to_text(self, value: Any) -> str | None:
+        return super().to_text(_map(value, _to_json))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return _map(super().process_result_value(value, dialect), _from_json)

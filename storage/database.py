@@ -11,8 +11,10 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from storage.errors import DatabaseUnavailableError, InvalidDatabaseUrlError
+from storage.migrate import upgrade
 
 SQLITE_TIMEOUT_SECONDS = 60
+CONNECT_TIMEOUT_SECONDS = 10
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
 
@@ -27,60 +29,69 @@ def parse_url(text: str) -> URL:
     url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
     if url.drivername not in DRIVERS.values():
         raise InvalidDatabaseUrlError(f"database must be sqlite or postgresql: {url.render_as_string()}")
-    if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+    plain = url.database not in (None, "", ":memory:") and not (url.database or "").startswith("file:")
+    if url.drivername == "sqlite" and not plain:
         raise InvalidDatabaseUrlError("database must be a file, so that nothing is lost: sqlite:///narrows.db")
     return url
 
 
-def open_optuna_storage(text: str) -> RDBStorage:
-    """Optuna's own storage on that database, its tables made when missing.
-
-    Raises InvalidDatabaseUrlError and DatabaseUnavailableError.
-    """
+def open_engine(text: str) -> Engine:
+    """An engine on a database that answers. Raises InvalidDatabaseUrlError and DatabaseUnavailableError."""
     url = parse_url(text)
     with translated(url):
-        _prepare(url)
-        storage = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=_engine_options(url))
         if url.drivername == "sqlite":
-            _configure_sqlite(storage.engine)
-        return storage
+            folder = Path(url.database or "").resolve().parent
+            if not folder.is_dir():
+                raise InvalidDatabaseUrlError(f"database must lie in a folder that exists: {folder}")
+        engine = create_engine(url, **_engine_options(url))
+        if url.drivername == "sqlite":
+            _configure_sqlite(engine)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        return engine
+
+
+def create_tables(engine: Engine) -> None:
+    """Make what is missing: Optuna's tables by Optuna, ours by our migrations.
+
+    Raises InvalidDatabaseUrlError when another version of Optuna has made its tables.
+    """
+    with translated(engine.url):
+        text = engine.url.render_as_string(hide_password=False)
+        try:
+            made = RDBStorage(text, engine_kwargs={"connect_args": _connect_args(engine.url)})
+        except RuntimeError as error:
+            raise InvalidDatabaseUrlError(f"Optuna refuses the database: {error}") from error
+        made.remove_session()
+        made.engine.dispose()
+        with engine.begin() as connection:
+            upgrade(connection)
 
 
 def _engine_options(url: URL) -> dict[str, Any]:
-    if url.drivername == "sqlite":
-        return {"connect_args": {"timeout": SQLITE_TIMEOUT_SECONDS, "check_same_thread": False}}
-    # Every request has a thread of its own; a pool smaller than the threads would make them queue twice.
-    return {"pool_size": 20, "max_overflow": 30, "pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+    # Readers are few: all studies are in memory. A connection that went stale in the pool is replaced unseen.
+    return {"connect_args": _connect_args(url), "pool_pre_ping": True, "pool_size": 5, "max_overflow": 40}
 
 
-def _prepare(url: URL) -> None:
-    """Fail early and readably, and bring SQLite into WAL mode, which the file remembers."""
+def _connect_args(url: URL) -> dict[str, Any]:
     if url.drivername == "sqlite":
-        folder = Path(url.database or "").resolve().parent
-        if not folder.is_dir():
-            raise InvalidDatabaseUrlError(f"database must lie in a folder that exists: {folder}")
-    engine = create_engine(url, **_engine_options(url))
-    try:
-        with engine.connect() as connection:
-            if url.drivername == "sqlite":
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    finally:
-        engine.dispose()
+        return {"timeout": SQLITE_TIMEOUT_SECONDS, "check_same_thread": False}
+    return {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
 
 
 def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # BEGIN is ours, below
+        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
         # A deferred transaction that reads first and writes later fails at once when another one has written
         # in between; an immediate one waits its turn.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    engine.dispose()  # connections made before now lack the settings
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
 
 @contextmanager

@@ -3,6 +3,10 @@
 StorageError
 ├── InvalidDatabaseUrlError   the address of the database cannot be used
 ├── DatabaseUnavailableError  the database does not answer
+├── StorageFailedError        the database refused a write for good; nothing is written any more
+├── StorageClosedError        the storage was closed
+├── DatabaseOwnedError        another service has the database
+│   └── DatabaseTakenError    another service had the database while this one was cut off from it
 └── DuplicateStudyError       a study of that name exists
 """
 
@@ -27,3 +31,19 @@ class DatabaseUnavailableError(StorageError):
 
 class DuplicateStudyError(StorageError):
     """A study of that name exists, made by Narrows or by Optuna."""
+
+
+class StorageFailedError(StorageError):
+    """The database refused a write for good; nothing is written any more."""
+
+
+class StorageClosedError(StorageError):
+    """The storage was closed."""
+
+
+class DatabaseOwnedError(StorageError):
+    """Another service has the database."""
+
+
+class DatabaseTakenError(DatabaseOwnedError):
+    """Another service had the database while this one was cut off from it."""

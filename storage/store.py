@@ -1,57 +1,97 @@
 """All that the service keeps, behind one object. Each method is answered when its writes are committed."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
 from optuna.exceptions import DuplicatedStudyError
-from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Table
+from sqlalchemy.exc import SQLAlchemyError
 
-from storage.database import open_optuna_storage, parse_url, translated
-from storage.errors import DuplicateStudyError
-from storage.migrate import upgrade
+from storage import queries, tables
+from storage.batch import Batch, Row
+from storage.columns import JsonText
+from storage.errors import DatabaseUnavailableError, DuplicateStudyError, StorageError, StorageFailedError
+from storage.group_commit import GroupCommitStorage
+from storage.leases import Leases
 from storage.records import EpochRecord, LeaseRecord, Metrics, Outcome, ResultRecord, StudyRecord, WorkerRecord
-from storage.statements import epochs, leases, results, studies, workers
+
+AWAY_SECONDS = 1.0
 
 
 class Store:
     """Studies and trials in Optuna's tables, and definitions, leases, epochs, results and workers in ours.
 
-    `optuna` is an Optuna storage on the same database: samplers, pruners and the dashboard read it.
+    `optuna` is the Optuna storage on the same database. Writes inside `transaction()` are committed together.
     """
 
-    def __init__(self, rdb: RDBStorage) -> None:
-        self._rdb = rdb
-        self._engine = rdb.engine
-        self.optuna: BaseStorage = get_storage(rdb)
+    def __init__(self, optuna: GroupCommitStorage) -> None:
+        self.optuna = optuna
+        self._lock = threading.Lock()
+        with optuna.engine.connect() as connection:
+            self._studies = {record.study_id: record for record in queries.all_studies(connection)}
+            self._leases = Leases.load(connection)
+            self._workers = {record.worker_id: record for record in queries.all_workers(connection)}
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open a database and bring it to the newest version.
+        """Open a database, make it ours, and bring it to the newest version.
 
-        Raises InvalidDatabaseUrlError and DatabaseUnavailableError.
+        Raises InvalidDatabaseUrlError, DatabaseUnavailableError and DatabaseOwnedError.
         """
-        store = cls(open_optuna_storage(url))
-        with translated(parse_url(url)), store._engine.begin() as connection:
-            upgrade(connection)
-        store.complete_begun_studies()
-        store._finish_deletions()
-        return store
+        optuna = GroupCommitStorage(url)
+        try:
+            return cls(optuna)
+        except BaseException:
+            optuna.close()
+            raise
 
     def close(self) -> None:
-        self.optuna.remove_session()
-        self._engine.dispose()
+        self.optuna.close()
+
+    def transaction(self) -> AbstractContextManager[Batch]:
+        """Commit all writes of a block together, and leave it when they are committed."""
+        return self.optuna.transaction()
+
+    @contextmanager
+    def deferred(self) -> Iterator[Future[None]]:
+        """As `transaction`, but leave at once: the future is done when the writes are committed, see `wait`."""
+        with self.optuna.deferred() as committed:
+            yield committed
+
+    def wait(self, committed: Future[None]) -> None:
+        """Raises DatabaseUnavailableError when the commit takes too long."""
+        self.optuna.wait(committed)
+
+    async def committed(self, waiting: Sequence[Future[None]]) -> None:
+        """As `wait`, for many and without blocking the event loop."""
+        await self.optuna.committed(waiting)
 
     def ping(self) -> None:
-        """Ask the database for an answer. Raises sqlalchemy's errors when there is none."""
-        with self._engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
+        """Raises StorageFailedError and DatabaseUnavailableError when writes are not acknowledged."""
+        writer = self.optuna.writer
+        if writer.failure is not None:
+            raise StorageFailedError(f"the database refused a write for good: {writer.failure}")
+        if writer.away_seconds > AWAY_SECONDS:
+            raise DatabaseUnavailableError(f"the database has not answered for {writer.away_seconds:.0f} s")
+        try:
+            with self.optuna.engine.connect() as connection:
+                connection.exec_driver_sql("SELECT 1")
+        except SQLAlchemyError as error:
+            raise DatabaseUnavailableError("the database does not answer") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A connection that sees all that was written before."""
+        self.optuna.barrier()
+        with self.optuna.engine.connect() as connection:
+            yield connection
 
     # Studies
 
@@ -59,187 +99,167 @@ class Store:
         self, name: str, definition: dict[str, Any], n_trials: int, directions: Sequence[str], created_at: datetime
     ) -> StudyRecord:
         """Make a study, here and in Optuna. Raises DuplicateStudyError; then nothing has changed."""
-        try:
-            with self._engine.begin() as connection:
-                studies.begin(connection, name, definition, n_trials, created_at)
-        except IntegrityError as error:
-            raise DuplicateStudyError(f"a study of this name exists: {name}") from error
-        try:
-            study_id = self.optuna.create_new_study([_direction(word) for word in directions], name)
-        except DuplicatedStudyError as error:
-            with self._engine.begin() as connection:
-                studies.remove(connection, name)
-            raise DuplicateStudyError(
-                f"a study of this name, not made by Narrows, is in the database: {name}"
-            ) from error
-        with self._engine.begin() as connection:
-            studies.complete(connection, name, study_id)
-        return StudyRecord(study_id, name, definition, "running", n_trials, created_at)
+        with self.transaction() as batch:
+            try:
+                study_id = self.optuna.create_new_study([StudyDirection[word.upper()] for word in directions], name)
+            except DuplicatedStudyError as error:
+                raise DuplicateStudyError(f"a study of this name is in the database already: {name}") from error
+            record = StudyRecord(study_id, name, definition, "running", n_trials, created_at)
+            self._put_study(batch, record)
+        return record
 
-    def complete_begun_studies(self) -> None:
-        """Finish what a crash or a lost connection cut short between our row of a study and Optuna's.
-
-        Without Optuna's row the study was never made. One that has trials already is not ours.
-        """
-        with self._engine.begin() as connection:
-            begun = studies.begun(connection)
-        if not begun:
-            return
-        existing = {study.study_name: study._study_id for study in self.optuna.get_all_studies()}
-        for name in begun:
-            study_id = existing.get(name)
-            if study_id is not None and self.optuna.get_n_trials(study_id) > 0:
-                study_id = None
-            with self._engine.begin() as connection:
-                if study_id is None:
-                    studies.remove(connection, name)
-                else:
-                    studies.complete(connection, name, study_id)
-
-    def _finish_deletions(self) -> None:
-        """Delete what a crash left of studies that are gone from Optuna's tables."""
-        existing = {study._study_id for study in self.optuna.get_all_studies()}
-        for record in self.studies():
-            if record.study_id not in existing:
-                self._delete_our_rows(record)
+    def _put_study(self, batch: Batch, record: StudyRecord) -> None:
+        self._studies[record.study_id] = record
+        batch.put("narrows_studies", record.name, _row(tables.studies, record))
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
-        with self._engine.begin() as connection:
-            return studies.every(connection)
+        return list(self._studies.values())
 
     def change_study(self, record: StudyRecord, **values: Any) -> StudyRecord:
         """Change columns of a study's row, and answer the changed record."""
-        with self._engine.begin() as connection:
-            studies.change(connection, record.study_id, values)
-        return replace(record, **values)
+        changed = replace(record, **values)
+        with self.transaction() as batch:
+            self._put_study(batch, changed)
+        return changed
 
     def delete_study(self, record: StudyRecord) -> None:
-        """Delete a study with all that belongs to it.
-
-        Optuna's rows go first: ours alone, after a crash in between, are deleted at the next start.
-        """
-        with suppress(KeyError):  # gone already, by a call that failed after it
+        """Delete a study with all that belongs to it."""
+        with self.transaction():
             self.optuna.delete_study(record.study_id)
-        self._delete_our_rows(record)
-
-    def _delete_our_rows(self, record: StudyRecord) -> None:
-        with self._engine.begin() as connection:
-            for statements in (leases, epochs, results):
-                statements.remove(connection, record.study_id)
-            studies.remove(connection, record.name)
+            del self._studies[record.study_id]
+            with self._lock:
+                self._leases.remove_study(record.study_id)
 
     # Leases
 
     def grant(self, granted: Sequence[LeaseRecord], worker: WorkerRecord) -> None:
-        """Write down the answer to a claim, and who asked."""
-        with self._engine.begin() as connection:
+        """Write down the answer to a claim, and who asked. Raises StorageError for a lease that is there."""
+        ids = [lease.lease_id for lease in granted]
+        if len(set(ids)) < len(ids) or any(self.lease(lease_id) is not None for lease_id in ids):
+            raise StorageError(f"a lease must not be granted twice: {ids}")
+        with self.transaction() as batch:
             for lease in granted:
-                leases.add(connection, lease)
-            workers.seen(connection, worker)
+                self._put_lease(batch, lease)
+            self._put_worker(batch, worker)
+
+    def _put_lease(self, batch: Batch, lease: LeaseRecord) -> None:
+        with self._lock:
+            self._leases.put(lease)
+        batch.put("narrows_leases", lease.lease_id, _row(tables.leases, lease))
+
+    def end_lease(
+        self, lease: LeaseRecord, outcome: Outcome, state: str, reason: str | None, ended_at: datetime
+    ) -> None:
+        """End a lease: how, and the trial's state after it. Raises StorageError when it has ended."""
+        known = self.lease(lease.lease_id)
+        if known is not None and known.ended_at is not None:
+            raise StorageError(f"lease {lease.lease_id} has ended by {known.outcome}")
+        with self.transaction() as batch:
+            ended = replace(lease, outcome=outcome, state=state, reason=reason, ended_at=ended_at)
+            self._put_lease(batch, ended)
 
     def lease(self, lease_id: str) -> LeaseRecord | None:
         """One lease, open or ended."""
-        with self._engine.begin() as connection:
-            return leases.get(connection, lease_id)
+        with self._lock:
+            return self._leases.get(lease_id)
 
     def leases_of_claim(self, claim_id: str) -> list[LeaseRecord]:
         """The leases that a claim was answered with."""
-        with self._engine.begin() as connection:
-            return leases.of_claim(connection, claim_id)
+        with self._lock:
+            return self._leases.of_claim(claim_id)
 
     def leases_of_study(self, study_id: int) -> list[LeaseRecord]:
         """All leases of a study, oldest first."""
-        with self._engine.begin() as connection:
-            return leases.of_study(connection, study_id)
+        with self._lock:
+            return self._leases.of_study(study_id)
 
     def leases_of_trials(self, trial_ids: Sequence[int]) -> list[LeaseRecord]:
         """All leases of some trials, oldest first."""
-        with self._engine.begin() as connection:
-            return leases.of_trials(connection, trial_ids)
+        with self._lock:
+            return self._leases.of_trials(trial_ids)
 
     # Reports
 
     def epoch(self, trial_id: int, step: int) -> EpochRecord | None:
         """What a trial reported at a step."""
-        with self._engine.begin() as connection:
-            return epochs.get(connection, trial_id, step)
+        with self._reading() as connection:
+            return queries.epoch(connection, trial_id, step)
 
     def epochs(self, trial_id: int) -> list[EpochRecord]:
         """All that a trial reported, by step."""
-        with self._engine.begin() as connection:
-            return epochs.of_trial(connection, trial_id)
+        with self._reading() as connection:
+            return queries.epochs_of_trial(connection, trial_id)
 
     def last_epochs(self, trial_ids: Sequence[int]) -> list[EpochRecord]:
         """The last report of each of some trials."""
-        with self._engine.begin() as connection:
-            return epochs.last_of(connection, trial_ids)
+        with self._reading() as connection:
+            return queries.last_epochs(connection, trial_ids)
 
     def add_epoch(self, epoch: EpochRecord) -> None:
         """Keep a report and its decision."""
-        with self._engine.begin() as connection:
-            epochs.add(connection, epoch)
+        with self.transaction() as batch:
+            batch.put("narrows_epochs", (epoch.trial_id, epoch.step), _row(tables.epochs, epoch))
 
     # Ends
 
     def finish(self, lease: LeaseRecord, outcome: Outcome, result: ResultRecord, ended_at: datetime) -> None:
-        """End a trial and its lease.
+        """Keep how a trial ended, and end its lease. Optuna's own row is the caller's, in the same transaction."""
+        with self.transaction():
+            self.end_lease(lease, outcome, result.state, result.reason, ended_at)
+            self.set_result(result)
 
-        Our rows come first: they say what to write into Optuna's, so that a crash in between can be mended.
-        """
-        with self._engine.begin() as connection:
-            results.add(connection, result)
-            leases.end(connection, lease.lease_id, outcome, state=result.state, reason=result.reason, ended_at=ended_at)
+    def set_result(self, result: ResultRecord) -> None:
+        """Keep how a trial ended."""
+        with self.transaction() as batch:
+            batch.put("narrows_results", result.trial_id, _row(tables.results, result))
 
-    def end_lease(self, lease_id: str, outcome: Outcome, state: str, reason: str | None, ended_at: datetime) -> None:
-        """End a lease whose trial has ended or gone back already."""
-        with self._engine.begin() as connection:
-            leases.end(connection, lease_id, outcome, state=state, reason=reason, ended_at=ended_at)
+    def set_final_metrics(self, trial_id: int, metrics: Metrics) -> None:
+        """Replace the final metrics of a trial that has ended."""
+        for result in self.results([trial_id]):
+            self.set_result(replace(result, metrics=metrics))
 
     def requeue(
         self, lease: LeaseRecord, outcome: Outcome, reason: str | None, ended_at: datetime, *, clear: bool
     ) -> None:
-        """End a lease and put its trial back, without what it has reported if `clear`.
-
-        Our rows come first: a crash in between leaves a trial without a lease, which is put back at the next start.
-        """
-        with self._engine.begin() as connection:
+        """End a lease and put its trial back, without what it has reported if `clear`."""
+        with self.transaction() as batch:
             if clear:
-                epochs.clear(connection, lease.trial_id)
-                connection.execute(
-                    text("DELETE FROM trial_intermediate_values WHERE trial_id = :trial_id"),
-                    {"trial_id": lease.trial_id},
-                )
-            leases.end(connection, lease.lease_id, outcome, state="WAITING", reason=reason, ended_at=ended_at)
-        self.optuna.set_trial_state_values(lease.trial_id, TrialState.WAITING)
+                self.optuna.clear_intermediate_values(lease.trial_id)
+                batch.remove("narrows_epochs", "trial_id", lease.trial_id)
+            self.optuna.set_trial_state_values(lease.trial_id, TrialState.WAITING)
+            self.end_lease(lease, outcome, "WAITING", reason, ended_at)
 
     def results(self, trial_ids: Sequence[int]) -> list[ResultRecord]:
-        """How some trials ended; for a page of them, as databases limit the length of a list."""
-        with self._engine.begin() as connection:
-            return results.of_trials(connection, trial_ids)
-
-    def results_of_study(self, study_id: int) -> list[ResultRecord]:
-        """How the trials of a study ended."""
-        with self._engine.begin() as connection:
-            return results.of_study(connection, study_id)
-
-    def set_final_metrics(self, trial_id: int, metrics: Metrics) -> None:
-        """Replace the final metrics of a trial that has ended."""
-        with self._engine.begin() as connection:
-            results.set_metrics(connection, trial_id, metrics)
+        """How some trials ended."""
+        with self._reading() as connection:
+            return queries.results_of_trials(connection, trial_ids)
 
     # Workers
 
     def workers(self) -> list[WorkerRecord]:
         """All workers, last seen first."""
-        with self._engine.begin() as connection:
-            return workers.every(connection)
+        with self._lock:
+            return sorted(self._workers.values(), key=lambda worker: worker.last_seen_at, reverse=True)
 
     def worker_seen(self, worker: WorkerRecord) -> None:
         """Note that a worker asked."""
-        with self._engine.begin() as connection:
-            workers.seen(connection, worker)
+        with self.transaction() as batch:
+            self._put_worker(batch, worker)
+
+    def _put_worker(self, batch: Batch, worker: WorkerRecord) -> None:
+        with self._lock:
+            known = self._workers.get(worker.worker_id)
+            if known is not None:
+                worker = replace(worker, first_seen_at=known.first_seen_at)
+            self._workers[worker.worker_id] = worker
+        batch.put("narrows_workers", worker.worker_id, _row(tables.workers, worker))
 
 
-def _direction(word: str) -> StudyDirection:
-    return StudyDirection[word.upper()]
+def _row(table: Table, record: object) -> Row:
+    """A record's values in the order of the columns, JSON as text."""
+    return tuple(_raw(column.type, getattr(record, column.name)) for column in table.c)
+
+
+def _raw(kind: object, value: Any) -> Any:
+    return kind.to_text(value) if isinstance(kind, JsonText) else value

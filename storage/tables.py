@@ -77,3 +77,20 @@ workers = Table(
     Column("first_seen_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False, index=True),
 )
+
+ids = Table(
+    "narrows_ids",
+    metadata,
+    # "study" and "trial": the next id, kept so that the id of something deleted is not given again.
+    Column("kind", String(16), primary_key=True),
+    Column("next_id", BigInteger, nullable=False),
+)
+
+owners = Table(
+    "narrows_owners",
+    metadata,
+    # One row: the service that has the database. It writes only while the row names it.
+    Column("owner", Integer, primary_key=True, autoincrement=False),
+    Column("token", String(64), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+)

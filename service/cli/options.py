@@ -19,6 +19,7 @@ def _option(name: str, **changes: Any) -> Any:
 Host = Annotated[str, _option("host")]
 Port = Annotated[int, _option("port", min=0, max=65535)]
 Database = Annotated[str, _option("database")]
+Standby = Annotated[bool, _option("standby")]
 LeaseSeconds = Annotated[float, _option("lease_seconds")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], _option("log_level")]
 Token = Annotated[str | None, _option("token")]

@@ -1,11 +1,12 @@
 from service.cli.errors import CommandError
-from service.cli.options import DEFAULT, Database, Host, LeaseSeconds, LogLevel, Port, Token
+from service.cli.options import DEFAULT, Database, Host, LeaseSeconds, LogLevel, Port, Standby, Token
 
 
 def serve(
     host: Host = DEFAULT["host"],
     port: Port = DEFAULT["port"],
     database: Database = DEFAULT["database"],
+    standby: Standby = DEFAULT["standby"],
     token: Token = DEFAULT["token"],
     lease_seconds: LeaseSeconds = DEFAULT["lease_seconds"],
     log_level: LogLevel = DEFAULT["log_level"],
@@ -19,6 +20,7 @@ def serve(
             host=host,
             port=port,
             database=database,
+            standby=standby,
             token=token or None,
             lease_seconds=lease_seconds,
             log_level=log_level,

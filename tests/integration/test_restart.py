@@ -9,8 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from service.schemas.definition import Definition
-from storage import EpochRecord, LeaseRecord, ResultRecord, WorkerRecord
-from storage.statements import studies
+from storage import EpochRecord, LeaseRecord, WorkerRecord
 from tests.integration.service_driver import LEARNING_RATE, LEASE_SECONDS, Json, Service, definition
 
 SMALL = {
@@ -215,82 +214,7 @@ def test_an_extended_study_stays_extended(sqlite_service: Service) -> None:
     assert len(service.claim(wanted["name"], max_trials=5)) == 2
 
 
-# Crashes between our rows and Optuna's
-
-
-def test_a_result_that_optuna_was_not_told_is_told_at_the_next_start(fresh_service: Service) -> None:
-    name = fresh_service.create(n_trials=4)
-    done, failed, pruned, untouched = fresh_service.claim(name, max_trials=4)
-    for lease, outcome, state, values in (
-        (done, "complete", "COMPLETE", [0.75]),
-        (failed, "fail", "FAIL", None),
-        (pruned, "prune", "PRUNED", None),
-    ):
-        record = stored_lease(fresh_service, lease)
-        result = ResultRecord(record.trial_id, record.study_id, state, values, {}, None)
-        fresh_service.store.finish(record, outcome, result, fresh_service.clock.now())  # type: ignore[arg-type]
-
-    fresh_service.restart()
-
-    assert fresh_service.counts(name) == {"COMPLETE": 1, "FAIL": 1, "PRUNED": 1, "RUNNING": 1}
-    assert fresh_service.trial(name, 0)["values"] == [0.75]
-    assert fresh_service.study(name)["best"]["number"] == 0
-    assert fresh_service.complete(done, 0.75) == "COMPLETE", "the same call again"
-    assert fresh_service.report(pruned, 0) == "prune"
-    assert fresh_service.complete(untouched, 0.5) == "COMPLETE"
-    assert fresh_service.study(name)["state"] == "finished"
-
-
-def test_an_infinite_result_that_optuna_was_not_told_is_told(sqlite_service: Service) -> None:
-    name = sqlite_service.create(n_trials=1)
-    record = stored_lease(sqlite_service, sqlite_service.claim_one(name))
-    result = ResultRecord(record.trial_id, record.study_id, "COMPLETE", [float("-inf")], {"x": float("nan")}, None)
-    sqlite_service.store.finish(record, "complete", result, sqlite_service.clock.now())
-
-    sqlite_service.restart()
-
-    trial = sqlite_service.trial(name, 0)
-    assert (trial["values"], trial["metrics"]) == (["-inf"], {"x": "nan"})
-
-
-def begin_study(service: Service, **changes: Any) -> Definition:
-    """Do the first step of making a study, and no more."""
-    wanted = Definition.model_validate(definition(**changes))
-    written = wanted.model_dump(mode="json", exclude_unset=True)
-    with service.store._engine.begin() as connection:
-        studies.begin(connection, wanted.name, written, wanted.n_trials, service.clock.now())
-    return wanted
-
-
-def test_a_study_that_was_only_begun_was_never_made(sqlite_service: Service) -> None:
-    wanted = begin_study(sqlite_service)
-
-    sqlite_service.restart()
-
-    assert sqlite_service.get("/studies")["studies"] == []
-    assert sqlite_service.create(name=wanted.name, n_trials=7) == wanted.name
-
-
-def test_a_study_that_was_begun_and_made_in_optuna_is_completed(fresh_service: Service) -> None:
-    wanted = begin_study(fresh_service, enqueue=[{"learning_rate": 0.01}, {}])
-    fresh_service.store.optuna.create_new_study([optuna.study.StudyDirection.MAXIMIZE], wanted.name)
-
-    fresh_service.restart()
-
-    assert fresh_service.study(wanted.name)["state"] == "running"
-    assert fresh_service.counts(wanted.name) == {"WAITING": 2}
-    assert fresh_service.claim_one(wanted.name)["params"] == {"learning_rate": 0.01}
-
-
-def test_a_study_that_was_begun_does_not_take_over_one_of_stock_optuna(sqlite_service: Service) -> None:
-    wanted = begin_study(sqlite_service)
-    theirs = sqlite_service.store.optuna.create_new_study([optuna.study.StudyDirection.MAXIMIZE], wanted.name)
-    sqlite_service.store.optuna.create_new_trial(theirs)
-
-    sqlite_service.restart()
-
-    assert sqlite_service.get("/studies")["studies"] == []
-    assert sqlite_service.store.optuna.get_n_trials(theirs) == 1
+# What crashes, or other tools, leave behind
 
 
 def test_a_study_without_the_trials_it_was_to_enqueue_gets_them(sqlite_service: Service) -> None:
@@ -306,17 +230,6 @@ def test_a_study_without_the_trials_it_was_to_enqueue_gets_them(sqlite_service: 
     assert sqlite_service.store.optuna.get_n_trials(record.study_id) == 2
     rates = [lease["params"]["learning_rate"] for lease in sqlite_service.claim(wanted.name, max_trials=2)]
     assert rates == [0.01, 0.02]
-
-
-def test_a_study_that_is_in_the_database_alone_is_found_by_its_definition(sqlite_service: Service) -> None:
-    """The database went away while the study was made; its maker was told so, and asks again."""
-    wanted = definition()
-    written = Definition.model_validate(wanted).model_dump(mode="json", exclude_unset=True)
-    sqlite_service.store.create_study(wanted["name"], written, 3, ["maximize"], sqlite_service.clock.now())
-
-    assert sqlite_service.http.post("/v1/studies", json=wanted).status_code == 200
-    assert sqlite_service.http.post("/v1/studies", json={**wanted, "n_trials": 4}).status_code == 409
-    assert len(sqlite_service.claim(wanted["name"])) == 1
 
 
 def test_a_trial_that_was_taken_but_never_granted_is_granted(fresh_service: Service) -> None:
@@ -343,7 +256,7 @@ def test_a_trial_that_was_being_put_back_is_put_back(fresh_service: Service, opt
     if optuna_was_told:
         fresh_service.store.optuna.set_trial_state_values(record.trial_id, TrialState.WAITING)
     else:
-        fresh_service.store.end_lease(record.lease_id, "expire", "WAITING", "gone", fresh_service.clock.now())
+        fresh_service.store.end_lease(record, "expire", "WAITING", "gone", fresh_service.clock.now())
 
     fresh_service.restart()
 
@@ -405,16 +318,6 @@ def test_a_study_that_was_being_deleted_is_deleted(fresh_service: Service) -> No
     assert fresh_service.get("/studies")["studies"] == []
     assert fresh_service.create(name=name) == name
     assert fresh_service.counts(name) == {}
-
-
-def test_a_study_that_optuna_lost_can_still_be_deleted(sqlite_service: Service) -> None:
-    """The database went away in the middle of a deletion; the user asks again."""
-    name = sqlite_service.create()
-    sqlite_service.store.optuna.delete_study(study_id(sqlite_service, name))
-
-    assert sqlite_service.http.delete(f"/v1/studies/{name}").status_code == 204
-
-    assert sqlite_service.get("/studies")["studies"] == []
 
 
 def test_a_trial_that_another_tool_ended_is_left_alone(sqlite_service: Service) -> None:

@@ -85,7 +85,7 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
 
 def test_sqlite_writes_ahead_and_syncs_fully(tmp_path: Path) -> None:
     store = Store.open(f"sqlite:///{tmp_path / 'narrows.db'}")
-    with store._engine.begin() as connection:
+    with store.optuna.engine.begin() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     store.close()

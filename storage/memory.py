@@ -1,0 +1,177 @@
+"""All studies in memory. A trial is replaced, never changed, so that readers keep what they were given.
+
+Nothing here knows of a database; `GroupCommitStorage` writes down what happens here. Its callers hold a lock.
+"""
+
+import copy
+import uuid
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+
+@dataclass
+class StudyMemory:
+    """One study. `trials` is in order of their numbers; `waiting` are the numbers of those in that state."""
+
+    study_id: int
+    name: str
+    directions: list[StudyDirection]
+    user_attrs: dict[str, Any] = field(default_factory=dict)
+    system_attrs: dict[str, Any] = field(default_factory=dict)
+    trials: list[FrozenTrial] = field(default_factory=list)
+    counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
+    waiting: dict[int, None] = field(default_factory=dict)
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+    best: FrozenTrial | None = None
+
+    def append(self, trial: FrozenTrial) -> None:
+        self.trials.append(trial)
+        self.distributions.update(trial.distributions)
+        self._entered(trial)
+
+    def replace(self, trial: FrozenTrial) -> None:
+        old = self.trials[trial.number]
+        self.trials[trial.number] = trial
+        if old.state != trial.state:
+            self.counts[old.state] -= 1
+            self.waiting.pop(trial.number, None)
+            self._entered(trial)
+
+    def _entered(self, trial: FrozenTrial) -> None:
+        self.counts[trial.state] += 1
+        if trial.state == TrialState.WAITING:
+            self.waiting[trial.number] = None
+        if trial.state == TrialState.COMPLETE and len(self.directions) == 1 and self._is_better(trial):
+            self.best = trial
+
+    def _is_better(self, trial: FrozenTrial) -> bool:
+        if self.best is None or self.best.value is None:
+            return True
+        if trial.value is None:
+            return False
+        if self.directions[0] == StudyDirection.MAXIMIZE:
+            return trial.value > self.best.value
+        return trial.value < self.best.value
+
+
+class Memory:
+    """Studies by id and by name, and where each trial is."""
+
+    def __init__(self) -> None:
+        self.studies: dict[int, StudyMemory] = {}
+        self._ids: dict[str, int] = {}
+        self._places: dict[int, tuple[StudyMemory, int]] = {}
+        self.next_study_id = 1
+        self.next_trial_id = 1
+
+    def add_study(self, name: str | None, directions: Sequence[StudyDirection]) -> StudyMemory:
+        """Raises DuplicatedStudyError."""
+        name = f"{DEFAULT_STUDY_NAME_PREFIX}{uuid.uuid4()}" if name is None else name
+        if name in self._ids:
+            raise DuplicatedStudyError(f"Another study with name '{name}' already exists.")
+        study = StudyMemory(self.next_study_id, name, list(directions))
+        self.load_study(study)
+        return study
+
+    def load_study(self, study: StudyMemory) -> None:
+        self.studies[study.study_id] = study
+        self._ids[study.name] = study.study_id
+        self.next_study_id = max(self.next_study_id, study.study_id + 1)
+
+    def load_trials(self, study: StudyMemory, trials: Iterable[FrozenTrial]) -> None:
+        for trial in trials:
+            study.append(trial)
+            self._places[trial._trial_id] = (study, trial.number)
+            self.next_trial_id = max(self.next_trial_id, trial._trial_id + 1)
+
+    def delete_study(self, study_id: int) -> StudyMemory:
+        """Raises KeyError."""
+        study = self.study(study_id)
+        for trial in study.trials:
+            del self._places[trial._trial_id]
+        del self._ids[study.name]
+        del self.studies[study_id]
+        return study
+
+    def study(self, study_id: int) -> StudyMemory:
+        """Raises KeyError."""
+        study = self.studies.get(study_id)
+        if study is None:
+            raise KeyError(f"No study with study_id {study_id} exists.")
+        return study
+
+    def study_id(self, name: str) -> int:
+        """Raises KeyError."""
+        if name not in self._ids:
+            raise KeyError(f"No such study {name}.")
+        return self._ids[name]
+
+    def add_trial(self, study: StudyMemory, template: FrozenTrial | None) -> FrozenTrial:
+        trial = _running_trial() if template is None else copy.deepcopy(template)
+        trial.number = len(study.trials)
+        trial._trial_id = self.next_trial_id
+        self.load_trials(study, [trial])
+        return trial
+
+    def trial(self, trial_id: int) -> FrozenTrial:
+        """Raises KeyError."""
+        study, number = self.place(trial_id)
+        return study.trials[number]
+
+    def place(self, trial_id: int) -> tuple[StudyMemory, int]:
+        """A trial's study and number. Raises KeyError."""
+        place = self._places.get(trial_id)
+        if place is None:
+            raise KeyError(f"No trial with trial_id {trial_id} exists.")
+        return place
+
+    def trials(self, study: StudyMemory, states: Container[TrialState] | None) -> list[FrozenTrial]:
+        """The trials in some states, in order of their numbers."""
+        if states is None:
+            return study.trials.copy()
+        if states == (TrialState.WAITING,):
+            return [study.trials[number] for number in sorted(study.waiting)]
+        return [trial for trial in study.trials if trial.state in states]
+
+
+def check_compatible(study: StudyMemory, name: str, distribution: BaseDistribution) -> None:
+    """Raises ValueError when a parameter had an incompatible distribution before."""
+    known = study.distributions.get(name)
+    if known is not None:
+        check_distribution_compatibility(known, distribution)
+
+
+def frozen_study(study: StudyMemory) -> FrozenStudy:
+    return FrozenStudy(
+        study_name=study.name,
+        direction=None,
+        directions=study.directions,
+        user_attrs=copy.deepcopy(study.user_attrs),
+        system_attrs=copy.deepcopy(study.system_attrs),
+        study_id=study.study_id,
+    )
+
+
+def _running_trial() -> FrozenTrial:
+    return FrozenTrial(
+        number=-1,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=-1,
+    )

@@ -1,0 +1,116 @@
+"""Optuna's values as raw rows of its tables, and back."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialValueModel
+from optuna.trial import FrozenTrial
+
+from storage.batch import Batch, Row
+
+MAX_KEY_CHARACTERS = 512
+NUL = "\x00"
+
+ValueType = TrialValueModel.TrialValueType
+IntermediateType = TrialIntermediateValueModel.TrialIntermediateValueType
+
+
+class Distributions:
+    """Distributions by their JSON: one object and one text for each, however many trials have it."""
+
+    def __init__(self) -> None:
+        self._by_text: dict[str, BaseDistribution] = {}
+
+    def intern(self, distribution: BaseDistribution) -> tuple[str, BaseDistribution]:
+        text = distribution_to_json(distribution)
+        return text, self._by_text.setdefault(text, distribution)
+
+    def parse(self, text: str) -> BaseDistribution:
+        known = self._by_text.get(text)
+        if known is None:
+            known = self._by_text[text] = json_to_distribution(text)
+        return known
+
+
+def through(distribution: BaseDistribution, value: Any) -> Any:
+    """A parameter's value as the database gives it back: 0 of a float parameter is 0.0."""
+    return distribution.to_external_repr(float(distribution.to_internal_repr(value)))
+
+
+def check_key(key: str) -> None:
+    """Raises ValueError for a name that PostgreSQL would refuse, so that every database takes the same."""
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise ValueError(f"names must be at most {MAX_KEY_CHARACTERS} characters: {key[:40]!r}…")
+    if NUL in key:
+        raise ValueError(f"names must not hold the character U+0000: {key!r}")
+
+
+def attribute_text(value: Any) -> str:
+    """An attribute as JSON. Raises TypeError when it is none."""
+    return json.dumps(value)
+
+
+def trial_row(trial: FrozenTrial, study_id: int) -> Row:
+    return (
+        trial._trial_id,
+        trial.number,
+        study_id,
+        trial.state.name,
+        _to_utc(trial.datetime_start),
+        _to_utc(trial.datetime_complete),
+    )
+
+
+def param_row(trial_id: int, name: str, value: float, distribution_text: str) -> Row:
+    return trial_id, name, float(value), distribution_text
+
+
+def value_row(trial_id: int, objective: int, value: float) -> Row:
+    stored, kind = TrialValueModel.value_to_stored_repr(float(value))
+    return trial_id, objective, stored, kind.name
+
+
+def intermediate_row(trial_id: int, step: int, value: float) -> Row:
+    stored, kind = TrialIntermediateValueModel.intermediate_value_to_stored_repr(float(value))
+    return trial_id, int(step), stored, kind.name
+
+
+def put_trial(batch: Batch, trial: FrozenTrial, study_id: int, distributions: Distributions) -> None:
+    """All rows of a trial."""
+    trial_id = trial._trial_id
+    batch.put("trials", trial_id, trial_row(trial, study_id))
+    for name, value in trial.params.items():
+        text, distribution = distributions.intern(trial.distributions[name])
+        batch.put(
+            "trial_params", (trial_id, name), param_row(trial_id, name, distribution.to_internal_repr(value), text)
+        )
+    for objective, number in enumerate(trial.values or ()):
+        batch.put("trial_values", (trial_id, objective), value_row(trial_id, objective, number))
+    for step, number in trial.intermediate_values.items():
+        batch.put("trial_intermediate_values", (trial_id, step), intermediate_row(trial_id, step, number))
+    put_attributes(batch, "trial_user_attributes", trial_id, trial.user_attrs)
+    put_attributes(batch, "trial_system_attributes", trial_id, trial.system_attrs)
+
+
+def put_attributes(batch: Batch, table: str, owner_id: int, attributes: Mapping[str, Any]) -> None:
+    for key, value in attributes.items():
+        batch.put(table, (owner_id, key), (owner_id, key, attribute_text(value)))
+
+
+def _to_utc(moment: datetime | None) -> datetime | None:
+    """Optuna's times are naive and local in memory, naive and UTC in the database."""
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def from_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+
+
+def keys_of(trial: FrozenTrial) -> Iterator[str]:
+    """All names in a trial that the database has limits for."""
+    yield from trial.params
+    yield from trial.user_attrs
+    yield from trial.system_attrs

@@ -1,1 +1,0 @@
-"""One SQL statement, one function. The caller opens and commits the transaction."""

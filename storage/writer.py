@@ -1,0 +1,207 @@
+"""The one thread that writes: it commits whatever has gathered while it committed the last time.
+
+Callers join the open batch and wait for that batch alone. There is no timer: a lone write is committed at once, and
+under load a batch is as large as what came in during one commit.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from storage import upserts
+from storage.batch import Batch, Puts, Removal
+from storage.errors import (
+    DatabaseOwnedError,
+    DatabaseTakenError,
+    DatabaseUnavailableError,
+    StorageClosedError,
+    StorageFailedError,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING_ROWS = 200_000
+FIRST_RETRY_SECONDS = 0.05
+LAST_RETRY_SECONDS = 2.0
+RETRIED_SQLSTATES = ("08", "53", "57", "40")
+"""Classes of PostgreSQL's errors that pass: connection, resources, operator intervention, rollback."""
+
+
+class OpenBatch:
+    """A batch that callers still join; `committed` is done when it is on disk."""
+
+    def __init__(self) -> None:
+        self.batch = Batch()
+        self.committed: Future[None] = Future()
+
+
+class Writer:
+    """Commits batches in order, and tries again for as long as the database is away."""
+
+    def __init__(self, reconnect: Callable[[], Connection], connection: Connection | None = None) -> None:
+        """`reconnect` opens a connection that may write; it is called for the first batch and after a failure."""
+        self._reconnect = reconnect
+        self._connection = connection
+        self._condition = threading.Condition()
+        self._open = OpenBatch()
+        self._writing: OpenBatch | None = None
+        self._closing = False
+        self._failure: Exception | None = None
+        self._away_since: float | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="narrows-writer", daemon=True)
+        self._thread.start()
+
+    # For callers
+
+    def check(self) -> None:
+        """Raises StorageFailedError, StorageClosedError and DatabaseUnavailableError when a write would be in vain."""
+        self._refuse()
+        if self._open.batch.n_rows > MAX_WAITING_ROWS:
+            raise DatabaseUnavailableError(f"the database is away and {self._open.batch.n_rows} rows wait for it")
+
+    def _refuse(self) -> None:
+        if self._failure is not None:
+            raise StorageFailedError(f"the database refused a write for good: {self._failure}") from self._failure
+        if self._closing:
+            raise StorageClosedError("the storage is closed")
+
+    def submit(self, batch: Batch) -> Future[None]:
+        """Join the open batch; the answer is done when it is committed."""
+        with self._condition:
+            self._refuse()
+            self._open.batch.join(batch)
+            committed = self._open.committed
+            self._condition.notify()
+            return committed
+
+    def barrier(self) -> Future[None]:
+        """Done when all that was submitted before is committed."""
+        with self._condition:
+            if self._open.batch.n_rows > 0:
+                return self._open.committed
+            if self._writing is not None:
+                return self._writing.committed
+        done: Future[None] = Future()
+        if self._failure is not None:
+            done.set_exception(StorageFailedError(f"the database refused a write for good: {self._failure}"))
+        else:
+            done.set_result(None)
+        return done
+
+    @property
+    def away_seconds(self) -> float:
+        """How long the database has not answered; 0 while it does."""
+        since = self._away_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why nothing is written any more, or None."""
+        return self._failure
+
+    def close(self, timeout_seconds: float = 10.0) -> bool:
+        """Commit what waits, and end; False when the database was away for too long."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        self._thread.join(timeout_seconds)
+        ended = not self._thread.is_alive()
+        self._stop.set()
+        self._thread.join(LAST_RETRY_SECONDS)
+        self._disconnect()
+        return ended
+
+    # The thread
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while self._open.batch.n_rows == 0 and not self._closing:
+                    self._condition.wait()
+                if self._open.batch.n_rows == 0:
+                    return
+                self._writing, self._open = self._open, OpenBatch()
+            writing = self._writing
+            error = self._commit(writing.batch)
+            if error is not None:
+                self._fail(writing, error)
+                return
+            with self._condition:
+                self._writing = None
+            writing.committed.set_result(None)
+
+    def _fail(self, writing: OpenBatch, error: Exception) -> None:
+        log.critical("the database refused a write for good; nothing is acknowledged any more: %s", error)
+        with self._condition:
+            self._failure = error
+            self._writing = None
+            waiting = [writing, self._open]
+        for batch in waiting:
+            batch.committed.set_exception(StorageFailedError(f"the database refused a write for good: {error}"))
+
+    def _commit(self, batch: Batch) -> Exception | None:
+        """Write a batch, however long it takes; the error when it never will be."""
+        pause = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                self._transact(batch)
+            except Exception as error:  # noqa: BLE001 - the caller decides by its kind
+                self._disconnect()
+                if not _passes(error) or self._stop.is_set():
+                    return error
+                if self._away_since is None:
+                    self._away_since = time.monotonic()
+                    log.error("the database does not answer, its writes wait: %s", error)
+                self._stop.wait(pause)
+                pause = min(2 * pause, LAST_RETRY_SECONDS)
+                continue
+            if self._away_since is not None:
+                log.warning("the database is back after %.1f s", self.away_seconds)
+                self._away_since = None
+            return None
+
+    def _transact(self, batch: Batch) -> None:
+        if self._connection is None:
+            self._connection = self._reconnect()
+        with self._connection.begin():
+            _write(self._connection, batch)
+
+    def _disconnect(self) -> None:
+        """Give up a connection that failed. Its last commit may have arrived; writing it again is harmless."""
+        if self._connection is not None:
+            with suppress(Exception):
+                self._connection.invalidate()
+                self._connection.close()
+            self._connection = None
+
+
+def _write(connection: Connection, batch: Batch) -> None:
+    for step in batch.steps:
+        if isinstance(step, Puts):
+            for table in upserts.UPSERTS:  # parents before their children
+                rows = step.tables.get(table)
+                if rows:
+                    upserts.put(connection, table, rows.values())
+        elif isinstance(step, Removal):
+            upserts.remove(connection, step.table, step.column, step.value)
+        else:
+            upserts.remove_study(connection, step.study_id)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether trying again may help: the connection, the disk, a lock; not a broken rule."""
+    if isinstance(error, DatabaseOwnedError):
+        return not isinstance(error, DatabaseTakenError)  # our own dead session may hold the lock for a while
+    if not isinstance(error, DBAPIError):
+        return False
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is not None:
+        return str(sqlstate).startswith(RETRIED_SQLSTATES)
+    return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated

@@ -1,0 +1,48 @@
+"""A PostgreSQL server of the tests' own, which they may stop and start."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt")
+
+
+def find_programs() -> Path | None:
+    """The folder of initdb and pg_ctl."""
+    on_path = shutil.which("pg_ctl")
+    if on_path is not None:
+        return Path(on_path).parent
+    found = sorted(path.parent for place in PLACES for path in Path(place).glob("*/bin/pg_ctl"))
+    return found[-1] if found else None
+
+
+class PostgresCluster:
+    """Its data in a folder, listening on one port of 127.0.0.1 and nowhere else."""
+
+    def __init__(self, programs: Path, folder: Path, port: int) -> None:
+        self._programs = programs
+        self._folder = folder / "cluster"
+        self._port = port
+        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            for parent in (folder, *folder.parents[:2]):
+                parent.chmod(0o755)
+            folder.chmod(0o777)
+        self._run("initdb", "-D", str(self._folder), "-U", "postgres", "-A", "trust", "--no-sync")
+
+    def start(self) -> None:
+        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        self._run("pg_ctl", "-D", str(self._folder), "-w", "-l", str(self._folder / "log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", str(self._folder), "-w", "-m", mode, "stop")
+
+    def is_running(self) -> bool:
+        return (self._folder / "postmaster.pid").exists()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), *arguments]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, cwd="/")
