@@ -1,0 +1,67 @@
+"""What the README says is so: its settings, its definition, its commands."""
+
+import re
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from service import yaml_loader
+from service.cli.main import app
+from service.schemas.definition import Definition
+from service.schemas.training import EPOCH_METRICS, FINAL_METRICS
+from service.settings import SETTINGS, Setting
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def row(setting: Setting) -> str:
+    """A setting as a row of the README's table."""
+    default = setting.default_text or f"`{str(setting.default).lower() if setting.kind is bool else setting.default}`"
+    unit = f" ({setting.unit})" if setting.unit else ""
+    commands = "all that call a service" if "best" in setting.commands else ", ".join(setting.commands)
+    return f"| `{setting.flag}` | `{setting.environment}` | {default} | {setting.help}{unit} | {commands} |"
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_in_the_table(setting: Setting) -> None:
+    assert row(setting) in README
+
+
+def test_the_table_has_no_other_setting() -> None:
+    assert len(re.findall(r"^\| `--.*\| `NARROWS_\w+` \|", README, flags=re.MULTILINE)) == len(SETTINGS)
+
+
+def test_the_definition_in_the_readme_holds_together() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    Definition.model_validate(yaml_loader.load(block))
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.yaml")))
+def test_every_example_holds_together(name: str) -> None:
+    Definition.model_validate(yaml_loader.load((ROOT / "examples" / name).read_text()))
+
+
+def test_every_command_that_the_readme_names_exists() -> None:
+    commands = set(getattr(get_command(app), "commands", {}))
+    named = set(re.findall(r"narrows (\w+)", README)) - {"serve"}
+    assert named <= commands | {"serve"}
+
+
+def test_every_make_target_that_the_readme_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make (\w+)", README)):
+        assert f"\n{target}:" in makefile
+
+
+def test_every_metric_is_named() -> None:
+    for metric in (*EPOCH_METRICS, *FINAL_METRICS):
+        assert f"`{metric}`" in README
+
+
+def test_the_variables_of_the_compose_file_are_explained() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert yaml.safe_load(text)["services"].keys() == {"postgres", "service", "worker", "worker-gpu"}
+    for variable in set(re.findall(r"\$\{(\w+)", text)):
+        assert variable in README, f"{variable} is not explained"
