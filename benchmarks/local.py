@@ -13,10 +13,10 @@ NARROWS = [sys.executable, "-m", "service.cli.main"]
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[str]:
-    """A service on SQLite in a folder; its address."""
+def service(folder: Path, database: str | None = None) -> Iterator[str]:
+    """A service on a database, or on SQLite in a folder; its address."""
     log = (folder / "serve.log").open("w")
-    command = [*NARROWS, "serve", "--port", "0", "--database", f"sqlite:///{folder / 'narrows.db'}"]
+    command = [*NARROWS, "serve", "--port", "0", "--database", database or f"sqlite:///{folder / 'narrows.db'}"]
     with log, _running(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)) as process:
         assert process.stdout is not None, "piped"
         line = process.stdout.readline()

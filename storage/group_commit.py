@@ -9,6 +9,7 @@ import asyncio
 import copy
 import json
 import threading
+import time
 import weakref
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -27,12 +28,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from storage import rows
 from storage.batch import Batch
 from storage.database import create_tables, open_engine
-from storage.errors import DatabaseUnavailableError
+from storage.errors import DatabaseOwnedError, DatabaseUnavailableError
 from storage.loading import load
 from storage.memory import Memory, StudyMemory, check_compatible, frozen_study
 from storage.ownership import Ownership
 from storage.upserts import set_sequences
 from storage.writer import Writer
+
+PATIENCE_SECONDS = 2.0
 
 _open: "weakref.WeakValueDictionary[str, GroupCommitStorage]" = weakref.WeakValueDictionary()
 
@@ -60,15 +63,30 @@ class GroupCommitStorage(BaseStorage):
         self._distributions = rows.Distributions()
         self.engine = open_engine(url)
         self._ownership = Ownership(self.engine)
-        connection = self._connect()
-        create_tables(self.engine)
-        self._ownership.claim(connection)
-        self._memory: Memory = load(self.engine, self._distributions)
-        self.writer = Writer(self._reconnect, connection)
+        try:
+            connection = self._first_connection()
+            create_tables(self.engine)
+            self._ownership.claim(connection)
+            self._memory: Memory = load(self.engine, self._distributions)
+        except BaseException:
+            self._let_go()
+            raise
+        self.writer = Writer(self._reconnect, self._ownership.unlock, connection)
         _open[url] = self
 
     def __reduce__(self) -> tuple[Callable[[str], "GroupCommitStorage"], tuple[str]]:
         return _opened, (self._url,)
+
+    def _first_connection(self) -> Connection:
+        """As `_connect`, with patience: PostgreSQL takes a moment to see that a killed service is gone."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._connect()
+            except DatabaseOwnedError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(PATIENCE_SECONDS / 20)
 
     def _connect(self) -> Connection:
         """A connection that may write. Raises DatabaseOwnedError."""
@@ -170,9 +188,12 @@ class GroupCommitStorage(BaseStorage):
         if self.writer.close():
             with suppress(SQLAlchemyError), self.engine.begin() as connection:
                 set_sequences(connection)
+        self._let_go()
+        _open.pop(self._url, None)
+
+    def _let_go(self) -> None:
         self._ownership.release()
         self.engine.dispose()
-        _open.pop(self._url, None)
 
     # Studies
 

@@ -69,8 +69,14 @@ class Ownership:
         lock_file.flush()
         self._lock_file = lock_file
 
+    def unlock(self, connection: Connection) -> None:
+        """Give PostgreSQL's lock back at once; with the connection it would end a moment later."""
+        if not self._sqlite:
+            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_KEY})")
+            connection.commit()
+
     def release(self) -> None:
-        """Let the next one have it. PostgreSQL's lock ends with the writer's connection.
+        """Let the next one have SQLite's file.
 
         The file stays: were it removed, one process could hold a lock on it while another makes a new one.
         """

@@ -44,10 +44,13 @@ class OpenBatch:
 class Writer:
     """Commits batches in order, and tries again for as long as the database is away."""
 
-    def __init__(self, reconnect: Callable[[], Connection], connection: Connection | None = None) -> None:
-        """`reconnect` opens a connection that may write; it is called for the first batch and after a failure."""
+    def __init__(
+        self, reconnect: Callable[[], Connection], release: Callable[[Connection], None], connection: Connection
+    ) -> None:
+        """`reconnect` opens a connection that may write, after a failure; `release` gives that right back."""
         self._reconnect = reconnect
-        self._connection = connection
+        self._release = release
+        self._connection: Connection | None = connection
         self._condition = threading.Condition()
         self._open = OpenBatch()
         self._writing: OpenBatch | None = None
@@ -115,6 +118,9 @@ class Writer:
         ended = not self._thread.is_alive()
         self._stop.set()
         self._thread.join(LAST_RETRY_SECONDS)
+        if self._connection is not None and ended and self._failure is None:
+            with suppress(DBAPIError):
+                self._release(self._connection)
         self._disconnect()
         return ended
 

@@ -1,0 +1,105 @@
+"""Durable reports per second through HTTP: a real service, one process, many connections.
+
+    python -m benchmarks.reports [--connections 32] [--seconds 5] [--repeats 3] [--database postgresql] [--record]
+
+Every connection reports the epochs of a trial of its own, one report a call, and waits for the answer. The client is a
+process beside the service, on the same cores; it speaks plain HTTP/1.1 over asyncio's streams so as to cost little.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks import local, machine
+from benchmarks.storage import database
+from service.client import Client
+from service.schemas.protocol import Claim, WorkerInfo
+
+DEFINITION: dict[str, Any] = {
+    "name": "reports",
+    "search_space": {"learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}},
+    "training": {"dataset": "digits", "model": "mlp"},
+    "sampler": "random",
+    "n_trials": 1024,
+}
+
+
+async def report(host: str, port: int, lease_id: str, until: float) -> list[float]:
+    """Report epoch after epoch; the seconds of each call."""
+    reader, writer = await asyncio.open_connection(host, port)
+    taken = []
+    step = 0
+    while time.perf_counter() < until:
+        metrics = {"train_loss": 1 / (step + 1), "validation_accuracy": 0.5 + step % 10 * 0.01}
+        body = json.dumps({"reports": [{"lease_id": lease_id, "step": step, "metrics": metrics}]}).encode()
+        head = f"POST /v1/reports HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: "
+        started = time.perf_counter()
+        writer.write(f"{head}{len(body)}\r\n\r\n".encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        if b" 200 " not in answer.split(b"\r\n")[0]:
+            raise RuntimeError(answer.decode())
+        (length,) = (line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length.split(b":")[1]))
+        taken.append(time.perf_counter() - started)
+        step += 1
+    writer.close()
+    return taken
+
+
+async def load(server: str, leases: list[str], seconds: float) -> list[float]:
+    address = urlsplit(server)
+    until = time.perf_counter() + seconds
+    calls = [report(address.hostname or "", address.port or 80, lease_id, until) for lease_id in leases]
+    return [taken for times in await asyncio.gather(*calls) for taken in times]
+
+
+def measure(kind: str, connections: int, seconds: float) -> list[float]:
+    """The seconds of every call, sorted."""
+    with tempfile.TemporaryDirectory() as folder, database(kind) as url, local.service(Path(folder), url) as server:
+        client = Client(server)
+        client.create_study(DEFINITION)
+        claim = Claim(claim_id="benchmark", worker=WorkerInfo(id="benchmark"), max_trials=connections)
+        leases = [lease.lease_id for lease in client.claim(claim).leases]
+        return sorted(asyncio.run(load(server, leases, seconds)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
+    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
+    arguments = parser.parse_args()
+    runs = [measure(arguments.database, arguments.connections, arguments.seconds) for _ in range(arguments.repeats)]
+    rates = [len(run) / arguments.seconds for run in runs]
+    milliseconds = [[1000 * run[int(len(run) * share)] for run in runs] for share in (0.5, 0.99)]
+    text = "\n".join(
+        [
+            "# Durable reports through HTTP",
+            "",
+            machine.describe(),
+            f"- {arguments.connections} connections, {arguments.database}, one process, client on the same cores",
+            f"- median of {arguments.repeats} (least to largest), {arguments.seconds:g} s each",
+            "",
+            "| reports/s | p50 ms | p99 ms |",
+            "| --- | --- | --- |",
+            f"| {machine.spread(rates, 0)} | {machine.spread(milliseconds[0])} | {machine.spread(milliseconds[1])} |",
+            "",
+            f"Median of all calls: {statistics.median(taken for run in runs for taken in run) * 1000:.1f} ms.",
+            "",
+        ]
+    )
+    print(text)
+    if arguments.record:
+        print(f"kept as {machine.record('reports', text).name}")
+
+
+if __name__ == "__main__":
+    main()
