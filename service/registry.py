@@ -111,7 +111,7 @@ class Registry:
         answer = []
         known = self.store.leases_of_claim(claim.claim_id)
         if known:
-            self.store.optuna.barrier()  # the first answer may not have been given for want of the database
+            self.store.optuna.commits.barrier()  # the first answer may not have been given for want of the database
         for record in known:
             live = self.by_id(record.study_id)
             if live is not None:

@@ -5,15 +5,12 @@ one writer thread, and returns when that batch is committed: one transaction for
 The tables are Optuna's own, so stock Optuna reads the database at any moment.
 """
 
-import asyncio
 import copy
 import json
 import threading
-import time
 import weakref
-from collections.abc import Callable, Container, Iterator, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Container, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -22,20 +19,16 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage import rows
 from storage.batch import Batch
-from storage.database import create_tables, open_engine
-from storage.errors import DatabaseOwnedError, DatabaseUnavailableError
+from storage.commits import Commits
 from storage.loading import load
 from storage.memory import Memory, StudyMemory, check_compatible, frozen_study
-from storage.ownership import Ownership
+from storage.owned import OwnedDatabase
 from storage.upserts import set_sequences
 from storage.writer import Writer
-
-PATIENCE_SECONDS = 2.0
 
 _open: "weakref.WeakValueDictionary[str, GroupCommitStorage]" = weakref.WeakValueDictionary()
 
@@ -57,143 +50,36 @@ class GroupCommitStorage(BaseStorage):
         Raises InvalidDatabaseUrlError, DatabaseUnavailableError, and DatabaseOwnedError when another service has it.
         """
         self._url = url
-        self._wait_seconds = wait_seconds
         self._lock = threading.RLock()
-        self._local = threading.local()
         self._distributions = rows.Distributions()
-        self.engine = open_engine(url)
-        self._ownership = Ownership(self.engine)
+        self._database = OwnedDatabase(url)
+        self.engine = self._database.engine
         try:
-            connection = self._first_connection()
-            create_tables(self.engine)
-            self._ownership.claim(connection)
             self._memory: Memory = load(self.engine, self._distributions)
         except BaseException:
-            self._let_go()
+            self._database.close()
             raise
-        self.writer = Writer(self._reconnect, self._ownership.unlock, connection)
+        self.writer = Writer(self._database.reconnect, self._database.unlock, self._database.connection)
+        self.commits = Commits(self.writer, wait_seconds)
         _open[url] = self
 
     def __reduce__(self) -> tuple[Callable[[str], "GroupCommitStorage"], tuple[str]]:
         return _opened, (self._url,)
 
-    def _first_connection(self) -> Connection:
-        """As `_connect`, with patience: PostgreSQL takes a moment to see that a killed service is gone."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return self._connect()
-            except DatabaseOwnedError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(PATIENCE_SECONDS / 20)
+    def transaction(self) -> AbstractContextManager[Batch]:
+        """Join all writes of a block into one transaction, see `Commits.transaction`."""
+        return self.commits.transaction()
 
-    def _connect(self) -> Connection:
-        """A connection that may write. Raises DatabaseOwnedError."""
-        connection = self.engine.connect().execution_options(writes=True)
-        try:
-            self._ownership.acquire(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _reconnect(self) -> Connection:
-        """A new connection for the writer. Raises DatabaseTakenError when another service was here."""
-        connection = self._connect()
-        try:
-            self._ownership.claim(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    # Writing
-
-    @contextmanager
-    def transaction(self) -> Iterator[Batch]:
-        """Join all writes of this thread into one batch: on disk are all of them or none.
-
-        The block leaves when the batch is committed. Blocks may be nested; the outermost one waits. When the block
-        raises, what memory has is still written, as memory is not turned back. No two threads may write to one
-        trial while one of them is in such a block.
-        """
-        with self.deferred() as committed:
-            yield self._local.batch
-        self.wait(committed)
-
-    @contextmanager
-    def deferred(self) -> Iterator[Future[None]]:
-        """As `transaction`, but the block leaves at once; the future is done when the batch is committed.
-
-        For those who hold a lock that they want to give back before they wait. A future of a nested block is done
-        from the start. A block that writes nothing has the future of all that was written before it.
-        """
-        answer: Future[None] = Future()
-        if getattr(self._local, "batch", None) is not None:
-            answer.set_result(None)
-            yield answer
-            return
-        self.writer.check()
-        self._local.batch = batch = Batch()
-        try:
-            yield answer
-        finally:
-            self._local.batch = None
-            committed = self.writer.submit(batch) if batch.n_rows else self.writer.barrier()
-            committed.add_done_callback(lambda done: _copy_outcome(done, answer))
-
-    def barrier(self) -> None:
-        """Return when all that was written before, by anyone, is committed."""
-        self.wait(self.writer.barrier())
-
-    @contextmanager
-    def _writing(self) -> Iterator[Batch]:
-        """One operation: memory and batch change under the lock, the wait for the commit comes after it."""
-        outer: Batch | None = getattr(self._local, "batch", None)
-        if outer is not None:
-            with self._lock:
-                yield outer
-            return
-        self.writer.check()
-        batch = Batch()
-        with self._lock:
-            yield batch
-            committed = self.writer.submit(batch) if batch.n_rows else None
-        if committed is not None:
-            self.wait(committed)
-
-    def wait(self, committed: Future[None]) -> None:
-        """Raises DatabaseUnavailableError when the commit takes too long; it still waits for the database then."""
-        try:
-            committed.result(self._wait_seconds)
-        except TimeoutError as error:
-            raise self._unavailable() from error
-
-    async def committed(self, waiting: Sequence[Future[None]]) -> None:
-        """As `wait`, for many and without blocking the event loop."""
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                for future in waiting:
-                    await asyncio.wrap_future(future)
-        except TimeoutError as error:
-            raise self._unavailable() from error
-
-    def _unavailable(self) -> DatabaseUnavailableError:
-        seconds = f"{self._wait_seconds:g} s"
-        return DatabaseUnavailableError(f"the database has not answered for {seconds}; what was written waits for it")
+    def _writing(self) -> AbstractContextManager[Batch]:
+        return self.commits.operation(self._lock)
 
     def close(self) -> None:
         """Commit what waits, leave the database as stock Optuna expects it, and let it go."""
         if self.writer.close():
             with suppress(SQLAlchemyError), self.engine.begin() as connection:
                 set_sequences(connection)
-        self._let_go()
+        self._database.close()
         _open.pop(self._url, None)
-
-    def _let_go(self) -> None:
-        self._ownership.release()
-        self.engine.dispose()
 
     # Studies
 
@@ -396,12 +282,3 @@ class GroupCommitStorage(BaseStorage):
         """Keep the next ids, so that the id of something deleted is not given again after a restart."""
         batch.put("narrows_ids", "study", ("study", self._memory.next_study_id))
         batch.put("narrows_ids", "trial", ("trial", self._memory.next_trial_id))
-
-
-def _copy_outcome(done: Future[None], answer: Future[None]) -> None:
-    error = done.exception()
-    with suppress(InvalidStateError):  # cancelled by who no longer waits for it
-        if error is None:
-            answer.set_result(None)
-        else:
-            answer.set_exception(error)

@@ -62,16 +62,16 @@ class Store:
     @contextmanager
     def deferred(self) -> Iterator[Future[None]]:
         """As `transaction`, but leave at once: the future is done when the writes are committed, see `wait`."""
-        with self.optuna.deferred() as committed:
+        with self.optuna.commits.deferred() as committed:
             yield committed
 
     def wait(self, committed: Future[None]) -> None:
         """Raises DatabaseUnavailableError when the commit takes too long."""
-        self.optuna.wait(committed)
+        self.optuna.commits.wait(committed)
 
     async def committed(self, waiting: Sequence[Future[None]]) -> None:
         """As `wait`, for many and without blocking the event loop."""
-        await self.optuna.committed(waiting)
+        await self.optuna.commits.wait_all(waiting)
 
     def ping(self) -> None:
         """Raises StorageFailedError and DatabaseUnavailableError when writes are not acknowledged."""
@@ -89,7 +89,7 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A connection that sees all that was written before."""
-        self.optuna.barrier()
+        self.optuna.commits.barrier()
         with self.optuna.engine.connect() as connection:
             yield connection
 

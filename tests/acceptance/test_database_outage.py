@@ -93,7 +93,7 @@ def test_what_waited_for_the_database_is_written_once_when_it_is_back(cluster: P
         cluster.start()
         wait_for_more(under_load, than=under_load.n_acknowledged() + 50)
     under_load.end()
-    storage.barrier()
+    storage.commits.barrier()
     assert under_load.refused > 0
     reloaded = load(storage.engine, Distributions())
     assert_same(storage._memory, reloaded)
@@ -142,7 +142,7 @@ def test_a_full_disk_stops_acknowledgements_until_there_is_room(tmp_path: Path) 
     assert storage.writer.away_seconds > 0
     full = False
     storage.engine.dispose()
-    storage.barrier()
+    storage.commits.barrier()
     assert len(load(storage.engine, Distributions()).studies[study_id].user_attrs["large"]) == 1_000_000
     storage.close()
 

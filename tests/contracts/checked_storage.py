@@ -55,7 +55,7 @@ class CheckedStorage(BaseStorage):
 
     def _read(self) -> GroupCommitStorage:
         if self._dirty:
-            self._storage.barrier()
+            self._storage.commits.barrier()
             assert_same(self._storage._memory, load(self._storage.engine, Distributions()))
             self._dirty = False
         return self._storage
