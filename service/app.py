@@ -64,7 +64,7 @@ def create_app(
     problems.install(app)
     api_docs.install(app)
     app.add_middleware(BodyLimits)
-    if token is not None:
+    if token:
         app.add_middleware(RequireToken, token=token)
     app.add_middleware(MeasureRequests, metrics=app.state.metrics)
     return app

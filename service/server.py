@@ -30,7 +30,7 @@ def serve(
     *, host: str, port: int, database: str, standby: bool, token: str | None, lease_seconds: float, log_level: str
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServeError and storage.StorageError when it cannot start."""
-    if token is None and not is_loopback(host):
+    if not token and not is_loopback(host):
         raise ServeError(f"listening on {host} needs a token: set NARROWS_TOKEN, or listen on 127.0.0.1")
     if lease_seconds <= 0:
         raise ServeError(f"lease_seconds must be above 0: {lease_seconds:g}")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 FieldError = tuple[str, str]
 
-MAX_GRID = 100_000
+MAX_GRID = 10_000
+"""Trainings that a grid may ask for; counting more of a conditional space would take seconds."""
 SHORTHANDS = ("schedule",)
 
 

@@ -203,7 +203,7 @@ CASES: dict[str, tuple[Json, str, str]] = {
             },
         },
         "search_space",
-        "100,000 configurations at most",
+        "10,000 configurations at most",
     ),
     "grid with a conditional": (
         {
