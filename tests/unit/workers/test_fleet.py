@@ -66,8 +66,8 @@ def test_a_process_that_would_end_the_same_way_is_not_started_again() -> None:
 
 
 WAITS_FOR_SIGTERM = (
-    "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); os.write(1, b'up' + bytes([10])); "
-    "time.sleep(60)"
+    "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
+    "os.write(1, b'up' + bytes([10])); time.sleep(60)"  # one write: print makes two, which mix with the other process's
 )
 
 
