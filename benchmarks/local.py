@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from service.cli.bound import bound
+
 STOP_SECONDS = 30
 NARROWS = [sys.executable, "-m", "service.cli.main"]
 
@@ -17,7 +19,7 @@ def service(folder: Path, database: str | None = None) -> Iterator[str]:
     """A service on a database, or on SQLite in a folder; its address."""
     log = (folder / "serve.log").open("w")
     command = [*NARROWS, "serve", "--port", "0", "--database", database or f"sqlite:///{folder / 'narrows.db'}"]
-    with log, _running(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)) as process:
+    with log, _running(subprocess.Popen(bound(command), stdout=subprocess.PIPE, stderr=log, text=True)) as process:
         assert process.stdout is not None, "piped"
         line = process.stdout.readline()
         if "ready at" not in line:
@@ -33,7 +35,7 @@ def workers(server: str, folder: Path, data_dir: Path, processes: int | None = N
         command += ["--processes", str(processes)]
     with ExitStack() as stack:
         log = stack.enter_context((folder / "worker.log").open("w"))
-        stack.enter_context(_running(subprocess.Popen(command, stdout=log, stderr=log)))
+        stack.enter_context(_running(subprocess.Popen(bound(command), stdout=log, stderr=log)))
         yield
 
 

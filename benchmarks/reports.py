@@ -3,20 +3,19 @@
     python -m benchmarks.reports [--connections 32] [--seconds 5] [--repeats 3] [--database postgresql] [--record]
 
 Every connection reports the epochs of a trial of its own, one report a call, and waits for the answer. The client is a
-process beside the service, on the same cores; it speaks plain HTTP/1.1 over asyncio's streams so as to cost little.
+process beside the service, on the same cores.
 """
 
 import argparse
 import asyncio
-import json
 import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from benchmarks import local, machine
+from benchmarks.connection import Connection
 from benchmarks.storage import database
 from service.client import Client
 from service.schemas.protocol import Claim, WorkerInfo
@@ -30,32 +29,23 @@ DEFINITION: dict[str, Any] = {
 }
 
 
-async def report(host: str, port: int, lease_id: str, until: float) -> list[float]:
+async def report(connection: Connection, lease_id: str, until: float) -> list[float]:
     """Report epoch after epoch; the seconds of each call."""
-    reader, writer = await asyncio.open_connection(host, port)
-    taken = []
     step = 0
     while time.perf_counter() < until:
         metrics = {"train_loss": 1 / (step + 1), "validation_accuracy": 0.5 + step % 10 * 0.01}
-        body = json.dumps({"reports": [{"lease_id": lease_id, "step": step, "metrics": metrics}]}).encode()
-        head = f"POST /v1/reports HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: "
-        started = time.perf_counter()
-        writer.write(f"{head}{len(body)}\r\n\r\n".encode() + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        if b" 200 " not in answer.split(b"\r\n")[0]:
-            raise RuntimeError(answer.decode())
-        (length,) = (line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        await reader.readexactly(int(length.split(b":")[1]))
-        taken.append(time.perf_counter() - started)
+        await connection.post(
+            "/v1/reports", {"reports": [{"lease_id": lease_id, "step": step, "metrics": metrics}]}, ""
+        )
         step += 1
-    writer.close()
-    return taken
+    connection.close()
+    return connection.seconds[""]
 
 
 async def load(server: str, leases: list[str], seconds: float) -> list[float]:
-    address = urlsplit(server)
+    connections = [await Connection.open(server) for _ in leases]
     until = time.perf_counter() + seconds
-    calls = [report(address.hostname or "", address.port or 80, lease_id, until) for lease_id in leases]
+    calls = [report(connection, lease, until) for connection, lease in zip(connections, leases, strict=True)]
     return [taken for times in await asyncio.gather(*calls) for taken in times]
 
 

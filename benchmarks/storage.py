@@ -4,7 +4,9 @@
 
 One trial is: ask (random sampler, 3 parameters), 5 reports each with a pruning check (median pruner), tell. Callers are
 threads of one process that share one storage, as in a service; RDBStorage is also measured with one process per caller,
-which is how Optuna itself would share a study. All rows of a table are measured in one run, in turn.
+which is how Optuna itself would share a study. Narrows is measured as a drop-in, where each write of an ask waits for a
+commit of its own, and with an ask in one transaction, which is how the service asks. InMemoryStorage writes nothing: it
+is what Optuna's own code leaves of the machine. All rows of a table are measured in one run, in turn.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import optuna
@@ -54,6 +56,7 @@ class Peer:
     databases: tuple[str, ...]
     open: Callable[[str], BaseStorage]
     processes: bool = False
+    one_transaction: bool = False
 
 
 @contextmanager
@@ -108,6 +111,7 @@ PEERS = (
     Peer("GrpcStorageProxy", BOTH, open_grpc),
     Peer("InMemoryStorage", ("sqlite",), lambda _url: InMemoryStorage()),
     Peer("Narrows", BOTH, GroupCommitStorage),
+    Peer("Narrows (an ask in one transaction)", BOTH, GroupCommitStorage, one_transaction=True),
 )
 
 
@@ -146,7 +150,7 @@ def copy_finished(source: str, target: BaseStorage) -> None:
         study.add_trial(trial)
 
 
-def run_trials(storage: BaseStorage, until: float) -> int:
+def run_trials(storage: BaseStorage, until: float, together: Callable[[], AbstractContextManager[object]]) -> int:
     """Ask, report, prune, tell for as long as there is time; the number of finished trials."""
     study = optuna.load_study(
         study_name=STUDY,
@@ -156,7 +160,8 @@ def run_trials(storage: BaseStorage, until: float) -> int:
     )
     finished = 0
     while time.perf_counter() < until:
-        trial = study.ask(PARAMETERS)
+        with together():
+            trial = study.ask(PARAMETERS)
         for step in range(N_REPORTS):
             trial.report(random.random(), step)
             trial.should_prune()
@@ -165,12 +170,16 @@ def run_trials(storage: BaseStorage, until: float) -> int:
     return finished
 
 
-def in_threads(storage: BaseStorage, callers: int, seconds: float) -> float:
+def in_threads(storage: BaseStorage, callers: int, seconds: float, *, one_transaction: bool = False) -> float:
     """Trials per second."""
+    together: Callable[[], AbstractContextManager[object]] = nullcontext
+    if one_transaction and isinstance(storage, GroupCommitStorage):
+        together = storage.transaction
     counts: list[int] = []
     started = time.perf_counter()
     threads = [
-        threading.Thread(target=lambda: counts.append(run_trials(storage, started + seconds))) for _ in range(callers)
+        threading.Thread(target=lambda: counts.append(run_trials(storage, started + seconds, together)))
+        for _ in range(callers)
     ]
     for thread in threads:
         thread.start()
@@ -198,7 +207,7 @@ def _process(url: str, seconds: float, barrier: "threading.Barrier", counts: "mu
     storage = open_rdb(url)
     barrier.wait()
     started = time.perf_counter()
-    finished = run_trials(storage, started + seconds)
+    finished = run_trials(storage, started + seconds, nullcontext)
     counts.put(finished / (time.perf_counter() - started))
 
 
@@ -211,7 +220,7 @@ def measure(peer: Peer, kind: str, n_finished: int, callers: int, seconds: float
         try:
             if isinstance(storage, InMemoryStorage | JournalStorage):
                 copy_finished(url, storage)
-            return in_threads(storage, callers, seconds)
+            return in_threads(storage, callers, seconds, one_transaction=peer.one_transaction)
         finally:
             close(storage)
 

@@ -11,16 +11,21 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from service import api_docs, problems
-from service.access import RequireToken
+from service.artifacts import MAX_ARTIFACT_BYTES, Artifacts
 from service.clock import Clock, SystemClock
 from service.dashboard import dashboard_routes
+from service.events import Events
+from service.gate import Admission, Gate
 from service.limits import BodyLimits
 from service.metrics import MeasureRequests, Metrics
 from service.registry import Registry
-from service.routes import leases, operations, studies, trials
+from service.request_ids import RequestIds
+from service.routes import artifacts, dashboard, events, leases, login, operations, studies, tokens, trials
 from service.schemas.problem import Problem
+from service.security_headers import SecurityHeaders
 from service.signals import WorkSignal
-from storage import DATABASE_ERRORS, StorageError, Store
+from service.tokens import Tokens
+from storage import DATABASE_ERRORS, BlobStore, StorageError, Store, open_artifacts
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +35,37 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
         401: "No token, or a wrong one.",
-        404: "No such study, trial or lease.",
+        403: "The token does not open this, or the call comes from another site's page.",
+        404: "No such study, trial, lease, artifact or token.",
+        408: "The body did not arrive in time.",
         409: "Not in the present state.",
         422: "Input that breaks a rule.",
-        503: "The database does not answer.",
+        429: "Too many wrong tokens from this address; Retry-After says when to try again.",
+        503: "The database does not answer, the service is about to end, or no place is left in a stream.",
     }.items()
 }
 
 
 def create_app(
-    store: Store, *, clock: Clock | None = None, lease_seconds: float = 60.0, token: str | None = None
+    store: Store,
+    *,
+    clock: Clock | None = None,
+    lease_seconds: float = 60.0,
+    token: str | None = None,
+    blobs: BlobStore | None = None,
+    max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
+    stream: Events | None = None,
 ) -> FastAPI:
-    """The application on an open store. With a token, every call but the health checks needs it."""
-    signal = WorkSignal()
-    registry = Registry(store, clock or SystemClock(), lease_seconds, signal)
+    """The application on an open store. `token` is one of an admin, beside those that are stored.
+
+    Without any token, callers on this machine may do everything, and nobody else may do anything. Artifacts go to
+    `blobs`; without, to the folder that is the setting's default.
+    """
+    clock, signal, stream, metrics = clock or SystemClock(), WorkSignal(), stream or Events(), Metrics()
+    store.listen(stream.committed)
+    store.listen(metrics.committed)
+    registry = Registry(store, clock, lease_seconds, signal, metrics.sampled)
+    metrics.collect_from(registry, stream)
     app = FastAPI(
         title="Narrows",
         version=version("narrows"),
@@ -55,8 +77,13 @@ def create_app(
     )
     app.state.registry = registry
     app.state.signal = signal
-    app.state.metrics = Metrics(registry)
-    for module in (studies, trials, leases):
+    app.state.gate = gate = Gate(Tokens(store, clock, token), clock)
+    app.state.events = stream
+    app.state.metrics = metrics
+    app.state.artifacts = Artifacts(
+        registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes
+    )
+    for module in (studies, trials, leases, artifacts, events, tokens, login, dashboard):
         app.include_router(module.router)
     app.include_router(operations.workers_router)
     app.include_router(operations.router)
@@ -64,28 +91,42 @@ def create_app(
     problems.install(app)
     api_docs.install(app)
     app.add_middleware(BodyLimits)
-    if token:
-        app.add_middleware(RequireToken, token=token)
-    app.add_middleware(MeasureRequests, metrics=app.state.metrics)
+    app.add_middleware(Admission, gate=gate)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(MeasureRequests, metrics=metrics)
+    app.add_middleware(RequestIds)
     return app
+
+
+def end_waiting(app: FastAPI) -> None:
+    """Let go of those who wait for work or for events, now and later: the service is shutting down."""
+    app.state.signal.close()
+    app.state.events.close()
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    ticker = asyncio.create_task(_tick(app.state.registry))
+    tasks = [
+        asyncio.create_task(_tick(app)),
+        asyncio.create_task(app.state.artifacts.keep_sweeping()),
+    ]
+    app.state.registry.preparation.start()
     yield
-    app.state.signal.close()
-    ticker.cancel()
-    with suppress(asyncio.CancelledError):
-        await ticker
+    end_waiting(app)
+    for task in tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    await run_in_threadpool(app.state.registry.preparation.close)
 
 
-async def _tick(registry: Registry) -> None:
-    """Let leases expire and studies end while nobody calls."""
+async def _tick(app: FastAPI) -> None:
+    """Let leases expire and studies end while nobody calls, and keep when tokens were used."""
     while True:
         await asyncio.sleep(TICK_SECONDS)
         try:
-            await run_in_threadpool(registry.tick)
+            await run_in_threadpool(app.state.registry.tick)
+            await run_in_threadpool(app.state.gate.tokens.keep_last_used)
         except (*DATABASE_ERRORS, StorageError) as error:
             log.error("the database does not answer: %s", error)
         except Exception:

@@ -1,4 +1,4 @@
-"""The Optuna dashboard on the service's own port. It reads; what changes a study goes through the API."""
+"""The Optuna dashboard on the service's own port. It reads by itself; what it may change, the service does."""
 
 from a2wsgi import WSGIMiddleware
 from optuna.storages import BaseStorage
@@ -8,34 +8,53 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import ForbiddenError
-from service.problems import problem
 
 # The dashboard's pages ask for these absolute paths, so they cannot be moved under a prefix of ours.
-PATHS = ("/dashboard", "/dashboard/{rest:path}", "/api/{rest:path}", "/static/{rest:path}", "/csv/{rest:path}")
+READS = (
+    "/dashboard",
+    "/dashboard/{rest:path}",
+    "/api/{rest:path}",
+    "/static/{rest:path}",
+    "/csv/{rest:path}",
+    "/favicon.ico",
+)
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
-class ReadOnlyDashboard:
-    """Passes on what reads. A dashboard that deletes or ends trials behind the service's back would break leases."""
+def dashboard_routes(storage: BaseStorage) -> list[Route]:
+    """The dashboard's routes, and the way to it from the front door. What it may change has routes before these."""
+    dashboard = Dashboard(storage)
+    return [
+        Route("/", endpoint=_Fixed(RedirectResponse("/dashboard")), methods=["GET"]),
+        *(Route(path, endpoint=dashboard, methods=["GET"]) for path in READS),
+        Route("/api/{rest:path}", endpoint=_Refused(), methods=list(WRITES)),
+    ]
+
+
+class Dashboard:
+    """The dashboard itself."""
 
     def __init__(self, storage: BaseStorage) -> None:
         self._app: ASGIApp = WSGIMiddleware(wsgi(storage), workers=4)  # type: ignore[assignment]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("GET", "HEAD"):
-            await self._app(scope, receive, send)
-            return
-        error = ForbiddenError("the dashboard is read-only: change studies through the API or the narrows command")
-        await problem(error.status, error.code, error.detail)(scope, receive, send)
+        await self._app(_with_encoding(scope), receive, send)
 
 
-def dashboard_routes(storage: BaseStorage) -> list[Route]:
-    """The dashboard's routes, and the way to it from the front door."""
-    dashboard = ReadOnlyDashboard(storage)
-    to_dashboard = RedirectResponse("/dashboard")
-    return [
-        Route("/", endpoint=_Fixed(to_dashboard)),
-        *(Route(path, endpoint=dashboard) for path in (*PATHS, "/favicon.ico")),
-    ]
+def _with_encoding(scope: Scope) -> Scope:
+    """The dashboard fails on a request that does not say which encodings it takes."""
+    if any(name == b"accept-encoding" for name, _ in scope["headers"]):
+        return scope
+    return {**scope, "headers": [*scope["headers"], (b"accept-encoding", b"identity")]}
+
+
+class _Refused:
+    """Answers what would go past the service: studies are made from definitions, and trials trained by workers."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise ForbiddenError(
+            "not from the dashboard: studies are created and changed through the API or the narrows command"
+        )
 
 
 class _Fixed:

@@ -5,18 +5,47 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from service.events import Events
+from service.gate import Gate
 from service.live_study import LiveStudy
 from service.registry import Registry
 from service.schemas.fields import NAME_PATTERN, Identifier
+from service.tokens import Tokens
 
 
-def _registry(request: Request) -> Registry:
+def registry_of(request: Request) -> Registry:
+    """The application's studies."""
     registry = request.app.state.registry
     assert isinstance(registry, Registry), "set by create_app"
     return registry
 
 
-RegistryDependency = Annotated[Registry, Depends(_registry)]
+RegistryDependency = Annotated[Registry, Depends(registry_of)]
+
+
+async def _events(request: Request) -> Events:
+    events = request.app.state.events
+    assert isinstance(events, Events), "set by create_app"
+    return events
+
+
+EventsDependency = Annotated[Events, Depends(_events)]
+
+
+def _gate(request: Request) -> Gate:
+    gate = request.app.state.gate
+    assert isinstance(gate, Gate), "set by create_app"
+    return gate
+
+
+GateDependency = Annotated[Gate, Depends(_gate)]
+
+
+def _tokens(gate: GateDependency) -> Tokens:
+    return gate.tokens
+
+
+TokensDependency = Annotated[Tokens, Depends(_tokens)]
 
 
 def _study(

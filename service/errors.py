@@ -4,15 +4,28 @@ ServiceError
 ├── InvalidError              422  invalid              input that breaks a rule; names the fields
 ├── UnauthorizedError         401  unauthorized         no token, or a wrong one
 ├── ForbiddenError            403  forbidden            known, but not allowed
+│   ├── InsufficientScopeError     insufficient_scope   the token opens other things
+│   └── CrossOriginError           cross_origin         from another site's page, or to another name than localhost
 ├── NotFoundError             404  not_found            no such path
 │   ├── StudyNotFoundError         study_not_found
 │   ├── TrialNotFoundError         trial_not_found
-│   └── LeaseNotFoundError         lease_not_found
+│   ├── LeaseNotFoundError         lease_not_found
+│   ├── ArtifactNotFoundError      artifact_not_found
+│   └── TokenNotFoundError         token_not_found
+├── SlowRequestError          408  request_timeout      the body did not arrive in time
+├── IncompleteUploadError     408  upload_incomplete    an upload that stands still or breaks off
+├── TooLargeError             413  too_large            an upload that is larger than artifacts may be
+├── TooManyAttemptsError      429  too_many_attempts    too many wrong tokens from one address
+├── TooManyReadersError       503  too_many_readers     no place left in the event stream
+├── ShuttingDownError         503  shutting_down        the service is about to end
 └── ConflictError             409  conflict             not in the present state
     ├── StudyExistsError           study_exists         same name, another definition
+    ├── TokenExistsError           token_exists         a valid token has the name
+    ├── TrialLeasedError           trial_leased         a worker has the trial
     ├── StateConflictError         state_conflict       a study's state does not allow it
     ├── BudgetExhaustedError       budget_exhausted     n_trials trials exist already
     ├── ReportConflictError        report_conflict      the same step again with other metrics
+    ├── TooManyArtifactsError      too_many_artifacts   the trial has as many as it may have
     ├── LeaseClosedError           lease_closed         the lease has ended in another way
     └── LeaseLostError             lease_lost           the lease has expired
 """
@@ -26,6 +39,7 @@ class ServiceError(Exception):
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "internal"
+    retry_after_seconds: int | None = None
 
     def __init__(self, detail: str, errors: Sequence[tuple[str, str]] | None = None) -> None:
         super().__init__(detail)
@@ -53,6 +67,14 @@ class ForbiddenError(ServiceError):
     code = "forbidden"
 
 
+class InsufficientScopeError(ForbiddenError):
+    code = "insufficient_scope"
+
+
+class CrossOriginError(ForbiddenError):
+    code = "cross_origin"
+
+
 class NotFoundError(ServiceError):
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
@@ -70,6 +92,50 @@ class LeaseNotFoundError(NotFoundError):
     code = "lease_not_found"
 
 
+class ArtifactNotFoundError(NotFoundError):
+    code = "artifact_not_found"
+
+
+class IncompleteUploadError(ServiceError):
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "upload_incomplete"
+
+
+class TooLargeError(ServiceError):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "too_large"
+
+
+class TooManyReadersError(ServiceError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "too_many_readers"
+    retry_after_seconds = 10
+
+
+class ShuttingDownError(ServiceError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "shutting_down"
+    retry_after_seconds = 2
+
+
+class TokenNotFoundError(NotFoundError):
+    code = "token_not_found"
+
+
+class SlowRequestError(ServiceError):
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "request_timeout"
+
+
+class TooManyAttemptsError(ServiceError):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_attempts"
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class ConflictError(ServiceError):
     status = HTTPStatus.CONFLICT
     code = "conflict"
@@ -77,6 +143,14 @@ class ConflictError(ServiceError):
 
 class StudyExistsError(ConflictError):
     code = "study_exists"
+
+
+class TokenExistsError(ConflictError):
+    code = "token_exists"
+
+
+class TrialLeasedError(ConflictError):
+    code = "trial_leased"
 
 
 class StateConflictError(ConflictError):
@@ -89,6 +163,10 @@ class BudgetExhaustedError(ConflictError):
 
 class ReportConflictError(ConflictError):
     code = "report_conflict"
+
+
+class TooManyArtifactsError(ConflictError):
+    code = "too_many_artifacts"
 
 
 class LeaseClosedError(ConflictError):

@@ -41,6 +41,11 @@ class LeaseBook:
         lease = self._open.get(lease_id)
         return None if lease is None else lease.epochs.get(step)
 
+    def last_epoch(self, lease_id: str) -> EpochRecord | None:
+        """The last report under an open lease, by its step."""
+        lease = self._open.get(lease_id)
+        return None if lease is None or not lease.epochs else lease.epochs[max(lease.epochs)]
+
     def add_epoch(self, epoch: EpochRecord) -> None:
         self._open[epoch.lease_id].epochs[epoch.step] = epoch
 

@@ -1,49 +1,70 @@
 """What workers call with a lease: report, renew, complete, fail, release."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 
 from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError, ReportConflictError
 from service.live_study import LiveStudy, same_metrics
 from service.registry import Registry
+from service.request_ids import concerns
 from service.schemas.protocol import Complete, Fail, RenewedLease, Report, ReportDecision
 from storage import LeaseRecord
 
 Decided = list[ReportDecision]
+Found = tuple[Report, LiveStudy | None, LeaseRecord | None]
+
+
+Committed = Sequence[Future[None]]
+"""An answer holds once all of them are done."""
 
 
 @contextmanager
-def unhindered(registry: Registry, reports: Sequence[Report]) -> Iterator[bool]:
-    """Whether these reports touch memory alone: their leases are open, and no sampler holds their studies.
+def unhindered(registry: Registry, lease_ids: Iterable[str], *, with_epochs: bool = False) -> Iterator[bool]:
+    """Whether a call with these leases touches memory alone: they are open, and nobody works on their studies.
 
-    The studies stay held for the length of the block.
+    The studies stay held for the length of the block. `with_epochs`: and what they reported last is in memory.
     """
     with ExitStack() as held:
-        for item in reports:
-            live, _ = _find(registry, item.lease_id)
+        for lease_id in lease_ids:
+            live, _ = _find(registry, lease_id)
             if live is None or not live.lock.acquire(blocking=False):
                 yield False
                 return
             held.callback(live.lock.release)
-            if live.leases.get(item.lease_id) is None:
+            if live.leases.get(lease_id) is None or (with_epochs and live.leases.last_epoch(lease_id) is None):
                 yield False
                 return
         yield True
 
 
-def report(registry: Registry, reports: Sequence[Report]) -> tuple[Decided, list[Future[None]]]:
-    """Answer each report with a decision, which holds once all futures are done.
+def report(registry: Registry, reports: Sequence[Report]) -> tuple[Decided, Committed]:
+    """Answer each report with a decision.
 
     Raises ReportConflictError, and then has kept none of them.
     """
     found = [(item, *_find(registry, item.lease_id)) for item in reports]
+    with ExitStack() as held:
+        studies = {live.record.study_id: live for _, live, _ in found if live is not None}
+        for study_id in sorted(studies):  # in one order, or two calls could wait for each other
+            held.enter_context(studies[study_id].lock)
+            with registry.store.deferred():
+                studies[study_id].tick()
+        _check(found)
+        return _decided(found)
+
+
+def _check(found: Sequence[Found]) -> None:
+    """Raises ReportConflictError when a step comes with other metrics than before, or than in the same call."""
     first: dict[tuple[str, int], Report] = {}
     for item, live, lease in found:
         if not same_metrics(first.setdefault((item.lease_id, item.step), item).metrics, item.metrics):
             raise ReportConflictError(f"step {item.step} of lease {item.lease_id} is reported twice, not the same")
         if live is not None and lease is not None:
             live.check_report(lease, item.step, item.metrics)
+
+
+def _decided(found: Sequence[Found]) -> tuple[Decided, list[Future[None]]]:
     decided = []
     waiting = []
     for item, live, lease in found:
@@ -57,53 +78,78 @@ def report(registry: Registry, reports: Sequence[Report]) -> tuple[Decided, list
     return decided, waiting
 
 
-def renew(registry: Registry, lease_ids: Sequence[str]) -> list[RenewedLease]:
+def renew(registry: Registry, lease_ids: Sequence[str]) -> tuple[list[RenewedLease], Committed]:
     """Give each live lease a fresh term."""
     renewed = []
+    waiting = []
     for lease_id in lease_ids:
         live, _ = _find(registry, lease_id)
-        seconds = 0.0 if live is None else live.renew(lease_id)
+        seconds = 0.0
+        if live is not None:
+            seconds, committed = live.renew(lease_id)
+            waiting.append(committed)
         renewed.append(RenewedLease(lease_id=lease_id, alive=seconds > 0, expires_in_seconds=seconds))
-    return renewed
+    return renewed, waiting
 
 
-def complete(registry: Registry, lease_id: str, body: Complete) -> str:
+@contextmanager
+def holding(registry: Registry, lease_id: str) -> Iterator[LeaseRecord]:
+    """Hold an open lease, with a fresh term: what the block writes is one transaction, and the lease cannot end in it.
+
+    Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError.
+    """
+    live, lease = _known(registry, lease_id)
+    with live.changing() as committed:
+        if live.leases.get(lease_id) is None:
+            raise _refusal(_ended(registry, lease_id))
+        live.leases.renew(lease_id)
+        yield lease
+    registry.store.wait(committed)
+
+
+def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Committed]:
     """End a trial with its results. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError, InvalidError."""
-    live, lease = _open(registry, lease_id)
-    with live.working():
+    live, lease = _known(registry, lease_id)
+    with live.changing() as committed:
         if live.leases.get(lease_id) is not None:
-            return live.complete(lease, body.metrics, body.values)
+            return live.complete(lease, body.metrics, body.values), [committed]
         ended = _ended(registry, lease_id)
         if ended.outcome == "prune" and body.metrics:
             registry.store.set_final_metrics(ended.trial_id, body.metrics)
-        return _same_answer(ended, ("complete", "prune", "stop"))
+        return _same_answer(ended, ("complete", "prune", "stop")), [committed]
 
 
-def fail(registry: Registry, lease_id: str, body: Fail) -> str:
+def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]:
     """End an attempt that failed. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
     return _terminal(registry, lease_id, "fail", lambda live, lease: live.fail(lease, body.reason, body.retry))
 
 
-def release(registry: Registry, lease_id: str) -> str:
+def release(registry: Registry, lease_id: str) -> tuple[str, Committed]:
     """Give a trial back untouched. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
     return _terminal(registry, lease_id, "release", lambda live, lease: live.release(lease))
 
 
-def _terminal(registry: Registry, lease_id: str, outcome: str, end: Callable[[LiveStudy, LeaseRecord], str]) -> str:
-    live, lease = _open(registry, lease_id)
-    with live.working():
+def _terminal(
+    registry: Registry, lease_id: str, outcome: str, end: Callable[[LiveStudy, LeaseRecord], str]
+) -> tuple[str, Committed]:
+    live, lease = _known(registry, lease_id)
+    with live.changing() as committed:
         if live.leases.get(lease_id) is not None:
-            return end(live, lease)
-        return _same_answer(_ended(registry, lease_id), (outcome,))
+            return end(live, lease), [committed]
+        return _same_answer(_ended(registry, lease_id), (outcome,)), [committed]
 
 
 def _same_answer(ended: LeaseRecord, outcomes: Sequence[str]) -> str:
     """The answer that ended a lease, when the same call comes again."""
-    if ended.outcome == "expire":
-        raise LeaseLostError(f"lease {ended.lease_id} has expired: {ended.reason}")
-    if ended.outcome not in outcomes or ended.state is None:
-        raise LeaseClosedError(f"lease {ended.lease_id} has ended by {ended.outcome}")
+    if ended.outcome == "expire" or ended.outcome not in outcomes or ended.state is None:
+        raise _refusal(ended)
     return ended.state
+
+
+def _refusal(ended: LeaseRecord) -> LeaseLostError | LeaseClosedError:
+    if ended.outcome == "expire":
+        return LeaseLostError(f"lease {ended.lease_id} has expired: {ended.reason}")
+    return LeaseClosedError(f"lease {ended.lease_id} has ended by {ended.outcome}")
 
 
 def _find(registry: Registry, lease_id: str) -> tuple[LiveStudy | None, LeaseRecord | None]:
@@ -111,11 +157,11 @@ def _find(registry: Registry, lease_id: str) -> tuple[LiveStudy | None, LeaseRec
     return (None, None) if record is None else (registry.by_id(record.study_id), record)
 
 
-def _open(registry: Registry, lease_id: str) -> tuple[LiveStudy, LeaseRecord]:
+def _known(registry: Registry, lease_id: str) -> tuple[LiveStudy, LeaseRecord]:
     live, lease = _find(registry, lease_id)
     if live is None or lease is None:
         raise LeaseNotFoundError(f"no lease of this id: {lease_id}")
-    live.tick()
+    concerns(live.record.name, lease.trial_number, lease_id)
     return live, lease
 
 

@@ -1,5 +1,6 @@
-"""Limits on request bodies: size, nesting; and YAML for those who write by hand."""
+"""Limits on request bodies: size, nesting, time; and YAML for those who write by hand."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -8,38 +9,53 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import yaml_loader
-from service.errors import InvalidError
+from service.errors import InvalidError, ServiceError, SlowRequestError
 from service.problems import problem
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 32
+BODY_SECONDS = 20.0
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+
+STREAMED = ("PUT", "/v1/artifacts/")
+"""Uploads have limits of their own, and are never in memory as a whole."""
 
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?')
 BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class BodyLimits:
-    """Reads the body of a request before the application does, and refuses what is too large or too deep."""
+    """Reads the body of a request before the application does, and refuses what is too large, too deep or too slow."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
         self._app = app
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
+        if scope["method"] == STREAMED[0] and scope["path"].startswith(STREAMED[1]):
+            await self._app(scope, receive, send)
+            return
         try:
-            body = await _read(receive)
+            body = await self._read(receive)
             if Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
                 body = _json_from_yaml(body)
                 scope["headers"] = _with_json_type(scope["headers"])  # in place: the route is read from it afterwards
             check_depth(body)
-        except InvalidError as error:
+        except ServiceError as error:
             response = problem(error.status, error.code, error.detail, error.errors, {"Connection": "close"})
             await response(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await _read(receive)
+        except TimeoutError as error:
+            raise SlowRequestError(f"the body must arrive within {self._seconds:g} seconds") from error
 
 
 async def _read(receive: Receive) -> bytes:

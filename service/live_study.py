@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from optuna import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from service.clock import Clock
 from service.errors import (
@@ -19,12 +19,14 @@ from service.errors import (
     StudyNotFoundError,
 )
 from service.lease_book import LeaseBook
+from service.schemas.artifacts import CHECKPOINT
 from service.schemas.checks import params_errors
 from service.schemas.definition import Definition, Params
-from service.schemas.protocol import Claim, Lease
+from service.schemas.protocol import Claim, Lease, Resume
 from service.schemas.resolve import fixed_fields, resolve
 from service.schemas.training import Training
 from service.study_end import StudyEnd
+from service.study_news import StudyNews
 from service.suggest import should_prune, trial_seed
 from service.trial_queue import PreparedTrial, TrialQueue
 from storage import EpochRecord, LeaseRecord, Outcome, ResultRecord, Store, StudyRecord, WorkerRecord
@@ -45,6 +47,7 @@ class LiveStudy:
         queue: TrialQueue,
         leases: LeaseBook,
         notify: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
         self.record = record
         self.definition = definition
@@ -56,8 +59,10 @@ class LiveStudy:
         self._clock = clock
         self._queue = queue
         self.notify = notify
+        self._wake = wake
         self._fixed = fixed_fields(definition.training)
         self.end = StudyEnd(definition)
+        self.news = StudyNews(store, clock, record.name)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -66,26 +71,98 @@ class LiveStudy:
             yield
         self._store.wait(committed)
 
+    @contextmanager
+    def changing(self) -> Iterator[Future[None]]:
+        """As `working`, after what time has brought; who waits for the commit is the caller, by the future."""
+        with self.lock, self._store.deferred() as committed:
+            self.tick()
+            yield committed
+
     # Claims
 
-    def claim(self, claim: Claim, n_trials: int) -> list[Lease]:
-        """Grant up to so many trials. Their leases are in the database when this returns."""
-        with self.working():
-            self.tick()
-            if self.deleted or self.record.state != "running" or self.stop_reason() is not None:
-                return []
-            taken: list[PreparedTrial] = []
-            try:
-                while len(taken) < n_trials and (trial := self._queue.next(self.record.n_trials)) is not None:
-                    taken.append(trial)
-                records = [self._lease_record(trial, claim) for trial in taken]
-                if records:
-                    self._grant(records, claim)
-            except BaseException:
-                for trial in reversed(taken):
-                    self._queue.put_back(trial.trial_id)
+    def claim(self, claim: Claim, n_trials: int) -> tuple[list[Lease], Future[None]]:
+        """Grant up to so many trials. Their leases are in the database once the future is done."""
+        while True:
+            with self.changing() as committed:
+                may_start = self._may_start()
+                lacking, n_new = self._to_sample(n_trials) if may_start else ([], 0)
+                leases = self._granted(claim, n_trials) if may_start and not (lacking or n_new) else []
+            if not (lacking or n_new):
+                self._want_suggestions()
+                return leases, committed
+            self._sample(lacking, n_new)
+
+    @property
+    def has_quick_sampler(self) -> bool:
+        """Whether its sampler takes no more time than the rest of a claim."""
+        return self._queue.suggestions.is_quick
+
+    def _may_start(self) -> bool:
+        return not self.deleted and self.record.state == "running" and self.stop_reason() is None
+
+    def _to_sample(self, n_trials: int) -> tuple[list[FrozenTrial], int]:
+        return self._queue.to_sample(n_trials, self.record.n_trials, len(self.leases))
+
+    def _sample(self, lacking: Sequence[FrozenTrial], n_new: int) -> None:
+        """Ask the sampler, while others work on the study."""
+        try:
+            for trial in lacking:
+                self._queue.suggestions.sample_rest(trial)
+            self._queue.suggestions.sample_new(n_new)
+        except KeyError:
+            if not self.deleted:  # else the study has gone meanwhile
                 raise
-            return [self.lease(record, trial.params) for record, trial in zip(records, taken, strict=True)]
+
+    def _want_suggestions(self) -> None:
+        """Say that new suggestions may be wanted, when they are worth making ahead."""
+        if self._queue.suggestions.depth(len(self.leases)) > 0:
+            self._wake()
+
+    def wants_suggestions(self) -> bool:
+        """Whether something should be sampled ahead of the next claims."""
+        with self.lock:
+            return self._n_ahead() > 0
+
+    def _n_ahead(self) -> int:
+        """How many suggestions should be ready; 0 when enough are."""
+        if not self._may_start():
+            return 0
+        n_running = len(self.leases)
+        n_new = min(self._queue.suggestions.depth(n_running), self._queue.n_new(self.record.n_trials))
+        return n_new if self._queue.suggestions.n_ready(n_running) < n_new else 0
+
+    def prepare(self) -> bool:
+        """Sample one suggestion ahead of the next claims; whether there was one to sample."""
+        with self.lock:
+            n_ahead = self._n_ahead()
+            n_ready = self._queue.suggestions.n_ready(len(self.leases))
+        if n_ahead > 0:
+            self._sample([], min(n_ahead, n_ready + 1))
+        return n_ahead > 0
+
+    def _granted(self, claim: Claim, n_trials: int) -> list[Lease]:
+        taken: list[PreparedTrial] = []
+        try:
+            while len(taken) < n_trials and (trial := self._next_trial()) is not None:
+                taken.append(trial)
+            records = [self._lease_record(trial, claim) for trial in taken]
+            if records:
+                self._grant(records, claim)
+        except BaseException:
+            for trial in reversed(taken):
+                self._queue.put_back(trial.trial_id)
+            raise
+        granted = list(zip(records, taken, strict=True))
+        for record, trial in granted:
+            self.news.trial_started(record, trial.params)
+        return [self.lease(record, trial.params) for record, trial in granted]
+
+    def _next_trial(self) -> PreparedTrial | None:
+        n_known = self._queue.n_created
+        trial = self._queue.next(self.record.n_trials)
+        for number in range(n_known, self._queue.n_created):
+            self.news.trial_created(number)
+        return trial
 
     def _grant(self, records: Sequence[LeaseRecord], claim: Claim) -> None:
         now = self._clock.now()
@@ -123,25 +200,34 @@ class LiveStudy:
             params=params,
             training=Training.model_validate(resolve(self._fixed, params)),
             seed=trial_seed(self.definition.training.seed, record.trial_number),
-            resume=None,
+            resume=self._resume(record.trial_id),
             expires_in_seconds=self.leases.remaining_seconds(record.lease_id),
         )
+
+    def _resume(self, trial_id: int) -> Resume | None:
+        """Where a trial goes on: its checkpoint, as long as it has one."""
+        checkpoint = self._store.artifacts.get(trial_id, CHECKPOINT)
+        if checkpoint is None or checkpoint.step is None:
+            return None
+        return Resume(step=checkpoint.step, artifact=checkpoint.name)
 
     # Reports
 
     def check_report(self, lease: LeaseRecord, step: int, metrics: Mapping[str, float]) -> None:
-        """Raises ReportConflictError when the step was reported with other metrics."""
+        """Raises ReportConflictError when the step was reported with other metrics under this lease, if it is alive."""
         known = self._known_epoch(lease, step)
         if known is not None and not same_metrics(known.metrics, metrics):
             raise ReportConflictError(f"step {step} of lease {lease.lease_id} was reported with other metrics")
 
     def report(self, lease: LeaseRecord, step: int, metrics: Metrics) -> tuple[str, Future[None]]:
-        """Keep the metrics of an epoch, and decide whether the trial goes on; true once the future is done."""
-        with self.lock, self._store.deferred() as committed:
+        """Keep the metrics of an epoch, and decide whether the trial goes on; true once the future is done.
+
+        The caller holds the lock and has let time take effect.
+        """
+        with self._store.deferred() as committed:
             return self._report(lease, step, metrics), committed
 
     def _report(self, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
-        self.tick()
         is_open = self.leases.get(lease.lease_id) is not None
         if is_open:
             self.leases.renew(lease.lease_id)
@@ -154,6 +240,7 @@ class LiveStudy:
         epoch = EpochRecord(lease.trial_id, step, lease.study_id, lease.lease_id, metrics, decision)
         self._store.add_epoch(epoch)
         self.leases.add_epoch(epoch)
+        self.news.trial_reported(lease, step, metrics)
         if decision == "prune":
             self._finish(lease, "prune", TrialState.PRUNED)
         elif decision == "stop":
@@ -164,6 +251,9 @@ class LiveStudy:
         """What was reported at a step under this very lease."""
         if self.leases.get(lease.lease_id) is not None:
             return self.leases.epoch(lease.lease_id, step)
+        closed = self._store.lease(lease.lease_id)
+        if closed is None or closed.outcome == "expire" or closed.state == TrialState.WAITING.name:
+            return None  # what it reported may live on with the trial, but no longer under this lease
         known = self._store.epoch(lease.trial_id, step)
         return known if known is not None and known.lease_id == lease.lease_id else None
 
@@ -182,14 +272,13 @@ class LiveStudy:
         trial = self._store.optuna.get_trial(lease.trial_id)
         return "prune" if should_prune(self.study, trial) else "continue"
 
-    def renew(self, lease_id: str) -> float:
+    def renew(self, lease_id: str) -> tuple[float, Future[None]]:
         """Give a lease a fresh term, and answer its seconds; 0 when it is lost."""
-        with self.working():
-            self.tick()
+        with self.changing() as committed:
             if self.leases.get(lease_id) is None:
-                return 0.0
+                return 0.0, committed
             self.leases.renew(lease_id)
-            return self.leases.remaining_seconds(lease_id)
+            return self.leases.remaining_seconds(lease_id), committed
 
     # Ends
 
@@ -205,8 +294,10 @@ class LiveStudy:
         return self._finish(lease, "complete", TrialState.COMPLETE, metrics=metrics, values=values)
 
     def _values_from(self, lease: LeaseRecord, metrics: Metrics) -> list[float]:
-        last = {epoch.trial_id: epoch.metrics for epoch in self._store.last_epochs([lease.trial_id])}
-        known = {**last.get(lease.trial_id, {}), **metrics}
+        last = self.leases.last_epoch(lease.lease_id)
+        if last is None:  # reported under an earlier lease, if at all
+            last = next(iter(self._store.last_epochs([lease.trial_id])), None)
+        known = {**(last.metrics if last is not None else {}), **metrics}
         missing = [objective.metric for objective in self.definition.objectives if objective.metric not in known]
         if missing:
             raise InvalidError(
@@ -218,7 +309,8 @@ class LiveStudy:
         """End an attempt: the trial is tried again if that may help and attempts are left."""
         if retry and lease.attempt < self.definition.max_attempts and self.stop_reason() is None:
             return self._requeue(lease, "fail", reason)
-        return self._finish(lease, "fail", TrialState.FAIL, reason=reason)
+        reasons = self._all_reasons(lease, reason) if retry and lease.attempt > 1 else reason
+        return self._finish(lease, "fail", TrialState.FAIL, reason=reasons, lease_reason=reason)
 
     def release(self, lease: LeaseRecord) -> str:
         """Take a trial back untouched: it does not count as an attempt."""
@@ -226,20 +318,28 @@ class LiveStudy:
 
     def _expire(self, lease: LeaseRecord) -> None:
         reason = f"worker {lease.worker_id} was not heard of for {self.leases.term_seconds:g} s"
+        self.news.lease_expired(lease, reason)
         if self.stop_reason() is not None:
             self._finish(lease, "expire", TrialState.FAIL, reason=f"{reason}; {self.stop_reason()}")
         elif lease.attempt < self.definition.max_attempts:
             self._requeue(lease, "expire", reason)
         else:
-            earlier = self._store.leases_of_trials([lease.trial_id])
-            reasons = [f"attempt {past.attempt}: {past.reason}" for past in earlier if past.reason]
-            reasons.append(f"attempt {lease.attempt}: {reason}")
-            self._finish(lease, "expire", TrialState.FAIL, reason="; ".join(reasons))
+            reasons = self._all_reasons(lease, reason)
+            self._finish(lease, "expire", TrialState.FAIL, reason=reasons, lease_reason=reason)
+
+    def _all_reasons(self, lease: LeaseRecord, reason: str) -> str:
+        """Why each attempt at a trial has ended, this last one included."""
+        earlier = self._store.leases_of_trials([lease.trial_id])
+        reasons = [f"attempt {past.attempt}: {past.reason}" for past in earlier if past.reason]
+        return "; ".join([*reasons, f"attempt {lease.attempt}: {reason}"])
 
     def _requeue(self, lease: LeaseRecord, outcome: Outcome, reason: str | None) -> str:
-        self._store.requeue(lease, outcome, reason, self._clock.now(), clear=True)
+        resume = self._resume(lease.trial_id)
+        after_step = None if resume is None else resume.step
+        self._store.requeue(lease, outcome, reason, self._clock.now(), after_step=after_step)
         self.leases.remove(lease.lease_id)
         self._queue.retry(lease.trial_id)
+        self.news.trial_requeued(lease, outcome, reason, after_step)
         self.notify()
         return "WAITING"
 
@@ -252,15 +352,19 @@ class LiveStudy:
         metrics: Metrics | None = None,
         values: list[float] | None = None,
         reason: str | None = None,
+        lease_reason: str | None = None,
     ) -> str:
         result = ResultRecord(lease.trial_id, lease.study_id, state.name, values, metrics or {}, reason)
-        self._store.finish(lease, outcome, result, self._clock.now())
+        self._store.finish(lease, outcome, result, self._clock.now(), reason=lease_reason)
+        self._store.artifacts.remove(lease.trial_id, CHECKPOINT)
         self.leases.remove(lease.lease_id)
         self.study.tell(lease.trial_number, values, state=state, skip_if_finished=True)
+        self.news.trial_ended(lease, state, metrics, values, reason)
         if values is not None:
             self.end.completed(lease.trial_number, values)
         self.tick()
         self.notify()
+        self._want_suggestions()
         return state.name
 
     # The study itself
@@ -278,6 +382,7 @@ class LiveStudy:
                 self.record = self._store.change_study(
                     self.record, state="finished", finished_at=self._clock.now(), finished_reason=reason
                 )
+                self.news.study_finished(reason)
                 self.notify()
 
     def stop_reason(self) -> str | None:
@@ -309,6 +414,7 @@ class LiveStudy:
                     f"study {self.record.name} has ended, more trials would not run: {self.record.finished_reason}"
                 )
             number = self._queue.enqueue(params)
+            self.news.trial_created(number, params)
             self.notify()
             return number
 

@@ -1,6 +1,7 @@
 """Bring a study to life from the database, and mend what a crash cut short."""
 
 from collections.abc import Callable
+from functools import partial
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -8,7 +9,7 @@ from service.clock import Clock
 from service.lease_book import LeaseBook
 from service.live_study import LiveStudy
 from service.pruners import build_pruner
-from service.samplers import build_sampler
+from service.samplers import build_sampler, chosen_sampler
 from service.schemas.definition import Definition
 from service.suggest import ServiceStudy
 from service.trial_queue import TrialQueue
@@ -16,7 +17,13 @@ from storage import LeaseRecord, Store, StudyRecord
 
 
 def load_study(
-    store: Store, clock: Clock, record: StudyRecord, term_seconds: float, notify: Callable[[], None]
+    store: Store,
+    clock: Clock,
+    record: StudyRecord,
+    term_seconds: float,
+    notify: Callable[[], None],
+    wake: Callable[[], None],
+    sampled: Callable[[str, float], None],
 ) -> LiveStudy:
     """A study as it was when the service stopped, however it stopped."""
     definition = Definition.model_validate(record.definition)
@@ -24,14 +31,16 @@ def load_study(
     study = ServiceStudy(
         record.name, store.optuna, build_sampler(definition, len(trials)), build_pruner(definition.pruner)
     )
-    leases = store.leases_of_study(record.study_id)
+    # A trial's open lease is its last one, even if the machine's clock was set back since.
+    leases = sorted(store.leases_of_study(record.study_id), key=lambda lease: lease.ended_at is None)
     retries = _mend(store, trials, leases)
     book = LeaseBook(clock, term_seconds)
     unfinished = {trial._trial_id for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:
             book.add(lease, store.epochs(lease.trial_id))
-    live = LiveStudy(store, clock, record, definition, study, TrialQueue(study, definition, retries), book, notify)
+    queue = TrialQueue(study, definition, retries, partial(sampled, chosen_sampler(definition).name))
+    live = LiveStudy(store, clock, record, definition, study, queue, book, notify, wake)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         live.end.completed(trial.number, trial.values)
     for params in definition.enqueue[len(trials) :]:  # these are a study's first trials

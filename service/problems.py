@@ -11,14 +11,18 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.errors import InvalidError, ServiceError
+from service.request_ids import HEADER, request_id
 from service.schemas.locations import field_of, message_of
 from service.schemas.problem import FieldProblem, Problem
-from storage import DATABASE_ERRORS, StorageError
+from service.security_headers import with_headers
+from storage import DATABASE_ERRORS, BlobStoreError, BlobStoreFullError, StorageError
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
+DASHBOARD_API = "/api/"
+"""The Optuna dashboard shows the member `reason` of an answer."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -29,6 +33,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     for error in (*DATABASE_ERRORS, StorageError):
         app.add_exception_handler(error, _database_error)
+    app.add_exception_handler(BlobStoreError, _blob_store_error)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -38,8 +43,9 @@ def problem(
     detail: str,
     errors: Sequence[tuple[str, str]] | None = None,
     headers: dict[str, str] | None = None,
+    more: dict[str, Any] | None = None,
 ) -> JSONResponse:
-    """One problem as a response."""
+    """One problem as a response, with `more` members."""
     body = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
@@ -49,8 +55,10 @@ def problem(
         errors=None
         if errors is None
         else [FieldProblem(field=field, message=message) for field, message in errors[:MAX_ERRORS]],
+        request_id=request_id() if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
     )
-    return JSONResponse(body.model_dump(exclude_none=True), status, headers=headers, media_type=MEDIA_TYPE)
+    content = {**body.model_dump(exclude_none=True), **(more or {})}
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def validation_errors(items: Sequence[Any]) -> list[tuple[str, str]]:
@@ -74,10 +82,20 @@ def validation_errors(items: Sequence[Any]) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-async def _service_error(_request: Request, error: Exception) -> JSONResponse:
+def refusal(error: ServiceError, path: str) -> JSONResponse:
+    """One error as a response, with the headers that belong to its status, and what the dashboard shows of it."""
+    headers: dict[str, str] = {}
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="Narrows"'
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    more = {"reason": error.detail} if path.startswith(DASHBOARD_API) else None
+    return problem(error.status, error.code, error.detail, error.errors, headers, more)
+
+
+async def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError), "registered for it"
-    headers = {"WWW-Authenticate": 'Bearer, Basic realm="Narrows"'} if error.status == HTTPStatus.UNAUTHORIZED else None
-    return problem(error.status, error.code, error.detail, error.errors, headers)
+    return refusal(error, request.url.path)
 
 
 async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
@@ -101,6 +119,18 @@ async def _database_error(_request: Request, error: Exception) -> JSONResponse:
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail, headers={"Retry-After": "2"})
 
 
-async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+async def _blob_store_error(_request: Request, error: Exception) -> JSONResponse:
+    log.error("%s", error)
+    if isinstance(error, BlobStoreFullError):
+        return problem(HTTPStatus.INSUFFICIENT_STORAGE, "insufficient_storage", str(error))
+    headers = {"Retry-After": "2"}
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "artifacts_unavailable", str(error), headers=headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected error", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error that is not yours: the log has more")
+    headers = {HEADER: request_id() or ""}  # here we are outside of the middleware that adds it, and the others
+    detail = "an error that is not yours: the log has more"
+    response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail, headers=headers)
+    response.raw_headers = with_headers(response.raw_headers, request.scope)
+    return response

@@ -2,35 +2,50 @@
 
 import json
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 
 from service.clock import Clock
-from service.errors import InvalidError, StudyExistsError, StudyNotFoundError
+from service.errors import InvalidError, StudyExistsError, StudyNotFoundError, TrialLeasedError
 from service.live_study import LiveStudy
 from service.loading import load_study
+from service.preparation import Preparation
 from service.samplers import missing_package
 from service.schemas.definition import Definition
 from service.schemas.protocol import Claim, Lease
 from service.signals import WorkSignal
+from service.study_news import StudyNews
 from storage import DuplicateStudyError, Store, StudyRecord, WorkerRecord
 
 
 class Registry:
     """Studies by name. Studies are made and deleted under one lock, and work under locks of their own."""
 
-    def __init__(self, store: Store, clock: Clock, term_seconds: float, signal: WorkSignal) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        term_seconds: float,
+        signal: WorkSignal,
+        sampled: Callable[[str, float], None],
+    ) -> None:
+        """`sampled` is told the name of a sampler and the seconds that a trial's parameters took."""
         self.store = store
         self.clock = clock
         self.signal = signal
         self._term_seconds = term_seconds
+        self._sampled = sampled
         self._lock = threading.Lock()
         self._claim_locks = [threading.Lock() for _ in range(64)]
         self._studies: dict[str, LiveStudy] = {}
         self._by_id: dict[int, LiveStudy] = {}
+        self.preparation = Preparation(self.every)
         for record in store.studies():
             self._load(record)
 
     def _load(self, record: StudyRecord) -> LiveStudy:
-        live = load_study(self.store, self.clock, record, self._term_seconds, self.signal.notify)
+        notify, wake = self.signal.notify, self.preparation.wake
+        live = load_study(self.store, self.clock, record, self._term_seconds, notify, wake, self._sampled)
         self._studies[record.name] = self._by_id[record.study_id] = live
         return live
 
@@ -75,36 +90,73 @@ class Registry:
             )
         except DuplicateStudyError as error:
             raise StudyExistsError(str(error)) from error
+        StudyNews(self.store, self.clock, record.name).study_created(record.n_trials)
         return self._load(record)
 
-    def delete(self, name: str) -> None:
-        """Delete a study with its trials; its open leases are lost. Raises StudyNotFoundError."""
+    def delete(self, name: str, *, leased: bool = True) -> None:
+        """Delete a study with its trials; its open leases are lost.
+
+        Raises StudyNotFoundError, and TrialLeasedError when there are any and it must not be `leased`.
+        """
         with self._lock, self.store.deferred() as committed:
             live = self.get(name)
             with live.lock:
+                if len(live.leases) > 0 and not leased:
+                    raise TrialLeasedError(f"study {name} has trials with workers ({len(live.leases)}): stop it first")
                 self.store.delete_study(live.record)
+                live.news.study_deleted()
                 live.close()
             del self._studies[name]
             del self._by_id[live.record.study_id]
         self.store.wait(committed)
         self.signal.notify()
 
-    def claim(self, claim: Claim) -> list[Lease]:
-        """Answer a claim at once. Studies with the fewest open leases come first."""
+    def claim(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]]:
+        """Answer a claim at once; the answer holds once the futures are done.
+
+        Studies with the fewest open leases come first.
+        """
         if claim.study is not None:
             self.get(claim.study)
         with self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]:
-            return self._repeated(claim) or self._granted(claim)
+            repeated = self._repeated(claim)
+            return (repeated, []) if repeated else self._granted(claim)
 
-    def _granted(self, claim: Claim) -> list[Lease]:
+    def claim_at_once(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]] | None:
+        """As `claim`, if it touches memory alone: it is new, its study is idle, and no sampler takes its time."""
+        live = self._studies.get(claim.study) if claim.study is not None else self._only_running()
+        if live is None or not live.has_quick_sampler or self.store.leases_of_claim(claim.claim_id):
+            return None
+        claim_lock = self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]
+        if not claim_lock.acquire(blocking=False):
+            return None
+        try:
+            if not live.lock.acquire(blocking=False):
+                return None
+            try:
+                granted, committed = live.claim(claim, claim.max_trials)
+            finally:
+                live.lock.release()
+        finally:
+            claim_lock.release()
+        return granted, [committed]
+
+    def _only_running(self) -> LiveStudy | None:
+        running = [live for live in self.every() if live.record.state == "running"]
+        return running[0] if len(running) == 1 else None
+
+    def _granted(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]]:
         leases: list[Lease] = []
+        waiting = []
         for live in sorted(self.every(), key=lambda live: len(live.leases)):
             if claim.study not in (None, live.record.name) or live.record.state != "running":
                 continue
-            leases += live.claim(claim, claim.max_trials - len(leases))
+            granted, committed = live.claim(claim, claim.max_trials - len(leases))
+            leases += granted
+            waiting.append(committed)
             if len(leases) >= claim.max_trials:
                 break
-        return leases
+        return leases, waiting
 
     def _repeated(self, claim: Claim) -> list[Lease]:
         """The answer that this claim had before. Leases that have ended since are in it with no time left."""
@@ -119,10 +171,11 @@ class Registry:
         return answer
 
     def seen(self, claim: Claim) -> None:
-        """Note that a worker asked, even if there was no work for it."""
+        """Note that a worker asked, even if there was no work for it. Nobody waits for this to be committed."""
         now = self.clock.now()
         worker = claim.worker
-        self.store.worker_seen(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
+        with self.store.deferred():
+            self.store.worker_seen(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
 
     def tick(self) -> None:
         """Let time take effect in every study."""

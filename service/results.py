@@ -96,9 +96,13 @@ def find_trial(live: LiveStudy, number: int) -> FrozenTrial:
     return live.study._storage.get_trial(trial_id)
 
 
-def curves(store: Store, trial: FrozenTrial) -> Curves:
-    """What a trial reported, step by step."""
+def curves(store: Store, live: LiveStudy, trial: FrozenTrial) -> Curves:
+    """What a trial reported, step by step; of another program's trial Optuna's intermediate values are all there is."""
     epochs = store.epochs(trial._trial_id)
+    if not epochs and trial.intermediate_values:
+        steps = sorted(trial.intermediate_values)
+        values: list[float | None] = [trial.intermediate_values[step] for step in steps]
+        return Curves(steps=steps, metrics={live.definition.objectives[0].metric: values})
     names = list(dict.fromkeys(name for epoch in epochs for name in epoch.metrics))
     return Curves(
         steps=[epoch.step for epoch in epochs],

@@ -1,84 +1,99 @@
 """Run the service: open the database, listen, say so, and end cleanly."""
 
+import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
-import optuna
 import uvicorn
 
+from service import logs
 from service.access import is_loopback
-from service.app import create_app
-from storage import DatabaseOwnedError, Store
+from service.app import create_app, end_waiting
+from service.event_stream import PATH as STREAM
+from service.http_protocol import BoundedHttp
+from service.listening import ServeError, listen
+from service.standby import stand_by
+from storage import Store, open_artifacts
+from storage.database import parse_url
 
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 10
-STANDBY_SECONDS = 1.0
-
-
-class ServeError(Exception):
-    """The service cannot start; the message says why in one line."""
+STREAM_SECONDS = 1.0
+"""Event streams end at once when the service does; a reader that has not taken the end by then is let go."""
 
 
 def serve(
-    *, host: str, port: int, database: str, standby: bool, token: str | None, lease_seconds: float, log_level: str
+    *,
+    host: str,
+    port: int,
+    database: str,
+    artifacts: str | None,
+    max_artifact_bytes: int,
+    standby: bool,
+    token: str | None,
+    lease_seconds: float,
+    log_level: str,
+    log_format: logs.LogFormat,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServeError and storage.StorageError when it cannot start."""
-    if not token and not is_loopback(host):
-        raise ServeError(f"listening on {host} needs a token: set NARROWS_TOKEN, or listen on 127.0.0.1")
     if lease_seconds <= 0:
         raise ServeError(f"lease_seconds must be above 0: {lease_seconds:g}")
-    _log_to_stderr(log_level)
+    logs.configure(log_level, log_format)
+    # PyTorch, which the gp sampler loads later, would take every core: the service and its database need theirs. On a
+    # busy machine of 2 cores its suggestions take a half to a tenth of the time on one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    blobs = open_artifacts(artifacts, parse_url(database))
     signal.signal(signal.SIGTERM, _exit)  # uvicorn raises the signal again when it is done
-    # The port comes first, so that a second service fails early; one that stands by may share it with the first.
-    listener = None if standby else _listen(host, port)
-    store = _wait_for(database) if standby else Store.open(database)
+    if standby:
+        store, listener = stand_by(database, partial(listen, host, port))
+    else:
+        listener = listen(host, port)  # before the database, so that a second service fails early
+        store = Store.open(database)
     try:
-        listener = listener or _listen(host, port)
-        app = create_app(store, lease_seconds=lease_seconds, token=token)
+        blobs.check()
+        log.info("artifacts go to %s", blobs)
+        app = create_app(
+            store, lease_seconds=lease_seconds, token=token, blobs=blobs, max_artifact_bytes=max_artifact_bytes
+        )
+        if not is_loopback(host) and not app.state.gate.tokens.has_admin:
+            raise ServeError(
+                f"listening on {host} needs an admin's token: set NARROWS_TOKEN, or listen on 127.0.0.1 and run "
+                "'narrows token create --scope admin --name NAME'"
+            )
         config = uvicorn.Config(
             app,
+            http=BoundedHttp,
             log_config=None,
             access_log=log_level == "debug",
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
         )
-        server = _Server(config, host, on_exit=app.state.signal.close)
+        server = _Server(config, host, on_exit=lambda: end_waiting(app))
         server.run(sockets=[listener])
     finally:
-        if listener is not None:
-            listener.close()
+        listener.close()
         store.close()
 
 
-def _wait_for(database: str) -> Store:
-    """Open a database as soon as no other service has it."""
-    said = False
-    while True:
-        try:
-            return Store.open(database)
-        except DatabaseOwnedError as error:
-            if not said:
-                log.warning("%s; standing by", error)
-                said = True
-            time.sleep(STANDBY_SECONDS)
-
-
 class _Server(uvicorn.Server):
-    """Says where it listens once it does, and lets waiting claims go as soon as it is told to end."""
+    """Says where it listens once it does, and lets those who wait go as soon as it is told to end."""
 
     def __init__(self, config: uvicorn.Config, host: str, on_exit: Callable[[], None]) -> None:
         super().__init__(config)
         self._host = host
         self._on_exit = on_exit
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets=sockets)
         if self.started and sockets:
             port = sockets[0].getsockname()[1]
@@ -86,32 +101,19 @@ class _Server(uvicorn.Server):
             print(f"Narrows is ready at http://{host}:{port}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._on_exit()
+        if self._loop is not None:  # not here and now: whoever is interrupted may hold the locks that this takes
+            self._loop.call_soon_threadsafe(self._on_exit)
         super().handle_exit(sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        letting_go = asyncio.get_running_loop().call_later(STREAM_SECONDS, self._let_go_of_streams)
+        await super().shutdown(sockets=sockets)
+        letting_go.cancel()
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket; uvicorn listens on it. Raises ServeError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY; without, every answer waits 40 ms for the client's ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return listener
-
-
-def _log_to_stderr(log_level: str) -> None:
-    logging.basicConfig(
-        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    optuna.logging.disable_default_handler()
-    optuna.logging.enable_propagation()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    def _let_go_of_streams(self) -> None:
+        for connection in list(self.server_state.connections):
+            if (getattr(connection, "scope", None) or {}).get("path") == STREAM:
+                connection.transport.abort()
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:

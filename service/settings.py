@@ -27,7 +27,20 @@ class Setting:
         return f"NARROWS_{self.name.upper()}"
 
 
-CLIENTS = ("submit", "watch", "studies", "trials", "best", "pause", "resume", "stop", "export")
+CLIENTS = (
+    "submit",
+    "watch",
+    "studies",
+    "trials",
+    "best",
+    "pause",
+    "resume",
+    "stop",
+    "export",
+    "token create",
+    "token list",
+    "token revoke",
+)
 
 SETTINGS = (
     Setting("host", "127.0.0.1", "Address to listen on.", ("serve",)),
@@ -38,6 +51,14 @@ SETTINGS = (
         "URL of the database: sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
         ("serve",),
     ),
+    Setting(
+        "artifacts",
+        None,
+        "Where files of trials go, checkpoints above all: a folder, or s3://BUCKET/PREFIX.",
+        ("serve",),
+        default_text="narrows-artifacts beside the SQLite file, or in the current folder",
+    ),
+    Setting("max_artifact_mib", 1024, "Largest file that a trial may have.", ("serve",), int, unit="MiB"),
     Setting(
         "standby",
         False,
@@ -56,11 +77,12 @@ SETTINGS = (
     Setting(
         "token",
         None,
-        "Shared secret: the service refuses calls without it, workers and commands send it.",
+        "Token: workers and commands send it; the service takes it for an admin's, beside those it has stored.",
         ("serve", "worker", *CLIENTS),
         default_text="no token",
     ),
     Setting("log_level", "info", "Least level that is logged: debug, info, warning or error.", ("serve", "worker")),
+    Setting("log_format", "text", "Format of the log: text, or json with one object a line.", ("serve",)),
     Setting("server", "http://127.0.0.1:8000", "URL of the service.", ("worker", *CLIENTS)),
     Setting(
         "devices",

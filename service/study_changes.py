@@ -41,5 +41,6 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
         if state in ("running", "paused") and record.state in ("finished", "stopped"):
             values |= {"finished_at": None, "finished_reason": None}
         live.record = store.change_study(record, **values)
+        live.news.study_changed(record, live.record)
         live.tick()
     live.notify()

@@ -14,6 +14,9 @@ from storage import DATABASE_ERRORS
 
 log = logging.getLogger(__name__)
 
+FIXED = "fixed_params"
+"""Optuna's name for the attribute of what a trial was enqueued with."""
+
 
 class ServiceStudy(Study):
     """An Optuna study without an optimize loop.
@@ -39,6 +42,12 @@ def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict
         log.exception("the sampler of study %s failed: trial %d gets random parameters", study.study_name, trial_id)
         fallback = ServiceStudy(study.study_name, study._storage, RandomSampler(), study.pruner)
         return _suggest_all(Trial(fallback, trial_id), space)
+
+
+def is_complete(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:
+    """Whether a trial has, or was enqueued with, every parameter, so that no sampler is needed."""
+    params = {**trial.system_attrs.get(FIXED, {}), **trial.params}
+    return all(name in params for name, parameter in space.items() if is_active(parameter, params))
 
 
 def _suggest_all(trial: Trial, space: Mapping[str, Parameter]) -> dict[str, Scalar]:

@@ -1,12 +1,13 @@
 """Which trial a claim gets next: one to be tried again, one that a user enqueued, or a new one."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from optuna import Study
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -14,7 +15,8 @@ from service.samplers import EXHAUSTIVE, chosen_sampler
 from service.schemas.checks import MAX_GRID
 from service.schemas.definition import Definition, Params
 from service.schemas.search_space import n_configurations
-from service.suggest import suggest
+from service.suggest import ServiceStudy, is_complete, suggest
+from service.suggestions import Suggestions
 
 
 @dataclass(frozen=True)
@@ -29,39 +31,78 @@ class PreparedTrial:
 class TrialQueue:
     """Hands out the trials of one study. Its caller holds the study's lock."""
 
-    def __init__(self, study: Study, definition: Definition, retries: Iterable[int]) -> None:
+    def __init__(
+        self, study: Study, definition: Definition, retries: Iterable[int], sampled: Callable[[float], None]
+    ) -> None:
         self._study = study
         self._storage: BaseStorage = study._storage
         self._space = definition.search_space
         self._retries = deque(retries)
+        self.suggestions = Suggestions(study, definition, sampled=sampled)
         self.n_created = self._storage.get_n_trials(study._study_id)
         exhaustive = chosen_sampler(definition).name in EXHAUSTIVE
         self._size = n_configurations(self._space, MAX_GRID) if exhaustive else None
 
+    def to_sample(self, n: int, n_trials: int, n_running: int) -> tuple[list[FrozenTrial], int]:
+        """What is still to be sampled for `n` trials: the waiting ones that lack parameters, and how many new ones
+        must be ready; 0 when they are."""
+        waiting = self._upcoming()[:n]
+        lacking = [trial for trial in waiting if not self._is_ready(trial)]
+        n_new = min(n - len(waiting), self.n_new(n_trials))
+        return lacking, n_new if self.suggestions.n_ready(n_running) < n_new else 0
+
     def next(self, n_trials: int) -> PreparedTrial | None:
         """The next trial, or None when there is none to start now. New ones are made up to n_trials."""
-        trial_id = self._begin(n_trials)
-        if trial_id is None:
-            return None
-        try:
-            params = suggest(self._study, trial_id, self._space)
-        except BaseException:
-            self.put_back(trial_id)
-            raise
-        return PreparedTrial(trial_id, self._storage.get_trial_number_from_id(trial_id), params)
-
-    def _begin(self, n_trials: int) -> int | None:
-        """Make one trial RUNNING, if there is one to start."""
-        waiting = deque(trial._trial_id for trial in self._waiting()) if not self._retries else self._retries
-        while waiting:
-            trial_id = waiting.popleft()
-            with suppress(UpdateFinishedTrialError):  # another tool has ended it
-                if self._storage.set_trial_state_values(trial_id, TrialState.RUNNING):
-                    return trial_id
-        if not self.has_new(n_trials):
+        for trial in self._upcoming():
+            if not self._is_ready(trial):
+                return None  # its turn comes when it is sampled
+            if self._start(trial):
+                self._fix_params(trial)
+                return self._prepared(trial._trial_id)
+        new = self.suggestions.take() if self.has_new(n_trials) else None
+        if new is None:
             return None
         self.n_created += 1
-        return self._storage.create_new_trial(self._study._study_id)
+        return self._prepared(self._storage.create_new_trial(self._study._study_id, new))
+
+    def _start(self, trial: FrozenTrial) -> bool:
+        """Make a waiting trial RUNNING; False when another tool has."""
+        with suppress(ValueError):
+            self._retries.remove(trial._trial_id)
+        with suppress(UpdateFinishedTrialError):
+            return self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+        return False
+
+    def _upcoming(self) -> list[FrozenTrial]:
+        """The trials that wait: those to be tried again come first."""
+        again = [self._storage.get_trial(trial_id) for trial_id in self._retries]
+        again = [trial for trial in again if trial.state == TrialState.WAITING]  # another tool may have ended one
+        self._retries = deque(trial._trial_id for trial in again)
+        known = set(self._retries)
+        return again + [trial for trial in self._waiting() if trial._trial_id not in known]
+
+    def _is_ready(self, trial: FrozenTrial) -> bool:
+        return is_complete(trial, self._space) or self.suggestions.has_completed(trial._trial_id)
+
+    def _fix_params(self, trial: FrozenTrial) -> None:
+        """Write the parameters of a trial that waited: those that it lacked, and those that it was enqueued with."""
+        sampled = self.suggestions.completed(trial._trial_id)
+        if sampled is not None:
+            for key in sampled.system_attrs.keys() - trial.system_attrs.keys():
+                self._storage.set_trial_system_attr(trial._trial_id, key, sampled.system_attrs[key])
+            for name in [name for name in sampled.params if name not in trial.params]:  # in order: samplers mind it
+                distribution = sampled.distributions[name]
+                internal = distribution.to_internal_repr(sampled.params[name])
+                self._storage.set_trial_param(trial._trial_id, name, internal, distribution)
+        # Nothing is left for a sampler now.
+        fixed = ServiceStudy(self._study.study_name, self._storage, RandomSampler(), self._study.pruner)
+        suggest(fixed, trial._trial_id, self._space)
+
+    def _prepared(self, trial_id: int) -> PreparedTrial:
+        trial = self._storage.get_trial(trial_id)
+        return PreparedTrial(
+            trial_id, trial.number, {name: trial.params[name] for name in self._space if name in trial.params}
+        )
 
     def put_back(self, trial_id: int) -> None:
         """Keep a trial that could not be granted for the next claim."""
@@ -72,13 +113,22 @@ class TrialQueue:
         """Put a WAITING trial at the front."""
         self._retries.appendleft(trial_id)
 
+    def n_new(self, n_trials: int) -> int:
+        """How many new trials may still be made."""
+        if self._exhausted():
+            return 0
+        left = n_trials - self.n_created
+        if self._size is not None:
+            left = min(left, self._size - min(self.n_created, self._size - 1))
+        return max(0, left)
+
     def has_new(self, n_trials: int) -> bool:
         """Whether new trials may still be made."""
         return self.n_created < n_trials and not self._exhausted()
 
     def is_empty(self, n_trials: int) -> bool:
         """Whether no trial will come any more."""
-        return not (self._retries or self.has_new(n_trials) or self._waiting())
+        return not (self.has_new(n_trials) or self._waiting())
 
     def is_exhausted(self, n_trials: int) -> bool:
         """Whether the search space ended before n_trials did."""
@@ -88,6 +138,7 @@ class TrialQueue:
         """Make a WAITING trial with these parameters, and answer its number."""
         self._study.enqueue_trial(params)
         self.n_created += 1
+        self.suggestions.tried(self._waiting()[-1])
         return self.n_created - 1
 
     def _waiting(self) -> list[FrozenTrial]:
@@ -97,5 +148,8 @@ class TrialQueue:
         """Whether an exhaustive sampler has handed out every configuration."""
         if self._size is None or self.n_created < self._size:
             return False
+        return self._n_distinct() >= self._size
+
+    def _n_distinct(self) -> int:
         trials = self._storage.get_all_trials(self._study._study_id, deepcopy=False)
-        return len({repr(sorted(trial.params.items())) for trial in trials if trial.params}) >= self._size
+        return len({repr(sorted(trial.params.items())) for trial in trials if trial.params})

@@ -1,26 +1,50 @@
 """Where studies, trials and everything that workers report are kept."""
 
+from storage.artifacts import BlobFile, BlobStore, FolderStore, open_artifacts
+from storage.batch import Commit
 from storage.errors import (
     DATABASE_ERRORS,
+    BlobMissingError,
+    BlobStoreError,
+    BlobStoreFullError,
     DatabaseOwnedError,
     DatabaseUnavailableError,
     DuplicateStudyError,
+    InvalidArtifactsError,
     InvalidDatabaseUrlError,
     StorageClosedError,
     StorageError,
     StorageFailedError,
 )
 from storage.group_commit import GroupCommitStorage
-from storage.records import EpochRecord, LeaseRecord, Outcome, ResultRecord, StudyRecord, WorkerRecord
+from storage.records import (
+    ArtifactRecord,
+    EpochRecord,
+    LeaseRecord,
+    Outcome,
+    ResultRecord,
+    StudyRecord,
+    TokenRecord,
+    WorkerRecord,
+)
 from storage.store import Store
 
 __all__ = [
     "DATABASE_ERRORS",
+    "ArtifactRecord",
+    "BlobFile",
+    "BlobMissingError",
+    "BlobStore",
+    "BlobStoreError",
+    "BlobStoreFullError",
+    "Commit",
     "DatabaseOwnedError",
     "DatabaseUnavailableError",
     "DuplicateStudyError",
     "EpochRecord",
+    "FolderStore",
     "GroupCommitStorage",
+    "InvalidArtifactsError",
     "InvalidDatabaseUrlError",
     "LeaseRecord",
     "Outcome",
@@ -30,5 +54,7 @@ __all__ = [
     "StorageFailedError",
     "Store",
     "StudyRecord",
+    "TokenRecord",
     "WorkerRecord",
+    "open_artifacts",
 ]

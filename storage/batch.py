@@ -1,5 +1,7 @@
 """What one transaction writes: rows to put and rows to remove, joined from many callers."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -17,12 +19,13 @@ class Puts:
 
 
 class Removal:
-    """Rows of a table to remove, by the value of one column."""
+    """Rows of a table to remove, by the value of one column; of those, if `after_step` is given, later steps alone."""
 
-    def __init__(self, table: str, column: str, value: int | str) -> None:
+    def __init__(self, table: str, column: str, value: int | str, after_step: int | None = None) -> None:
         self.table = table
         self.column = column
         self.value = value
+        self.after_step = after_step
 
 
 class StudyRemoval:
@@ -32,12 +35,32 @@ class StudyRemoval:
         self.study_id = study_id
 
 
+class Probe:
+    """A question to the database that changes nothing: whether it still takes our writes."""
+
+
+Step = Puts | Removal | StudyRemoval | Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A batch that is on disk: its rows, the seconds from taking it up until then, and the notes in it."""
+
+    n_rows: int
+    seconds: float
+    notes: list[Any]
+
+
 class Batch:
     """An ordered list of puts and removals. Not safe for threads: its owner has a lock."""
 
     def __init__(self) -> None:
-        self.steps: list[Puts | Removal | StudyRemoval] = []
+        self.steps: list[Step] = []
         self.n_rows = 0
+        self.notes: list[Any] = []
+        """Not written: those who listen to commits get them once all of it is on disk."""
+        self.when_committed: list[Callable[[], None]] = []
+        """Quick calls that the writer makes once all of it is on disk."""
 
     def put(self, table: str, key: Any, row: Row) -> None:
         puts = self.steps[-1] if self.steps else None
@@ -47,16 +70,22 @@ class Batch:
         puts.tables.setdefault(table, {})[key] = row
         self.n_rows += 1
 
-    def remove(self, table: str, column: str, value: int | str) -> None:
-        self.steps.append(Removal(table, column, value))
+    def remove(self, table: str, column: str, value: int | str, *, after_step: int | None = None) -> None:
+        self.steps.append(Removal(table, column, value, after_step))
         self.n_rows += 1
 
     def remove_study(self, study_id: int) -> None:
         self.steps.append(StudyRemoval(study_id))
         self.n_rows += 1
 
+    def probe(self) -> None:
+        self.steps.append(Probe())
+        self.n_rows += 1
+
     def join(self, other: "Batch") -> None:
         """Append what another batch writes."""
+        self.notes += other.notes
+        self.when_committed += other.when_committed
         for step in other.steps:
             if not isinstance(step, Puts):
                 self.steps.append(step)

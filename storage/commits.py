@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 from storage.batch import Batch
 from storage.errors import DatabaseUnavailableError
@@ -68,6 +69,12 @@ class Commits:
         if committed is not None:
             self.wait(committed)
 
+    def note(self, note: Any) -> None:
+        """Give an object to the writer's listeners when this thread's block is committed. Call it in a block alone."""
+        batch = self._outer()
+        assert batch is not None, f"a note needs a transaction to be part of: {note}"
+        batch.notes.append(note)
+
     def _outer(self) -> Batch | None:
         return getattr(self._local, "batch", None)
 
@@ -92,8 +99,8 @@ class Commits:
             raise self._unavailable() from error
 
     def _unavailable(self) -> DatabaseUnavailableError:
-        seconds = f"{self._wait_seconds:g} s"
-        return DatabaseUnavailableError(f"the database has not answered for {seconds}; what was written waits for it")
+        away = f"the database has not answered for {self._wait_seconds:g} s{self.writer.away_reason}"
+        return DatabaseUnavailableError(f"{away}; what was written waits for it")
 
 
 def _copy_outcome(done: Future[None], answer: Future[None]) -> None:

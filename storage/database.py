@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from storage.errors import DatabaseUnavailableError, InvalidDatabaseUrlError
+from storage.errors import DatabaseUnavailableError, InvalidDatabaseUrlError, reason_of
 from storage.migrate import upgrade
 
 SQLITE_TIMEOUT_SECONDS = 60
@@ -61,7 +61,8 @@ def create_tables(engine: Engine) -> None:
         try:
             made = RDBStorage(text, engine_kwargs={"connect_args": _connect_args(engine.url)})
         except RuntimeError as error:
-            raise InvalidDatabaseUrlError(f"Optuna refuses the database: {error}") from error
+            url = engine.url.render_as_string(hide_password=True)
+            raise InvalidDatabaseUrlError(f"Optuna refuses the database {url}: {error}") from error
         made.remove_session()
         made.engine.dispose()
         with engine.begin() as connection:
@@ -89,9 +90,7 @@ def _configure_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
-        # A deferred transaction that reads first and writes later fails at once when another one has written
-        # in between; an immediate one waits its turn.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+        connection.exec_driver_sql("BEGIN")
 
 
 @contextmanager
@@ -105,12 +104,8 @@ def translated(url: URL) -> Iterator[None]:
             f"the driver for {shown} is not installed: pip install 'narrows[postgres]'"
         ) from error
     except OperationalError as error:
-        raise DatabaseUnavailableError(f"cannot open {shown}: {_first_line(error)}") from error
+        raise DatabaseUnavailableError(f"cannot open {shown}: {reason_of(error)}") from error
     except DBAPIError as error:
-        raise InvalidDatabaseUrlError(f"cannot use {shown}: {_first_line(error)}") from error
+        raise InvalidDatabaseUrlError(f"cannot use {shown}: {reason_of(error)}") from error
     except (SQLAlchemyError, StorageInternalError) as error:
         raise InvalidDatabaseUrlError(f"cannot use {shown}: {str(error).splitlines()[0]}") from error
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().splitlines()[0]

@@ -7,11 +7,15 @@ StorageError
 ├── StorageClosedError        the storage was closed
 ├── DatabaseOwnedError        another service has the database
 │   └── DatabaseTakenError    another service had the database while this one was cut off from it
-└── DuplicateStudyError       a study of that name exists
+├── DuplicateStudyError       a study of that name exists
+├── InvalidArtifactsError     the place for artifacts cannot be used
+└── BlobStoreError            the place for artifacts does not work at the moment
+    ├── BlobStoreFullError    it has no room
+    └── BlobMissingError      it has no such blob
 """
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, TimeoutError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, TimeoutError
 
 DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, TimeoutError, StorageInternalError)
 """What a call ends in when the database is gone or overloaded; the last one is Optuna's name for them."""
@@ -47,3 +51,26 @@ class DatabaseOwnedError(StorageError):
 
 class DatabaseTakenError(DatabaseOwnedError):
     """Another service had the database while this one was cut off from it."""
+
+
+class InvalidArtifactsError(StorageError):
+    """The place for artifacts cannot be used."""
+
+
+class BlobStoreError(StorageError):
+    """The place for artifacts does not work at the moment."""
+
+
+class BlobStoreFullError(BlobStoreError):
+    """The place for artifacts has no room."""
+
+
+class BlobMissingError(BlobStoreError):
+    """There is no such blob: it was removed, by us or behind our back."""
+
+
+def reason_of(error: Exception) -> str:
+    """What the database itself said, in one line."""
+    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    lines = str(said).strip().splitlines()
+    return lines[0] if lines else type(said).__name__

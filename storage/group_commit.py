@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from storage import rows
 from storage.batch import Batch
 from storage.commits import Commits
+from storage.database import translated
 from storage.loading import load
 from storage.memory import Memory, StudyMemory, check_compatible, frozen_study
 from storage.owned import OwnedDatabase
@@ -55,8 +56,10 @@ class GroupCommitStorage(BaseStorage):
         self._database = OwnedDatabase(url)
         self.engine = self._database.engine
         try:
-            self._memory: Memory = load(self.engine, self._distributions)
+            with translated(self.engine.url):
+                self._memory: Memory = load(self.engine, self._distributions)
         except BaseException:
+            self._database.connection.close()
             self._database.close()
             raise
         self.writer = Writer(self._database.reconnect, self._database.unlock, self._database.connection)
@@ -203,13 +206,18 @@ class GroupCommitStorage(BaseStorage):
             row = rows.intermediate_row(trial_id, step, intermediate_value)
             batch.put("trial_intermediate_values", (trial_id, step), row)
 
-    def clear_intermediate_values(self, trial_id: int) -> None:
-        """Forget what an unfinished trial has reported, before it starts again. Not part of Optuna's contract."""
+    def clear_intermediate_values(self, trial_id: int, *, after_step: int | None = None) -> None:
+        """Forget what an unfinished trial has reported, or what came after a step, before it starts again.
+
+        Not part of Optuna's contract.
+        """
         with self._writing() as batch:
             study, trial = self._updatable(trial_id)
-            trial.intermediate_values = {}
+            known = trial.intermediate_values.items()
+            kept = {} if after_step is None else {step: value for step, value in known if step <= after_step}
+            trial.intermediate_values = kept
             study.replace(trial)
-            batch.remove("trial_intermediate_values", "trial_id", trial_id)
+            batch.remove("trial_intermediate_values", "trial_id", trial_id, after_step=after_step)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._set_trial_attr("user_attrs", "trial_user_attributes", trial_id, key, value)
@@ -243,6 +251,11 @@ class GroupCommitStorage(BaseStorage):
         with self._lock:
             return self._memory.place(trial_id)[1]
 
+    def get_study_id_from_trial_id(self, trial_id: int) -> int:
+        """Raises KeyError. Not part of Optuna's contract."""
+        with self._lock:
+            return self._memory.place(trial_id)[0].study_id
+
     def get_trial_param(self, trial_id: int, param_name: str) -> float:
         trial = self.get_trial(trial_id)
         return trial.distributions[param_name].to_internal_repr(trial.params[param_name])
@@ -255,7 +268,8 @@ class GroupCommitStorage(BaseStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         with self._lock:
-            trials = self._memory.trials(self._memory.study(study_id), states)
+            study = self._memory.study(study_id)
+            trials = study.trials.copy() if states is None else study.in_states(states)
         return copy.deepcopy(trials) if deepcopy else trials
 
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:

@@ -2,11 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from sys import intern
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from storage.records import LeaseRecord
 from storage.tables import leases
+
+CHUNK_ROWS = 5_000
 
 
 class Leases:
@@ -22,7 +26,7 @@ class Leases:
     @classmethod
     def load(cls, connection: Connection) -> "Leases":
         statement = select(leases).order_by(leases.c.granted_at, leases.c.attempt, leases.c.trial_id)
-        return cls(LeaseRecord(**row._mapping) for row in connection.execute(statement))
+        return cls(map(_record, connection.execute(statement.execution_options(yield_per=CHUNK_ROWS))))
 
     def put(self, record: LeaseRecord) -> None:
         if record.lease_id not in self._by_id:
@@ -49,3 +53,12 @@ class Leases:
             del self._by_id[record.lease_id]
             self._by_trial.pop(record.trial_id, None)
             self._by_claim[record.claim_id].remove(record.lease_id)
+
+
+def _record(row: Row[Any]) -> LeaseRecord:
+    """A row as a record; words that many rows share are one string, where the driver makes one for every row."""
+    values = row._asdict()
+    for name in ("worker_id", "outcome", "state"):
+        if values[name] is not None:
+            values[name] = intern(values[name])
+    return LeaseRecord(**values)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from sys import intern
 from typing import Any
 
 from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialValueModel
@@ -103,8 +104,8 @@ def _load_trials(connection: Connection, memory: Memory, distributions: Distribu
             datetime_complete=from_utc(_time(completed)),
             params=own_params,
             distributions=own_distributions,
-            user_attrs={key: json.loads(text) for _, key, text in user_attrs.of(trial_id)},
-            system_attrs={key: json.loads(text) for _, key, text in system_attrs.of(trial_id)},
+            user_attrs={intern(key): json.loads(text) for _, key, text in user_attrs.of(trial_id)},
+            system_attrs={intern(key): json.loads(text) for _, key, text in system_attrs.of(trial_id)},
             intermediate_values={step: _intermediate(value, kind) for _, step, value, kind in steps.of(trial_id)},
             trial_id=trial_id,
         )
@@ -148,6 +149,7 @@ def _params(rows: list[Any], distributions: Distributions) -> tuple[dict[str, An
     params = {}
     known = {}
     for _, name, value, text in rows:
+        name = intern(name)  # the driver makes a string for every row
         distribution = distributions.parse(text)
         params[name] = distribution.to_external_repr(math.nan if value is None else value)  # SQLite has no nan
         known[name] = distribution

@@ -5,9 +5,11 @@ Nothing here knows of a database; `GroupCommitStorage` writes down what happens 
 
 import copy
 import uuid
+from bisect import insort
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
@@ -17,10 +19,14 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+FINISHED = COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
+RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
+_number = attrgetter("number")
+
 
 @dataclass
 class StudyMemory:
-    """One study. `trials` is in order of their numbers; `waiting` are the numbers of those in that state."""
+    """One study. `trials` is in order of their numbers; `unfinished` are the numbers of those that wait or run."""
 
     study_id: int
     name: str
@@ -29,9 +35,11 @@ class StudyMemory:
     system_attrs: dict[str, Any] = field(default_factory=dict)
     trials: list[FrozenTrial] = field(default_factory=list)
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
-    waiting: dict[int, None] = field(default_factory=dict)
+    unfinished: dict[int, None] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     best: FrozenTrial | None = None
+    # Which of FINISHED, as flags: a state's own hash is a call of Python code.
+    _finished: dict[tuple[bool, ...], list[FrozenTrial]] = field(default_factory=dict)
 
     def append(self, trial: FrozenTrial) -> None:
         self.trials.append(trial)
@@ -43,15 +51,38 @@ class StudyMemory:
         self.trials[trial.number] = trial
         if old.state != trial.state:
             self.counts[old.state] -= 1
-            self.waiting.pop(trial.number, None)
+            self.unfinished.pop(trial.number, None)
             self._entered(trial)
 
     def _entered(self, trial: FrozenTrial) -> None:
         self.counts[trial.state] += 1
-        if trial.state == TrialState.WAITING:
-            self.waiting[trial.number] = None
+        if not trial.state.is_finished():
+            self.unfinished[trial.number] = None
+            return
+        index = FINISHED.index(trial.state)
+        for wanted, known in self._finished.items():
+            if wanted[index]:
+                insort(known, trial, key=_number)
         if trial.state == TrialState.COMPLETE and len(self.directions) == 1 and self._is_better(trial):
             self.best = trial
+
+    def in_states(self, states: Container[TrialState]) -> list[FrozenTrial]:
+        """The trials in some states, in order of their numbers; a new list.
+
+        Pruners ask for the finished ones at every report: what never changes is filtered once.
+        """
+        trials = self._finished_in((COMPLETE in states, PRUNED in states, FAIL in states)).copy()
+        if self.unfinished and (WAITING in states or RUNNING in states):
+            trials += [trial for number in self.unfinished if (trial := self.trials[number]).state in states]
+            trials.sort(key=_number)
+        return trials
+
+    def _finished_in(self, wanted: tuple[bool, ...]) -> list[FrozenTrial]:
+        known = self._finished.get(wanted)
+        if known is None:
+            states = [state for state, is_wanted in zip(FINISHED, wanted, strict=True) if is_wanted]
+            known = self._finished[wanted] = [trial for trial in self.trials if trial.state in states]
+        return known
 
     def _is_better(self, trial: FrozenTrial) -> bool:
         if self.best is None or self.best.value is None:
@@ -133,14 +164,6 @@ class Memory:
         if place is None:
             raise KeyError(f"No trial with trial_id {trial_id} exists.")
         return place
-
-    def trials(self, study: StudyMemory, states: Container[TrialState] | None) -> list[FrozenTrial]:
-        """The trials in some states, in order of their numbers."""
-        if states is None:
-            return study.trials.copy()
-        if states == (TrialState.WAITING,):
-            return [study.trials[number] for number in sorted(study.waiting)]
-        return [trial for trial in study.trials if trial.state in states]
 
 
 def check_compatible(study: StudyMemory, name: str, distribution: BaseDistribution) -> None:

@@ -4,7 +4,7 @@ import time
 
 from sqlalchemy import Connection
 
-from storage.database import create_tables, open_engine
+from storage.database import create_tables, open_engine, translated
 from storage.errors import DatabaseOwnedError
 from storage.ownership import Ownership
 
@@ -21,12 +21,21 @@ class OwnedDatabase:
         self.engine = open_engine(url)
         self._ownership = Ownership(self.engine)
         try:
-            self.connection = self._first_connection()
-            create_tables(self.engine)
-            self._ownership.claim(self.connection)
+            with translated(self.engine.url):
+                self.connection = self._open()
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> Connection:
+        connection = self._first_connection()
+        try:
+            create_tables(self.engine)
+            self._ownership.claim(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _first_connection(self) -> Connection:
         """As `_connect`, with patience: PostgreSQL takes a moment to see that a killed service is gone."""
@@ -40,7 +49,9 @@ class OwnedDatabase:
                 time.sleep(PATIENCE_SECONDS / 20)
 
     def _connect(self) -> Connection:
-        connection = self.engine.connect().execution_options(writes=True)
+        connection = self.engine.connect()
+        if self.engine.dialect.name == "postgresql":  # SQLite's connections are so from the start
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         try:
             self._ownership.acquire(connection)
         except BaseException:

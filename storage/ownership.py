@@ -14,8 +14,9 @@ from typing import IO
 
 from sqlalchemy import Connection, Engine
 
-from storage import upserts
+from storage.batch import Batch
 from storage.errors import DatabaseOwnedError, DatabaseTakenError
+from storage.transactions import write
 
 ADVISORY_KEY = 0x4E415252_4F575300  # "NARROWS"
 
@@ -32,24 +33,34 @@ class Ownership:
         self._claimed = False
 
     def acquire(self, connection: Connection) -> None:
-        """Take the database, or take it back on a new connection. Raises DatabaseOwnedError."""
+        """Take the database, or take it back on a new connection.
+
+        Raises DatabaseOwnedError, and DatabaseTakenError when another service had it since `claim`.
+        """
         if self._sqlite:
             self._lock_sqlite()
         elif not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ADVISORY_KEY})").scalar_one():
+            self._check(connection)
             raise DatabaseOwnedError(f"another service has the database {self._shown}")
         connection.commit()
 
     def claim(self, connection: Connection) -> None:
         """Write down that this process has the database. Raises DatabaseTakenError when another one had it since."""
-        if self._claimed:
-            token = connection.exec_driver_sql("SELECT token FROM narrows_owners WHERE owner = 1").scalar()
-            connection.commit()
-            if token != self._token:
-                raise DatabaseTakenError(f"another service took over the database {self._shown}")
+        self._check(connection)
+        if not self._claimed:
+            batch = Batch()
+            batch.put("narrows_owners", 1, (1, self._token, datetime.now(UTC)))
+            write(connection, batch)
+            self._claimed = True
+
+    def _check(self, connection: Connection) -> None:
+        """Raises DatabaseTakenError when another service has written down that it has the database since we did."""
+        if not self._claimed:
             return
-        upserts.put(connection, "narrows_owners", [(1, self._token, datetime.now(UTC))])
+        token = connection.exec_driver_sql("SELECT token FROM narrows_owners WHERE owner = 1").scalar()
         connection.commit()
-        self._claimed = True
+        if token != self._token:
+            raise DatabaseTakenError(f"another service took over the database {self._shown}")
 
     def _lock_sqlite(self) -> None:
         if self._lock_file is not None:

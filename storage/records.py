@@ -23,7 +23,7 @@ class StudyRecord:
     finished_reason: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LeaseRecord:
     """One lease, which is one attempt at a trial or a part of it (`release` does not end the attempt)."""
 
@@ -67,6 +67,22 @@ class ResultRecord:
 
 
 @dataclass(frozen=True)
+class ArtifactRecord:
+    """A file that a worker uploaded for a trial. Its bytes are the blob of that id; `sha256` is in hexadecimal."""
+
+    trial_id: int
+    name: str
+    study_id: int
+    lease_id: str
+    attempt: int
+    step: int | None
+    size_bytes: int
+    sha256: str
+    blob_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class WorkerRecord:
     """A worker that has claimed."""
 
@@ -76,3 +92,16 @@ class WorkerRecord:
     n_lanes: int
     first_seen_at: datetime
     last_seen_at: datetime
+
+
+@dataclass(frozen=True)
+class TokenRecord:
+    """A token without its secret: `digest` is the secret's SHA-256, in hexadecimal."""
+
+    name: str
+    digest: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None

@@ -46,6 +46,10 @@ def check_key(key: str) -> None:
         raise ValueError(f"names must be at most {MAX_KEY_CHARACTERS} characters: {key[:40]!r}…")
     if NUL in key:
         raise ValueError(f"names must not hold the character U+0000: {key!r}")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"names must be valid Unicode, without half a surrogate pair: {key!r}") from error
 
 
 def attribute_text(value: Any) -> str:

@@ -1,7 +1,8 @@
 """All that the service keeps, behind one object. Each method is answered when its writes are committed."""
 
+import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -12,15 +13,16 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from storage import queries, tables
-from storage.batch import Batch, Row
+from storage.artifact_index import ArtifactIndex
+from storage.batch import Batch, Commit, Row
 from storage.columns import JsonText
-from storage.errors import DatabaseUnavailableError, DuplicateStudyError, StorageError, StorageFailedError
+from storage.errors import DatabaseUnavailableError, DuplicateStudyError, StorageError
 from storage.group_commit import GroupCommitStorage
 from storage.leases import Leases
 from storage.records import EpochRecord, LeaseRecord, Metrics, Outcome, ResultRecord, StudyRecord, WorkerRecord
+from storage.tokens import TokenIndex
 
 AWAY_SECONDS = 1.0
 
@@ -28,7 +30,8 @@ AWAY_SECONDS = 1.0
 class Store:
     """Studies and trials in Optuna's tables, and definitions, leases, epochs, results and workers in ours.
 
-    `optuna` is the Optuna storage on the same database. Writes inside `transaction()` are committed together.
+    `optuna` is the Optuna storage on the same database, `artifacts` tells of the files of trials, `tokens` are those of
+    the service's callers. Writes inside `transaction()` are committed together.
     """
 
     def __init__(self, optuna: GroupCommitStorage) -> None:
@@ -38,6 +41,8 @@ class Store:
             self._studies = {record.study_id: record for record in queries.all_studies(connection)}
             self._leases = Leases.load(connection)
             self._workers = {record.worker_id: record for record in queries.all_workers(connection)}
+            self.artifacts = ArtifactIndex(connection, self.transaction)
+            self.tokens = TokenIndex(connection, self.transaction)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -73,18 +78,35 @@ class Store:
         """As `wait`, for many and without blocking the event loop."""
         await self.optuna.commits.wait_all(waiting)
 
-    def ping(self) -> None:
-        """Raises StorageFailedError and DatabaseUnavailableError when writes are not acknowledged."""
+    def note(self, note: Any) -> None:
+        """Give an object to the listeners when this thread's transaction is committed. Call it in a block alone."""
+        self.optuna.commits.note(note)
+
+    def listen(self, listener: Callable[[Commit], None]) -> None:
+        """Call from now on, after every commit and before those who wait for it, on the thread that writes."""
+        self.optuna.writer.listeners.append(listener)
+
+    @property
+    def n_waiting_rows(self) -> int:
+        """How many rows are not on disk yet."""
+        return self.optuna.writer.n_waiting_rows
+
+    async def ping(self, timeout_seconds: float) -> None:
+        """Send a question the way that writes go.
+
+        Raises StorageFailedError, StorageClosedError and DatabaseUnavailableError when a write would be in vain.
+        """
         writer = self.optuna.writer
-        if writer.failure is not None:
-            raise StorageFailedError(f"the database refused a write for good: {writer.failure}")
         if writer.away_seconds > AWAY_SECONDS:
-            raise DatabaseUnavailableError(f"the database has not answered for {writer.away_seconds:.0f} s")
+            away = f"the database has not answered for {writer.away_seconds:.0f} s{writer.away_reason}"
+            raise DatabaseUnavailableError(away)
+        with self.optuna.commits.deferred() as committed, self.transaction() as batch:
+            batch.probe()
         try:
-            with self.optuna.engine.connect() as connection:
-                connection.exec_driver_sql("SELECT 1")
-        except SQLAlchemyError as error:
-            raise DatabaseUnavailableError("the database does not answer") from error
+            async with asyncio.timeout(timeout_seconds):
+                await asyncio.wrap_future(committed)
+        except TimeoutError as error:
+            raise DatabaseUnavailableError(f"the database has not answered for {timeout_seconds:g} s") from error
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -130,6 +152,7 @@ class Store:
             del self._studies[record.study_id]
             with self._lock:
                 self._leases.remove_study(record.study_id)
+            self.artifacts.remove_study(record.study_id)
 
     # Leases
 
@@ -203,10 +226,21 @@ class Store:
 
     # Ends
 
-    def finish(self, lease: LeaseRecord, outcome: Outcome, result: ResultRecord, ended_at: datetime) -> None:
-        """Keep how a trial ended, and end its lease. Optuna's own row is the caller's, in the same transaction."""
+    def finish(
+        self,
+        lease: LeaseRecord,
+        outcome: Outcome,
+        result: ResultRecord,
+        ended_at: datetime,
+        *,
+        reason: str | None = None,
+    ) -> None:
+        """Keep how a trial ended, and end its lease, for a reason of its own or for the trial's.
+
+        Optuna's own row is the caller's, in the same transaction.
+        """
         with self.transaction():
-            self.end_lease(lease, outcome, result.state, result.reason, ended_at)
+            self.end_lease(lease, outcome, result.state, reason or result.reason, ended_at)
             self.set_result(result)
 
     def set_result(self, result: ResultRecord) -> None:
@@ -220,13 +254,18 @@ class Store:
             self.set_result(replace(result, metrics=metrics))
 
     def requeue(
-        self, lease: LeaseRecord, outcome: Outcome, reason: str | None, ended_at: datetime, *, clear: bool
+        self,
+        lease: LeaseRecord,
+        outcome: Outcome,
+        reason: str | None,
+        ended_at: datetime,
+        *,
+        after_step: int | None = None,
     ) -> None:
-        """End a lease and put its trial back, without what it has reported if `clear`."""
+        """End a lease and put its trial back, without what it has reported, or without what came after a step."""
         with self.transaction() as batch:
-            if clear:
-                self.optuna.clear_intermediate_values(lease.trial_id)
-                batch.remove("narrows_epochs", "trial_id", lease.trial_id)
+            self.optuna.clear_intermediate_values(lease.trial_id, after_step=after_step)
+            batch.remove("narrows_epochs", "trial_id", lease.trial_id, after_step=after_step)
             self.optuna.set_trial_state_values(lease.trial_id, TrialState.WAITING)
             self.end_lease(lease, outcome, "WAITING", reason, ended_at)
 

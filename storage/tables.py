@@ -67,6 +67,29 @@ results = Table(
     Column("reason", Text),
 )
 
+artifacts = Table(
+    "narrows_artifacts",
+    metadata,
+    Column("trial_id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(128), primary_key=True),
+    Column("study_id", Integer, nullable=False, index=True),
+    Column("lease_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("step", BigInteger),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("blob_id", String(32), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+loose_blobs = Table(
+    "narrows_loose_blobs",
+    metadata,
+    # Blobs of no artifact: being uploaded, or to be removed. Whatever is here at a start is removed.
+    Column("blob_id", String(32), primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+)
+
 workers = Table(
     "narrows_workers",
     metadata,
@@ -76,6 +99,18 @@ workers = Table(
     Column("n_lanes", Integer, nullable=False),
     Column("first_seen_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False, index=True),
+)
+
+tokens = Table(
+    "narrows_tokens",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("scopes", JsonText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
 )
 
 ids = Table(

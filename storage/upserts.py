@@ -1,14 +1,12 @@
 """Multi-row upserts and removals as SQL text, for SQLite and PostgreSQL.
 
 Rows are raw values, so that no per-value conversion stands between a caller and the driver: an enum is its name, a
-time of Optuna's a naive UTC time, JSON its text. PostgreSQL gets one statement with an array for each column, whose
-text does not depend on the number of rows, so that it is parsed and planned once; SQLite's own executemany does the
-same in C.
+time of Optuna's a naive UTC time, JSON its text.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from optuna.storages._rdb import models
@@ -17,7 +15,6 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from storage import tables
-from storage.batch import Row
 
 OPTUNA_TABLES: dict[str, tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
     # table: (model, key columns, other columns)
@@ -60,14 +57,17 @@ class Upsert:
     table: str
     keys: tuple[str, ...]
     columns: tuple[str, ...]
-    array_types: tuple[str, ...]
+    kinds: tuple[str, ...]
     times: tuple[int, ...]
 
     def postgresql(self) -> str:
-        arrays = ", ".join(f"%s::{kind}[]" for kind in self.array_types)
-        return f"INSERT INTO {self.table} ({self._names()}) SELECT * FROM unnest({arrays}) {self._conflict()}"
+        """Takes all rows as one JSON array of arrays, so that the text does not depend on their number."""
+        values = ", ".join(f"(row ->> {index})::{kind}" for index, kind in enumerate(self.kinds))
+        rows = "json_array_elements(%s::json) AS row"
+        return f"INSERT INTO {self.table} ({self._names()}) SELECT {values} FROM {rows} {self._conflict()}"
 
     def sqlite(self) -> str:
+        """Takes one row."""
         marks = ", ".join("?" for _ in self.columns)
         return f"INSERT INTO {self.table} ({self._names()}) VALUES ({marks}) {self._conflict()}"
 
@@ -84,10 +84,10 @@ class Upsert:
 def _upsert(table: Table, keys: tuple[str, ...], columns: tuple[str, ...]) -> Upsert:
     kinds = [getattr(column.type, "impl_instance", column.type) for column in (table.c[name] for name in columns)]
     times = tuple(index for index, kind in enumerate(kinds) if isinstance(kind, DateTime))
-    return Upsert(table.name, keys, columns, tuple(_array_type(kind) for kind in kinds), times)
+    return Upsert(table.name, keys, columns, tuple(_cast(kind) for kind in kinds), times)
 
 
-def _array_type(kind: TypeEngine[Any]) -> str:
+def _cast(kind: TypeEngine[Any]) -> str:
     if isinstance(kind, Enum):
         return str(kind.name)
     if isinstance(kind, String):
@@ -103,32 +103,28 @@ UPSERTS: dict[str, Upsert] = {
 }
 
 
-def put(connection: Connection, table: str, rows: Collection[Row]) -> None:
-    """Insert rows, or update those that are there."""
-    upsert = UPSERTS[table]
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(upsert.postgresql(), tuple(list(column) for column in zip(*rows, strict=True)))
-    else:
-        connection.exec_driver_sql(upsert.sqlite(), [_sqlite_row(row, upsert.times) for row in rows])
+@cache
+def postgresql_statement(names: tuple[str, ...]) -> str:
+    """One statement that upserts into several tables; foreign keys are checked when all of it is done."""
+    *first, last = (UPSERTS[name].postgresql() for name in names)
+    parts = ", ".join(f"put_{number} AS ({statement})" for number, statement in enumerate(first))
+    return f"WITH {parts} {last}" if parts else last
 
 
-def remove(connection: Connection, table: str, column: str, value: int | str) -> None:
-    """Remove the rows with this value."""
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
-    connection.exec_driver_sql(f'DELETE FROM {table} WHERE "{column}" = {mark}', (value,))
+def removal(table: str, column: str, mark: str, *, after_step: bool = False) -> str:
+    """Removes the rows with one value in a column, or their steps after one; `mark` stands for value and step."""
+    return f'DELETE FROM {table} WHERE "{column}" = {mark}' + (f" AND step > {mark}" if after_step else "")
 
 
-def remove_study(connection: Connection, study_id: int) -> None:
-    """Remove a study from every table, children first."""
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+def study_removals(mark: str) -> Iterator[str]:
+    """Remove a study from every table, children first; each takes the study's id at `mark`."""
     for table in reversed(tables.metadata.sorted_tables):
         if "study_id" in table.c:
-            remove(connection, table.name, "study_id", study_id)
+            yield removal(table.name, "study_id", mark)
     for name in TRIAL_CHILDREN:
-        trials = f"SELECT trial_id FROM trials WHERE study_id = {mark}"
-        connection.exec_driver_sql(f"DELETE FROM {name} WHERE trial_id IN ({trials})", (study_id,))
+        yield f"DELETE FROM {name} WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = {mark})"
     for name in STUDY_CHILDREN:
-        remove(connection, name, "study_id", study_id)
+        yield removal(name, "study_id", mark)
 
 
 def set_sequences(connection: Connection) -> None:
@@ -140,19 +136,3 @@ def set_sequences(connection: Connection) -> None:
             f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), next_id, false) "
             f"FROM narrows_ids WHERE kind = '{kind}'"
         )
-
-
-def _sqlite_row(row: Row, times: Sequence[int]) -> Row:
-    """SQLite has no times: they are text, in the form that SQLAlchemy reads."""
-    if not times:
-        return row
-    values = list(row)
-    for index in times:
-        if values[index] is not None:
-            values[index] = _sqlite_time(values[index])
-    return tuple(values)
-
-
-def _sqlite_time(moment: datetime) -> str:
-    naive = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
-    return naive.isoformat(" ", timespec="microseconds")

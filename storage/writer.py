@@ -14,19 +14,22 @@ from contextlib import suppress
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from storage import upserts
-from storage.batch import Batch, Puts, Removal
+from storage.batch import Batch, Commit
 from storage.errors import (
     DatabaseOwnedError,
     DatabaseTakenError,
     DatabaseUnavailableError,
     StorageClosedError,
     StorageFailedError,
+    reason_of,
 )
+from storage.transactions import write
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING_ROWS = 200_000
+BEAT_SECONDS = 1.0
+"""After so long without a write the connection is tried, so that a database that is away is noticed."""
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 2.0
 RETRIED_SQLSTATES = ("08", "53", "57", "40")
@@ -51,12 +54,14 @@ class Writer:
         self._reconnect = reconnect
         self._release = release
         self._connection: Connection | None = connection
+        self.listeners: list[Callable[[Commit], None]] = []
         self._condition = threading.Condition()
         self._open = OpenBatch()
         self._writing: OpenBatch | None = None
         self._closing = False
-        self._failure: Exception | None = None
+        self._failure: StorageFailedError | None = None
         self._away_since: float | None = None
+        self._away_reason = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="narrows-writer", daemon=True)
         self._thread.start()
@@ -71,7 +76,7 @@ class Writer:
 
     def _refuse(self) -> None:
         if self._failure is not None:
-            raise StorageFailedError(f"the database refused a write for good: {self._failure}") from self._failure
+            raise StorageFailedError(str(self._failure)) from self._failure
         if self._closing:
             raise StorageClosedError("the storage is closed")
 
@@ -93,7 +98,7 @@ class Writer:
                 return self._writing.committed
         done: Future[None] = Future()
         if self._failure is not None:
-            done.set_exception(StorageFailedError(f"the database refused a write for good: {self._failure}"))
+            done.set_exception(StorageFailedError(str(self._failure)))
         else:
             done.set_result(None)
         return done
@@ -105,9 +110,20 @@ class Writer:
         return 0.0 if since is None else time.monotonic() - since
 
     @property
-    def failure(self) -> Exception | None:
+    def away_reason(self) -> str:
+        """Why it does not answer, as far as it said so."""
+        return f": {self._away_reason}" if self.away_seconds else ""
+
+    @property
+    def failure(self) -> StorageFailedError | None:
         """Why nothing is written any more, or None."""
         return self._failure
+
+    @property
+    def n_waiting_rows(self) -> int:
+        """How many rows are not on disk yet."""
+        writing = self._writing
+        return self._open.batch.n_rows + (0 if writing is None else writing.batch.n_rows)
 
     def close(self, timeout_seconds: float = 10.0) -> bool:
         """Commit what waits, and end; False when the database was away for too long."""
@@ -127,30 +143,51 @@ class Writer:
     # The thread
 
     def _run(self) -> None:
-        while True:
+        while self._await_work():
             with self._condition:
-                while self._open.batch.n_rows == 0 and not self._closing:
-                    self._condition.wait()
-                if self._open.batch.n_rows == 0:
-                    return
                 self._writing, self._open = self._open, OpenBatch()
             writing = self._writing
+            started = time.perf_counter()
             error = self._commit(writing.batch)
             if error is not None:
                 self._fail(writing, error)
                 return
             with self._condition:
                 self._writing = None
+            for call in writing.batch.when_committed:
+                call()
+            self._tell(Commit(writing.batch.n_rows, time.perf_counter() - started, writing.batch.notes))
             writing.committed.set_result(None)
 
+    def _tell(self, commit: Commit) -> None:
+        for listener in self.listeners:
+            try:
+                listener(commit)
+            except Exception:
+                log.exception("a listener failed; what was written is written")
+
+    def _await_work(self) -> bool:
+        """Wait until there is something to write; False when there never will be."""
+        while True:
+            with self._condition:
+                if self._condition.wait_for(lambda: self._open.batch.n_rows > 0 or self._closing, BEAT_SECONDS):
+                    return self._open.batch.n_rows > 0
+            error = self._commit(Batch())  # a lock that was lost with its connection is taken back before another comes
+            if error is not None and not self._closing:
+                self._fail(OpenBatch(), error)
+                return False
+
     def _fail(self, writing: OpenBatch, error: Exception) -> None:
-        log.critical("the database refused a write for good; nothing is acknowledged any more: %s", error)
+        refused = f"the database refused a write for good: {reason_of(error)}"
+        failure = StorageFailedError(f"{refused}; restart the service when that is mended")
+        failure.__cause__ = error
+        log.critical("%s; until then nothing is acknowledged", failure)
         with self._condition:
-            self._failure = error
+            self._failure = failure
             self._writing = None
             waiting = [writing, self._open]
         for batch in waiting:
-            batch.committed.set_exception(StorageFailedError(f"the database refused a write for good: {error}"))
+            batch.committed.set_exception(StorageFailedError(str(failure)))
 
     def _commit(self, batch: Batch) -> Exception | None:
         """Write a batch, however long it takes; the error when it never will be."""
@@ -160,11 +197,13 @@ class Writer:
                 self._transact(batch)
             except Exception as error:  # noqa: BLE001 - the caller decides by its kind
                 self._disconnect()
-                if not _passes(error) or self._stop.is_set():
+                in_vain = self._closing and batch.n_rows == 0
+                if not _passes(error) or self._stop.is_set() or in_vain:
                     return error
+                self._away_reason = reason_of(error)
                 if self._away_since is None:
                     self._away_since = time.monotonic()
-                    log.error("the database does not answer, its writes wait: %s", error)
+                    log.error("the database does not answer, its writes wait: %s", self._away_reason)
                 self._stop.wait(pause)
                 pause = min(2 * pause, LAST_RETRY_SECONDS)
                 continue
@@ -176,8 +215,7 @@ class Writer:
     def _transact(self, batch: Batch) -> None:
         if self._connection is None:
             self._connection = self._reconnect()
-        with self._connection.begin():
-            _write(self._connection, batch)
+        write(self._connection, batch)
 
     def _disconnect(self) -> None:
         """Give up a connection that failed. Its last commit may have arrived; writing it again is harmless."""
@@ -186,19 +224,6 @@ class Writer:
                 self._connection.invalidate()
                 self._connection.close()
             self._connection = None
-
-
-def _write(connection: Connection, batch: Batch) -> None:
-    for step in batch.steps:
-        if isinstance(step, Puts):
-            for table in upserts.UPSERTS:  # parents before their children
-                rows = step.tables.get(table)
-                if rows:
-                    upserts.put(connection, table, rows.values())
-        elif isinstance(step, Removal):
-            upserts.remove(connection, step.table, step.column, step.value)
-        else:
-            upserts.remove_study(connection, step.study_id)
 
 
 def _passes(error: Exception) -> bool:

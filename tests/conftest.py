@@ -17,6 +17,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
+from service.cli.bound import bound
+
 ROOT = Path(__file__).resolve().parents[1]
 NARROWS = str(Path(sys.executable).with_name("narrows"))
 READY = "Narrows is ready at "
@@ -25,7 +27,8 @@ STOP_SECONDS = 30.0
 POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 StartService = Callable[..., "ServiceProcess"]
-"""`start(*flags, environment={...}, expect_exit=0)` runs `narrows serve` with those flags on a free port."""
+"""`start(*flags, environment={...}, expect_exit=0)` runs `narrows serve` with those flags on a free port, and waits
+until it is ready unless `ready=False`. It ends with the test, however that ends."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,6 +52,10 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def free_port() -> int:
+    return free_tcp_port()
+
+
+def free_tcp_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -97,13 +104,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 class ServiceProcess:
-    """A running `narrows serve`. Its log is in the file `log`."""
+    """A running `narrows serve`. Its log is in the file `log`; its `url` is known once it is ready."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path, expect_exit: int | None) -> None:
         self.process = process
         self.log = log
+        self.url = ""
         self._expect_exit = expect_exit
-        self.url = self._await_ready()
 
     def stop(self) -> int:
         """End it as a supervisor does, and return its exit status."""
@@ -136,21 +143,22 @@ class ServiceProcess:
             if self.process.stdout is not None:
                 self.process.stdout.close()
 
-    def _await_ready(self) -> str:
+    def await_ready(self, seconds: float = START_SECONDS) -> None:
+        """Kill it, and fail, when it has not said within so long that it is ready."""
         assert self.process.stdout is not None, "it is a pipe"
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         line = b""
         while not line.endswith(b"\n"):
             readable, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             more = os.read(self.process.stdout.fileno(), 4096) if readable else b""
             if not more:
-                self.process.kill()
-                self._ended()
-                raise AssertionError(f"not ready within {START_SECONDS:g} seconds: {line!r}, log:\n{self.tail()}")
+                self.kill()
+                self._expect_exit = None
+                raise AssertionError(f"not ready within {seconds:g} seconds: {line!r}, log:\n{self.tail()}")
             line += more
         text = line.decode().strip()
         assert text.startswith(READY), f"first line must name the address: {text}"
-        return text.removeprefix(READY)
+        self.url = text.removeprefix(READY)
 
 
 @pytest.fixture
@@ -158,9 +166,11 @@ def service_process(tmp_path: Path) -> Iterator[StartService]:
     """Start real services; at the end each gets SIGTERM and must exit as expected (0, or any with None)."""
     running: list[ServiceProcess] = []
 
-    def start(*flags: str, environment: Mapping[str, str] | None = None, expect_exit: int | None = 0) -> ServiceProcess:
+    def start(
+        *flags: str, environment: Mapping[str, str] | None = None, expect_exit: int | None = 0, ready: bool = True
+    ) -> ServiceProcess:
         log = tmp_path / f"service-{len(running)}.log"
-        command = [NARROWS, "serve", *_with_defaults(flags, environment or {}, tmp_path)]
+        command = bound([NARROWS, "serve", *_with_defaults(flags, environment or {}, tmp_path)])
         with log.open("wb") as stderr:
             process = subprocess.Popen(
                 command,
@@ -173,6 +183,8 @@ def service_process(tmp_path: Path) -> Iterator[StartService]:
             )
         service = ServiceProcess(process, log, expect_exit)
         running.append(service)
+        if ready:
+            service.await_ready()
         return service
 
     try:

@@ -8,6 +8,7 @@ import sys
 from workers import devices
 from workers.fleet import CRASHED, USELESS, Fleet, Place
 from workers.options import Options, parse
+from workers.parent import end_with_parent
 from workers.stopping import Stopping
 
 SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -42,9 +43,9 @@ def _place(options: Options, device: str) -> Place:
 def run_child(options: Options, device: str) -> int:
     stopping = Stopping()
     stopping.install()  # before torch is imported: a signal in those seconds counts too
+    end_with_parent()
     from workers import child
 
-    child.end_with_parent()
     return child.run(options, device, stopping)
 
 

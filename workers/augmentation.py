@@ -1,36 +1,75 @@
-"""Random changes to a batch of images, uint8 [batch, channels, height, width]."""
+"""Random changes to images, drawn for a whole epoch at a time and made to a batch, uint8, wherever it is.
 
+Changes are int64 [5, images]: rows and columns of a shift, whether mirrored, rows and columns of a hole's middle.
+"""
+
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that every PyTorch reader knows)
 from torch import Generator, Tensor
 
-Augment = Literal["none", "flip", "crop", "crop_flip"]
+Augment = Literal["none", "flip", "crop", "crop_flip", "cutout", "crop_flip_cutout"]
+Part = Literal["crop", "flip", "cutout"]
+
+CROP_DIVISOR = 8
+CUTOUT_DIVISOR = 4
+NOWHERE = -(2**20)
 
 
-def augment(images: Tensor, kind: Augment, generator: Generator) -> Tensor:
-    """Apply what `kind` names. The generator must be on the device of the images."""
-    if kind in ("crop", "crop_flip"):
-        images = crop(images, max(1, images.shape[-1] // 8), generator)
-    if kind in ("flip", "crop_flip"):
-        images = flip(images, generator)
+def parts_of(kind: Augment) -> frozenset[Part]:
+    parts: tuple[Part, ...] = ("crop", "flip", "cutout")
+    return frozenset(part for part in parts if part in kind)
+
+
+def draw_changes(kind: Augment, n_images: int, image_shape: Sequence[int], generator: Generator) -> Tensor:
+    """Draw what `kind` names; the rest changes nothing.
+
+    The generator is one on the CPU, so that images change in the same way on every device.
+    """
+    _, height, width = image_shape
+    changes = torch.empty(5, n_images, dtype=torch.int64)
+    changes[:2], changes[2], changes[3:] = padding(width), 0, NOWHERE
+    parts = parts_of(kind)
+    if "crop" in parts:
+        changes[:2] = torch.randint(2 * padding(width) + 1, (2, n_images), generator=generator)
+    if "flip" in parts:
+        changes[2] = torch.randint(2, (n_images,), generator=generator)
+    if "cutout" in parts:
+        changes[3] = torch.randint(height, (n_images,), generator=generator)
+        changes[4] = torch.randint(width, (n_images,), generator=generator)
+    return changes
+
+
+def change(images: Tensor, changes: Tensor, parts: frozenset[Part]) -> Tensor:
+    """Shift, then mirror, then punch the holes, those of `parts`: uint8 [images, channels, height, width]."""
+    if "crop" in parts:
+        images = crop(images, changes[0], changes[1])
+    if "flip" in parts:
+        images = torch.where(changes[2].bool().view(-1, 1, 1, 1), images.flip(3), images)
+    if "cutout" in parts:
+        images = cut_out(images, changes[3], changes[4])
     return images
 
 
-def flip(images: Tensor, generator: Generator) -> Tensor:
-    """Mirror each image left to right with probability one half."""
-    mirrored = torch.rand(len(images), device=images.device, generator=generator) < 0.5
-    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+def padding(side: int) -> int:
+    return max(1, side // CROP_DIVISOR)
 
 
-def crop(images: Tensor, padding: int, generator: Generator) -> Tensor:
+def crop(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Pad each image with black on all sides and cut out its size again, at a place of its own."""
     n, _, height, width = images.shape
-    padded = F.pad(images, (padding,) * 4)
-    shifts = torch.randint(2 * padding + 1, (2, n, 1), device=images.device, generator=generator)
-    rows = shifts[0] + torch.arange(height, device=images.device)  # [batch, height]
-    columns = shifts[1] + torch.arange(width, device=images.device)  # [batch, width]
-    batch = torch.arange(n, device=images.device).view(-1, 1, 1)
-    # Indexed dimensions go first: [batch, height, width, channels].
-    return padded[batch, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+    padded = F.pad(images, (padding(width),) * 4)
+    # Copying windows takes 0.4 ms for 128 images of 3x32x32, and gathering by an index of pixels 1.6 (EPYC, a thread).
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [images, channels, rows, columns, height, width]
+    return windows[torch.arange(n, device=images.device), :, rows, columns]
+
+
+def cut_out(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Black out a square around each middle, a quarter of the width wide, cut off at the border (arXiv 1708.04552)."""
+    height, width = images.shape[2:]
+    half = max(1, width // CUTOUT_DIVISOR // 2)
+    in_rows = (torch.arange(height, device=images.device) - rows.unsqueeze(1)).abs_() < half  # [images, height]
+    in_columns = (torch.arange(width, device=images.device) - columns.unsqueeze(1)).abs_() < half
+    return images.masked_fill((in_rows.unsqueeze(2) & in_columns.unsqueeze(1)).unsqueeze(1), 0)

@@ -3,9 +3,7 @@
 import logging
 import os
 import secrets
-import signal
 import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,15 +71,3 @@ def worker_info(device_name: str) -> WorkerInfo:
     """An id that no other process has, now or later: host, process and a random part, device."""
     host = socket.gethostname()[:150]
     return WorkerInfo(id=f"{host}/{os.getpid()}-{secrets.token_hex(2)}/{device_name}", host=host, device=device_name)
-
-
-def end_with_parent() -> None:
-    """Ask this process to end when its stdin does: the fleet holds the other end of the pipe until it dies."""
-
-    def watch() -> None:
-        # os.read, not sys.stdin: a buffered reader's lock, held by a thread, breaks the interpreter's shutdown.
-        while os.read(0, 1024):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -42,13 +42,15 @@ class Delivery:
             logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)
 
     def release(self, lease: Lease) -> None:
-        closed = self._close(lease, lambda: self._client.release(lease.lease_id))
+        """Give a trial back; a service that is away finds out by itself."""
+        closed = self._close(lease, lambda: self._client.release(lease.lease_id), self._briefly)
         if closed is not None:
             logger.info("%s: given back", title(lease))
 
-    def _close(self, lease: Lease, call: Callable[[], Closed]) -> Closed | None:
+    def _close(self, lease: Lease, call: Callable[[], Closed], retries: Retries | None = None) -> Closed | None:
         """The answer; None when the lease is no longer this worker's or the service stays away."""
-        retries = self._briefly if self._stopping.is_set() else self._patiently
+        if retries is None:
+            retries = self._briefly if self._stopping.is_set() else self._patiently
         try:
             return retries(call)
         except ServiceError as error:

@@ -8,13 +8,13 @@ class BestEpoch:
         self.metric = metric
         self.min_delta = min_delta
         self.epoch = -1
-        self._best = -math.inf
-        self._sign = -1.0 if metric.endswith("_loss") else 1.0
+        self.value = math.nan
 
     def update(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Whether this epoch is the best so far; of equals the first counts."""
-        value = self._sign * metrics[self.metric]
-        if not value > self._best + self.min_delta:
+        value = metrics[self.metric]
+        sign = -1.0 if self.metric.endswith("_loss") else 1.0
+        if self.epoch >= 0 and not sign * value > sign * self.value + self.min_delta:
             return False
-        self.epoch, self._best = epoch, value
+        self.epoch, self.value = epoch, value
         return True

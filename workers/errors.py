@@ -4,6 +4,7 @@ WorkerError
 ├── DatasetError      the data is not there, or not as described
 ├── ModelError        the model does not fit the data or the batches
 ├── PrecisionError    the device lacks the number format
+├── CheckpointError   a file is damaged, or holds another trial
 └── DivergedError     a loss is no longer a finite number
 """
 
@@ -21,6 +22,10 @@ class ModelError(WorkerError):
 
 
 class PrecisionError(WorkerError):
+    pass
+
+
+class CheckpointError(WorkerError):
     pass
 
 

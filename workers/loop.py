@@ -15,7 +15,7 @@ from workers.claims import Claims
 from workers.delivery import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, Delivery, title
 from workers.faults import Fault, fault_of
 from workers.reporter import Reporter
-from workers.stopping import Interrupted, Stopping
+from workers.stopping import Ended, Interrupted, Stopping
 
 logger = logging.getLogger("narrows.worker")
 
@@ -59,12 +59,14 @@ class Loop:
         self._device = worker.device
         self._trainer = trainer
         self._stopping = stopping
+        self._clock = clock
         self._account = Account(clock)
         self._claims = Claims(
             client, worker, stopping, self._account, clock, study=study, exit_when_idle_seconds=exit_when_idle_seconds
         )
         self._delivery = Delivery(client, stopping)
-        self._reporter = Reporter(client, Retries(AWAY_LIMIT_SECONDS, stopping), clock)
+        self._ended = Ended(stopping)
+        self._reporter = Reporter(client, Retries(AWAY_LIMIT_SECONDS, self._ended), clock)
         self._rest_seconds = 0.0
 
     def run(self) -> None:
@@ -76,6 +78,7 @@ class Loop:
         except Interrupted:
             pass
         finally:
+            self._ended.set()
             self._reporter.close()
             logger.info("ends after %s", self._account)
 
@@ -124,9 +127,12 @@ class Loop:
 
     def _reports_answered(self, lease_id: str) -> bool:
         """Wait until the service has answered every report; not for long when this process was asked to end."""
+        deadline = self._clock() + AWAY_LIMIT_SECONDS
         while not self._reporter.flush(lease_id, POLL_SECONDS):
             if self._stopping.is_set():
                 return self._reporter.flush(lease_id, CLOSING_SECONDS)
+            if self._clock() >= deadline:
+                return False
         return True
 
     def _give_up(self, lease: Lease, error: Exception) -> None:

@@ -1,7 +1,9 @@
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from workers.errors import DatasetError
+from workers.errors import DatasetError, ModelError
 
 
 def split_rows(
@@ -24,6 +26,19 @@ def split_rows(
     n_validation = min(max(round(wanted * validation_fraction), 1), wanted - 1)
     validation, train = _draw(kept, labels, n_validation, stratify)
     return train, validation
+
+
+def split_batches(rows: Tensor, batch_size: int, *, drop_single: bool) -> Sequence[Tensor]:
+    """Batches of rows; the last may be smaller, and is left out when it is a single row and `drop_single` says so.
+
+    Raises ModelError when that leaves nothing.
+    """
+    batches: Sequence[Tensor] = torch.split(rows, batch_size)
+    if drop_single and len(batches[-1]) == 1:
+        batches = batches[:-1]
+    if not batches or (drop_single and batch_size == 1):
+        raise ModelError(f"batch norm needs batches of 2 or more: {batch_size=}, {len(rows)} training images")
+    return batches
 
 
 def _draw(rows: Tensor, labels: Tensor, n: int, stratify: bool) -> tuple[Tensor, Tensor]:

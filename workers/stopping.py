@@ -3,6 +3,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 from types import FrameType
 
 POLL_SECONDS = 0.1
@@ -56,3 +57,23 @@ class Stopping:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.ask()
+
+
+class Ended:
+    """Set once it is told to be, or when the process was asked to end: when the retries of another thread give up."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        self._stopping = stopping
+        self._told = Event()
+
+    def is_set(self) -> bool:
+        return self._told.is_set() or self._stopping.is_set()
+
+    def set(self) -> None:
+        self._told.set()
+
+    def wait(self, seconds: float) -> None:
+        """Return after so long, or soon after it is set."""
+        deadline = time.monotonic() + seconds
+        while not self.is_set() and (left := deadline - time.monotonic()) > 0:
+            self._told.wait(min(POLL_SECONDS, left))

@@ -1,8 +1,9 @@
-"""How studies and trials look in a terminal."""
+"""How studies, trials and tokens look in a terminal."""
 
 import re
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich import box
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from service.schemas.fields import Scalar
 from service.schemas.results import Study, Trial
+from service.schemas.tokens import Token
 
 MAX_PARAM_COLUMNS = 6
 WIDE = 200
@@ -37,6 +39,10 @@ def seconds(value: float | None) -> str:
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def utc(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def params_line(params: dict[str, Scalar]) -> str:
@@ -104,4 +110,14 @@ def study_table(studies: Sequence[Study]) -> Table:
         best = "" if study.best is None or not study.best.values else number(study.best.values[0])
         cells = (study.definition.n_trials, counts.RUNNING, counts.COMPLETE, counts.PRUNED, counts.FAIL, best)
         table.add_row(study.name, study.state, *map(str, cells))
+    return table
+
+
+def token_table(tokens: Sequence[Token]) -> Table:
+    table = plain_table()
+    for name in ("token", "scopes", "created (UTC)", "expires", "revoked", "last used"):
+        table.add_column(name)
+    for token in tokens:
+        times = (token.created_at, token.expires_at, token.revoked_at, token.last_used_at)
+        table.add_row(token.name, ", ".join(token.scopes), *map(utc, times))
     return table

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from service.cli.bound import bound
 from service.cli.errors import CommandError
 
 END_SECONDS = 20.0
@@ -18,7 +19,8 @@ TAIL_LINES = 20
 class Process:
     """A `narrows` command in the background, its output in a file. Leaving the context ends it and all it started.
 
-    It has a session of its own, so that Ctrl-C in the terminal reaches the foreground command alone.
+    It has a session of its own, so that Ctrl-C in the terminal reaches the foreground command alone. When that one is
+    killed, it ends too.
     """
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
@@ -30,7 +32,7 @@ class Process:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli.main", *self._arguments],
+                bound([sys.executable, "-m", "service.cli.main", *self._arguments]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,10 +1,13 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import httpx
 
+from service.client.artifacts import download, upload
 from service.client.transport import Query, Transport
+from service.schemas.artifacts import Artifact, ArtifactList
 from service.schemas.definition import Definition, Params
 from service.schemas.protocol import (
     Claim,
@@ -30,6 +33,7 @@ from service.schemas.results import (
     TrialList,
     TrialState,
 )
+from service.schemas.tokens import CreatedToken, Token, TokenList
 
 
 class Client:
@@ -146,6 +150,39 @@ class Client:
     def export(self, name: str, format: Literal["csv", "json"] = "csv") -> Iterator[bytes]:
         """All trials, in pieces as they arrive."""
         return self._transport.stream(f"{study_path(name)}/export", {"format": format})
+
+    # Artifacts
+
+    def artifacts(self, name: str, number: int) -> list[Artifact]:
+        path = f"{study_path(name)}/trials/{number}/artifacts"
+        return self._transport.call(ArtifactList, "GET", path).artifacts
+
+    def upload_artifact(self, lease_id: str, name: str, content: Path | bytes, *, step: int | None = None) -> Artifact:
+        """Keep a file, or bytes, with the leased trial; the one called `checkpoint` needs a step.
+
+        Safe to repeat. Raises OSError when the file cannot be read.
+        """
+        return upload(self._transport, f"/v1/artifacts/{quoted(lease_id)}/{quoted(name)}", content, step)
+
+    def download_artifact(self, name: str, number: int, artifact: str, path: Path) -> None:
+        """Bring a trial's file to a path: whole and as its checksum says, or not at all.
+
+        Raises OSError when it cannot be written.
+        """
+        download(self._transport, f"/v1/artifacts/{quoted(name)}/{number}/{quoted(artifact)}", path)
+
+    # Tokens
+
+    def create_token(self, name: str, scopes: Sequence[str], expires_in_seconds: int | None = None) -> CreatedToken:
+        """A new token with its secret, which is told this once."""
+        body = {"name": name, "scopes": list(scopes), "expires_in_seconds": expires_in_seconds}
+        return self._transport.call(CreatedToken, "POST", "/v1/tokens", body=body)
+
+    def tokens(self) -> list[Token]:
+        return self._transport.call(TokenList, "GET", "/v1/tokens").tokens
+
+    def revoke_token(self, name: str) -> Token:
+        return self._transport.call(Token, "DELETE", f"/v1/tokens/{quoted(name)}")
 
     # Workers
 

@@ -18,7 +18,7 @@ from service.client.errors import ServiceError, UnreachableError
 logger = logging.getLogger("narrows.client")
 Answer = TypeVar("Answer")
 
-PASSING_STATUS = (502, 503, 504)
+PASSING_STATUS = (408, 429, 502, 503, 504)
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 5.0
 LONGEST_RETRY_AFTER_SECONDS = 60.0

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from service.client.errors import ServiceError, UnexpectedAnswerError, UnreachableError
 from service.schemas.problem import Problem
 
-Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Query = Mapping[str, str | int | float | None]
 BodyToSend = BaseModel | Mapping[str, Any] | None
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -52,7 +52,7 @@ class Transport:
         wait_seconds: float = 0.0,
     ) -> Answer:
         """Send a request whose answer is a JSON object; `wait_seconds` is how long the service may take on purpose."""
-        return self._parse(answer, self.send(method, path, query=query, body=body, wait_seconds=wait_seconds))
+        return self.parse(answer, self.send(method, path, query=query, body=body, wait_seconds=wait_seconds))
 
     def send(
         self,
@@ -76,13 +76,34 @@ class Transport:
         return response.content
 
     def stream(self, path: str, query: Query) -> Iterator[bytes]:
+        with self.opened(path, query) as response:
+            yield from response.iter_bytes()
+
+    @contextmanager
+    def opened(self, path: str, query: Query | None = None) -> Iterator[httpx.Response]:
+        """A good answer whose body is still to be read."""
         with self._translated(), self._http.stream("GET", path, params=_given(query)) as response:
             if not response.is_success:
                 response.read()
             self._check(response)
-            yield from response.iter_bytes()
+            yield response
 
-    def _parse(self, model: type[Answer], content: bytes) -> Answer:
+    def upload(
+        self, path: str, query: Query, content: BinaryIO, headers: Mapping[str, str], wait_seconds: float
+    ) -> bytes:
+        """Send a file as it is, read piece by piece."""
+        with self._translated():
+            response = self._http.put(
+                path,
+                params=_given(query),
+                content=content,
+                headers={"Content-Type": "application/octet-stream", **headers},
+                timeout=self._timeout_seconds + wait_seconds,
+            )
+        self._check(response)
+        return response.content
+
+    def parse(self, model: type[Answer], content: bytes) -> Answer:
         try:
             return model.model_validate_json(content)
         except ValidationError as error:

@@ -1,15 +1,24 @@
 """What workers call: claim, report, renew, and the three ways to end a lease."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from service import lease_calls
 from service.dependencies import LeaseIdPath, RegistryDependency
+from service.quick_route import QuickRoute
+from service.registry import Registry
 from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Renew, Renewed, Reports
 
-router = APIRouter(prefix="/v1", tags=["workers"])
+router = APIRouter(prefix="/v1", tags=["workers"], route_class=QuickRoute)
+
+
+Answer = TypeVar("Answer")
 
 
 @router.post("/claims")
@@ -17,10 +26,12 @@ async def claim(body: Claim, registry: RegistryDependency, request: Request) -> 
     """Ask for trials; waits up to wait_seconds for one. The same claim_id again gets the same leases."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait_seconds
-    await run_in_threadpool(registry.seen, body)
+    registry.seen(body)
     while True:
         ticket = registry.signal.ticket()
-        leases = await run_in_threadpool(registry.claim, body)
+        answer = registry.claim_at_once(body)
+        leases, committed = answer if answer is not None else await run_in_threadpool(registry.claim, body)
+        await registry.store.committed(committed)
         remaining = deadline - loop.time()
         if leases or remaining <= 0 or registry.signal.closed:
             return Claimed(leases=leases)
@@ -32,35 +43,54 @@ async def claim(body: Claim, registry: RegistryDependency, request: Request) -> 
 @router.post("/reports")
 async def report(body: Reports, registry: RegistryDependency) -> Decisions:
     """Report epochs of one or many trials. The same (lease_id, step) again gets the same decision."""
-    # Here and now, if no sampler holds a study: memory alone is touched, which is quicker than the way to a thread.
-    with lease_calls.unhindered(registry, body.reports) as free:
-        if free:
-            decisions, committed = lease_calls.report(registry, body.reports)
-    if not free:
-        decisions, committed = await run_in_threadpool(lease_calls.report, registry, body.reports)
-    await registry.store.committed(committed)
-    return Decisions(decisions=decisions)
+    lease_ids = [item.lease_id for item in body.reports]
+    answer = partial(lease_calls.report, registry, body.reports)
+    return Decisions(decisions=await _durable(registry, answer, lease_ids))
 
 
 @router.post("/leases/renew")
-def renew(body: Renew, registry: RegistryDependency) -> Renewed:
+async def renew(body: Renew, registry: RegistryDependency) -> Renewed:
     """Give leases a fresh term, between reports that are far apart."""
-    return Renewed(leases=lease_calls.renew(registry, body.lease_ids))
+    answer = partial(lease_calls.renew, registry, body.lease_ids)
+    return Renewed(leases=await _durable(registry, answer, body.lease_ids))
 
 
 @router.post("/leases/{lease_id}/complete")
-def complete(lease_id: LeaseIdPath, body: Complete, registry: RegistryDependency) -> Closed:
+async def complete(lease_id: LeaseIdPath, body: Complete, registry: RegistryDependency) -> Closed:
     """The trial has trained to its end. The same call again gets the same answer."""
-    return Closed.model_validate({"state": lease_calls.complete(registry, lease_id, body)})
+    answer = partial(lease_calls.complete, registry, lease_id, body)
+    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id], with_epochs=True)})
 
 
 @router.post("/leases/{lease_id}/fail")
-def fail(lease_id: LeaseIdPath, body: Fail, registry: RegistryDependency) -> Closed:
+async def fail(lease_id: LeaseIdPath, body: Fail, registry: RegistryDependency) -> Closed:
     """The trial could not be trained. With retry it is tried again while attempts are left."""
-    return Closed.model_validate({"state": lease_calls.fail(registry, lease_id, body)})
+    answer = partial(lease_calls.fail, registry, lease_id, body)
+    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
 
 
 @router.post("/leases/{lease_id}/release")
-def release(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
+async def release(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
     """Give the trial back untouched: it goes to the front of the queue, and no attempt is counted."""
-    return Closed.model_validate({"state": lease_calls.release(registry, lease_id)})
+    answer = partial(lease_calls.release, registry, lease_id)
+    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
+
+
+async def _durable(
+    registry: Registry,
+    call: Callable[[], tuple[Answer, Sequence[Future[None]]]],
+    lease_ids: Sequence[str],
+    *,
+    with_epochs: bool = False,
+) -> Answer:
+    """The answer of a call, when all that it wrote is committed.
+
+    Here and now if memory alone is touched, which is quicker than the way to a thread and back.
+    """
+    with lease_calls.unhindered(registry, lease_ids, with_epochs=with_epochs) as free:
+        if free:
+            answer, committed = call()
+    if not free:
+        answer, committed = await run_in_threadpool(call)
+    await registry.store.committed(committed)
+    return answer

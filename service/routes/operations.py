@@ -4,11 +4,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from service.dependencies import RegistryDependency
+from service.dependencies import RegistryDependency, registry_of
+from service.errors import ShuttingDownError
 from service.schemas.protocol import Worker, WorkerList
 
 workers_router = APIRouter(prefix="/v1", tags=["workers"])
 router = APIRouter(tags=["operations"])
+
+READY_SECONDS = 5.0
 
 
 class Health(BaseModel):
@@ -45,9 +48,12 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz")
-def readyz(registry: RegistryDependency) -> Health:
-    """The database answers; 503 when it does not."""
-    registry.store.ping()
+async def readyz(request: Request) -> Health:
+    """All studies are loaded and what is written now would be kept; 503 when not, or when the service is ending."""
+    registry = registry_of(request)  # not as a dependency: a thread would have to be free for it
+    if registry.signal.closed:
+        raise ShuttingDownError("the service is shutting down")
+    await registry.store.ping(READY_SECONDS)
     return Health(status="ok")
 
 

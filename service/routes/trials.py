@@ -54,4 +54,4 @@ def get(live: StudyDependency, registry: RegistryDependency, number: TrialNumber
 @router.get("/studies/{name}/trials/{number}/curves")
 def get_curves(live: StudyDependency, registry: RegistryDependency, number: TrialNumber) -> Curves:
     """What a trial reported, epoch by epoch."""
-    return curves(registry.store, find_trial(live, number))
+    return curves(registry.store, live, find_trial(live, number))

@@ -75,9 +75,10 @@ class Dataset(StrictBody):
     stratify: bool = Field(
         True, description="Keep the share of each class in both parts of the split.", examples=[True]
     )
-    augment: Literal["none", "flip", "crop", "crop_flip"] = Field(
+    augment: Literal["none", "flip", "crop", "crop_flip", "cutout", "crop_flip_cutout"] = Field(
         "none",
-        description="Random changes to training images: horizontal flip, crop after padding by an eighth, or both.",
+        description="Random changes to training images: horizontal flip, crop after padding by an eighth, "
+        "cutout of a square a quarter wide, or several.",
         examples=["none"],
     )
 

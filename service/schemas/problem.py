@@ -21,3 +21,8 @@ class Problem(Answer):
     errors: list[FieldProblem] | None = Field(
         None, description="For invalid input: what is wrong with which field.", examples=[None]
     )
+    request_id: str | None = Field(
+        None,
+        description="For errors of the service (5xx): the request's id, under which its log has more.",
+        examples=["5f0c9a61d2e84b37"],
+    )

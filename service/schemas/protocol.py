@@ -55,7 +55,7 @@ class Resume(Answer):
     """Where to go on with a trial that an earlier attempt began."""
 
     step: int = Field(description="Last step that the checkpoint holds.", examples=[3])
-    artifact: str = Field(description="Name of the checkpoint.", examples=["checkpoints/12/3"])
+    artifact: str = Field(description="Name of the checkpoint among the trial's artifacts.", examples=["checkpoint"])
 
 
 class Lease(Answer):

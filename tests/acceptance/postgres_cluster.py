@@ -26,8 +26,6 @@ class PostgresCluster:
         self._port = port
         self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            for parent in (folder, *folder.parents[:2]):
-                parent.chmod(0o755)
             folder.chmod(0o777)
         self._run("initdb", "-D", str(self._folder), "-U", "postgres", "-A", "trust", "--no-sync")
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from service.cli.bound import bound
+
 NARROWS = str(Path(sys.executable).with_name("narrows"))
 
 
@@ -39,7 +41,7 @@ class Marked:
 def narrows(*arguments: str, environment: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
     """A `narrows` command in a session of its own, as a terminal starts it; killed if it is still there at the end."""
     process = subprocess.Popen(
-        [NARROWS, *arguments],
+        bound([NARROWS, *arguments]),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -48,11 +50,11 @@ def narrows(*arguments: str, environment: dict[str, str], cwd: Path) -> Iterator
         text=True,
         start_new_session=True,
     )
-    try:
-        with process:
+    with process:
+        try:
             yield process
-    finally:
-        process.kill()
+        finally:
+            process.kill()  # before the context waits for its end
 
 
 def until(condition: Callable[[], object], timeout_seconds: float, what: str) -> None:

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
+from service.cli.bound import bound
 from service.settings import SETTINGS
 from tests.conftest import NARROWS, ROOT, StartService, clean_environment, skip_or_fail
 
@@ -100,10 +101,11 @@ def test_data_outlives_the_containers() -> None:
     volumes = {name: given["volumes"] for name, given in SERVICES.items() if "volumes" in given}
     assert volumes == {
         "postgres": ["database:/var/lib/postgresql/data"],
+        "service": ["artifacts:/artifacts"],
         "worker": ["data:/data"],
         "worker-gpu": ["data:/data"],
     }
-    assert list(compose(NARROWS_TOKEN=TOKEN)["volumes"]) == ["database", "data"]
+    assert list(compose(NARROWS_TOKEN=TOKEN)["volumes"]) == ["database", "artifacts", "data"]
     own = compose(NARROWS_TOKEN=TOKEN, NARROWS_DATA_DIR="./sets")["services"]["worker"]
     assert own["volumes"] == ["./sets:/data"]
     assert own["environment"]["NARROWS_DATA_DIR"] == "/data"
@@ -136,7 +138,7 @@ def test_the_image_is_built_from_what_the_repository_holds() -> None:
     assert all("--no-deps" in line or "-c constraints.txt" in line for line in re.findall(r"pip install.*", dockerfile))
     [extras] = re.findall(r"^ARG EXTRAS=(\S+)$", dockerfile, re.MULTILINE)
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(extras.split(",")) == {"worker", "postgres"} <= set(known)
+    assert set(extras.split(",")) == {"worker", "postgres", "s3"} <= set(known)
 
 
 @pytest.fixture
@@ -148,6 +150,7 @@ def local(postgres_url: str, free_port: int, tmp_path: Path) -> Mapping[str, Any
         "http://service:": "http://127.0.0.1:",
         "8000": str(free_port),
         "/data": str(tmp_path / "data"),
+        "/artifacts": str(tmp_path / "artifacts"),
     }
     text = yaml.safe_dump({name: given for name, given in SERVICES.items() if name != "postgres"})
     for theirs, ours in places.items():
@@ -175,7 +178,7 @@ def running_worker(local: Mapping[str, Any], tmp_path: Path) -> Iterator[subproc
     assert program == "narrows"
     with (tmp_path / "worker.log").open("wb") as log:
         worker = subprocess.Popen(
-            [NARROWS, *arguments],
+            bound([NARROWS, *arguments]),
             env=clean_environment(**local["worker"]["environment"]),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -206,6 +209,7 @@ def test_its_commands_train_a_study_on_postgresql_and_end_cleanly(
 
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(seconds(local["worker"]["stop_grace_period"])) == 0, (tmp_path / "worker.log").read_text()
+    assert (tmp_path / "artifacts").is_dir()
     assert service.stop() == 0
 
 

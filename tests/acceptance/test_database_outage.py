@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +14,13 @@ from sqlalchemy import event
 from storage import DatabaseOwnedError, DatabaseUnavailableError, GroupCommitStorage, StorageError, StorageFailedError
 from storage.loading import load
 from storage.rows import Distributions
-from tests.acceptance.postgres_cluster import PostgresCluster, find_programs
-from tests.conftest import skip_or_fail
+from tests.acceptance.postgres_cluster import PostgresCluster
+from tests.acceptance.processes import until
 from tests.contracts.checked_storage import assert_same
 
 N_WRITERS = 8
 WAIT_SECONDS = 1.0
 BACK_SECONDS = 30.0
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, free_port: int) -> Iterator[PostgresCluster]:
-    programs = find_programs()
-    if programs is None:
-        skip_or_fail("NO POSTGRESQL SERVER PROGRAMS (initdb, pg_ctl)", "NARROWS_REQUIRE_POSTGRES")
-    cluster = PostgresCluster(programs, tmp_path, free_port)
-    cluster.start()
-    yield cluster
-    if cluster.is_running():
-        cluster.stop()
 
 
 class Load:
@@ -147,6 +134,20 @@ def test_a_full_disk_stops_acknowledgements_until_there_is_room(tmp_path: Path) 
     storage.close()
 
 
+def test_a_service_without_writes_notices_that_its_database_is_away_and_takes_it_back(cluster: PostgresCluster) -> None:
+    storage = GroupCommitStorage(cluster.url, wait_seconds=WAIT_SECONDS)
+    cluster.stop()
+    until(lambda: storage.writer.away_seconds > 0, BACK_SECONDS, "it is noticed")
+    cluster.start()
+    until(lambda: storage.writer.away_seconds == 0, BACK_SECONDS, "it is noticed again")
+    with pytest.raises(DatabaseOwnedError):
+        GroupCommitStorage(cluster.url)
+    cluster.stop()
+    until(lambda: storage.writer.away_seconds > 0, BACK_SECONDS, "it is noticed once more")
+    assert storage.writer.close(), "nothing waits for the database"
+    storage.close()
+
+
 def test_a_second_owner_is_refused_until_the_first_one_ends(database_url: str) -> None:
     first = GroupCommitStorage(database_url)
     with pytest.raises(DatabaseOwnedError, match="another service has the database"):
@@ -159,17 +160,22 @@ def test_a_second_owner_is_refused_until_the_first_one_ends(database_url: str) -
     second.close()
 
 
-def test_a_service_that_was_cut_off_does_not_write_over_its_successor(cluster: PostgresCluster) -> None:
+@pytest.mark.parametrize("successor_ends", [True, False])
+def test_a_service_that_was_cut_off_does_not_write_over_its_successor(
+    cluster: PostgresCluster, successor_ends: bool
+) -> None:
     first = GroupCommitStorage(cluster.url, wait_seconds=WAIT_SECONDS)
     first.create_new_study([StudyDirection.MINIMIZE], "before")
     with psycopg.connect(cluster.url, autocommit=True) as administrator:  # the network breaks
         administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
     second = GroupCommitStorage(cluster.url)
     second.create_new_study([StudyDirection.MINIMIZE], "by the successor")
-    second.close()
+    if successor_ends:
+        second.close()
     with pytest.raises(StorageFailedError, match="took over"):
         first.create_new_study([StudyDirection.MINIMIZE], "too late")
     first.close()
+    second.close()
     third = GroupCommitStorage(cluster.url)
     assert sorted(study.study_name for study in third.get_all_studies()) == ["before", "by the successor"]
     third.close()

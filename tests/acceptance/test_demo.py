@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -66,6 +67,16 @@ def test_a_signal_to_the_terminals_process_group_ends_everything(
         output, _ = demo.communicate(timeout=40)
     assert demo.returncode == 128 + number
     assert "Traceback" not in output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells a parent's death")
+def test_a_killed_demo_takes_its_service_and_workers_along(
+    environment: dict[str, str], tmp_path: Path, marked: Marked
+) -> None:
+    with narrows("demo", definition(tmp_path, 5000), environment=environment, cwd=tmp_path) as demo:
+        until(lambda: len(marked.pids("--device=cpu")) == 2, 60, "two workers run")
+        demo.kill()
+        until(lambda: marked.pids() == [], 60, "all processes have ended")
 
 
 def test_a_service_that_dies_is_told_with_the_end_of_its_log(

@@ -8,30 +8,19 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from storage import GroupCommitStorage, Store
-from tests.acceptance.postgres_cluster import PostgresCluster, find_programs
-from tests.conftest import skip_or_fail
-from tests.integration.service_driver import definition, problem_of
+from storage import FolderStore, GroupCommitStorage, Store
+from tests.acceptance.postgres_cluster import PostgresCluster
+from tests.acceptance.processes import until
+from tests.integration.service_driver import definition, local_client, problem_of
 
 WAIT_SECONDS = 0.5
+BACK_SECONDS = 30.0
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, free_port: int) -> Iterator[PostgresCluster]:
-    programs = find_programs()
-    if programs is None:
-        skip_or_fail("NO POSTGRESQL SERVER PROGRAMS (initdb, pg_ctl)", "NARROWS_REQUIRE_POSTGRES")
-    cluster = PostgresCluster(programs, tmp_path, free_port)
-    cluster.start()
-    yield cluster
-    if cluster.is_running():
-        cluster.stop()
-
-
-@pytest.fixture
-def http(cluster: PostgresCluster) -> Iterator[TestClient]:
+def http(cluster: PostgresCluster, tmp_path: Path) -> Iterator[TestClient]:
     store = Store(GroupCommitStorage(cluster.url, wait_seconds=WAIT_SECONDS))
-    with TestClient(create_app(store), raise_server_exceptions=False) as client:
+    with local_client(create_app(store, blobs=FolderStore(tmp_path / "artifacts"))) as client:
         yield client
     store.close()
 
@@ -59,6 +48,7 @@ def test_calls_are_refused_while_the_database_is_away_and_count_once_when_repeat
         lambda: http.post("/v1/studies", json=second),
         lambda: claim(http, "three"),
         lambda: report(http, lease_id, 1),
+        lambda: http.put(f"/v1/artifacts/{lease_id}/model", content=b"weights"),
         lambda: http.post(f"/v1/leases/{lease_id}/complete", json={"values": [0.5]}),
         lambda: http.post(f"/v1/leases/{other_id}/fail", json={"reason": "gone", "retry": True}),
     ]
@@ -70,11 +60,12 @@ def test_calls_are_refused_while_the_database_is_away_and_count_once_when_repeat
     assert http.get("/healthz").status_code == 200
 
     cluster.start()
+    until(lambda: http.get("/readyz").status_code == 200, BACK_SECONDS, "the service is ready again")
     answers = [call() for call in calls]
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 200], [answer.text for answer in answers]
+    assert [answer.status_code for answer in answers] == [200] * 6, [answer.text for answer in answers]
     assert answers[2].json()["decisions"][0]["decision"] == "continue"
-    assert [answer.json()["state"] for answer in answers[3:]] == ["COMPLETE", "WAITING"]
-    assert http.get("/readyz").status_code == 200
+    assert [answer.json()["state"] for answer in answers[4:]] == ["COMPLETE", "WAITING"]
     counts = http.get("/v1/studies/first").json()["trial_counts"]
     assert counts == {"WAITING": 1, "RUNNING": 1, "COMPLETE": 1, "PRUNED": 0, "FAIL": 0}
+    assert http.get("/v1/artifacts/first/0/model").content == b"weights"
     assert http.get("/v1/studies/first/trials/0/curves").json()["steps"] == [0, 1]

@@ -2,17 +2,18 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 
 import pytest
 
 from service.client import Client
 from service.schemas.results import Trial
 from tests.acceptance.processes import Marked, narrows, until
-from tests.conftest import StartService, clean_environment
+from tests.conftest import ServiceProcess, StartService, clean_environment
 
 
 class Workshop:
@@ -100,6 +101,66 @@ def test_the_trial_of_a_killed_worker_is_finished_by_another(workshop: Workshop)
     attempts = workshop.trial().attempts
     assert [(attempt.attempt, attempt.outcome) for attempt in attempts] == [(1, "expire"), (2, "complete")]
     assert workshop.trial().metrics["validation_accuracy"] > 0.5
+
+
+@pytest.fixture
+def patient(tmp_path: Path, service_process: StartService, free_port: int) -> Iterator["Patient"]:
+    """A service with long leases, that may go and come back."""
+    flags = ("--port", str(free_port), "--lease-seconds", "60")
+    marked = Marked()
+    service = service_process(*flags)
+    with Client(service.url) as client:
+        yield Patient(Workshop(client, tmp_path, marked), service, lambda: service_process(*flags))
+    left = marked.pids()
+    marked.kill()
+    assert left == [], "processes are left behind"
+
+
+@dataclass
+class Patient:
+    workshop: Workshop
+    service: ServiceProcess
+    start_again: Callable[[], ServiceProcess]
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process and its threads have used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_worker_trains_on_while_the_service_is_away_and_hands_in_every_report(patient: Patient) -> None:
+    epochs = 1000
+    workshop = patient.workshop
+    workshop.create(epochs)
+    with workshop.worker("--exit-when-idle", "1") as worker:
+        workshop.await_report()
+        patient.service.kill()
+        (pid,) = workshop.marked.pids("--device=cpu")
+        before = cpu_seconds(pid)
+        until(lambda: cpu_seconds(pid) > before + 2.0, 60, "the worker trains on")
+        patient.start_again()
+        until(lambda: workshop.trial().state == "COMPLETE", 120, "the trial is complete")
+        output, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 0, output
+    assert [(attempt.attempt, attempt.outcome) for attempt in workshop.trial().attempts] == [(1, "complete")]
+    assert workshop.client.curves("one", 0).steps == list(range(epochs))
+
+
+def test_a_second_sigterm_ends_a_worker_that_cannot_give_its_trial_back(patient: Patient) -> None:
+    patient.workshop.create(epochs=5000)
+    with patient.workshop.worker() as worker:
+        patient.workshop.await_report()
+        patient.service.process.send_signal(signal.SIGSTOP)  # it takes calls and answers none
+        try:
+            worker.send_signal(signal.SIGTERM)
+            with pytest.raises(TimeoutExpired):
+                worker.wait(2)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(5) == 1
+            patient.workshop.await_no_process(5)
+        finally:
+            patient.service.process.send_signal(signal.SIGCONT)
 
 
 def test_a_worker_without_the_right_token_ends_with_one_line(tmp_path: Path, service_process: StartService) -> None:

@@ -32,6 +32,15 @@ def comparable(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
+ASKED_FOR = (
+    (TrialState.COMPLETE,),
+    (TrialState.COMPLETE, TrialState.PRUNED),
+    (TrialState.RUNNING, TrialState.PRUNED, TrialState.COMPLETE),
+    (TrialState.WAITING,),
+)
+"""What pruners, samplers and studies ask for."""
+
+
 def assert_same(memory: Memory, reloaded: Memory) -> None:
     assert memory.studies.keys() == reloaded.studies.keys()
     for study_id, study in memory.studies.items():
@@ -44,7 +53,9 @@ def assert_same(memory: Memory, reloaded: Memory) -> None:
                 assert value == theirs[name], (
                     f"{name} of trial {trial.number}: {value} in memory, {theirs[name]} reloaded"
                 )
-        assert (study.counts, study.waiting) == (other.counts, other.waiting)
+        assert (study.counts, study.unfinished) == (other.counts, other.unfinished)
+        for states in ASKED_FOR:
+            assert study.in_states(states) == [trial for trial in study.trials if trial.state in states]
         assert getattr(study.best, "number", None) == getattr(other.best, "number", None)
 
 

@@ -16,7 +16,18 @@ from storage.database import parse_url
 from storage.migrate import VERSION_TABLE, configuration, upgrade
 from storage.tables import metadata, studies
 
-TABLES = {"narrows_studies", "narrows_leases", "narrows_epochs", "narrows_results", "narrows_workers"}
+TABLES = {
+    "narrows_studies",
+    "narrows_leases",
+    "narrows_epochs",
+    "narrows_results",
+    "narrows_workers",
+    "narrows_ids",
+    "narrows_owners",
+    "narrows_artifacts",
+    "narrows_loose_blobs",
+    "narrows_tokens",
+}
 
 
 def revisions() -> list[str]:

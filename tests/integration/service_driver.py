@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,12 +18,15 @@ from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from storage import Store
+from service.events import Events
+from storage import BlobStore, FolderStore, Store
 from tests.conftest import POSTGRES, skip_or_fail
+from tests.server_sent_events import ServerSentEvent, parse
 
 Json = dict[str, Any]
 
 LEASE_SECONDS = 60.0
+MAX_ARTIFACT_BYTES = 3 * 1024**2
 LEARNING_RATE: Json = {"type": "float", "low": 1e-5, "high": 0.1, "log": True}
 
 
@@ -55,15 +60,32 @@ class FakeClock:
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
 
+    def set_back(self, seconds: float) -> None:
+        """As an administrator does: the monotonic time goes on."""
+        self._now -= timedelta(seconds=seconds)
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def local_client(app: FastAPI) -> TestClient:
+    """A caller on the application's own machine."""
+    return TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000), raise_server_exceptions=False)
+
 
 class Service:
     """A running application. `restart` ends it and starts another one on the same database."""
 
-    def __init__(self, url: str, *, token: str | None = None) -> None:
+    def __init__(self, url: str, *, token: str | None = None, capacity: int = 10_000) -> None:
         self.url = url
+        self._capacity = capacity
         self.clock = FakeClock()
         self._token = token
         self._claims = itertools.count()
+        self._temporary = TemporaryDirectory(prefix="narrows-artifacts-")
+        self.folder = Path(self._temporary.name)
+        self.blobs: BlobStore = FolderStore(self.folder)
         self._open()
 
     def _open_store(self) -> Store:
@@ -71,8 +93,16 @@ class Service:
 
     def _open(self) -> None:
         self.store = self._open_store()
-        self.app: FastAPI = create_app(self.store, clock=self.clock, lease_seconds=LEASE_SECONDS, token=self._token)
-        self.http = TestClient(self.app, raise_server_exceptions=False)
+        self.app: FastAPI = create_app(
+            self.store,
+            clock=self.clock,
+            lease_seconds=LEASE_SECONDS,
+            token=self._token,
+            blobs=self.blobs,
+            max_artifact_bytes=MAX_ARTIFACT_BYTES,
+            stream=Events(capacity=self._capacity),
+        )
+        self.http = local_client(self.app)
         self.http.__enter__()
 
     def close(self) -> None:
@@ -84,6 +114,7 @@ class Service:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+        self._temporary.cleanup()
 
     def restart(self) -> None:
         self.close()
@@ -124,6 +155,24 @@ class Service:
         found: Json = response.json()
         return found
 
+    def events_after(self, last_event_id: str, **query: Any) -> list[ServerSentEvent]:
+        """What the event stream has after an event, up to now."""
+        query |= {"last_event_id": last_event_id, "follow": False}
+        response = self.http.get("/v1/events", params=query)
+        assert response.status_code == 200, response.text
+        return [event for event in parse(response.text) if event.type is not None]
+
+    # What an admin calls
+
+    def create_token(self, name: str, scopes: list[str], **more: Any) -> str:
+        """Make a token, as the operator if there is one, and answer its secret."""
+        headers = {} if self._token is None else bearer(self._token)
+        body = {"name": name, "scopes": scopes, **more}
+        response = self.http.post("/v1/tokens", json=body, headers=headers)
+        assert response.status_code == 201, response.text
+        secret: str = response.json()["token"]
+        return secret
+
     # What workers call
 
     def claim(self, study: str | None = None, max_trials: int = 1, worker: str = "worker", **more: Any) -> list[Json]:
@@ -162,6 +211,30 @@ class Service:
         state: str = response.json()["state"]
         return state
 
+    def upload(self, lease: Json, name: str, content: Any, step: int | None = None, **headers: str) -> Json:
+        query = {} if step is None else {"step": step}
+        response = self.http.put(
+            f"/v1/artifacts/{lease['lease_id']}/{name}", params=query, content=content, headers=headers
+        )
+        assert response.status_code == 200, response.text
+        artifact: Json = response.json()
+        return artifact
+
+    def download(self, study: str, number: int, name: str) -> bytes:
+        response = self.http.get(f"/v1/artifacts/{study}/{number}/{name}")
+        assert response.status_code == 200, response.text
+        content: bytes = response.content
+        return content
+
+    def artifacts(self, study: str, number: int) -> list[Json]:
+        found: list[Json] = self.get(f"/studies/{study}/trials/{number}/artifacts")["artifacts"]
+        return found
+
+    def blob_files(self) -> list[str]:
+        """Names of the files of artifacts, after what nothing has any more was removed."""
+        self.app.state.artifacts.sweep()
+        return sorted(path.name for path in self.folder.iterdir())
+
     def run(self, study: str, n_trials: int = 1, value: float = 0.5) -> list[Json]:
         """Claim, report once and complete trials, one after another."""
         leases = []
@@ -174,12 +247,14 @@ class Service:
 
 
 def problem_of(response: Any, status: int) -> Json:
-    """The body of an answer that must be a problem of that status."""
+    """The body of an answer that must be a problem of that status; the dashboard's have the member that it shows."""
     assert response.status_code == status, f"{response.status_code}: {response.text[:2000]}"
     assert response.headers["content-type"] == "application/problem+json"
     body: Json = response.json()
     assert body["status"] == status
-    assert set(body) - {"errors"} == {"type", "title", "status", "detail", "code"}
+    assert set(body) - {"errors", "request_id", "reason"} == {"type", "title", "status", "detail", "code"}
+    assert ("request_id" in body) == (status >= 500)
+    assert body.get("reason", body["detail"]) == body["detail"]
     assert all(isinstance(body[name], str) and body[name] for name in ("type", "title", "detail", "code"))
     for error in body.get("errors", []):
         assert set(error) == {"field", "message"}

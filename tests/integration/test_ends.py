@@ -191,7 +191,7 @@ def test_a_failure_that_may_pass_is_tried_again_until_attempts_are_used_up(each_
     assert each_service.fail(second, "out of memory again", retry=True) == "FAIL"
 
     trial = each_service.trial(name, 0)
-    assert trial["reason"] == "out of memory again"
+    assert trial["reason"] == "attempt 1: out of memory; attempt 2: out of memory again"
     assert [attempt["reason"] for attempt in trial["attempts"]] == ["out of memory", "out of memory again"]
     assert each_service.claim(name) == []
     assert each_service.study(name)["state"] == "finished"

@@ -170,6 +170,16 @@ def test_expired_and_failed_attempts_are_counted_together(service: Service) -> N
     )
 
 
+def test_the_last_of_several_failures_names_them_all(service: Service) -> None:
+    name = service.create(n_trials=1, max_attempts=2)
+    service.claim_one(name)
+    expire(service)
+    assert service.fail(service.claim_one(name), "no data set", retry=True) == "FAIL"
+
+    reason = service.trial(name, 0)["reason"]
+    assert reason == "attempt 1: worker worker was not heard of for 60 s; attempt 2: no data set"
+
+
 def test_many_leases_that_expire_at_once_come_back_once_each(each_service: Service) -> None:
     name = each_service.create(n_trials=4)
     each_service.claim(name, max_trials=4)

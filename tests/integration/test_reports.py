@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 from typing import Any
 
 import optuna
@@ -284,3 +285,23 @@ def test_several_objectives_are_never_pruned(service: Service) -> None:
         lease = service.claim_one(name)
         assert service.report(lease, 3, 0.1, validation_loss=5.0) == "continue"
         service.complete(lease, 0.1, metrics={"validation_accuracy": 0.1, "validation_loss": 5.0})
+
+
+def test_of_two_different_reports_of_a_step_at_once_one_is_kept(sqlite_service: Service) -> None:
+    lease = sqlite_service.claim_one(sqlite_service.create())
+    live = sqlite_service.app.state.registry.every()[0]
+    statuses: list[int] = []
+
+    def report(value: float) -> None:
+        item = {"lease_id": lease["lease_id"], "step": 0, "metrics": {"validation_accuracy": value}}
+        statuses.append(sqlite_service.http.post("/v1/reports", json={"reports": [item]}).status_code)
+
+    threads = [threading.Thread(target=report, args=(value,)) for value in (0.1, 0.2, 0.3)]
+    with live.lock:  # as a sampler's result is written: the calls gather
+        for thread in threads:
+            thread.start()
+        threads[0].join(0.3)
+    for thread in threads:
+        thread.join()
+
+    assert sorted(statuses) == [200, 409, 409]

@@ -361,3 +361,16 @@ def test_conditional_trials_live_on(sqlite_service: Service) -> None:
     leases += service.run(name, 4)
 
     assert all(("learning_rate" in lease["params"]) == (lease["params"]["optimizer"] == "adam") for lease in leases)
+
+
+def test_a_trial_stays_with_its_worker_although_the_clock_was_set_back(fresh_service: Service) -> None:
+    name = fresh_service.create(n_trials=1)
+    fresh_service.release(fresh_service.claim_one(name))
+    fresh_service.clock.set_back(3600)
+    lease = fresh_service.claim_one(name)
+
+    fresh_service.restart()
+
+    assert fresh_service.claim(name) == []
+    assert fresh_service.report(lease, 0) == "continue"
+    assert fresh_service.complete(lease) == "COMPLETE"

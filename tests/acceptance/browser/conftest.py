@@ -21,16 +21,20 @@ FLAGS = (
 VIEWPORT = {"width": 1400, "height": 1000}
 
 OpenPage = Callable[..., "WatchedPage"]
-"""`open_page(origin, token=None)` gives an empty page that may talk to that origin alone."""
+"""`open_page(origin, token=None)` gives an empty page that may talk to that origin alone, logged in with the token."""
 
 
 class WatchedPage:
-    """A page, and what went wrong on it: console errors, failed requests, requests to anywhere else."""
+    """A page, and what went wrong on it: console errors, failed requests, requests to anywhere else.
+
+    Answers with one of `expected_statuses` are what the test is about.
+    """
 
     def __init__(self, page: Page, origin: str) -> None:
         self.page = page
         self.origin = origin
         self.problems: list[str] = []
+        self.expected_statuses: set[int] = set()
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
         page.on("request", self._on_request)
@@ -38,7 +42,10 @@ class WatchedPage:
         page.on("response", self._on_response)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        is_expected = any(
+            f"the server responded with a status of {one} " in message.text for one in self.expected_statuses
+        )
+        if message.type == "error" and not is_expected:
             self.problems.append(f"console: {message.text}")
 
     def _on_request(self, request: Request) -> None:
@@ -46,7 +53,7 @@ class WatchedPage:
             self.problems.append(f"asks for something outside: {request.url}")
 
     def _on_response(self, response: Response) -> None:
-        if response.status >= 400:
+        if response.status >= 400 and response.status not in self.expected_statuses:
             self.problems.append(f"status {response.status}: {response.url}")
 
 
@@ -69,8 +76,9 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator[OpenPage]:
     opened: list[WatchedPage] = []
 
     def open_page(origin: str, *, token: str | None = None) -> WatchedPage:
-        login = None if token is None else {"username": "narrows", "password": token, "origin": origin}
-        context = chromium.new_context(viewport=VIEWPORT, http_credentials=login)  # type: ignore[arg-type]
+        context = chromium.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
+        if token is not None:
+            context.request.post(f"{origin}/login", form={"token": token})
         watched = WatchedPage(context.new_page(), origin)
         opened.append(watched)
         return watched

@@ -114,4 +114,4 @@ def test_the_pages_are_closed_to_who_has_no_token(http: httpx.Client) -> None:
     for path in ("/", "/dashboard", "/static/bundle.js", "/api/studies", "/docs", "/openapi.json"):
         response = httpx.get(f"{origin(http)}{path}", trust_env=False)
         assert response.status_code == 401, path
-        assert response.headers["WWW-Authenticate"].startswith("Basic"), path
+        assert response.headers["WWW-Authenticate"].startswith("Bearer"), path

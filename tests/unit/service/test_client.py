@@ -1,4 +1,6 @@
 import json
+import random
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -121,8 +123,13 @@ def test_studies_are_read_page_by_page() -> None:
 
 
 LEASE_CALL = "/v1/leases/ab%2Fc"
+TOKEN = {"name": "lab", "scopes": ["work"], "created_at": "2026-01-02T03:04:05Z", "expires_at": None}
+TOKEN |= {"revoked_at": None, "last_used_at": None}
 CALLS: list[tuple[Callable[[Client], object], str, str, Any]] = [
     (lambda client: client.study("a/b"), "GET", "/v1/studies/a%2Fb", STUDY),
+    (lambda client: client.tokens(), "GET", "/v1/tokens", {"tokens": [TOKEN]}),
+    (lambda client: client.create_token("lab", ["work"]), "POST", "/v1/tokens", {**TOKEN, "token": "narrows_x"}),
+    (lambda client: client.revoke_token("a/b"), "DELETE", "/v1/tokens/a%2Fb", TOKEN),
     (lambda client: client.change("digits", state="paused"), "PATCH", "/v1/studies/digits", STUDY),
     (lambda client: client.trial("digits", 3), "GET", "/v1/studies/digits/trials/3", trial(3)),
     (
@@ -229,7 +236,9 @@ class NoTime(Event):
         return self.is_set()
 
 
-@pytest.mark.parametrize("away", [problem(503), problem(502), httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
+@pytest.mark.parametrize(
+    "away", [problem(503), problem(502), problem(429), httpx.ConnectError("refused"), httpx.ReadTimeout("slow")]
+)
 def test_calls_are_repeated_while_the_service_is_away(away: httpx.Response | httpx.TransportError) -> None:
     service, time = Service(away, away, httpx.Response(200, json=STUDY)), NoTime()
     with service.client() as client:
@@ -237,6 +246,31 @@ def test_calls_are_repeated_while_the_service_is_away(away: httpx.Response | htt
     assert study.name == "digits"
     assert len(time.waited) == 2
     assert all(0 <= seconds <= 1 for seconds in time.waited)
+
+
+def test_waits_grow_to_a_limit_and_are_spread_out() -> None:
+    """Or all workers of a service that comes back would call it at the same moment, again and again."""
+    random.seed(0)
+
+    def waited() -> list[float]:
+        service, time = Service(*[problem(503)] * 8, httpx.Response(200, json=STUDY)), NoTime()
+        with service.client() as client:
+            Retries(60, time, longest_wait_seconds=4.0)(lambda: client.study("digits"))
+        return time.waited
+
+    rows = [waited() for _ in range(200)]
+    for waits, ceiling in zip(zip(*rows, strict=True), (0.5, 1, 2, 4, 4, 4, 4, 4), strict=True):
+        assert 0 <= min(waits) < 0.1 * ceiling
+        assert 0.9 * ceiling < max(waits) <= ceiling
+        assert 0.4 * ceiling < statistics.mean(waits) < 0.6 * ceiling
+
+
+def test_the_time_limit_is_one_for_all_attempts() -> None:
+    attempts = 100_000  # far more than there is time for
+    service = Service(*[problem(503)] * attempts)
+    with service.client() as client, pytest.raises(ServiceError):
+        Retries(0.05, NoTime(), longest_wait_seconds=0.0)(lambda: client.study("digits"))
+    assert 1 < len(service.requests) < attempts
 
 
 def test_retry_after_is_honoured() -> None:

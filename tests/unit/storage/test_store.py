@@ -1,3 +1,4 @@
+import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -167,27 +168,36 @@ def test_a_trial_cannot_finish_twice(store: Store, study: StudyRecord, trial_id:
     assert store.results([trial_id]) == [result]
 
 
-@pytest.mark.parametrize("clear", [True, False])
-def test_a_trial_that_is_put_back_forgets_its_reports_if_it_shall(
-    store: Store, study: StudyRecord, trial_id: int, clear: bool
+@pytest.mark.parametrize(("after_step", "kept"), [(None, []), (0, [0]), (1, [0, 1]), (7, [0, 1]), (8, [0, 1, 8])])
+def test_a_trial_that_is_put_back_forgets_its_reports_after_a_step(
+    store: Store, study: StudyRecord, trial_id: int, after_step: int | None, kept: list[int]
 ) -> None:
     other = store.optuna.create_new_trial(study.study_id)
     granted = lease(study, trial_id, "a")
     store.grant([granted], worker())
     for reported in (trial_id, other):
-        store.add_epoch(EpochRecord(reported, 0, study.study_id, "a", {"x": 1.0}, "continue"))
-        store.optuna.set_trial_intermediate_value(reported, 0, 1.0)
+        for step in (0, 1, 8):
+            store.add_epoch(EpochRecord(reported, step, study.study_id, "a", {"x": 1.0}, "continue"))
+            store.optuna.set_trial_intermediate_value(reported, step, 1.0)
 
-    store.requeue(granted, "expire", "gone", NOW, clear=clear)
+    store.requeue(granted, "expire", "gone", NOW, after_step=after_step)
 
     back = store.optuna.get_trial(trial_id)
     assert back.state.name == "WAITING"
-    assert (back.intermediate_values, len(store.epochs(trial_id))) == (({}, 0) if clear else ({0: 1.0}, 1))
-    assert store.optuna.get_trial(other).intermediate_values == {0: 1.0}
-    assert len(store.epochs(other)) == 1
+    assert list(back.intermediate_values) == [epoch.step for epoch in store.epochs(trial_id)] == kept
+    assert intermediate_steps(store, trial_id) == kept
+    assert list(store.optuna.get_trial(other).intermediate_values) == intermediate_steps(store, other) == [0, 1, 8]
+    assert len(store.epochs(other)) == 3
     assert store.lease(granted.lease_id) == replace(
         granted, outcome="expire", state="WAITING", reason="gone", ended_at=NOW
     )
+
+
+def intermediate_steps(store: Store, trial_id: int) -> list[int]:
+    """Steps of a trial in Optuna's own table."""
+    statement = f"SELECT step FROM trial_intermediate_values WHERE trial_id = {trial_id} ORDER BY step"
+    with store.optuna.engine.connect() as connection:
+        return list(connection.exec_driver_sql(statement).scalars())
 
 
 def test_more_results_are_read_than_a_statement_has_parameters(store: Store, study: StudyRecord) -> None:
@@ -262,5 +272,5 @@ def test_all_that_is_kept_is_there_when_a_file_is_opened_again(tmp_path: Path) -
         "MAXIMIZE",
         "MINIMIZE",
     ]
-    again.ping()
+    asyncio.run(again.ping(60.0))
     again.close()

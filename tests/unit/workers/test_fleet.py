@@ -96,3 +96,43 @@ def test_processes_learn_of_the_fleets_death_by_the_end_of_their_stdin() -> None
         assert fleet.stdout.readline() == "up\n"
         fleet.kill()
         assert fleet.stdout.read() == "end\n"
+
+
+def fleet_of(code: str, clock: str = "time.monotonic") -> "subprocess.Popen[str]":
+    """A fleet of one process, which has said that it is up."""
+    starts = (
+        "import itertools, sys, time; from workers.fleet import Fleet, Place; "
+        f"place = Place('cpu', [sys.executable, '-S', '-c', {code!r}], {{}}); "
+        f"fleet = Fleet([place], {clock}); fleet.install(); sys.exit(fleet.run())"
+    )
+    fleet = subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True)
+    assert fleet.stdout is not None
+    assert fleet.stdout.readline() == "up\n"
+    return fleet
+
+
+def test_a_second_signal_is_passed_on() -> None:
+    code = (
+        "import itertools, os, signal, time; told = itertools.count(1); "
+        "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'first\\n') if next(told) == 1 else os._exit(1)); "
+        "os.write(1, b'up\\n'); [time.sleep(1) for _ in range(60)]"
+    )
+    with fleet_of(code) as fleet:
+        assert fleet.stdout is not None
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.stdout.readline() == "first\n"
+        assert fleet.poll() is None
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.returncode == CRASHED
+
+
+def test_a_process_that_does_not_drain_is_killed_after_half_a_minute() -> None:
+    code = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "os.write(1, b'up\\n'); [time.sleep(1) for _ in range(60)]"
+    )
+    with fleet_of(code, clock="itertools.count(step=5).__next__") as fleet:
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.returncode == CRASHED

@@ -274,3 +274,20 @@ def test_a_service_that_will_not_have_the_worker_is_an_error() -> None:
     worker.service.answers["claims"] = [problem(401, "unauthorized")]
     with pytest.raises(ServiceError):
         worker.run()
+
+
+def test_a_trial_whose_reports_are_not_answered_for_an_hour_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker()
+    answer = worker.service._answer
+
+    def away(path: str, body: Any) -> Any:
+        if path == "reports":
+            worker.time.sleep(3600.0)
+            raise httpx.ConnectError("refused")
+        return answer(path, body)
+
+    worker.service._answer = away  # type: ignore[method-assign]
+    worker.service.answers["leases/lease-0/release"] = [problem(409, "lease_lost")]
+    worker.run()
+    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/release"]
+    assert "digits #0: lost: no: lease_lost" in caplog.messages

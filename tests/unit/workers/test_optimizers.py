@@ -1,65 +1,72 @@
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import Tensor
 
-from workers.optimizers import Kind, initial_state, step
+from workers.optimizers import Kind, OneByOneOptimizer, Optimizer, TogetherOptimizer, make_optimizer
 
-DEFAULTS: dict[str, Any] = {
-    "weight_decay": 0.0,
-    "momentum": 0.0,
-    "nesterov": False,
-    "beta1": 0.9,
-    "beta2": 0.999,
-}
+Make = Callable[[Kind, Tensor, Tensor], Optimizer]
+MAKERS = [OneByOneOptimizer, TogetherOptimizer]
 
 
-def reference(kind: Kind, weights: Tensor, **options: Any) -> torch.optim.Optimizer:
+@dataclass
+class Options:
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    nesterov: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+
+
+LANES: list[Options] = [
+    Options(),
+    Options(momentum=0.9, weight_decay=0.05),
+    Options(momentum=0.9, nesterov=True),
+    Options(nesterov=True, weight_decay=0.2),
+    Options(beta1=0.5, beta2=0.9),
+    Options(beta1=0.0, beta2=0.99, weight_decay=0.05),
+]
+
+
+def reference(kind: Kind, weights: Tensor, options: Options) -> torch.optim.Optimizer:
     """torch's class in its plainest form."""
     if kind == "sgd":
-        momentum, nesterov = options["momentum"], options["nesterov"] and options["momentum"] > 0
+        nesterov = options.nesterov and options.momentum > 0
         return torch.optim.SGD(
             [weights],
             lr=0.1,
-            momentum=momentum,
+            momentum=options.momentum,
             nesterov=nesterov,
-            weight_decay=options["weight_decay"],
+            weight_decay=options.weight_decay,
             foreach=False,
         )
     make = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-    betas = (options["beta1"], options["beta2"])
-    return make([weights], lr=0.1, betas=betas, weight_decay=options["weight_decay"], foreach=False)
+    betas = (options.beta1, options.beta2)
+    return make([weights], lr=0.1, betas=betas, weight_decay=options.weight_decay, foreach=False)
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("sgd", {}),
-        ("sgd", {"momentum": 0.9}),
-        ("sgd", {"momentum": 0.9, "nesterov": True}),
-        ("sgd", {"nesterov": True}),
-        ("adam", {}),
-        ("adam", {"beta1": 0.5, "beta2": 0.9}),
-        ("adamw", {}),
-        ("adamw", {"beta1": 0.0, "beta2": 0.99}),
-    ],
-)
-def test_steps_equal_those_of_torch_optim(kind: Kind, options: dict[str, Any], weight_decay: float) -> None:
-    options = DEFAULTS | options | {"weight_decay": weight_decay}
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
+def test_steps_of_each_lane_equal_those_of_torch_optim(kind: Kind, make: Make) -> None:
     torch.manual_seed(0)
-    weights = torch.randn(50, dtype=torch.float64)
-    expected = weights.clone().requires_grad_()
-    optimizer = reference(kind, expected, **options)
-    state = initial_state(kind, weights)
+    weights = torch.randn(len(LANES), 50, dtype=torch.float64)
+    gradient = torch.zeros_like(weights)
+    ours = make(kind, weights, gradient)
+    ours.set_lanes(LANES)
+    expected = [row.clone().requires_grad_() for row in weights]
+    theirs = [reference(kind, row, options) for row, options in zip(expected, LANES, strict=True)]
     for number in range(10):
-        gradient = torch.randn(50, dtype=torch.float64)
-        expected.grad = gradient.clone()
-        optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
-        optimizer.step()
-        step(kind, weights, gradient.clone(), state, 0.1 / (1 + number), **options)
-    torch.testing.assert_close(weights, expected.detach())
+        rates = [0.1 / (1 + number + lane) for lane in range(len(LANES))]
+        gradient.normal_()
+        for row, grad, optimizer, rate in zip(expected, gradient, theirs, rates, strict=True):
+            row.grad = grad.clone()
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+        ours.step(slice(0, 2), rates[:2])
+        ours.step(slice(2, len(LANES)), rates[2:])
+    torch.testing.assert_close(weights, torch.stack([row.detach() for row in expected]), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("adam", 0.0)])
@@ -67,22 +74,23 @@ def test_weight_decay_equals_half_the_squared_norm_in_the_loss(kind: Kind, momen
     decay = 0.3
     torch.manual_seed(0)
     target = torch.randn(20, dtype=torch.float64)
-    decayed = torch.randn(20, dtype=torch.float64)
-    penalized = decayed.clone().requires_grad_()
-    options = DEFAULTS | {"momentum": momentum}
-    states = initial_state(kind, decayed), initial_state(kind, decayed)
+    start = torch.randn(20, dtype=torch.float64)
+    weights, gradient = start.repeat(2, 1), torch.zeros(2, 20, dtype=torch.float64)
+    optimizer = make_optimizer(kind, weights, gradient)
+    optimizer.set_lanes([Options(weight_decay=decay, momentum=momentum), Options(momentum=momentum)])
     for _ in range(10):
-        step(kind, decayed, decayed - target, states[0], 0.1, **(options | {"weight_decay": decay}))
-        loss = (penalized - target).square().sum() / 2 + decay * penalized.square().sum() / 2
-        (gradient,) = torch.autograd.grad(loss, penalized)
-        step(kind, penalized, gradient, states[1], 0.1, **options)
-    torch.testing.assert_close(decayed, penalized.detach())
+        gradient[0] = weights[0] - target
+        gradient[1] = weights[1] - target + decay * weights[1]
+        optimizer.step(slice(0, 2), [0.1, 0.1])
+    torch.testing.assert_close(weights[0], weights[1])
+    assert not torch.equal(weights[0], start)
 
 
 def test_weight_decay_of_adamw_shrinks_the_weights_and_leaves_the_moments_alone() -> None:
-    weights = torch.tensor([2.0, -3.0], dtype=torch.float64)
-    state = initial_state("adamw", weights)
-    step("adamw", weights, torch.zeros_like(weights), state, 0.1, **(DEFAULTS | {"weight_decay": 0.5}))
-    torch.testing.assert_close(weights, torch.tensor([2.0, -3.0], dtype=torch.float64) * (1 - 0.1 * 0.5))
-    assert not state["first_moment"].any()
-    assert not state["second_moment"].any()
+    weights = torch.tensor([[2.0, -3.0]], dtype=torch.float64)
+    optimizer = make_optimizer("adamw", weights, torch.zeros_like(weights))
+    optimizer.set_lanes([Options(weight_decay=0.5)])
+    optimizer.step(slice(0, 1), [0.1])
+    torch.testing.assert_close(weights, torch.tensor([[2.0, -3.0]], dtype=torch.float64) * (1 - 0.1 * 0.5))
+    assert not optimizer.state["first_moment"].any()
+    assert not optimizer.state["second_moment"].any()

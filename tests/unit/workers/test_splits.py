@@ -3,8 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.errors import DatasetError
-from workers.splits import split_rows
+from workers.errors import DatasetError, ModelError
+from workers.splits import split_batches, split_rows
 
 LABELS = torch.arange(1000) % 10
 
@@ -66,3 +66,27 @@ def test_rows_are_shuffled_before_n_train_are_taken() -> None:
 def test_too_few_images_are_an_error_with_the_numbers(labels: torch.Tensor, n_train: int | None) -> None:
     with pytest.raises(DatasetError, match=str(len(labels))):
         split(labels, n_train=n_train)
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "drop_single", "sizes"),
+    [
+        (10, 4, False, [4, 4, 2]),
+        (9, 4, False, [4, 4, 1]),
+        (9, 4, True, [4, 4]),
+        (10, 4, True, [4, 4, 2]),
+        (3, 8, True, [3]),
+        (2, 1, False, [1, 1]),
+    ],
+)
+def test_the_last_batch_is_dropped_only_when_batch_norm_would_get_one(
+    n: int, batch_size: int, drop_single: bool, sizes: list[int]
+) -> None:
+    batches = split_batches(torch.arange(n), batch_size, drop_single=drop_single)
+    assert [len(batch) for batch in batches] == sizes
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(1, 8), (5, 1)])
+def test_batch_norm_without_a_batch_is_an_error(n: int, batch_size: int) -> None:
+    with pytest.raises(ModelError, match=f"{batch_size=}"):
+        split_batches(torch.arange(n), batch_size, drop_single=True)

@@ -51,6 +51,18 @@ def study_json(state: str = "running", complete: int = 0, **changes: Any) -> dic
     }
 
 
+def token_json(name: str = "lab-gpu", **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "scopes": ["work"],
+        "created_at": "2026-01-02T03:04:05Z",
+        "expires_at": None,
+        "revoked_at": None,
+        "last_used_at": None,
+        **changes,
+    }
+
+
 @dataclass
 class StandIn:
     """Answers `METHOD /path?query` from a table; what is not in it is a 404."""
@@ -85,7 +97,7 @@ def stand_in() -> Iterator[StandIn]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = do  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_DELETE = do  # noqa: N815
 
         def log_message(self, format: str, *_arguments: object) -> None:
             pass

@@ -10,7 +10,9 @@ from service.cli.main import app, run
 from service.settings import SETTINGS, Setting
 from tests.unit.service.cli.stand_in import StandIn, study_json
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+GROUP = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+TOKENS = {f"token {name}": command for name, command in GROUP["token"].commands.items()}
+COMMANDS = {name: command for name, command in GROUP.items() if name != "token"} | TOKENS
 NARROWS = [sys.executable, "-m", "service.cli.main"]
 
 
@@ -21,7 +23,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([name, "--help"]) == 0
+    assert run([*name.split(), "--help"]) == 0
     assert f"Usage: narrows {name}" in capsys.readouterr().out
 
 
@@ -78,13 +80,23 @@ def test_commands_do_not_import_what_they_do_not_need(service: StandIn) -> None:
 def test_ctrl_c_ends_quietly_with_status_130(service: StandIn) -> None:
     service.answers["GET /v1/studies/digits"] = (200, study_json())
     command = [*NARROWS, "watch", "digits"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
-        assert watch.stdout is not None
-        assert watch.stderr is not None
-        assert watch.stdout.readline().startswith("digits: 3/30 trials done")
-        watch.send_signal(signal.SIGINT)
-        assert watch.wait(10.0) == 130
-        assert watch.stderr.read() == ""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
+    ) as watch:
+        try:
+            assert watch.stdout is not None
+            assert watch.stderr is not None
+            assert watch.stdout.readline().startswith("digits: 3/30 trials done")
+            watch.send_signal(signal.SIGINT)
+            assert watch.wait(10.0) == 130
+            assert watch.stderr.read() == ""
+        finally:
+            watch.kill()
+
+
+def _hear_ctrl_c() -> None:
+    """As in a terminal: what a script's shell starts in the background is born deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("arguments", [["export", "digits"], ["studies", "--json"]])

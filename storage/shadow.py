@@ -1,0 +1,135 @@
+"""A view of a storage with a trial in it that is not written yet, for samplers to suggest its parameters."""
+
+import copy
+from collections.abc import Container, Sequence
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+
+class ShadowStorage(BaseStorage):
+    """One study of a storage as it was at this moment, with `pending` trials after its own, and `trial`.
+
+    `trial` is RUNNING: a copy of one that waits, or a new one. What is set on it stays here; nothing else may be
+    changed but the study's attributes, where some samplers count, and those are written through.
+    """
+
+    def __init__(
+        self, storage: BaseStorage, study_id: int, pending: Sequence[FrozenTrial], waiting: FrozenTrial | None = None
+    ) -> None:
+        self._storage = storage
+        self._study_id = study_id
+        self._trials = [*storage.get_all_trials(study_id, deepcopy=False), *pending]
+        self._filtered: dict[frozenset[TrialState], list[FrozenTrial]] = {}
+        if waiting is None:
+            self.trial = _new_trial(len(self._trials))
+            self._trials.append(self.trial)
+        else:
+            self.trial = copy.deepcopy(waiting)
+            self.trial.state = TrialState.RUNNING
+            self._trials[waiting.number] = self.trial
+
+    # What a sampler sets
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        trial = self._own(trial_id)
+        trial.distributions[param_name] = distribution
+        trial.params[param_name] = distribution.to_external_repr(param_value_internal)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._own(trial_id).system_attrs[key] = value
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._own(trial_id).user_attrs[key] = value
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._storage.set_study_system_attr(study_id, key, value)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._storage.set_study_user_attr(study_id, key, value)
+
+    def _own(self, trial_id: int) -> FrozenTrial:
+        if trial_id != self.trial._trial_id:
+            raise RuntimeError(f"a suggestion must not change another trial: {trial_id}")
+        return self.trial
+
+    # What a sampler reads
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        if trial_id == self.trial._trial_id:
+            return copy.copy(self.trial)
+        for trial in reversed(self._trials):
+            if trial._trial_id == trial_id:
+                return trial
+        raise KeyError(f"No trial with trial_id {trial_id} exists.")
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        wanted = frozenset(state for state in TrialState if states is None or state in states)
+        trials = self._filtered.get(wanted)
+        if trials is None:
+            trials = self._filtered[wanted] = [trial for trial in self._trials if trial.state in wanted]
+        return copy.deepcopy(trials) if deepcopy else trials.copy()
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        return self._trials[trial_number]._trial_id
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return self._storage.get_study_id_from_name(study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._storage.get_study_name_from_id(study_id)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self._storage.get_study_directions(study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._storage.get_study_user_attrs(study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._storage.get_study_system_attrs(study_id)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        return self._storage.get_all_studies()
+
+    # What no sampler does
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        raise NotImplementedError("a suggestion makes no study")
+
+    def delete_study(self, study_id: int) -> None:
+        raise NotImplementedError("a suggestion deletes no study")
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        raise NotImplementedError("a suggestion makes no trial")
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        raise NotImplementedError("a suggestion ends no trial")
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        raise NotImplementedError("a suggestion reports nothing")
+
+
+def _new_trial(number: int) -> FrozenTrial:
+    """A trial that has no id yet: negative ones are nobody's."""
+    return FrozenTrial(
+        number=number,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=-1 - number,
+    )

@@ -1,0 +1,36 @@
+-- What Optuna 2.10.1 wrote: trials of every state and parameters of every kind, in one study with one objective and
+-- one with two.
+INSERT INTO alembic_version VALUES('v2.6.0.a');
+INSERT INTO version_info VALUES(1,12,'2.10.1');
+INSERT INTO studies VALUES(1,'old');
+INSERT INTO studies VALUES(2,'two');
+INSERT INTO study_directions VALUES(1,'MINIMIZE',1,0);
+INSERT INTO study_directions VALUES(2,'MINIMIZE',2,0);
+INSERT INTO study_directions VALUES(3,'MAXIMIZE',2,1);
+INSERT INTO study_user_attributes VALUES(1,1,'owner','{"name": "\u00fc"}');
+INSERT INTO trials VALUES(1,0,1,'COMPLETE','2026-11-21 06:29:18.125144','2026-11-21 06:29:18.669888');
+INSERT INTO trials VALUES(2,1,1,'PRUNED','2026-11-21 06:29:18.753436','2026-11-21 06:29:18.850404');
+INSERT INTO trials VALUES(3,2,1,'FAIL','2026-11-21 06:29:18.892232','2026-11-21 06:29:18.989617');
+INSERT INTO trials VALUES(4,3,1,'RUNNING','2026-11-21 06:29:19.020209',NULL);
+INSERT INTO trials VALUES(5,4,1,'WAITING',NULL,NULL);
+INSERT INTO trials VALUES(6,0,2,'COMPLETE','2026-11-21 06:29:19.476009','2026-11-21 06:29:19.664367');
+INSERT INTO trial_user_attributes VALUES(1,1,'index','[0, null]');
+INSERT INTO trial_system_attributes VALUES(1,5,'fixed_params','{"rate": 0.01, "units": 7}');
+INSERT INTO trial_system_attributes VALUES(2,6,'nsga2:generation','0');
+INSERT INTO trial_params VALUES(1,1,'rate',1.56766771955060683386e-03,'{"name": "LogUniformDistribution", "attributes": {"low": 1e-05, "high": 0.1}}');
+INSERT INTO trial_params VALUES(2,1,'drop',3.5759468318620973859e-01,'{"name": "UniformDistribution", "attributes": {"low": 0.0, "high": 0.5}}');
+INSERT INTO trial_params VALUES(3,1,'step',0.75,'{"name": "DiscreteUniformDistribution", "attributes": {"low": 0.0, "high": 1.0, "q": 0.25}}');
+INSERT INTO trial_params VALUES(4,1,'units',7.0,'{"name": "IntLogUniformDistribution", "attributes": {"low": 1, "high": 64, "step": 1}}');
+INSERT INTO trial_params VALUES(5,1,'layers',5.0,'{"name": "IntUniformDistribution", "attributes": {"low": 1, "high": 9, "step": 2}}');
+INSERT INTO trial_params VALUES(6,1,'kind',3.0,'{"name": "CategoricalDistribution", "attributes": {"choices": ["a", null, 3, true, 0.5]}}');
+INSERT INTO trial_params VALUES(7,2,'rate',1.46858859892008610653e-02,'{"name": "LogUniformDistribution", "attributes": {"low": 1e-05, "high": 0.1}}');
+INSERT INTO trial_params VALUES(8,3,'rate',1.3049073550362390219e-03,'{"name": "LogUniformDistribution", "attributes": {"low": 1e-05, "high": 0.1}}');
+INSERT INTO trial_params VALUES(9,4,'rate',1.87145006862406691229e-03,'{"name": "LogUniformDistribution", "attributes": {"low": 1e-05, "high": 0.1}}');
+INSERT INTO trial_params VALUES(10,6,'x',9.06057678751274520045e-01,'{"name": "UniformDistribution", "attributes": {"low": 0.0, "high": 1.0}}');
+INSERT INTO trial_values VALUES(1,1,0,0.25);
+INSERT INTO trial_values VALUES(2,2,0,0.75);
+INSERT INTO trial_values VALUES(3,6,0,0.1);
+INSERT INTO trial_values VALUES(4,6,1,0.2);
+INSERT INTO trial_intermediate_values VALUES(1,1,0,0.5);
+INSERT INTO trial_intermediate_values VALUES(3,2,0,0.75);
+INSERT INTO trial_intermediate_values VALUES(4,4,3,0.125);

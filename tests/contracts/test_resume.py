@@ -1,0 +1,90 @@
+"""A trial that goes on from a checkpoint ends as if it had never been interrupted."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.contracts.test_lanes import CPU, MODELS, alone, assert_equal, data, one_thread, run, training
+from workers.checkpoints import dump_checkpoint, dump_model, read_checkpoint, read_model
+from workers.data import TrialData
+from workers.errors import CheckpointError
+from workers.lanes.group import EpochResult, LaneGroup
+from workers.lanes.lane import Trial
+
+__all__ = ["data", "one_thread"]  # fixtures
+
+STOPPING = {"metric": "validation_loss", "patience": 2}
+EVERYTHING: dict[str, Any] = {
+    "epochs": 5,
+    "dropout": 0.2,
+    "noise_std": 0.1,
+    "augment": "crop_flip",
+    "schedule": "onecycle",
+    "early_stopping": STOPPING,
+}
+
+
+def interrupted(trial: Trial, data: TrialData, n_steps: int) -> list[EpochResult]:
+    """Train in one of two lanes for so many steps, then go on in another group, from the content of a file."""
+    group = LaneGroup(trial.training, data, CPU, 2)
+    group.load(Trial(trial.training, 77, tag=77))
+    lane = group.load(trial)
+    results = [result for _ in range(n_steps) for result in group.step() if result.lane is lane]
+    content = dump_checkpoint(group.state(lane), trial.training, trial.seed)
+    other = LaneGroup(trial.training, data, CPU, 2)
+    other.load(Trial(trial.training, 78, tag=78))
+    other.step()
+    lane = other.load(trial, read_checkpoint(content, trial.training, trial.seed))
+    while lane in other.lanes:
+        results += [result for result in other.step() if result.lane is lane]
+    return results
+
+
+@pytest.mark.parametrize("n_steps", [1, 3, 7])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("model", [MODELS[2], MODELS[4]], ids=["mlp", "cnn"])
+def test_a_resumed_trial_equals_one_without_a_break_to_the_last_bit(
+    model: dict[str, Any], optimizer: str, n_steps: int, data: TrialData
+) -> None:
+    """In float32 on a CPU; after the first step, between the first two epochs, and in the middle of the third."""
+    trial = Trial(training(model=model, optimizer=optimizer, momentum=0.5, learning_rate=0.03, **EVERYTHING), 5, tag=5)
+    assert_equal(interrupted(trial, data, n_steps), alone(trial, data, torch.float32), 0.0)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_one_clear_error(data: TrialData) -> None:
+    trial = Trial(training(model="mlp"), 1)
+    group = LaneGroup(trial.training, data, CPU, 1)
+    content = dump_checkpoint(group.state(group.load(trial)), trial.training, 1)
+    with pytest.raises(CheckpointError, match="safetensors"):
+        read_checkpoint(content[: len(content) // 2], trial.training, 1)
+    with pytest.raises(CheckpointError, match="safetensors"):
+        read_checkpoint(b"", trial.training, 1)
+    with pytest.raises(CheckpointError, match="same trial"):
+        read_checkpoint(content, trial.training, 2)
+    other = training(model={"name": "mlp", "hidden": [3]})
+    with pytest.raises(CheckpointError, match="must fit the trial: values is"):
+        LaneGroup(other, data, CPU, 1).load(Trial(other, 1), read_checkpoint(content, trial.training, 1))
+
+
+def test_a_failed_load_leaves_the_group_as_it_was(data: TrialData) -> None:
+    trial = Trial(training(model="mlp"), 1)
+    state = (group := LaneGroup(trial.training, data, CPU, 2)).state(group.load(trial))
+    del state.tensors["optimizer.n_steps"]
+    with pytest.raises(CheckpointError, match="n_steps is missing"):
+        group.load(trial, state)
+    assert len(group.lanes) == 1
+    group.load(Trial(trial.training, 2))
+    group.step()
+
+
+def test_a_model_keeps_its_weights_and_description(data: TrialData) -> None:
+    trial = Trial(training(model=MODELS[4]), 1, tag=1)
+    group = LaneGroup(trial.training, data, CPU, 1)
+    weights = run(group, [trial])[1][-1].weights
+    assert weights is not None
+    model = group.model(weights)
+    found, description = read_model(dump_model(model, {"study": "digits", "trial": 3}))
+    assert description == {"study": "digits", "trial": 3}
+    assert found.keys() == model.state_dict().keys()
+    torch.testing.assert_close(found, dict(model.state_dict()), rtol=0, atol=0)

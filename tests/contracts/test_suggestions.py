@@ -1,0 +1,96 @@
+"""A suggestion that is sampled beside the database is the one that Optuna itself would have made."""
+
+import math
+from typing import Any
+
+import optuna
+import pytest
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from service.samplers import build_sampler
+from service.schemas.definition import Definition
+from service.suggest import ServiceStudy, suggest
+from service.suggestions import Suggestions
+from tests.integration.service_driver import definition
+
+N_TRIALS = 24
+CONTINUOUS = {
+    "learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.5},
+    "batch_size": {"type": "int", "low": 8, "high": 512, "log": True},
+}
+DISCRETE = {
+    "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+    "epochs": {"type": "int", "low": 1, "high": 4},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.3, "step": 0.1},
+}
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "random": CONTINUOUS,
+    "tpe": CONTINUOUS,
+    "gp": CONTINUOUS,
+    "cmaes": CONTINUOUS,
+    "qmc": CONTINUOUS,
+    "nsgaii": CONTINUOUS,
+    "grid": DISCRETE,
+    "brute_force": DISCRETE,
+}
+
+
+def the_definition(name: str) -> Definition:
+    # A start of 10 random trials, so that most of the 24 come from the model.
+    return Definition.model_validate(
+        definition(name="study", search_space=SAMPLERS[name], sampler={"name": name, "seed": 3}, n_trials=N_TRIALS)
+    )
+
+
+def value_of(params: dict[str, Any]) -> float:
+    return sum(
+        math.log(abs(value) + 1e-9) if isinstance(value, int | float) else len(value) for value in params.values()
+    )
+
+
+def a_study(sampler: BaseSampler) -> ServiceStudy:
+    made = optuna.create_study(study_name="study")
+    return ServiceStudy("study", made._storage, sampler, optuna.pruners.NopPruner())
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_sampling_beside_the_database_changes_no_suggestion(name: str) -> None:
+    wanted = the_definition(name)
+    plain = a_study(build_sampler(wanted, 0))
+    ahead = a_study(build_sampler(wanted, 0))
+    suggestions = Suggestions(ahead, wanted)
+    for _ in range(N_TRIALS):
+        trial_id = plain._storage.create_new_trial(plain._study_id)
+        params = suggest(plain, trial_id, wanted.search_space)
+        plain.tell(plain._storage.get_trial_number_from_id(trial_id), value_of(params))
+
+        suggestions.sample_new(1)
+        trial = suggestions.take()
+        assert trial is not None
+        number = ahead._storage.get_trial_number_from_id(ahead._storage.create_new_trial(ahead._study_id, trial))
+        ahead.tell(number, value_of(trial.params))
+
+    assert [trial.params for trial in ahead.trials] == [trial.params for trial in plain.trials]
+    assert [trial.system_attrs for trial in ahead.trials] == [trial.system_attrs for trial in plain.trials]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_suggestions_that_are_ready_together_differ(name: str) -> None:
+    wanted = the_definition(name)
+    study = a_study(build_sampler(wanted, 0))
+    suggestions = Suggestions(study, wanted)
+    for number in range(12):
+        suggestions.sample_new(1)
+        trial = suggestions.take()
+        assert trial is not None
+        study._storage.create_new_trial(study._study_id, trial)
+        study.tell(number, value_of(trial.params))
+
+    suggestions.sample_new(8)
+
+    ready = [suggestions.take() for _ in range(8)]
+    assert len({repr(trial.params) for trial in ready if trial is not None}) == 8
+    assert study._storage.get_n_trials(study._study_id) == 12  # nothing is written before it is handed out
+    assert study._storage.get_n_trials(study._study_id, TrialState.RUNNING) == 0

@@ -1,0 +1,287 @@
+"""A browser's login, and the headers that every answer carries."""
+
+from collections.abc import Iterator
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.attempts import AT_ONCE
+from service.sessions import COOKIE, LIFETIME_SECONDS
+from tests.integration.service_driver import Service, bearer, code_of, definition
+
+OPERATOR = "correct horse"
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+OWN = {"Origin": "http://127.0.0.1"}
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Service]:
+    with Service(f"sqlite:///{tmp_path / 'narrows.db'}", token=OPERATOR) as service:
+        yield service
+
+
+@pytest.fixture
+def browser(guarded: Service) -> TestClient:
+    """Keeps cookies, and stays where it is told."""
+    return TestClient(
+        guarded.app, base_url="http://127.0.0.1", client=("127.0.0.1", 1), headers=HTML, follow_redirects=False
+    )
+
+
+def log_in(browser: TestClient, secret: str = OPERATOR, **more: Any) -> Any:
+    return browser.post("/login", data={"token": secret, **more}, headers=OWN)
+
+
+def cookie_of(response: Any) -> Any:
+    return SimpleCookie(response.headers["set-cookie"])[COOKIE]
+
+
+# In and out
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/dashboard/studies/1?a=b&c", "/docs", "/v1/studies"])
+def test_a_browser_is_sent_to_the_login_and_back(browser: TestClient, path: str) -> None:
+    sent = browser.get(path)
+    assert sent.status_code == 303
+    form = browser.get(sent.headers["location"])
+    assert form.status_code == 200
+    assert f'name="next" value="{path.replace("&", "&amp;")}"' in form.text
+
+    entered = log_in(browser, next=path)
+
+    assert (entered.status_code, entered.headers["location"]) == (303, path)
+    assert browser.get(path).status_code in (200, 307)
+
+
+def test_other_programs_get_a_problem_instead_of_a_page(browser: TestClient) -> None:
+    assert code_of(browser.get("/dashboard", headers={"Accept": "*/*"}), 401) == "unauthorized"
+    assert code_of(browser.post("/v1/studies", json={}), 401) == "unauthorized"
+
+
+def test_the_cookie_is_for_the_browser_alone_and_is_not_the_token(browser: TestClient) -> None:
+    cookie = cookie_of(log_in(browser))
+
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "strict", "/")
+    assert int(cookie["max-age"]) == LIFETIME_SECONDS
+    assert cookie["secure"] == ""
+    assert OPERATOR not in cookie.value
+    assert len(cookie.value) >= 43  # 256 bits
+    assert cookie_of(log_in(browser)).value != cookie.value
+
+
+def test_over_https_the_cookie_stays_there(guarded: Service) -> None:
+    secure = TestClient(guarded.app, base_url="https://narrows.example", follow_redirects=False)
+    response = secure.post("/login", data={"token": OPERATOR}, headers={"Origin": "https://narrows.example"})
+
+    assert cookie_of(response)["secure"] is True
+    assert secure.get("/v1/studies").status_code == 200
+
+
+def test_a_session_opens_what_its_token_opens(guarded: Service, browser: TestClient) -> None:
+    log_in(browser, guarded.create_token("looker", ["read"]))
+
+    assert browser.get("/api/studies").status_code == 200
+    assert browser.get("/openapi.json").status_code == 200
+    assert code_of(browser.post("/v1/studies", json=definition(), headers=OWN), 403) == "insufficient_scope"
+    assert code_of(browser.delete("/api/studies/1", headers=OWN), 403) == "insufficient_scope"
+    page = browser.get("/login")
+    assert "looker" in page.text
+    assert "Log out" in page.text
+
+
+def test_logging_out_ends_the_session_everywhere(browser: TestClient) -> None:
+    session = cookie_of(log_in(browser)).value
+
+    left = browser.post("/logout", headers=OWN)
+
+    assert (left.status_code, left.headers["location"]) == (303, "/login")
+    assert cookie_of(left).value == ""
+    browser.cookies.set(COOKIE, session)
+    assert browser.get("/dashboard").status_code == 303
+
+
+def test_a_session_ends_after_its_time(guarded: Service, browser: TestClient) -> None:
+    log_in(browser)
+    guarded.clock.advance(LIFETIME_SECONDS - 1)
+    assert browser.get("/dashboard").status_code == 200
+    guarded.clock.advance(1)
+    assert browser.get("/dashboard").status_code == 303
+
+
+def test_a_session_ends_with_its_token(guarded: Service, browser: TestClient) -> None:
+    log_in(browser, guarded.create_token("looker", ["read"]))
+    assert browser.get("/dashboard").status_code == 200
+
+    guarded.http.delete("/v1/tokens/looker", headers=bearer(OPERATOR))
+
+    assert browser.get("/dashboard").status_code == 303
+    assert browser.get("/api/studies", headers={"Accept": "*/*"}).status_code == 401
+    assert "was revoked" in browser.get("/login").text
+
+
+@pytest.mark.parametrize("value", ["", "x", "\xff", OPERATOR, "a" * 5000])
+def test_a_made_up_cookie_opens_nothing(browser: TestClient, value: str) -> None:
+    cookie = f"{COOKIE}={value}".encode("latin-1")
+    assert browser.get("/v1/studies", headers={b"Cookie": cookie, b"Accept": b"*/*"}).status_code == 401
+
+
+# Refused
+
+
+def test_a_wrong_token_is_told_on_the_page(browser: TestClient) -> None:
+    response = log_in(browser, "wrong", next="/docs")
+
+    assert response.status_code == 401
+    assert "no such token" in response.text
+    assert 'value="/docs"' in response.text
+    assert "set-cookie" not in response.headers
+    assert "wrong" not in response.text
+
+
+def test_a_token_that_cannot_look_does_not_log_in(guarded: Service, browser: TestClient) -> None:
+    response = log_in(browser, guarded.create_token("lab", ["work"]))
+
+    assert response.status_code == 403
+    assert "needs" not in response.headers
+    assert "need a token with the scope read; lab opens work" in response.text
+    assert "set-cookie" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"token=", b"token=+++", b"\xff\xfe", b"a&" * 50, b"token=%ff%fe", b'{"token": 1}']
+)
+def test_a_form_without_a_token_is_the_form_again(browser: TestClient, body: bytes) -> None:
+    response = browser.post("/login", content=body, headers=OWN)
+    assert response.status_code == 401
+    assert "<form" in response.text
+    assert "set-cookie" not in response.headers
+
+
+def test_too_many_wrong_tokens_wait(guarded: Service, browser: TestClient) -> None:
+    assert [log_in(browser, "wrong").status_code for _ in range(AT_ONCE)] == [401] * AT_ONCE
+
+    refused = log_in(browser)
+
+    assert refused.status_code == 429
+    assert "too many wrong tokens" in refused.text
+    guarded.clock.advance(float(refused.headers["retry-after"]))
+    assert log_in(browser).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "",
+        "/\tx",
+        "/a\r\nb",
+        "/login",
+    ],
+)
+def test_a_link_cannot_send_who_logs_in_elsewhere(browser: TestClient, wanted: str) -> None:
+    assert 'name="next" value="/dashboard"' in browser.get("/login", params={"next": wanted}).text
+    assert log_in(browser, next=wanted).headers["location"] == "/dashboard"
+
+
+def test_what_stands_in_a_link_stays_text(browser: TestClient) -> None:
+    page = browser.get("/login", params={"next": '/"><script>alert(1)</script>'}).text
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize("path", ["/login", "/logout"])
+def test_another_site_logs_nobody_in_or_out(browser: TestClient, path: str) -> None:
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        response = browser.post(path, data={"token": OPERATOR}, headers=headers)
+        assert code_of(response, 403) == "cross_origin"
+        assert "set-cookie" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "null"}, {}]
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/studies"), ("DELETE", "/api/studies/1")])
+def test_another_site_changes_nothing_with_a_session(
+    browser: TestClient, headers: dict[str, str], method: str, path: str
+) -> None:
+    log_in(browser)
+
+    assert code_of(browser.request(method, path, json=definition(), headers=headers), 403) == "cross_origin"
+    assert browser.post("/v1/studies", json=definition(), headers=OWN).status_code == 201
+
+
+def test_without_tokens_there_is_nothing_to_log_in_to(sqlite_service: Service) -> None:
+    response = sqlite_service.http.get("/login", follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (303, "/dashboard")
+
+
+# Headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/studies", "/v1/tokens", "/healthz", "/metrics", "/dashboard", "/api/studies", "/docs", "/login", "/no", "/"],
+)
+@pytest.mark.parametrize("headers", [{}, bearer(OPERATOR)], ids=["without", "with"])
+def test_every_answer_carries_the_headers_of_a_careful_service(
+    guarded: Service, path: str, headers: dict[str, str]
+) -> None:
+    answer = guarded.http.get(path, headers=headers, follow_redirects=False).headers
+
+    assert answer["x-content-type-options"] == "nosniff"
+    assert answer["referrer-policy"] == "same-origin"
+    assert answer["cache-control"] == "no-store"
+    policies = answer.get_list("content-security-policy")
+    assert any("frame-ancestors 'none'" in policy for policy in policies)
+    assert policies[0].startswith("default-src ")
+    assert "server" not in answer
+    assert "strict-transport-security" not in answer
+
+
+def test_so_does_the_answer_to_an_error_of_ours(guarded: Service) -> None:
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    guarded.app.add_api_route("/fails", fail)
+
+    response = guarded.http.get("/fails", headers=bearer(OPERATOR))
+
+    assert code_of(response, 500) == "internal"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_pages_load_their_own_parts_alone(guarded: Service) -> None:
+    policies = {
+        path: guarded.http.get(path, headers=headers).headers.get_list("content-security-policy")[0]
+        for path, headers in {"/login": {}, "/docs": bearer(OPERATOR), "/dashboard": bearer(OPERATOR)}.items()
+    }
+    assert "script-src" not in policies["/login"]
+    assert "'unsafe-inline'" not in policies["/docs"].split("style-src")[0]
+    assert "'sha256-" in policies["/docs"]
+    for policy in policies.values():
+        assert "http" not in policy
+
+
+def test_assets_are_asked_for_again_but_not_sent_again(guarded: Service) -> None:
+    first = guarded.http.get("/docs-assets/swagger-ui.css", headers=bearer(OPERATOR))
+    assert first.headers["cache-control"] == "no-cache"
+    again = {**bearer(OPERATOR), "If-None-Match": first.headers["etag"]}
+    assert guarded.http.get("/docs-assets/swagger-ui.css", headers=again).status_code == 304
+
+
+def test_over_https_browsers_are_told_to_stay_there(guarded: Service) -> None:
+    secure = TestClient(guarded.app, base_url="https://narrows.example")
+    for path in ("/healthz", "/v1/studies"):
+        assert secure.get(path).headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_an_asset_needs_no_word_on_encodings(guarded: Service) -> None:
+    guarded.http.headers.pop("accept-encoding", None)
+    assert guarded.http.get("/favicon.ico").status_code == 200
+    assert guarded.http.get("/static/bundle.js", headers=bearer(OPERATOR)).status_code == 200

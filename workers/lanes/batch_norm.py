@@ -1,0 +1,56 @@
+"""Batch normalization (Ioffe and Szegedy, arXiv 1502.03167) of [lanes, units, batch], by hand for the mlp."""
+
+import torch
+from torch import Tensor
+
+EPSILON = 1e-5
+MOMENTUM = 0.1
+"""torch.nn.BatchNorm1d's defaults."""
+
+
+class BatchNorm:
+    """Scale and shift, [lanes, units], with the gradients that `backward` writes, and running statistics."""
+
+    def __init__(
+        self,
+        scale: Tensor,
+        shift: Tensor,
+        scale_gradient: Tensor,
+        shift_gradient: Tensor,
+        running_mean: Tensor,
+        running_variance: Tensor,
+    ) -> None:
+        self._scale, self._shift = scale.unsqueeze(2), shift.unsqueeze(2)
+        self._scale_gradient, self._shift_gradient = scale_gradient, shift_gradient
+        self._running_mean, self._running_variance = running_mean, running_variance
+        self._saved = scale, scale, scale
+        self._normalized = scale
+
+    def forward(self, z: Tensor, out: Tensor) -> Tensor:
+        """Normalize by the statistics of each unit over the batch, which update the running ones."""
+        # Along the batch, which is the last dimension here, this is a layer norm: one kernel instead of six.
+        normalized, mean, scale = torch.native_layer_norm(z, [z.shape[2]], None, None, EPSILON)
+        self._saved = z, mean, scale
+        self._normalized = normalized
+        self._update(mean.squeeze(2), scale.squeeze(2), z.shape[2])
+        return torch.mul(normalized, self._scale, out=out).add_(self._shift)
+
+    def _update(self, mean: Tensor, scale: Tensor, batch_size: int) -> None:
+        variance = scale.pow(-2).sub_(EPSILON).clamp_min_(0).mul_(batch_size / (batch_size - 1))
+        self._running_mean.lerp_(mean, MOMENTUM)
+        self._running_variance.lerp_(variance, MOMENTUM)
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        """From the gradient of the outputs, which is overwritten, to that of z."""
+        torch.sum(gradient, 2, out=self._shift_gradient)
+        torch.sum(self._normalized.mul_(gradient), 2, out=self._scale_gradient)
+        z, mean, scale = self._saved
+        before: Tensor = torch.ops.aten.native_layer_norm_backward(
+            gradient.mul_(self._scale), z, [z.shape[2]], mean, scale, None, None, [True, False, False]
+        )[0]
+        return before
+
+    def evaluate(self, z: Tensor) -> Tensor:
+        """Normalize z in place by the running statistics."""
+        factor = self._scale / (self._running_variance + EPSILON).sqrt_().unsqueeze(2)
+        return z.mul_(factor).add_(self._shift - self._running_mean.unsqueeze(2) * factor)

@@ -1,0 +1,30 @@
+import torch
+from torch import Tensor
+
+from workers.augmentation import Part, change
+from workers.data import TrialData
+
+
+class Images:
+    """Batches of images, float and normalized, from those of a data set, which stay uint8."""
+
+    def __init__(self, data: TrialData, dtype: torch.dtype) -> None:
+        self._images = data.images
+        scale = data.std.to(dtype).reciprocal()
+        self._scale, self._shift = scale, -data.mean.to(dtype) * scale
+        self._grey = float(scale) if scale.numel() == 1 else None
+        self._raw = data.images.new_empty(0, *data.images.shape[1:])
+        self._floats = scale.new_empty(self._raw.shape)
+
+    def load(self, rows: Tensor, changes: Tensor | None = None, parts: frozenset[Part] = frozenset()) -> Tensor:
+        """Images [rows, channels, height, width]; the next call writes over them."""
+        n = len(rows)
+        if n > len(self._raw):
+            self._raw, self._floats = (old.new_empty(n, *old.shape[1:]) for old in (self._raw, self._floats))
+        raw = torch.index_select(self._images, 0, rows, out=self._raw[:n])
+        if changes is not None:
+            raw = change(raw, changes, parts)
+        floats = self._floats[:n].copy_(raw)
+        if self._grey is not None:  # one pass instead of two, with a number in place of a tensor
+            return torch.add(self._shift, floats, alpha=self._grey, out=floats)
+        return floats.mul_(self._scale).add_(self._shift)

@@ -1,0 +1,26 @@
+import torch
+from torch import Tensor
+
+from workers.data import TrialData
+from workers.evaluation import BATCH_PIXELS_CPU, BATCH_PIXELS_GPU
+from workers.lanes.batches import Images
+from workers.lanes.network import Network
+
+
+def evaluate(network: Network, lanes: slice, data: TrialData, images: Images) -> tuple[Tensor, Tensor]:
+    """Mean cross entropy and accuracy over the validation rows, float64 [lanes] each.
+
+    All lanes see the same batch before the next one is loaded. Sums are float64, so that they do not depend on the
+    size of batches, which depends on the number of lanes.
+    """
+    n_lanes = lanes.stop - lanes.start
+    loss = torch.zeros(n_lanes, dtype=torch.float64, device=data.images.device)
+    n_correct = torch.zeros_like(loss)
+    n_pixels = BATCH_PIXELS_GPU // n_lanes if data.images.is_cuda else BATCH_PIXELS_CPU
+    for rows in torch.split(data.validation, max(1, n_pixels // data.images[0].numel())):
+        logits = network.evaluate(lanes, images.load(rows))
+        targets = data.labels.index_select(0, rows).expand(n_lanes, 1, -1)
+        log_probabilities = torch.log_softmax(logits, 1)
+        loss -= log_probabilities.gather(1, targets).sum((1, 2), dtype=torch.float64)
+        n_correct += (log_probabilities.max(1, keepdim=True).indices == targets).sum((1, 2))
+    return loss / len(data.validation), n_correct / len(data.validation)

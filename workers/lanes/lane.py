@@ -1,0 +1,131 @@
+"""One trial in training, apart from its numbers, which lie in the rows of its group."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from service.schemas.models import n_dropout_layers
+from service.schemas.training import EPOCH_METRICS, Training
+from workers import schedules
+from workers.augmentation import draw_changes
+from workers.data import TrialData
+from workers.early_stopping import BestEpoch
+from workers.errors import DivergedError
+from workers.lanes.draws import Strengths
+from workers.models import dropout_rates
+from workers.randomness import Purpose, derive_seed
+from workers.splits import split_batches
+
+Metrics = dict[str, float]
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What to train. `tag` is the caller's own, such as the lease."""
+
+    training: Training
+    seed: int
+    tag: Any = None
+
+
+class Lane:
+    """A trial's way through its epochs: which batch comes next, in which order and with which learning rate."""
+
+    def __init__(self, trial: Trial, data: TrialData, has_batch_norm: bool) -> None:
+        """Raises ModelError when the settings do not fit the model or the data."""
+        training = trial.training
+        self.trial = trial
+        self.epoch = 0
+        self.metrics: Metrics = {}
+        self.kept: tuple[Metrics, Weights] | None = None  # with early stopping, of the best epoch
+        stopping = training.early_stopping
+        self.best = BestEpoch(stopping.metric, stopping.min_delta) if stopping else BestEpoch("validation_accuracy")
+        rates = dropout_rates(training.dropout, n_dropout_layers(training.model))
+        noise = [training.noise_std] + [training.hidden_noise_std] * len(rates)
+        self.strengths = Strengths(noise, [training.input_dropout, *rates])
+        self.generator = Generator(data.images.device)
+        self._data = data
+        self._has_batch_norm = has_batch_norm
+        self._began = time.perf_counter()
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Draw the order and the changes of the images; dropout and noise begin a sequence of their own."""
+        self._epoch_began = time.perf_counter()
+        self.batch = 0
+        rows, device = self._data.train, self._data.train.device
+        # Drawn on the CPU, so that every device sees the same order.
+        order = torch.randperm(len(rows), generator=Generator().manual_seed(self._seed(Purpose.ORDER)))
+        batch_size = self.trial.training.batch_size
+        self.rows: Sequence[Tensor] = split_batches(
+            rows[order.to(device)], batch_size, drop_single=self._has_batch_norm
+        )
+        self.changes = self._draw_changes(len(rows))
+        self.generator.manual_seed(self._seed(Purpose.NOISE))
+        self.learning_rates = self._learning_rates(len(self.rows))
+
+    def go_to(self, epoch: int, batch: int, training_seconds: float) -> None:
+        """Continue there, after so much training."""
+        self.epoch = epoch
+        self._began = time.perf_counter() - training_seconds
+        self.begin_epoch()
+        self.batch = batch
+
+    def _draw_changes(self, n_images: int) -> Sequence[Tensor]:
+        """For each batch, [5, images]; nothing for a trial that changes no images."""
+        training, images = self.trial.training, self._data.images
+        if training.dataset.augment == "none":
+            return []
+        generator = Generator().manual_seed(self._seed(Purpose.AUGMENTATION))
+        changes = draw_changes(training.dataset.augment, n_images, images.shape[1:], generator)
+        return torch.split(changes.to(images.device), training.batch_size, 1)
+
+    def _learning_rates(self, n_steps: int) -> list[float]:
+        training = self.trial.training
+        first, total = self.epoch * n_steps, training.epochs * n_steps
+        return [
+            training.learning_rate
+            * schedules.factor(training.schedule, step, total_steps=total, steps_per_epoch=n_steps)
+            for step in range(first, first + n_steps)
+        ]
+
+    def _seed(self, purpose: Purpose) -> int:
+        return derive_seed(self.trial.seed, purpose, self.epoch)
+
+    @property
+    def epoch_is_over(self) -> bool:
+        return self.batch == len(self.rows)
+
+    @property
+    def n_images(self) -> int:
+        """How many an epoch trains on."""
+        return sum(map(len, self.rows))
+
+    @property
+    def training_seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    def note(self, values: Sequence[float]) -> bool:
+        """Take the epoch's figures, in the order of EPOCH_METRICS; whether it is the best so far.
+
+        Raises DivergedError when a loss is no longer finite.
+        """
+        seconds = time.perf_counter() - self._epoch_began
+        self.metrics = dict(zip(EPOCH_METRICS, (*values, self.learning_rates[-1], seconds), strict=True))
+        for name in ("train_loss", "validation_loss"):
+            if not math.isfinite(self.metrics[name]):
+                raise DivergedError(f"{name} is {self.metrics[name]} at epoch {self.epoch}")
+        return self.best.update(self.epoch, self.metrics)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether this epoch was the last: of all, or the last to wait for a better one."""
+        stopping = self.trial.training.early_stopping
+        waited = stopping is not None and self.epoch - self.best.epoch >= stopping.patience
+        return waited or self.epoch + 1 == self.trial.training.epochs
