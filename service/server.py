@@ -59,7 +59,6 @@ def serve(
         store = Store.open(database)
     try:
         blobs.check()
-        log.info("artifacts go to %s", blobs)
         app = create_app(
             store, lease_seconds=lease_seconds, token=token, blobs=blobs, max_artifact_bytes=max_artifact_bytes
         )
@@ -68,6 +67,7 @@ def serve(
                 f"listening on {host} needs an admin's token: set NARROWS_TOKEN, or listen on 127.0.0.1 and run "
                 "'narrows token create --scope admin --name NAME'"
             )
+        log.info("artifacts go to %s", blobs)
         config = uvicorn.Config(
             app,
             http=BoundedHttp,

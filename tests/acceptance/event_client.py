@@ -24,7 +24,10 @@ class EventClient:
         self._socket.settimeout(READ_SECONDS)
         self._socket.connect((address.hostname, address.port))
         resume = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
-        request = f"GET /v1/events?{urlencode(query)} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{resume}\r\n"
+        request = (
+            f"GET /v1/events?{urlencode(query)} HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            f"Accept: text/event-stream\r\n{resume}\r\n"
+        )
         self._socket.sendall(request.encode())
         self._file = self._socket.makefile("rb")
         self.ended = False

@@ -37,18 +37,19 @@ def report(http: TestClient, lease_id: str, step: int) -> Any:
 def test_calls_are_refused_while_the_database_is_away_and_count_once_when_repeated(
     cluster: PostgresCluster, http: TestClient
 ) -> None:
-    first, second = definition(name="first", n_trials=3), definition(name="second", n_trials=1)
+    first, second = definition(name="first", n_trials=4), definition(name="second", n_trials=1)
     assert http.post("/v1/studies", json=first).status_code == 201
     lease_id = claim(http, "one").json()["leases"][0]["lease_id"]
     assert report(http, lease_id, 0).status_code == 200
     other_id = claim(http, "two").json()["leases"][0]["lease_id"]
+    uploading_id = claim(http, "uploading").json()["leases"][0]["lease_id"]
 
     cluster.stop()
     calls: list[Callable[[], Any]] = [
         lambda: http.post("/v1/studies", json=second),
         lambda: claim(http, "three"),
         lambda: report(http, lease_id, 1),
-        lambda: http.put(f"/v1/artifacts/{lease_id}/model", content=b"weights"),
+        lambda: http.put(f"/v1/artifacts/{uploading_id}/model", content=b"weights"),
         lambda: http.post(f"/v1/leases/{lease_id}/complete", json={"values": [0.5]}),
         lambda: http.post(f"/v1/leases/{other_id}/fail", json={"reason": "gone", "retry": True}),
     ]
@@ -66,6 +67,6 @@ def test_calls_are_refused_while_the_database_is_away_and_count_once_when_repeat
     assert answers[2].json()["decisions"][0]["decision"] == "continue"
     assert [answer.json()["state"] for answer in answers[4:]] == ["COMPLETE", "WAITING"]
     counts = http.get("/v1/studies/first").json()["trial_counts"]
-    assert counts == {"WAITING": 1, "RUNNING": 1, "COMPLETE": 1, "PRUNED": 0, "FAIL": 0}
-    assert http.get("/v1/artifacts/first/0/model").content == b"weights"
+    assert counts == {"WAITING": 1, "RUNNING": 2, "COMPLETE": 1, "PRUNED": 0, "FAIL": 0}
+    assert http.get("/v1/artifacts/first/2/model").content == b"weights"
     assert http.get("/v1/studies/first/trials/0/curves").json()["steps"] == [0, 1]

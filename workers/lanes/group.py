@@ -9,6 +9,7 @@ from torch import nn
 
 from service.schemas.training import Training
 from workers.data import TrialData
+from workers.denormals import flushed_denormals
 from workers.errors import DivergedError
 from workers.lanes.engine import Engine
 from workers.lanes.fusion import fusion_key
@@ -64,8 +65,6 @@ class LaneGroup:
         fuse: bool | None = None,
     ) -> None:
         """`fuse` overrides whether a step takes lanes together. Raises ModelError and PrecisionError."""
-        # Denormal numbers, which strong decay produces, are up to 100 times slower on a CPU.
-        torch.set_flush_denormal(True)
         self.key = fusion_key(training)
         self.n_lanes = n_lanes
         self.lanes: list[Lane] = []
@@ -112,6 +111,7 @@ class LaneGroup:
         """All that `load` needs to go on from here, between two steps."""
         return capture(lane, self._engine.memory(self.lanes.index(lane)))
 
+    @flushed_denormals()
     def step(self) -> list[EpochResult]:
         """Train the next batch of every lane, and validate those whose epoch is over with it."""
         for places in self._neighbours([len(lane.rows[lane.batch]) for lane in self.lanes]):
