@@ -1,4 +1,4 @@
-"""Denormal numbers count as zero while trials train: strong decay produces them, and a CPU is up to 100 times slower."""
+"""Denormal numbers count as zero while trials train: decay produces them, and a CPU is up to 100 times slower then."""
 
 import sys
 from collections.abc import Iterator
