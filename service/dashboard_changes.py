@@ -14,6 +14,7 @@ from service.errors import (
     TrialLeasedError,
     TrialNotFoundError,
 )
+from service.lease_ends import tick
 from service.live_study import LiveStudy
 from service.registry import Registry
 from service.schemas.artifacts import CHECKPOINT
@@ -26,7 +27,7 @@ def delete_study(registry: Registry, study_id: int) -> None:
     """Delete a study of which no worker has a trial. Raises StudyNotFoundError and TrialLeasedError."""
     live = registry.by_id(study_id)
     if live is not None:
-        live.tick()
+        tick(live)
         registry.delete(live.record.name, leased=False)
         return
     try:  # one that another program has made
@@ -58,7 +59,7 @@ def _follow(
     live.news.trial_ended_by_hand(trial.number, state, values, reason)
     if values is not None:
         live.end.completed(trial.number, values)
-    live.tick()
+    tick(live)
     live.notify()
 
 
@@ -117,7 +118,7 @@ def editing(
         live = registry.by_id(study_id)
         with nullcontext() if live is None else live.working():
             if live is not None:
-                live.tick()
+                tick(live)
                 _check_unleased(live, trial_id)
             trial = storage.get_trial(trial_id)
             if trial.state.is_finished() and not finished:

@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 
+from service import lease_ends, reports
 from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError, ReportConflictError
-from service.live_study import LiveStudy, same_metrics
+from service.lease_ends import changing, tick
+from service.live_study import LiveStudy
 from service.registry import Registry
+from service.reports import check_report, same_metrics
 from service.request_ids import concerns
 from service.schemas.protocol import Complete, Fail, RenewedLease, Report, ReportDecision
 from storage import LeaseRecord
@@ -38,18 +41,18 @@ def unhindered(registry: Registry, lease_ids: Iterable[str], *, with_epochs: boo
         yield True
 
 
-def report(registry: Registry, reports: Sequence[Report]) -> tuple[Decided, Committed]:
+def report(registry: Registry, items: Sequence[Report]) -> tuple[Decided, Committed]:
     """Answer each report with a decision.
 
     Raises ReportConflictError, and then has kept none of them.
     """
-    found = [(item, *_find(registry, item.lease_id)) for item in reports]
+    found = [(item, *_find(registry, item.lease_id)) for item in items]
     with ExitStack() as held:
         studies = {live.record.study_id: live for _, live, _ in found if live is not None}
         for study_id in sorted(studies):  # in one order, or two calls could wait for each other
             held.enter_context(studies[study_id].lock)
             with registry.store.deferred():
-                studies[study_id].tick()
+                tick(studies[study_id])
         _check(found)
         return _decided(found)
 
@@ -61,7 +64,7 @@ def _check(found: Sequence[Found]) -> None:
         if not same_metrics(first.setdefault((item.lease_id, item.step), item).metrics, item.metrics):
             raise ReportConflictError(f"step {item.step} of lease {item.lease_id} is reported twice, not the same")
         if live is not None and lease is not None:
-            live.check_report(lease, item.step, item.metrics)
+            check_report(live, lease, item.step, item.metrics)
 
 
 def _decided(found: Sequence[Found]) -> tuple[Decided, list[Future[None]]]:
@@ -70,7 +73,7 @@ def _decided(found: Sequence[Found]) -> tuple[Decided, list[Future[None]]]:
     for item, live, lease in found:
         decision = "lost"
         if live is not None and lease is not None:
-            decision, committed = live.report(lease, item.step, item.metrics)
+            decision, committed = reports.report(live, lease, item.step, item.metrics)
             waiting.append(committed)
         decided.append(
             ReportDecision.model_validate({"lease_id": item.lease_id, "step": item.step, "decision": decision})
@@ -86,7 +89,7 @@ def renew(registry: Registry, lease_ids: Sequence[str]) -> tuple[list[RenewedLea
         live, _ = _find(registry, lease_id)
         seconds = 0.0
         if live is not None:
-            seconds, committed = live.renew(lease_id)
+            seconds, committed = reports.renew(live, lease_id)
             waiting.append(committed)
         renewed.append(RenewedLease(lease_id=lease_id, alive=seconds > 0, expires_in_seconds=seconds))
     return renewed, waiting
@@ -99,7 +102,7 @@ def holding(registry: Registry, lease_id: str) -> Iterator[LeaseRecord]:
     Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError.
     """
     live, lease = _known(registry, lease_id)
-    with live.changing() as committed:
+    with changing(live) as committed:
         if live.leases.get(lease_id) is None:
             raise _refusal(_ended(registry, lease_id))
         live.leases.renew(lease_id)
@@ -110,9 +113,9 @@ def holding(registry: Registry, lease_id: str) -> Iterator[LeaseRecord]:
 def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Committed]:
     """End a trial with its results. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError, InvalidError."""
     live, lease = _known(registry, lease_id)
-    with live.changing() as committed:
+    with changing(live) as committed:
         if live.leases.get(lease_id) is not None:
-            return live.complete(lease, body.metrics, body.values), [committed]
+            return lease_ends.complete(live, lease, body.metrics, body.values), [committed]
         ended = _ended(registry, lease_id)
         if ended.outcome == "prune" and body.metrics:
             registry.store.set_final_metrics(ended.trial_id, body.metrics)
@@ -121,19 +124,21 @@ def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Co
 
 def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]:
     """End an attempt that failed. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
-    return _terminal(registry, lease_id, "fail", lambda live, lease: live.fail(lease, body.reason, body.retry))
+    return _terminal(
+        registry, lease_id, "fail", lambda live, lease: lease_ends.fail(live, lease, body.reason, body.retry)
+    )
 
 
 def release(registry: Registry, lease_id: str) -> tuple[str, Committed]:
     """Give a trial back untouched. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
-    return _terminal(registry, lease_id, "release", lambda live, lease: live.release(lease))
+    return _terminal(registry, lease_id, "release", lambda live, lease: lease_ends.release(live, lease))
 
 
 def _terminal(
     registry: Registry, lease_id: str, outcome: str, end: Callable[[LiveStudy, LeaseRecord], str]
 ) -> tuple[str, Committed]:
     live, lease = _known(registry, lease_id)
-    with live.changing() as committed:
+    with changing(live) as committed:
         if live.leases.get(lease_id) is not None:
             return end(live, lease), [committed]
         return _same_answer(_ended(registry, lease_id), (outcome,)), [committed]

@@ -11,6 +11,7 @@ from service.live_study import LiveStudy
 from service.pruners import build_pruner
 from service.samplers import build_sampler, chosen_sampler
 from service.schemas.definition import Definition
+from service.study_changes import enqueue
 from service.suggest import ServiceStudy
 from service.trial_queue import TrialQueue
 from storage import LeaseRecord, Store, StudyRecord
@@ -44,7 +45,7 @@ def load_study(
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         live.end.completed(trial.number, trial.values)
     for params in definition.enqueue[len(trials) :]:  # these are a study's first trials
-        live.enqueue(params)
+        enqueue(live, params)
     return live
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from service.claims import prepare, wants_suggestions
 from service.live_study import LiveStudy
 from storage import DATABASE_ERRORS, StorageError
 
@@ -59,14 +60,14 @@ class Preparation:
 
     def _is_wanted(self, live: LiveStudy) -> bool:
         try:
-            return live.wants_suggestions()
+            return wants_suggestions(live)
         except Exception:  # one study, such as one that another tool has deleted, must not end this for all
             log.exception("suggestions for study %s cannot be prepared", live.record.name)
             return False
 
     def _prepare(self, live: LiveStudy) -> None:
         try:
-            while not self._ending.is_set() and live.prepare():
+            while not self._ending.is_set() and prepare(live):
                 pass
         except (*DATABASE_ERRORS, StorageError) as error:
             log.error("the database does not answer: %s", error)

@@ -5,8 +5,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from service import claims
 from service.clock import Clock
 from service.errors import InvalidError, StudyExistsError, StudyNotFoundError, TrialLeasedError
+from service.lease_ends import tick
 from service.live_study import LiveStudy
 from service.loading import load_study
 from service.preparation import Preparation
@@ -125,7 +127,7 @@ class Registry:
     def claim_at_once(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]] | None:
         """As `claim`, if it touches memory alone: it is new, its study is idle, and no sampler takes its time."""
         live = self._studies.get(claim.study) if claim.study is not None else self._only_running()
-        if live is None or not live.has_quick_sampler or self.store.leases_of_claim(claim.claim_id):
+        if live is None or not claims.has_quick_sampler(live) or self.store.leases_of_claim(claim.claim_id):
             return None
         claim_lock = self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]
         if not claim_lock.acquire(blocking=False):
@@ -134,7 +136,7 @@ class Registry:
             if not live.lock.acquire(blocking=False):
                 return None
             try:
-                granted, committed = live.claim(claim, claim.max_trials)
+                granted, committed = claims.grant(live, claim, claim.max_trials)
             finally:
                 live.lock.release()
         finally:
@@ -151,7 +153,7 @@ class Registry:
         for live in sorted(self.every(), key=lambda live: len(live.leases)):
             if claim.study not in (None, live.record.name) or live.record.state != "running":
                 continue
-            granted, committed = live.claim(claim, claim.max_trials - len(leases))
+            granted, committed = claims.grant(live, claim, claim.max_trials - len(leases))
             leases += granted
             waiting.append(committed)
             if len(leases) >= claim.max_trials:
@@ -167,7 +169,7 @@ class Registry:
         for record in known:
             live = self.by_id(record.study_id)
             if live is not None:
-                answer.append(live.lease(record, self.store.optuna.get_trial(record.trial_id).params))
+                answer.append(claims.granted_lease(live, record, self.store.optuna.get_trial(record.trial_id).params))
         return answer
 
     def seen(self, claim: Claim) -> None:
@@ -180,7 +182,7 @@ class Registry:
     def tick(self) -> None:
         """Let time take effect in every study."""
         for live in self.every():
-            live.tick()
+            tick(live)
 
 
 def _same(live: LiveStudy, definition: Definition) -> bool:

@@ -1,8 +1,11 @@
-"""Pause, resume, stop and extend a study."""
+"""Pause, resume, stop and extend a study, and enqueue configurations in it."""
 
 from service.clock import Clock
-from service.errors import InvalidError, StateConflictError
+from service.errors import BudgetExhaustedError, InvalidError, StateConflictError
+from service.lease_ends import tick
 from service.live_study import LiveStudy
+from service.schemas.checks import params_errors
+from service.schemas.definition import Params
 from service.schemas.results import StudyChange
 from storage import Store
 
@@ -17,7 +20,7 @@ ALLOWED = {
 def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Clock) -> None:
     """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
     with live.working():
-        live.tick()
+        tick(live)
         live.check_not_deleted()
         record = live.record
         if change.state is None and change.n_trials is None:
@@ -42,5 +45,30 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
             values |= {"finished_at": None, "finished_reason": None}
         live.record = store.change_study(record, **values)
         live.news.study_changed(record, live.record)
-        live.tick()
+        tick(live)
     live.notify()
+
+
+def enqueue(live: LiveStudy, params: Params) -> int:
+    """Add a configuration to try next, and answer its trial number.
+
+    Raises InvalidError, BudgetExhaustedError and StateConflictError.
+    """
+    with live.working():
+        tick(live)
+        live.check_not_deleted()
+        errors = [(f"params.{name}", text) for name, text in params_errors(live.definition.search_space, params)]
+        if errors:
+            raise InvalidError(errors)
+        if live.queue.n_created >= live.record.n_trials:
+            raise BudgetExhaustedError(
+                f"all {live.record.n_trials} trials of study {live.record.name} exist: extend n_trials first"
+            )
+        if live.record.state == "finished":
+            raise StateConflictError(
+                f"study {live.record.name} has ended, more trials would not run: {live.record.finished_reason}"
+            )
+        number = live.queue.enqueue(params)
+        live.news.trial_created(number, params)
+        live.notify()
+        return number

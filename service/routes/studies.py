@@ -7,6 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from service import export
 from service.dependencies import RegistryDependency, StudyDependency
+from service.lease_ends import tick
 from service.paging import MAX_LIMIT, page
 from service.results import best_trials, importances, pareto_trials, study_view, study_view_if_there, trial_views
 from service.schemas.definition import Definition
@@ -46,7 +47,7 @@ def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: Curso
 @router.get("/studies/{name}")
 def get(live: StudyDependency, registry: RegistryDependency) -> Study:
     """One study: its definition, state, counts and best trial."""
-    live.tick()
+    tick(live)
     return study_view(registry.store, live, registry.clock.now())
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from optuna.trial import TrialState as OptunaState
 
+from service import study_changes
 from service.dependencies import RegistryDependency, StudyDependency, TrialNumber
 from service.paging import page, trial_key
 from service.results import curves, find_trial, trial_views
@@ -41,7 +42,7 @@ def list_trials(
 @router.post("/studies/{name}/trials", status_code=201)
 def enqueue(live: StudyDependency, registry: RegistryDependency, new: NewTrial) -> Trial:
     """Add a configuration to try next; it counts towards n_trials."""
-    number = live.enqueue(new.params)
+    number = study_changes.enqueue(live, new.params)
     return trial_views(registry.store, live, [find_trial(live, number)])[0]
 
 

@@ -1,0 +1,94 @@
+"""Reports in, decisions out: the same (lease_id, step) again gets the same decision."""
+
+import math
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from optuna.trial import TrialState
+
+from service.errors import ReportConflictError
+from service.lease_ends import Metrics, changing, finish
+from service.live_study import LiveStudy
+from service.suggest import should_prune
+from storage import EpochRecord, LeaseRecord
+
+
+def check_report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Mapping[str, float]) -> None:
+    """Raises ReportConflictError when the step was reported with other metrics under this lease, if it is alive."""
+    known = _known_epoch(live, lease, step)
+    if known is not None and not same_metrics(known.metrics, metrics):
+        raise ReportConflictError(f"step {step} of lease {lease.lease_id} was reported with other metrics")
+
+
+def report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> tuple[str, Future[None]]:
+    """Keep the metrics of an epoch, and decide whether the trial goes on; true once the future is done.
+
+    The caller holds the lock and has let time take effect.
+    """
+    with live.store.deferred() as committed:
+        return _report(live, lease, step, metrics), committed
+
+
+def _report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
+    is_open = live.leases.get(lease.lease_id) is not None
+    if is_open:
+        live.leases.renew(lease.lease_id)
+    known = _known_epoch(live, lease, step)
+    if known is not None:
+        return known.decision
+    if not is_open:
+        return _closed_decision(live, lease.lease_id)
+    decision = _decide(live, lease, step, metrics)
+    epoch = EpochRecord(lease.trial_id, step, lease.study_id, lease.lease_id, metrics, decision)
+    live.store.add_epoch(epoch)
+    live.leases.add_epoch(epoch)
+    live.news.trial_reported(lease, step, metrics)
+    if decision == "prune":
+        finish(live, lease, "prune", TrialState.PRUNED)
+    elif decision == "stop":
+        finish(live, lease, "stop", TrialState.FAIL, reason=f"stopped: {live.stop_reason()}")
+    return decision
+
+
+def _known_epoch(live: LiveStudy, lease: LeaseRecord, step: int) -> EpochRecord | None:
+    """What was reported at a step under this very lease."""
+    if live.leases.get(lease.lease_id) is not None:
+        return live.leases.epoch(lease.lease_id, step)
+    closed = live.store.lease(lease.lease_id)
+    if closed is None or closed.outcome == "expire" or closed.state == TrialState.WAITING.name:
+        return None  # what it reported may live on with the trial, but no longer under this lease
+    known = live.store.epoch(lease.trial_id, step)
+    return known if known is not None and known.lease_id == lease.lease_id else None
+
+
+def _closed_decision(live: LiveStudy, lease_id: str) -> str:
+    closed = live.store.lease(lease_id)
+    return closed.outcome if closed is not None and closed.outcome in ("prune", "stop") else "lost"
+
+
+def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
+    objective = live.definition.objectives[0].metric
+    if len(live.definition.objectives) == 1 and objective in metrics:
+        live.store.optuna.set_trial_intermediate_value(lease.trial_id, step, metrics[objective])
+    if live.stop_reason() is not None:
+        return "stop"
+    if live.definition.pruner.name == "none" or objective not in metrics:
+        return "continue"
+    trial = live.store.optuna.get_trial(lease.trial_id)
+    return "prune" if should_prune(live.study, trial) else "continue"
+
+
+def renew(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
+    """Give a lease a fresh term, and answer its seconds; 0 when it is lost."""
+    with changing(live) as committed:
+        if live.leases.get(lease_id) is None:
+            return 0.0, committed
+        live.leases.renew(lease_id)
+        return live.leases.remaining_seconds(lease_id), committed
+
+
+def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
+    """Equality of metrics in which nan is nan."""
+    return left.keys() == right.keys() and all(
+        left[name] == right[name] or (math.isnan(left[name]) and math.isnan(right[name])) for name in left
+    )
