@@ -14,11 +14,9 @@ from service.errors import (
     TrialLeasedError,
     TrialNotFoundError,
 )
-from service.lease_ends import tick
+from service.lease_ends import finish_unleased, tick
 from service.live_study import LiveStudy
 from service.registry import Registry
-from service.schemas.artifacts import CHECKPOINT
-from storage import ResultRecord
 
 REASON = "ended in the dashboard"
 
@@ -44,23 +42,12 @@ def tell(registry: Registry, trial_id: int, state: TrialState, values: Sequence[
         n_objectives = len(storage.get_study_directions(storage.get_study_id_from_trial_id(trial_id)))
         if given is not None and len(given) != n_objectives:
             raise InvalidError([("values", f"values must have one number for each objective: {len(given)} given")])
-        storage.set_trial_state_values(trial_id, state, given)
-        if live is not None:
-            _follow(registry, live, trial, state, given)
-
-
-def _follow(
-    registry: Registry, live: LiveStudy, trial: FrozenTrial, state: TrialState, values: list[float] | None
-) -> None:
-    reason = REASON if state == TrialState.FAIL else None
-    result = ResultRecord(trial._trial_id, live.record.study_id, state.name, values, {}, reason)
-    registry.store.set_result(result)
-    registry.store.artifacts.remove(trial._trial_id, CHECKPOINT)
-    live.news.trial_ended_by_hand(trial.number, state, values, reason)
-    if values is not None:
-        live.end.completed(trial.number, values)
-    tick(live)
-    live.notify()
+        if live is None:  # one that another program has made
+            storage.set_trial_state_values(trial_id, state, given)
+            return
+        reason = REASON if state == TrialState.FAIL else None
+        finish_unleased(live, trial._trial_id, trial.number, state, given, reason)
+        tick(live)
 
 
 def set_user_attrs(registry: Registry, trial_id: int, attributes: Mapping[str, object]) -> None:

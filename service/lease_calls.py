@@ -1,15 +1,15 @@
 """What workers call with a lease: report, renew, complete, fail, release."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 
 from service import lease_ends, reports
 from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError, ReportConflictError
-from service.lease_ends import changing, tick
+from service.lease_ends import changing, same_metrics, tick
 from service.live_study import LiveStudy
 from service.registry import Registry
-from service.reports import check_report, same_metrics
+from service.reports import check_report
 from service.request_ids import concerns
 from service.schemas.protocol import Complete, Fail, RenewedLease, Report, ReportDecision
 from storage import LeaseRecord
@@ -117,31 +117,30 @@ def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Co
         if live.leases.get(lease_id) is not None:
             return lease_ends.complete(live, lease, body.metrics, body.values), [committed]
         ended = _ended(registry, lease_id)
-        if ended.outcome == "prune" and body.metrics:
-            registry.store.set_final_metrics(ended.trial_id, body.metrics)
-        return _same_answer(ended, ("complete", "prune", "stop")), [committed]
+        state = _same_answer(ended, ("complete", "prune", "stop"))
+        lease_ends.complete_again(live, ended, body.metrics, body.values)
+        return state, [committed]
 
 
 def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]:
     """End an attempt that failed. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
-    return _terminal(
-        registry, lease_id, "fail", lambda live, lease: lease_ends.fail(live, lease, body.reason, body.retry)
-    )
+    live, lease = _known(registry, lease_id)
+    with changing(live) as committed:
+        if live.leases.get(lease_id) is not None:
+            return lease_ends.fail(live, lease, body.reason, body.retry), [committed]
+        ended = _ended(registry, lease_id)
+        state = _same_answer(ended, ("fail",))
+        lease_ends.fail_again(ended, body.reason, body.retry)
+        return state, [committed]
 
 
 def release(registry: Registry, lease_id: str) -> tuple[str, Committed]:
     """Give a trial back untouched. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
-    return _terminal(registry, lease_id, "release", lambda live, lease: lease_ends.release(live, lease))
-
-
-def _terminal(
-    registry: Registry, lease_id: str, outcome: str, end: Callable[[LiveStudy, LeaseRecord], str]
-) -> tuple[str, Committed]:
     live, lease = _known(registry, lease_id)
     with changing(live) as committed:
         if live.leases.get(lease_id) is not None:
-            return end(live, lease), [committed]
-        return _same_answer(_ended(registry, lease_id), (outcome,)), [committed]
+            return lease_ends.release(live, lease), [committed]
+        return _same_answer(_ended(registry, lease_id), ("release",)), [committed]
 
 
 def _same_answer(ended: LeaseRecord, outcomes: Sequence[str]) -> str:

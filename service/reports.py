@@ -1,16 +1,15 @@
 """Reports in, decisions out: the same (lease_id, step) again gets the same decision."""
 
-import math
 from collections.abc import Mapping
 from concurrent.futures import Future
 
 from optuna.trial import TrialState
 
 from service.errors import ReportConflictError
-from service.lease_ends import Metrics, changing, finish
+from service.lease_ends import Metrics, changing, failed, finish, same_metrics
 from service.live_study import LiveStudy
 from service.suggest import should_prune
-from storage import EpochRecord, LeaseRecord
+from storage import EpochRecord, LeaseRecord, ResultRecord
 
 
 def check_report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Mapping[str, float]) -> None:
@@ -44,9 +43,9 @@ def _report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
     live.leases.add_epoch(epoch)
     live.news.trial_reported(lease, step, metrics)
     if decision == "prune":
-        finish(live, lease, "prune", TrialState.PRUNED)
+        finish(live, lease, "prune", ResultRecord(lease.trial_id, lease.study_id, "PRUNED"))
     elif decision == "stop":
-        finish(live, lease, "stop", TrialState.FAIL, reason=f"stopped: {live.stop_reason()}")
+        finish(live, lease, "stop", failed(lease, f"stopped: {live.stop_reason()}"))
     return decision
 
 
@@ -85,10 +84,3 @@ def renew(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
             return 0.0, committed
         live.leases.renew(lease_id)
         return live.leases.remaining_seconds(lease_id), committed
-
-
-def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
-    """Equality of metrics in which nan is nan."""
-    return left.keys() == right.keys() and all(
-        left[name] == right[name] or (math.isnan(left[name]) and math.isnan(right[name])) for name in left
-    )

@@ -76,7 +76,7 @@ class StudyNews:
         if state == TrialState.FAIL:
             self._trial_log("trial %d of study %s has failed: %s", lease, reason)
 
-    def trial_ended_by_hand(
+    def unleased_trial_ended(
         self, number: int, state: TrialState, values: Sequence[float] | None, reason: str | None
     ) -> None:
         self._event(ENDED[state], trial=number, values=values, reason=reason)

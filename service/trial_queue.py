@@ -73,11 +73,16 @@ class TrialQueue:
             return self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         return False
 
-    def _upcoming(self) -> list[FrozenTrial]:
-        """The trials that wait: those to be tried again come first."""
+    def retries(self) -> list[FrozenTrial]:
+        """The trials that wait to be tried again, the next one first."""
         again = [self._storage.get_trial(trial_id) for trial_id in self._retries]
         again = [trial for trial in again if trial.state == TrialState.WAITING]  # another tool may have ended one
         self._retries = deque(trial._trial_id for trial in again)
+        return again
+
+    def _upcoming(self) -> list[FrozenTrial]:
+        """The trials that wait: those to be tried again come first."""
+        again = self.retries()
         known = set(self._retries)
         return again + [trial for trial in self._waiting() if trial._trial_id not in known]
 

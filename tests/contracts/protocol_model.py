@@ -20,6 +20,8 @@ class HeldLease:
     expires: float
     outcome: str | None = None
     state: str | None = None
+    said: tuple[object, ...] | None = None
+    """What the call that ended it said, or the first completion after a decision."""
     reports: dict[int, tuple[float, str]] = field(default_factory=dict)
 
     @property
@@ -123,18 +125,24 @@ class Protocol:
 
     # Ends
 
-    def end(self, lease: HeldLease, how: str, *, retry: bool = False) -> tuple[int, str]:
+    def end(self, lease: HeldLease, how: str, said: tuple[object, ...] = (), *, retry: bool = False) -> tuple[int, str]:
         """Status, and the trial's state or the problem's code."""
         if not lease.is_open:
-            return self._ended(lease, how)
-        if how == "release" or (retry and lease.attempt < self.max_attempts and self.state != "stopped"):
+            return self._ended(lease, how, said, retry)
+        lease.said = said
+        again = how == "release" or (retry and lease.attempt < self.max_attempts)
+        if again and self.state != "stopped":
             return 200, self._requeue(lease, how)
         return 200, self._close(lease, how, "COMPLETE" if how == "complete" else "FAIL")
 
-    def _ended(self, lease: HeldLease, how: str) -> tuple[int, str]:
+    def _ended(self, lease: HeldLease, how: str, said: tuple[object, ...], retry: bool) -> tuple[int, str]:
         if lease.outcome == "expire":
             return 409, "lease_lost"
         if lease.outcome not in SAME_CALL[how]:
+            return 409, "lease_closed"
+        if lease.said is None:
+            lease.said = said
+        if lease.said != said or (how == "fail" and lease.state == "WAITING" and not retry):
             return 409, "lease_closed"
         assert lease.state is not None, "it has ended"
         return 200, lease.state
@@ -165,6 +173,12 @@ class Protocol:
                 self._requeue(lease, "expire")
             else:
                 self._close(lease, "expire", "FAIL")
+
+    def stop(self) -> None:
+        """What was under way ends: at its next call, or now if it waits to be tried again."""
+        self.state = "stopped"
+        for number in self.retries():
+            self.trials[number].state, self.trials[number].checkpoint = "FAIL", None
 
     def restart(self) -> None:
         for lease in self.open_leases():

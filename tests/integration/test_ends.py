@@ -245,14 +245,68 @@ def test_an_end_can_be_repeated_but_not_changed(service: Service, how: str, agai
     assert service.trial(name, 0) == before
 
 
-def test_completing_again_with_another_value_changes_nothing(service: Service) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"metrics": {"validation_accuracy": 0.9}},
+        {"metrics": {"validation_accuracy": 0.5, "n_parameters": 9}},
+        {"metrics": {"validation_accuracy": 0.5}, "values": [0.9]},
+        {"metrics": {"validation_accuracy": "nan"}},
+        {"metrics": {"validation_accuracy": 0.5}, "values": [0.5, 0.5]},
+        {},
+    ],
+)
+def test_completing_again_with_other_results_is_refused_and_changes_nothing(each_service: Service, other: Json) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+    each_service.complete(lease, 0.5)
+    before = each_service.trial(name, 0)
+
+    problem = problem_of(end(each_service, lease, "complete", other), 409)
+
+    assert problem["code"] == "lease_closed"
+    assert "other results" in problem["detail"]
+    assert each_service.trial(name, 0) == before
+    assert each_service.complete(lease, 0.5) == "COMPLETE"
+
+
+def test_completing_again_from_the_last_report_is_the_same_call(service: Service) -> None:
     name = service.create()
     lease = service.claim_one(name)
-    service.complete(lease, 0.5)
+    service.report(lease, 0, 0.5)
 
-    assert service.complete(lease, 0.9) == "COMPLETE"
+    assert end(service, lease, "complete", {}).json() == {"state": "COMPLETE"}
+    assert end(service, lease, "complete", {}).json() == {"state": "COMPLETE"}
+    assert code_of(end(service, lease, "complete", {"values": [0.4]}), 409) == "lease_closed"
 
-    assert service.trial(name, 0)["values"] == [0.5]
+
+@pytest.mark.parametrize("how", ["prune", "stop"])
+def test_the_final_metrics_of_a_trial_that_was_ended_are_kept_once(service: Service, how: str) -> None:
+    name = service.create(pruner={"name": "threshold", "lower": 0.4})
+    lease = service.claim_one(name)
+    if how == "stop":
+        service.change(name, state="stopped")
+    assert service.report(lease, 0, 0.1) == how
+    state = service.trial(name, 0)["state"]
+
+    for _ in range(2):
+        assert service.complete(lease, 0.1, metrics={"n_parameters": 9}) == state
+    assert end(service, lease, "complete", {}).json() == {"state": state}
+    assert code_of(end(service, lease, "complete", {"metrics": {"n_parameters": 8}}), 409) == "lease_closed"
+
+    trial = service.trial(name, 0)
+    assert (trial["state"], trial["metrics"]["n_parameters"]) == (state, 9.0)
+
+
+@pytest.mark.parametrize("other", [{"reason": "something else", "retry": True}, {"reason": "it broke", "retry": False}])
+def test_failing_again_in_another_way_is_refused(each_service: Service, other: Json) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+    assert each_service.fail(lease, "it broke", retry=True) == "WAITING"
+
+    assert code_of(end(each_service, lease, "fail", other), 409) == "lease_closed"
+    assert each_service.fail(lease, "it broke", retry=True) == "WAITING"
+    assert each_service.trial(name, 0)["attempts"][0]["reason"] == "it broke"
 
 
 @pytest.mark.parametrize("how", ENDS)

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from tests.integration.service_driver import (
     LEARNING_RATE,
+    LEASE_SECONDS,
     Json,
     Service,
     code_of,
@@ -247,6 +248,61 @@ def test_a_stopped_study_can_go_on(service: Service) -> None:
     assert (resumed["state"], resumed["finished_at"], resumed["finished_reason"]) == ("running", None, None)
     service.run(name, 2)
     assert service.study(name)["state"] == "finished"
+
+
+def test_a_trial_that_is_given_back_ends_with_its_stopped_study(each_service: Service) -> None:
+    name = each_service.create()
+    lease = each_service.claim_one(name)
+    each_service.change(name, state="stopped")
+
+    assert each_service.release(lease) == "FAIL"
+    assert each_service.release(lease) == "FAIL"
+
+    trial = each_service.trial(name, 0)
+    assert (trial["state"], trial["reason"]) == ("FAIL", "stopped: the study was stopped")
+    assert [attempt["outcome"] for attempt in trial["attempts"]] == ["release"]
+    assert each_service.counts(name) == {"FAIL": 1}
+
+
+@pytest.mark.parametrize("how", ["release", "expire", "fail"])
+def test_a_trial_that_waits_to_be_tried_again_ends_when_its_study_is_stopped(fresh_service: Service, how: str) -> None:
+    name = fresh_service.create(enqueue=[{}, {}])
+    lease = fresh_service.claim_one(name)
+    match how:
+        case "release":
+            fresh_service.release(lease)
+        case "expire":
+            fresh_service.clock.advance(LEASE_SECONDS)
+            fresh_service.study(name)  # by any call the service learns of it
+        case "fail":
+            fresh_service.fail(lease, retry=True)
+    assert fresh_service.trial(name, 0)["state"] == "WAITING"
+
+    fresh_service.change(name, state="stopped")
+    fresh_service.restart()
+
+    trial = fresh_service.trial(name, 0)
+    assert (trial["state"], trial["reason"]) == ("FAIL", "stopped: the study was stopped")
+    assert fresh_service.trial(name, 1)["state"] == "WAITING", "it has not begun: it runs when the study goes on"
+    fresh_service.change(name, state="running")
+    assert [lease["trial_number"] for lease in fresh_service.claim(name, max_trials=3)] == [1, 2]
+
+
+@pytest.mark.parametrize("end", ["timeout", "target"])
+def test_no_trial_waits_to_be_tried_again_in_a_study_that_has_ended_early(service: Service, end: str) -> None:
+    limit = {"timeout_seconds": 50} if end == "timeout" else {"target_value": 0.9}
+    name = service.create(**limit)
+    released, other = service.claim(name, max_trials=2)
+    service.release(released)
+    if end == "timeout":
+        service.clock.advance(50)
+    service.complete(other, 0.95)
+
+    study = service.study(name)
+
+    assert study["state"] == "finished"
+    trial = service.trial(name, 0)
+    assert (trial["state"], trial["reason"]) == ("FAIL", f"stopped: {study['finished_reason']}")
 
 
 def test_a_trial_of_a_stopped_study_may_still_be_completed(service: Service) -> None:
