@@ -1,6 +1,7 @@
 """Sends reports in order and renews leases, on a thread of its own, so that training never waits for the service."""
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -15,7 +16,10 @@ logger = logging.getLogger("narrows.worker")
 
 MAX_BATCH = 1024
 RENEWALS_PER_TERM = 3
-PAUSE_SECONDS = 1.0
+PAUSES_PER_TERM = 12
+"""While the service is away: once it is back, it is called before a twelfth of the shortest term has passed."""
+LONGEST_PAUSE_SECONDS = 5.0
+SHORTEST_PAUSE_SECONDS = 0.05
 LOST_CODES = ("lease_lost", "lease_closed", "lease_not_found", "study_not_found")
 
 
@@ -112,7 +116,7 @@ class Reporter:
 
     def _send(self, reports: list[Report]) -> None:
         try:
-            answer = self._retries(lambda: self._client.report(Reports(reports=reports)))
+            answer = self._retries(lambda: self._client.report(Reports(reports=reports)), self._longest_pause())
         except ClientError as error:
             self._refused({report.lease_id for report in reports}, error)
             return
@@ -139,17 +143,18 @@ class Reporter:
 
     def _renew(self, lease_ids: list[str]) -> None:
         try:
-            answer = self._retries(lambda: self._client.renew(Renew(lease_ids=lease_ids)))
+            answer = self._retries(lambda: self._client.renew(Renew(lease_ids=lease_ids)), self._longest_pause())
         except ClientError as error:
             self._refused(lease_ids, error)
             return
         with self._changed:
             for lease in answer.leases:
                 followed = self._followed.get(lease.lease_id)
-                if followed is not None:
-                    followed.renew_at = self._next_renewal(followed.term_seconds)
                 if not lease.alive:
                     self._decided(lease.lease_id, "lost")
+                elif followed is not None:  # a lease that was claimed again had less than a whole term
+                    followed.term_seconds = lease.expires_in_seconds
+                    followed.renew_at = self._next_renewal(followed.term_seconds)
             self._changed.notify_all()
 
     def _refused(self, lease_ids: Iterable[str], error: ClientError) -> None:
@@ -157,7 +162,7 @@ class Reporter:
         if will_pass(error):
             logger.warning("%s; still training, reports are kept", error)
             with self._changed:
-                self._changed.wait_for(lambda: self._closed, PAUSE_SECONDS)
+                self._changed.wait_for(lambda: self._closed, min(1.0, self._longest_pause()))
             return
         with self._changed:
             for lease_id in lease_ids:
@@ -171,6 +176,13 @@ class Reporter:
 
     def _next_renewal(self, term_seconds: float) -> float:
         return self._clock() + term_seconds / RENEWALS_PER_TERM
+
+    def _longest_pause(self) -> float:
+        """So short that no lease runs out between two calls."""
+        with self._changed:
+            terms = [followed.term_seconds for followed in self._open().values()]
+        shortest = min(terms, default=math.inf) / PAUSES_PER_TERM
+        return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, shortest))
 
     def _seconds_to_renewal(self) -> float | None:
         due = [followed.renew_at for followed in self._open().values()]

@@ -58,8 +58,12 @@ class Retries:
             reraise=True,
         )
 
-    def __call__(self, call: Callable[[], Answer]) -> Answer:
-        return self._retrying(call)
+    def __call__(self, call: Callable[[], Answer], longest_wait_seconds: float | None = None) -> Answer:
+        """The call's answer. No wait is longer than the longest, if given, not even one that the service asks for."""
+        if longest_wait_seconds is None:
+            return self._retrying(call)
+        longest = longest_wait_seconds
+        return self._retrying.copy(wait=lambda state: min(longest, self._wait_seconds(state)))(call)
 
     def _sleep(self, seconds: float) -> None:
         self._give_up.wait(seconds)

@@ -115,6 +115,57 @@ def test_a_lease_is_renewed_at_a_third_of_its_term(service: FakeService, reporte
     assert service.bodies("leases/renew")[0] == {"lease_ids": ["lease-0", "lease-1"]}
 
 
+class Pauses:
+    """Counts the waits between calls, and waits for none."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@pytest.mark.parametrize("path", ["reports", "leases/renew"])
+@pytest.mark.parametrize("retry_after", [None, "30"])
+def test_no_lease_runs_out_while_the_reporter_waits_to_call_again(
+    service: FakeService, time: FakeTime, path: str, retry_after: str | None
+) -> None:
+    pauses = Pauses()
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    away = httpx.Response(503, headers=headers, json=problem(503, "unavailable").json())
+    service.answers[path] = [away] * 40
+    with service.client() as client:
+        reporter = Reporter(client, Retries(3600, pauses), time)
+        reporter.follow(lease(0))
+        reporter.follow(lease(1, expires_in_seconds=6.0))
+        if path == "reports":
+            reporter.report("lease-0", 0, {"train_loss": 1.0})
+        else:
+            time.now = 2.0
+            reporter.follow(lease(2))  # wakes the thread, as the passing of time would
+        until(lambda: len(service.bodies(path)) > 40)
+        reporter.close()
+
+    assert len(pauses.seconds) == 40
+    assert max(pauses.seconds) <= 0.5, "of a term of 6 s"
+
+
+def test_a_lease_that_was_nearly_over_is_renewed_by_its_whole_term(
+    service: FakeService, reporter: Reporter, time: FakeTime
+) -> None:
+    reporter.follow(lease(1, expires_in_seconds=0.3))
+    time.now = 0.2
+    reporter.follow(lease(2))
+    until(lambda: service.bodies("leases/renew") != [])
+    time.now = 1.0
+    reporter.report("lease-2", 0, {"train_loss": 1.0})
+    assert reporter.flush("lease-2", 5.0)
+    assert service.bodies("leases/renew") == [{"lease_ids": ["lease-1"]}]
+
+
 def test_a_report_counts_as_a_renewal(service: FakeService, reporter: Reporter, time: FakeTime) -> None:
     time.now = 19.0
     reporter.report("lease-0", 0, {"train_loss": 1.0})
