@@ -4,7 +4,9 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from service.errors import InvalidError, NothingLeftError
 from service.schemas.checks import MAX_GRID
+from service.schemas.definition import Definition, Params
 from service.schemas.fields import Scalar
 from service.schemas.search_space import FloatParameter, IntParameter, Parameter, is_active, n_configurations, same
 
@@ -17,7 +19,7 @@ class Configurations:
     def __init__(self, space: Mapping[str, Parameter], tried: Iterable[Mapping[str, Scalar]] = ()) -> None:
         self._space = space
         self._discrete = all(parameter.size() is not None for parameter in space.values())
-        self._size = n_configurations(space, MAX_GRID) if self._discrete else None
+        self._size = n_configurations(space, MAX_GRID + 1) if self._discrete else None
         self._tried: set[Key] = set()
         for params in tried:
             self.add(params)
@@ -38,7 +40,7 @@ class Configurations:
 
         None when all were tried, or are too many.
         """
-        if self._size is None or self._size >= MAX_GRID:
+        if self._size is None or self._size > MAX_GRID:
             return None
         gone = self._tried | {self._key(params) for params in others}
         every = _every(self._space, list(self._space), {})
@@ -46,12 +48,24 @@ class Configurations:
         # By what was tried, not by a global generator: the same study makes the same choice.
         return random.Random(len(gone)).choice(left) if left else None
 
+    def completion(self, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """A whole configuration with the given values: one that was not tried, if any is missing.
+
+        Raises NothingLeftError.
+        """
+        if len(given) == len(self._space):
+            return dict(given)
+        whole = self.untried([], given)
+        if whole is None:
+            raise NothingLeftError(f"every configuration with these values is tried or waits: {dict(given)}")
+        return whole
+
     def _has(self, params: Mapping[str, Scalar], given: Mapping[str, Scalar]) -> bool:
         """Whether a configuration has the given values, of those parameters that are active in it."""
         return all(
             _position(self._space[name], params[name]) == _position(self._space[name], value)
             for name, value in given.items()
-            if name in params
+            if name in params and self._space[name].contains(value)
         )
 
     def _key(self, params: Mapping[str, Scalar]) -> Key | None:
@@ -66,6 +80,24 @@ class Configurations:
                 return None
             key.append((name, _position(parameter, params[name])))
         return tuple(key)
+
+
+def first_configurations(definition: Definition) -> list[Params]:
+    """What a definition enqueues; of a grid, which its sampler cannot fill in, whole configurations.
+
+    Those with the most values given choose first. Raises InvalidError when the grid has too few.
+    """
+    enqueued: list[Params] = list(definition.enqueue)
+    if definition.sampler.name != "grid":
+        return enqueued
+    configurations = Configurations(definition.search_space)
+    for index in sorted(range(len(enqueued)), key=lambda index: -len(enqueued[index])):
+        try:
+            enqueued[index] = configurations.completion(enqueued[index])
+        except NothingLeftError as error:
+            raise InvalidError([(f"enqueue.{index}", error.detail)]) from error
+        configurations.add(enqueued[index])
+    return enqueued
 
 
 def _position(parameter: Parameter, value: Any) -> int:

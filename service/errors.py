@@ -24,6 +24,7 @@ ServiceError
     ├── TrialLeasedError           trial_leased         a worker has the trial
     ├── StateConflictError         state_conflict       a study's state does not allow it
     ├── BudgetExhaustedError       budget_exhausted     n_trials trials exist already
+    ├── NothingLeftError           nothing_left         every such configuration of a grid is tried
     ├── ReportConflictError        report_conflict      the same step again with other metrics
     ├── TooManyArtifactsError      too_many_artifacts   the trial has as many as it may have
     ├── LeaseClosedError           lease_closed         the lease has ended in another way
@@ -159,6 +160,10 @@ class StateConflictError(ConflictError):
 
 class BudgetExhaustedError(ConflictError):
     code = "budget_exhausted"
+
+
+class NothingLeftError(ConflictError):
+    code = "nothing_left"
 
 
 class ReportConflictError(ConflictError):

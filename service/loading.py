@@ -6,6 +6,7 @@ from functools import partial
 from optuna.trial import FrozenTrial, TrialState
 
 from service.clock import Clock
+from service.configurations import first_configurations
 from service.lease_book import LeaseBook
 from service.live_study import LiveStudy
 from service.pruners import build_pruner
@@ -44,7 +45,7 @@ def load_study(
     live = LiveStudy(store, clock, record, definition, study, queue, book, notify, wake)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         live.end.completed(trial.number, trial.values)
-    for params in definition.enqueue[len(trials) :]:  # these are a study's first trials
+    for params in first_configurations(definition)[len(trials) :]:  # these are a study's first trials
         enqueue(live, params)
     return live
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 from service import claims
 from service.clock import Clock
+from service.configurations import first_configurations
 from service.errors import InvalidError, StudyExistsError, StudyNotFoundError, TrialLeasedError
 from service.lease_ends import tick
 from service.live_study import LiveStudy
@@ -82,6 +83,7 @@ class Registry:
             raise InvalidError(
                 [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
             )
+        first_configurations(definition)  # or there is no study
         try:
             record = self.store.create_study(
                 definition.name,

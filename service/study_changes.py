@@ -52,7 +52,7 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
 def enqueue(live: LiveStudy, params: Params) -> int:
     """Add a configuration to try next, and answer its trial number.
 
-    Raises InvalidError, BudgetExhaustedError and StateConflictError.
+    Raises InvalidError, BudgetExhaustedError, NothingLeftError and StateConflictError.
     """
     with live.working():
         tick(live)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from optuna import Study
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from service.configurations import Configurations
 from service.schemas.definition import Definition
 from service.schemas.fields import Scalar
-from service.suggest import FIXED, ServiceStudy, suggest
+from service.suggest import FIXED, ServiceStudy, is_complete, suggest
 from storage.shadow import ShadowStorage
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -65,7 +65,8 @@ class Suggestions:
         self._claim_seconds = math.inf
         self._last_taken = -math.inf
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        self._configurations = Configurations(self._space, (trial.params for trial in trials))
+        self._configurations = Configurations(self._space, map(_known_params, trials))
+        self._is_grid = isinstance(study.sampler, GridSampler)
 
     # Handing out: the caller holds the study's lock
 
@@ -100,9 +101,17 @@ class Suggestions:
     def tried(self, trial: FrozenTrial) -> None:
         """Note the configuration of a trial that did not come from here; what is ready must not repeat it."""
         with self._lock:
-            self._configurations.add({**trial.system_attrs.get(FIXED, {}), **trial.params})
+            self._configurations.add(_known_params(trial))
             fresh = [ready for ready in self._ready if ready.trial.params not in self._configurations]
             self._ready = deque(fresh)
+
+    def completion(self, params: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+        """The configuration to enqueue for what a user gives of it: of a grid a whole one.
+
+        A grid's sampler cannot fill in what is missing. Raises NothingLeftError.
+        """
+        with self._lock:
+            return self._configurations.completion(params) if self._is_grid else params
 
     @property
     def is_quick(self) -> bool:
@@ -143,18 +152,25 @@ class Suggestions:
                 self._configurations.add(trial.params)
 
     def _is_settled(self, waiting: FrozenTrial) -> bool:
-        """Whether another claim has sampled the rest meanwhile, or has even started the trial."""
+        """Whether another claim has sampled the rest meanwhile, has started the trial, or even given it back since."""
         trial_id = waiting._trial_id
-        return trial_id in self._completed or self._study._storage.get_trial(trial_id).state != TrialState.WAITING
+        if trial_id in self._completed:
+            return True
+        trial = self._study._storage.get_trial(trial_id)
+        return trial.state != TrialState.WAITING or is_complete(trial, self._space)
 
     def _new(self, pending: list[FrozenTrial], waiting: FrozenTrial | None = None) -> FrozenTrial:
         """A suggestion that is no repetition, while there are configurations that were not tried."""
         others = [trial.params for trial in pending]
+        given = {} if waiting is None else _known_params(waiting)
+        if waiting is not None and self._is_grid:  # whose sampler cannot fill in what is missing
+            untried = self._configurations.untried(others, given)
+            if untried is not None:
+                return self._fixed(untried, pending, waiting)
         for _ in range(MAX_REPEATS):
             trial = self._ask(self._study.sampler, pending, waiting)
             if trial.params not in self._configurations and trial.params not in others:
                 return trial
-        given = {} if waiting is None else {**waiting.system_attrs.get(FIXED, {}), **waiting.params}
         untried = self._configurations.untried(others, given)
         return trial if untried is None else self._fixed(untried, pending, waiting)
 
@@ -186,6 +202,11 @@ class Suggestions:
 
     def _n_finished(self) -> int:
         return self._study._storage.get_n_trials(self._study._study_id, FINISHED)
+
+
+def _known_params(trial: FrozenTrial) -> dict[str, Scalar]:
+    """What is decided of a trial's parameters, which is what it was enqueued with while it waits."""
+    return {**trial.system_attrs.get(FIXED, {}), **trial.params}
 
 
 def _average(before: float, newest: float) -> float:

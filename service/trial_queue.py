@@ -140,8 +140,8 @@ class TrialQueue:
         return self.n_created < n_trials and self._exhausted()
 
     def enqueue(self, params: Params) -> int:
-        """Make a WAITING trial with these parameters, and answer its number."""
-        self._study.enqueue_trial(params)
+        """Make a WAITING trial with these parameters, and answer its number. Raises NothingLeftError."""
+        self._study.enqueue_trial(dict(self.suggestions.completion(params)))
         self.n_created += 1
         self.suggestions.tried(self._waiting()[-1])
         return self.n_created - 1

@@ -4,9 +4,10 @@ import itertools
 import logging
 from typing import Any
 
+import optuna
 import pytest
 
-from tests.integration.service_driver import LEARNING_RATE, Json, Service
+from tests.integration.service_driver import LEARNING_RATE, Json, Service, definition, errors_of, problem_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Clip non-finite values:UserWarning")
 
@@ -177,3 +178,73 @@ def test_trials_running_at_the_same_time_are_not_the_same(service: Service) -> N
     rates = [lease["params"]["learning_rate"] for lease in service.claim(name, max_trials=7)]
 
     assert len(set(rates)) == 7
+
+
+GRID = {
+    "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+    "batch_size": {"type": "int", "low": 16, "high": 18},
+}
+
+
+def run_whole_grid(service: Service, name: str) -> None:
+    """Run what is left, and see that everything was tried once."""
+    while leases := service.claim(name, max_trials=2):
+        for lease in leases:
+            service.complete(lease)
+    tried = sorted((trial["params"]["optimizer"], trial["params"]["batch_size"]) for trial in service.trials(name))
+    assert tried == sorted(itertools.product(["sgd", "adam"], [16, 17, 18]))
+    assert service.study(name)["state"] == "finished"
+
+
+def test_what_is_enqueued_in_part_is_completed_from_the_grid(
+    fresh_service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = [{"optimizer": "adam"}, {"optimizer": "adam", "batch_size": 17}, {}]
+    name = fresh_service.create(n_trials=6, sampler="grid", search_space=GRID, enqueue=first)
+    added = fresh_service.http.post(f"/v1/studies/{name}/trials", json={"params": {"batch_size": 18}})
+    assert added.status_code == 201, added.text
+    fresh_service.restart()
+
+    given = [fresh_service.claim_one(name) for _ in range(4)]
+
+    assert given[0]["params"]["optimizer"] == "adam"
+    assert given[1]["params"] == {"optimizer": "adam", "batch_size": 17}
+    assert given[3]["params"]["batch_size"] == 18
+    for lease in given:
+        fresh_service.complete(lease)
+    run_whole_grid(fresh_service, name)
+    assert failures(caplog) == []
+
+
+def test_what_another_program_has_enqueued_in_part_is_completed_from_the_grid(
+    sqlite_service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = sqlite_service.create(n_trials=6, sampler="grid", search_space=GRID)
+    sqlite_service.close()
+    study = optuna.load_study(study_name=name, storage=sqlite_service.url)
+    for params in ({"optimizer": "adam"}, {"optimizer": "adam"}, {}):
+        study.enqueue_trial(params)
+    sqlite_service._open()
+
+    run_whole_grid(sqlite_service, name)
+
+    assert failures(caplog) == []
+
+
+def test_a_configuration_of_a_grid_that_is_all_tried_is_not_enqueued(service: Service) -> None:
+    name = service.create(n_trials=6, sampler="grid", search_space=GRID, enqueue=[{"batch_size": 16}] * 2)
+
+    response = service.http.post(f"/v1/studies/{name}/trials", json={"params": {"batch_size": 16}})
+
+    problem = problem_of(response, 409)
+    assert problem["code"] == "nothing_left"
+    assert problem["detail"] == "every configuration with these values is tried or waits: {'batch_size': 16}"
+    assert len(service.trials(name)) == 2
+
+
+def test_a_definition_that_enqueues_more_of_a_grid_than_there_is_makes_no_study(service: Service) -> None:
+    wanted = definition(n_trials=6, sampler="grid", search_space=GRID, enqueue=[{"batch_size": 16}] * 3)
+
+    assert list(errors_of(service.http.post("/v1/studies", json=wanted))) == ["enqueue.2"]
+
+    assert service.http.get(f"/v1/studies/{wanted['name']}").status_code == 404

@@ -87,3 +87,10 @@ def test_what_is_not_of_this_space_is_nothing_to_remember() -> None:
     configurations.add({})
 
     assert len(all_untried(configurations)) == 2
+
+
+def test_a_space_of_as_many_configurations_as_a_grid_may_have_has_untried_ones() -> None:
+    number = {"type": "int", "low": 1, "high": 100}
+    configurations = Configurations(space(batch_size=number, epochs=number))
+
+    assert configurations.untried([], {"epochs": 7}) is not None

@@ -3,6 +3,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from service.schemas.definition import Definition
 from service.suggest import ServiceStudy
@@ -105,3 +106,18 @@ def test_a_discrete_space_is_tried_whole_before_anything_is_tried_twice(sampler:
     assert again is not None
     assert repr(again.params) in tried
     assert again.system_attrs == {}
+
+
+def test_a_trial_that_was_started_and_given_back_meanwhile_is_not_sampled_again() -> None:
+    optimizer = {"type": "categorical", "choices": ["sgd", "adam"]}
+    study, _, suggestions = the_suggestions(search_space={"optimizer": optimizer})
+    study.enqueue_trial({})
+    (as_it_waited,) = study.get_trials()
+    trial = study.ask()
+    trial.suggest_categorical("optimizer", ["sgd", "adam"])
+    (known,) = study.get_trials(deepcopy=False)
+    known.state = TrialState.WAITING  # stock Optuna has no way back
+
+    suggestions.sample_rest(as_it_waited)
+
+    assert not suggestions.has_completed(trial._trial_id)
