@@ -34,13 +34,16 @@ def check_local_host(headers: Headers) -> None:
 
     Otherwise a page could have its own name lead to this machine, and then be of the same origin (DNS rebinding).
     """
-    host = headers.get("host", "")
-    if not is_loopback(_hostname(host)):
+    hosts = headers.getlist("host")
+    host = ", ".join(hosts)
+    if len(hosts) != 1 or not is_loopback(_hostname(host)):
         raise CrossOriginError(f"without tokens this service answers to localhost and 127.0.0.1 alone, not to {host!r}")
 
 
 def _hostname(host: str) -> str:
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        parts = urlsplit(f"//{host}")
     except ValueError:
         return ""
+    is_plain = parts.netloc == host and "@" not in host  # no path, and nobody's name before the host's
+    return parts.hostname or "" if is_plain else ""

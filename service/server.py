@@ -25,6 +25,7 @@ from storage.database import parse_url
 
 log = logging.getLogger(__name__)
 
+MAKE_ADMIN = "'narrows token create --scope admin --name NAME'"
 SHUTDOWN_SECONDS = 10
 STREAM_SECONDS = 1.0
 """Event streams end at once when the service does; a reader that has not taken the end by then is let go."""
@@ -64,9 +65,11 @@ def serve(
         )
         if not is_loopback(host) and not app.state.gate.tokens.has_admin:
             raise ServeError(
-                f"listening on {host} needs an admin's token: set NARROWS_TOKEN, or listen on 127.0.0.1 and run "
-                "'narrows token create --scope admin --name NAME'"
+                f"listening on {host} needs an admin's token: set NARROWS_TOKEN, or listen on 127.0.0.1 "
+                f"and run {MAKE_ADMIN}"
             )
+        if not app.state.gate.tokens.exist:
+            log.info("without tokens, everyone on this machine may do everything: %s makes the first one", MAKE_ADMIN)
         log.info("artifacts go to %s", blobs)
         config = uvicorn.Config(
             app,

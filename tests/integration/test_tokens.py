@@ -279,11 +279,28 @@ def test_without_tokens_nobody_else_may_do_anything(sqlite_service: Service) -> 
             assert elsewhere.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "", "[::1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:8000",
+        "",
+        "[::1",
+        "evil.example@127.0.0.1",
+        "127.0.0.1/evil.example",
+        "127.0.0.1?evil.example",
+    ],
+)
 def test_without_tokens_a_page_cannot_reach_in_under_a_name_of_its_own(sqlite_service: Service, host: str) -> None:
     for method, path in (("GET", "/v1/studies"), ("GET", "/dashboard"), ("POST", "/v1/tokens")):
         response = sqlite_service.http.request(method, path, headers={"Host": host})
         assert code_of(response, 403) == "cross_origin"
+
+
+def test_without_tokens_a_call_to_two_hosts_is_refused(sqlite_service: Service) -> None:
+    two = [("Host", "127.0.0.1"), ("Host", "evil.example")]
+    assert code_of(sqlite_service.http.get("/v1/studies", headers=two), 403) == "cross_origin"
 
 
 @pytest.mark.parametrize(
