@@ -31,7 +31,7 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "GET /favicon.ico": ("anyone",),
     # Looking
     "GET /v1/studies": ("read",),
-    "GET /v1/studies/{name}": ("read",),
+    "GET /v1/studies/{name}": ("read", "work"),
     "GET /v1/studies/{name}/best": ("read",),
     "GET /v1/studies/{name}/pareto": ("read",),
     "GET /v1/studies/{name}/importance": ("read",),

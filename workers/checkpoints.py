@@ -1,15 +1,20 @@
 """Trials and models as safetensors, with JSON in the file's header. Nothing in them is ever run, unlike in a pickle."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from service.schemas.protocol import Lease
 from service.schemas.training import Training
+from workers.data import TrialData
 from workers.errors import CheckpointError
 from workers.lanes.state import LaneState
+from workers.models import build_model
 
 HEADER = "narrows"
 VERSION = 1
@@ -31,9 +36,43 @@ def read_checkpoint(content: bytes, training: Training, seed: int) -> LaneState:
     return LaneState(tensors, values.get("lane", {}))
 
 
-def dump_model(model: nn.Module, description: dict[str, Any]) -> bytes:
-    """The weights of a trained model by torch's names, and a description of it, as a file's content."""
-    return _dump({name: tensor.cpu() for name, tensor in model.state_dict().items()}, description)
+def dump_model(weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> bytes:
+    """The weights of a trained model by torch's names, and its description, as a file's content."""
+    return _dump({name: tensor.cpu() for name, tensor in weights.items()}, dict(description))
+
+
+def describe(lease: Lease, metrics: Mapping[str, float], data: TrialData) -> dict[str, Any]:
+    """Which trial a model is of, how it was trained, and what it takes to build and to use it."""
+    return {
+        "version": VERSION,
+        "study": lease.study,
+        "trial": lease.trial_number,
+        "params": lease.params,
+        "training": lease.training.model_dump(mode="json"),
+        "seed": lease.seed,
+        "metrics": dict(metrics),
+        "image_shape": list(data.images.shape[1:]),
+        "n_classes": data.n_classes,
+        "mean": data.mean.flatten().tolist(),
+        "std": data.std.flatten().tolist(),
+    }
+
+
+def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A model in evaluation mode, and its description, from what `narrows model` has written.
+
+    It takes float images, [batch, channels, height, width], of pixels from 0 to 255 that were normalized by the
+    description's mean and std of each channel, and gives logits, [batch, classes]. Raises CheckpointError and OSError.
+    """
+    weights, description = read_model(Path(path).read_bytes())
+    try:
+        training = Training.model_validate(description["training"])
+        channels, height, width = description["image_shape"]
+        model = build_model(training.model, (channels, height, width), description["n_classes"])
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"a model must be one that narrows has written: {path}: {error}") from error
+    return model.eval(), description
 
 
 def read_model(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:

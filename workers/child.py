@@ -4,39 +4,21 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import torch
 
 from service.client import Client, ClientError
-from service.schemas.data import Dataset
-from service.schemas.protocol import Lease, WorkerInfo
-from workers.data import TrialData, prepare
+from service.schemas.protocol import WorkerInfo
+from workers.bench import Bench
+from workers.data import prepare
 from workers.fleet import CRASHED, GOOD, USELESS
-from workers.loop import BrokenDeviceError, Loop, Metrics
+from workers.lane_choice import LaneChoice
+from workers.loop import BrokenDeviceError, Loop
 from workers.options import Options
 from workers.stopping import Stopping
-from workers.trainer import train_trial
 
 logger = logging.getLogger("narrows.worker")
-
-
-class TorchTrainer:
-    """The built-in training on one device."""
-
-    def __init__(self, device: torch.device, data_dir: Path, download: bool) -> None:
-        self._device = device
-        self._data_dir = data_dir
-        self._download = download
-
-    def prepare(self, dataset: Dataset) -> TrialData:
-        return prepare(dataset, self._data_dir, self._device, download=self._download)
-
-    def train(
-        self, lease: Lease, data: TrialData, report: Callable[[int, Metrics], None], should_stop: Callable[[], bool]
-    ) -> Metrics | None:
-        return train_trial(lease.training, lease.seed, data, self._device, report=report, should_stop=should_stop)
 
 
 def run(options: Options, device_name: str, stopping: Stopping) -> int:
@@ -46,16 +28,19 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
         torch.cuda.set_device(device)
     else:
         torch.set_num_threads(1)
-    trainer = TorchTrainer(device, options.data_dir, options.download)
+    prepare_data = partial(prepare, data_dir=options.data_dir, device=device, download=options.download)
+    bench = Bench(prepare_data, device, LaneChoice(device, options.lanes))
     try:
         with Client(options.server, options.token) as client:
             loop = Loop(
                 client,
                 worker_info(device_name),
-                trainer,
+                bench,
                 stopping,
                 study=options.study,
                 exit_when_idle_seconds=options.exit_when_idle,
+                checkpoint_seconds=options.checkpoint_seconds,
+                keep_models=options.keep_models,
             )
             loop.run()
     except ClientError as error:

@@ -28,17 +28,23 @@ def fault_of(error: Exception, device: str) -> Fault:
         return Fault(_line(error))
     if is_out_of_memory(error):
         return Fault(f"out of memory on {device}: {_line(error)}")
-    if "CUDA error" in str(error):
+    if is_device_broken(error):
         return Fault(f"{device} failed: {_line(error)}", retry=True, broken=True)
     return Fault(f"{type(error).__name__}: {_line(error)}", expected=False)
 
 
+def is_device_broken(error: Exception) -> bool:
+    """Whether this process can use the device no more."""
+    return "CUDA error" in str(error) and not is_out_of_memory(error)
+
+
 def is_out_of_memory(error: Exception) -> bool:
-    """torch's own error, Python's, and that of the CPU allocator, without importing torch to ask."""
+    """torch's own error, Python's, and those of the CPU's and the GPU's allocators, without importing torch to ask."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or "can't allocate memory" in str(error)
+        or "CUDA error: out of memory" in str(error)
     )
 
 

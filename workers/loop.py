@@ -1,41 +1,65 @@
-"""The life of one worker process: claim a trial, train it, hand in its outcome, again."""
+"""The life of one worker process: trials come in, train next to one another, and go out, until it is asked to end."""
 
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from service.client import Client, ClientError
-from service.client.retries import Retries
-from service.schemas.data import Dataset
+from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease, WorkerInfo
 from workers.account import Account
+from workers.bench import Broken, Finished
+from workers.checkpointing import Checkpointing
 from workers.claims import Claims
-from workers.delivery import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, Delivery, title
-from workers.faults import Fault, fault_of
+from workers.delivery import AWAY_LIMIT_SECONDS, Delivery
+from workers.errands import Errands
+from workers.faults import fault_of
+from workers.handover import Handover
+from workers.intake import Intake
+from workers.keeping import Keeping
+from workers.options import KeepModels
 from workers.reporter import Reporter
 from workers.stopping import Ended, Interrupted, Stopping
+from workers.studies import Studies
+from workers.work import Work
 
 logger = logging.getLogger("narrows.worker")
 
-Data = TypeVar("Data")
-Metrics = dict[str, float]
-
-POLL_SECONDS = 0.2
+LONG_POLL_SECONDS = 20.0
+CLAIM_LIMIT_SECONDS = 60.0
+ASKING_SECONDS = 10.0
+POLL_SECONDS = 0.05
 LONGEST_REST_SECONDS = 60.0
-ENDINGS = {"prune": "PRUNED", "stop": "stopped with its study", "lost": "lost to another worker"}
+AHEAD_SECONDS = 0.5
+"""A trial is claimed so long before its lane is free."""
+CLOSING_SECONDS = 20.0
+"""For what is to be told at the end, once this process was asked to end."""
 
 
-class Trainer(Protocol[Data]):
-    """What trains: the data of a study, ready on this device, and one trial on it."""
+class TrainingBench(Protocol):
+    """What the loop needs of workers.bench.Bench."""
 
-    def prepare(self, dataset: Dataset) -> Data: ...
+    n_lanes: int
 
-    def train(
-        self, lease: Lease, data: Data, report: Callable[[int, Metrics], None], should_stop: Callable[[], bool]
-    ) -> Metrics | None:
-        """The final metrics, or None when `should_stop` ended it."""
+    @property
+    def works(self) -> list[Work]: ...
+
+    @property
+    def n_in_lanes(self) -> int: ...
+
+    @property
+    def room(self) -> int: ...
+
+    def n_soon_free(self, seconds: float) -> int: ...
+
+    def begin(self, work: Work, most_lanes: int | None) -> None: ...
+
+    def drop(self, lease_id: str) -> Work: ...
+
+    def keep(self, work: Work) -> None: ...
+
+    def step(self) -> list[Finished | Broken]: ...
 
 
 class BrokenDeviceError(Exception):
@@ -49,106 +73,216 @@ class Loop:
         self,
         client: Client,
         worker: WorkerInfo,
-        trainer: Trainer[Any],
+        bench: TrainingBench,
         stopping: Stopping,
         *,
         study: str | None = None,
         exit_when_idle_seconds: float | None = None,
+        checkpoint_seconds: float = 30.0,
+        keep_models: KeepModels = "best",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = worker.device
-        self._trainer = trainer
+        self._bench = bench
         self._stopping = stopping
         self._clock = clock
-        self._account = Account(clock)
-        self._claims = Claims(
-            client, worker, stopping, self._account, clock, study=study, exit_when_idle_seconds=exit_when_idle_seconds
-        )
-        self._delivery = Delivery(client, stopping)
+        self._patience_seconds = float("inf") if exit_when_idle_seconds is None else exit_when_idle_seconds
+        self._checkpoint_seconds = checkpoint_seconds
         self._ended = Ended(stopping)
+        self._account = Account(clock)
         self._reporter = Reporter(client, Retries(AWAY_LIMIT_SECONDS, self._ended), clock)
+        self._studies = Studies(client, Retries(ASKING_SECONDS, self._ended))
+        self._claims = Claims(client, worker, study=study)
+        self._checkpointing = Checkpointing(client, self._reporter)
+        self._intake = Intake(self._claims, self._receive, Retries(CLAIM_LIMIT_SECONDS, self._ended), clock)
+        self._errands = Errands()
+        keeping = Keeping(client, self._studies, keep_models, Retries(CLAIM_LIMIT_SECONDS, self._ended))
+        delivery = Delivery(client, stopping)
+        self._handover = Handover(
+            self._reporter, delivery, keeping, self._checkpointing, self._errands, stopping, clock
+        )
+        self._idle_since: float | None = None
         self._rest_seconds = 0.0
+        self._rest_until = clock()
+        self._checked_at = clock()
 
     def run(self) -> None:
         """Raises ClientError when the service will not have this worker, and BrokenDeviceError."""
         try:
-            while not self._stopping.is_set() and (lease := self._claims.next()) is not None:
-                self._work_on(lease)
-                self._rest()
+            while not self._stopping.is_set() and self._turn():
+                pass
         except Interrupted:
             pass
         finally:
-            self._ended.set()
-            self._reporter.close()
-            logger.info("ends after %s", self._account)
+            self._end()
+        self._errands.check()
 
-    def _work_on(self, lease: Lease) -> None:
-        self._reporter.follow(lease)
-        try:
-            self._hand_in(lease, self._train(lease))
-        except Interrupted:
-            self._delivery.release(lease)
-        except ClientError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a trial raises ends the trial, not the worker
-            self._give_up(lease, error)
-        finally:
-            self._reporter.forget(lease.lease_id)
-
-    def _train(self, lease: Lease) -> Metrics | None:
-        with self._stopping.interruptible():
-            data = self._trainer.prepare(lease.training.dataset)
-        self._account.switch("training")
-        try:
-            return self._trainer.train(
-                lease, data, partial(self._reporter.report, lease.lease_id), partial(self._should_stop, lease.lease_id)
-            )
-        finally:
-            self._account.switch("waiting")
-
-    def _should_stop(self, lease_id: str) -> bool:
-        return self._stopping.is_set() or self._reporter.decision(lease_id) != "continue"
-
-    def _hand_in(self, lease: Lease, metrics: Metrics | None) -> None:
-        """Close the trial, unless the service has closed it with its decision on a report."""
-        self._rest_seconds = 0.0
-        answered = metrics is not None and self._reports_answered(lease.lease_id)
-        waiting_seconds = self._account.take_waiting()
-        decision = self._reporter.decision(lease.lease_id)
-        refusal = self._reporter.refusal(lease.lease_id)
-        if refusal is not None:
-            self._delivery.fail(lease, Fault(f"the service refused a report: {refusal}"))
-        elif decision != "continue":
-            logger.info("%s: %s", title(lease), ENDINGS[decision])
-        elif metrics is None or not answered:
-            self._delivery.release(lease)
-        else:
-            self._delivery.complete(lease, {**metrics, "waiting_seconds": waiting_seconds})
-
-    def _reports_answered(self, lease_id: str) -> bool:
-        """Wait until the service has answered every report; not for long when this process was asked to end."""
-        deadline = self._clock() + AWAY_LIMIT_SECONDS
-        while not self._reporter.flush(lease_id, POLL_SECONDS):
-            if self._stopping.is_set():
-                return self._reporter.flush(lease_id, CLOSING_SECONDS)
-            if self._clock() >= deadline:
-                return False
+    def _turn(self) -> bool:
+        """One batch of every trial, or a wait for one; False when it was too long."""
+        self._errands.check()
+        self._intake.check()
+        self._leave_closed()
+        self._begin_ready()
+        if not self._bench.works:
+            return self._wait_for_trial()
+        self._train()
+        self._save_some()
         return True
 
-    def _give_up(self, lease: Lease, error: Exception) -> None:
-        fault = fault_of(error, self._device)
-        if not fault.expected:
-            logger.error("%s: unexpected error", title(lease), exc_info=error)
-        self._account.take_waiting()
-        self._delivery.fail(lease, fault)
-        if fault.broken:
-            raise BrokenDeviceError(fault.reason) from error
-        if fault.retry:
-            self._rest_seconds = min(LONGEST_REST_SECONDS, max(1.0, 2 * self._rest_seconds))
+    # Trials come in
+
+    def _receive(self, lease: Lease) -> Work:
+        self._reporter.follow(lease)
+        return self._checkpointing.fetch(lease, Retries(CLAIM_LIMIT_SECONDS, self._ended))
+
+    def _begin_ready(self) -> None:
+        while len(self._bench.works) < max(1, self._bench.n_lanes) and (work := self._intake.take()) is not None:
+            self._begin(work)
+        resting = self._clock() < self._rest_until
+        wanted = 0 if resting else self._bench.room + self._bench.n_soon_free(AHEAD_SECONDS)
+        if self._bench.works:
+            self._intake.want(wanted, self._bench.n_lanes)
+
+    def _begin(self, work: Work) -> None:
+        self._idle_since = None
+        if self._reporter.decision(work.lease_id) != "continue":
+            self._handover.leave(work.lease)
+            return
+        facts = self._studies.facts(work.lease.study)
+        work.saved_at = self._clock()
+        try:
+            with self._stopping.interruptible():
+                self._bench.begin(work, None if facts is None else facts.most_lanes)
+        except Interrupted:
+            self._handover.release(work.lease)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a trial raises ends the trial, not the worker
+            self._give_up(Broken(work, error))
+
+    def _wait_for_trial(self) -> bool:
+        """Ask until there is a trial; False after too long without one.
+
+        The first question is part of a trial's own waiting; from then on the worker is idle.
+        """
+        if not self._intake.pause():
+            self._stopping.wait(POLL_SECONDS)
+            return True
+        if self._clock() < self._rest_until:
+            self._rest()
+            return True
+        first, busy, now = self._idle_since is None, self._errands.is_busy, self._clock()
+        if self._idle_since is None or busy:  # a trial is not over before the service knows
+            self._idle_since = now
+        left = self._patience_seconds - (now - self._idle_since)
+        if left <= 0 and not first:
+            self._errands.finish(POLL_SECONDS)
+            return busy
+        return self._ask(0.0 if first else min(LONG_POLL_SECONDS, left), last=left <= 0 and not busy)
+
+    def _ask(self, wait_seconds: float, *, last: bool) -> bool:
+        """A long poll, left at once when this process is asked to end."""
+        self._account.switch("idle" if wait_seconds else "waiting")
+        retries = Retries(min(CLAIM_LIMIT_SECONDS, self._patience_seconds), self._stopping)
+        try:
+            with self._stopping.interruptible():
+                leases = self._claims.ask(max(1, self._bench.room), self._bench.n_lanes, wait_seconds, retries)
+                works = [self._receive(lease) for lease in leases]
+        except ClientError as error:
+            if not will_pass(error) or last:
+                raise
+            logger.warning("%s; still asking", error)
+            works = []
+        self._account.switch("waiting")
+        for work in works:
+            self._begin(work)
+        return True
 
     def _rest(self) -> None:
         """Leave the next trials to other machines for a while, when this one lacks what they need."""
-        if self._rest_seconds:
-            self._account.switch("idle")
-            self._stopping.wait(self._rest_seconds)
-            self._account.switch("waiting")
+        self._account.switch("idle")
+        self._stopping.wait(self._rest_until - self._clock())
+        self._account.switch("waiting")
+
+    # Training
+
+    def _train(self) -> None:
+        n_trained = self._bench.n_in_lanes
+        self._account.switch("training")
+        events = self._bench.step()
+        seconds = self._account.switch("waiting")
+        n_empty = 0 if self._intake.was_in_vain else max(0, self._bench.n_lanes - n_trained)
+        self._account.note_lanes(seconds, n_trained, n_empty)
+        broken = None
+        for event in events:
+            if isinstance(event, Finished):
+                self._report(event)
+            else:
+                broken = self._give_up(event) or broken
+        if broken is not None:
+            raise BrokenDeviceError(broken)
+
+    def _report(self, event: Finished) -> None:
+        work = event.work
+        if event.epoch > work.last_step:  # else it was reported before the trial went back to where it was kept
+            self._reporter.report(work.lease_id, event.epoch, event.metrics)
+            work.last_step = event.epoch
+        if event.final is not None and event.model is not None:
+            self._rest_seconds = 0.0
+            final = {**event.final, "waiting_seconds": self._account.take_waiting()}
+            self._handover.complete(work.lease, final, event.model)
+
+    def _give_up(self, event: Broken) -> str | None:
+        """Fail a trial; the reason, when it is that the device is broken."""
+        fault = fault_of(event.error, self._device)
+        if not fault.expected:
+            logger.error("%s: unexpected error", event.work.title, exc_info=event.error)
+        self._account.take_waiting()
+        self._handover.fail(event.work.lease, fault)
+        if fault.retry and not fault.broken:
+            self._rest_seconds = min(LONGEST_REST_SECONDS, max(1.0, 2 * self._rest_seconds))
+            self._rest_until = self._clock() + self._rest_seconds
+        return fault.reason if fault.broken else None
+
+    def _leave_closed(self) -> None:
+        """Drop the trials that the service has closed with its decision on a report."""
+        if self._reporter.has_closed:
+            for work in self._bench.works:
+                if self._reporter.decision(work.lease_id) != "continue":
+                    self._bench.drop(work.lease_id)
+                    self._handover.leave(work.lease)
+
+    def _save_some(self) -> None:
+        """Keep the states of trials that were not kept for long, while no other errand is under way."""
+        now = self._clock()
+        if now - self._checked_at < min(1.0, self._checkpoint_seconds) or self._errands.is_busy:
+            return
+        self._checked_at = now
+        for work in self._bench.works:
+            if now - work.saved_at >= self._checkpoint_seconds:
+                self._bench.keep(work)
+                self._handover.save(work)
+                work.saved_at = now
+
+    # The end
+
+    def _end(self) -> None:
+        """Give everything back, to go on elsewhere, and wait until all is told."""
+        for work in self._intake.close(POLL_SECONDS):
+            self._handover.release(work.lease)
+        for work in self._bench.works:
+            self._bench.keep(work)
+            self._handover.save_and_release(work)
+        self._wait_for_errands()
+        self._ended.set()
+        self._claims.settle()
+        self._errands.close()
+        self._reporter.close()
+        logger.info("ends after %s", self._account)
+
+    def _wait_for_errands(self) -> None:
+        """Up to an hour while the service is away; not for long when this process was asked to end."""
+        deadline = self._clock() + AWAY_LIMIT_SECONDS
+        while not self._errands.finish(POLL_SECONDS) and self._clock() < deadline:
+            if self._stopping.is_set():
+                self._errands.finish(CLOSING_SECONDS)
+                return

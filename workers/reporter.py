@@ -46,6 +46,7 @@ class Reporter:
         self._clock = clock
         self._changed = threading.Condition()
         self._followed: dict[str, _Followed] = {}
+        self._n_closed = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
@@ -58,7 +59,9 @@ class Reporter:
 
     def forget(self, lease_id: str) -> None:
         with self._changed:
-            self._followed.pop(lease_id, None)
+            followed = self._followed.pop(lease_id, None)
+            if followed is not None and followed.decision != "continue":
+                self._n_closed -= 1
             self._changed.notify_all()
 
     def report(self, lease_id: str, step: int, metrics: Mapping[str, float]) -> None:
@@ -70,12 +73,17 @@ class Reporter:
                 self._changed.notify_all()
 
     def decision(self, lease_id: str) -> Decision:
-        """The last decision on a lease; cheap enough to ask after every batch."""
+        """The last decision on a lease."""
         return self._followed[lease_id].decision
 
     def refusal(self, lease_id: str) -> ClientError | None:
         """Why the service refused a report of this lease, if it did; the decision is then `lost`."""
         return self._followed[lease_id].refusal
+
+    @property
+    def has_closed(self) -> bool:
+        """Whether any followed lease has another decision than `continue`; cheap enough to ask after every batch."""
+        return self._n_closed > 0
 
     def flush(self, lease_id: str, timeout_seconds: float) -> bool:
         """Wait until every report of a lease is answered; False when that took too long."""
@@ -140,6 +148,7 @@ class Reporter:
         if followed is not None and followed.decision == "continue" and decision != "continue":
             followed.decision = decision
             followed.queue.clear()
+            self._n_closed += 1
 
     def _renew(self, lease_ids: list[str]) -> None:
         try:

@@ -28,6 +28,7 @@ for command in (
     trials.trials,
     trials.best,
     trials.export,
+    trials.model,
 ):
     app.command()(command)
 app.add_typer(token.app, name="token")

@@ -16,6 +16,15 @@ def _option(name: str, **changes: Any) -> Any:
     return typer.Option(setting.flag, envvar=setting.environment, help=text, show_default=shown, **changes)
 
 
+MOST_LANES = 1024
+
+
+def _lanes(text: str) -> str:
+    if text != "auto" and not (text.isdecimal() and 1 <= int(text) <= MOST_LANES):
+        raise typer.BadParameter(f"must be auto or a number from 1 to {MOST_LANES}: {text!r}")
+    return text
+
+
 Host = Annotated[str, _option("host")]
 Port = Annotated[int, _option("port", min=0, max=65535)]
 Database = Annotated[str, _option("database")]
@@ -29,6 +38,9 @@ Token = Annotated[str | None, _option("token")]
 Server = Annotated[str, _option("server")]
 Devices = Annotated[str, _option("devices")]
 Processes = Annotated[int | None, _option("processes", min=1)]
+Lanes = Annotated[str, _option("lanes", callback=_lanes)]
+CheckpointSeconds = Annotated[float, _option("checkpoint_seconds", min=1)]
+KeepModels = Annotated[Literal["best", "all", "none"], _option("keep_models")]
 Study = Annotated[str | None, _option("study")]
 DataDir = Annotated[str, _option("data_dir")]
 Download = Annotated[bool, _option("download")]

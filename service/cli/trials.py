@@ -1,10 +1,13 @@
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from service.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+
+if TYPE_CHECKING:
+    from service.client import Client
 
 State = Annotated[
     Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"] | None,
@@ -19,6 +22,10 @@ OrderBy = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many trials at most.")]
 K = Annotated[int, typer.Option("-k", min=1, help="How many trials.")]
 Format = Annotated[Literal["csv", "json"], typer.Option("--format", help="Format of the file.")]
+TrialNumber = Annotated[
+    int | None, typer.Option("--trial", min=0, help="Number of the trial.", show_default="the best one")
+]
+ModelOut = Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="standard output")]
 
 
@@ -93,3 +100,32 @@ def export(
             file.write(first)
             file.writelines(pieces)
     print(f"All trials of {study} are in {out}")
+
+
+def model(
+    study: StudyName,
+    out: ModelOut,
+    trial: TrialNumber = None,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """Bring the trained model of a trial, without --trial of the best one, to a file in the safetensors format."""
+    from service.client import Client
+
+    with Client(server, token) as client:
+        number = _best_number(client, study) if trial is None else trial
+        if "model" not in [artifact.name for artifact in client.artifacts(study, number)]:
+            raise typer.BadParameter(
+                f"trial {number} of {study} must have kept its model (see --keep-models of worker)"
+            )
+        client.download_artifact(study, number, "model", out)
+    print(f"The model of trial {number} of {study} is in {out}")
+
+
+def _best_number(client: "Client", study: str) -> int:
+    if len(client.study(study).definition.objectives) > 1:
+        raise typer.BadParameter(f"{study} has several objectives: --trial must tell which trial")
+    found = client.best(study, 1)
+    if not found:
+        raise typer.BadParameter(f"{study} must have a complete trial: it has none yet")
+    return found[0].number

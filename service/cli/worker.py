@@ -3,10 +3,13 @@ import sys
 
 from service.cli.options import (
     DEFAULT,
+    CheckpointSeconds,
     DataDir,
     Devices,
     Download,
     ExitWhenIdle,
+    KeepModels,
+    Lanes,
     LogLevel,
     Processes,
     Server,
@@ -20,17 +23,23 @@ def worker(
     token: Token = DEFAULT["token"],
     devices: Devices = DEFAULT["devices"],
     processes: Processes = DEFAULT["processes"],
+    lanes: Lanes = DEFAULT["lanes"],
+    checkpoint_seconds: CheckpointSeconds = DEFAULT["checkpoint_seconds"],
+    keep_models: KeepModels = DEFAULT["keep_models"],
     study: Study = DEFAULT["study"],
     data_dir: DataDir = DEFAULT["data_dir"],
     download: Download = DEFAULT["download"],
     exit_when_idle: ExitWhenIdle = DEFAULT["exit_when_idle"],
     log_level: LogLevel = DEFAULT["log_level"],
 ) -> None:
-    """Train trials on this machine's devices, until SIGTERM or Ctrl-C; a trial at hand is given back."""
+    """Train trials on this machine's devices, until SIGTERM or Ctrl-C; trials at hand are given back."""
     given = {
         "--server": server,
         "--devices": devices,
         "--processes": processes,
+        "--lanes": lanes,
+        "--checkpoint-seconds": checkpoint_seconds,
+        "--keep-models": keep_models,
         "--study": study,
         "--data-dir": data_dir,
         "--exit-when-idle": exit_when_idle,

@@ -1,12 +1,15 @@
 """A trial that goes on from a checkpoint ends as if it had never been interrupted."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from service.schemas.protocol import Lease
 from tests.contracts.test_lanes import CPU, MODELS, alone, assert_equal, data, one_thread, run, training
-from workers.checkpoints import dump_checkpoint, dump_model, read_checkpoint, read_model
+from tests.unit.workers.fakes import lease_json
+from workers.checkpoints import describe, dump_checkpoint, dump_model, load_model, read_checkpoint
 from workers.data import TrialData
 from workers.errors import CheckpointError
 from workers.lanes.group import EpochResult, LaneGroup
@@ -78,13 +81,25 @@ def test_a_failed_load_leaves_the_group_as_it_was(data: TrialData) -> None:
     group.step()
 
 
-def test_a_model_keeps_its_weights_and_description(data: TrialData) -> None:
-    trial = Trial(training(model=MODELS[4]), 1, tag=1)
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_a_kept_model_is_the_model_that_was_trained(model: dict[str, Any], data: TrialData, tmp_path: Path) -> None:
+    trial = Trial(training(model=model), 1, tag=1)
     group = LaneGroup(trial.training, data, CPU, 1)
     weights = run(group, [trial])[1][-1].weights
     assert weights is not None
-    model = group.model(weights)
-    found, description = read_model(dump_model(model, {"study": "digits", "trial": 3}))
-    assert description == {"study": "digits", "trial": 3}
-    assert found.keys() == model.state_dict().keys()
-    torch.testing.assert_close(found, dict(model.state_dict()), rtol=0, atol=0)
+    path = tmp_path / "model.safetensors"
+    lease = Lease.model_validate(lease_json() | {"training": trial.training.model_dump(mode="json")})
+    path.write_bytes(dump_model(group.state_dict(weights), describe(lease, {"validation_accuracy": 0.5}, data)))
+    found, description = load_model(path)
+    assert (description["study"], description["metrics"]) == ("digits", {"validation_accuracy": 0.5})
+    mean, std = (torch.tensor(description[name]).view(-1, 1, 1) for name in ("mean", "std"))
+    images = (data.images[:8].float() - mean) / std
+    with torch.no_grad():
+        torch.testing.assert_close(found(images), group.model(weights)(images), rtol=0, atol=0)
+
+
+def test_another_file_is_no_model(data: TrialData, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(dump_model({"weight": torch.zeros(2)}, {"version": 1}))
+    with pytest.raises(CheckpointError, match="must be one that narrows has written"):
+        load_model(path)

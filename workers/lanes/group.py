@@ -68,8 +68,14 @@ class LaneGroup:
         self.key = fusion_key(training)
         self.n_lanes = n_lanes
         self.lanes: list[Lane] = []
-        self._training, self._data, self._device = training, data, device
+        self.data = data
+        self._training, self._device = training, device
         self._engine = Engine(self._new_model(0), training, data, n_lanes, device, dtype, fuse=fuse)
+
+    @property
+    def fuses(self) -> bool:
+        """Whether a step takes several lanes together; where it takes them one by one, one lane is as fast as many."""
+        return self._engine.network.fuses
 
     @property
     def is_full(self) -> bool:
@@ -84,7 +90,7 @@ class LaneGroup:
             raise ValueError(f"a group must have a free lane: all {self.n_lanes} are taken")
         if fusion_key(trial.training) != self.key:
             raise ValueError(f"trials of a group must share a fusion key: {fusion_key(trial.training)}, not {self.key}")
-        lane = Lane(trial, self._data, self._engine.has_batch_norm)
+        lane = Lane(trial, self.data, self._engine.has_batch_norm)
         memory = self._engine.memory(len(self.lanes))
         if state is None:
             for tensor in memory.values():
@@ -135,12 +141,16 @@ class LaneGroup:
         self._engine.rows.layout.write(model, weights)
         return model.eval()
 
+    def state_dict(self, weights: Weights) -> Weights:
+        """The same by the names that torch gives to the tensors of the model; safe for another thread."""
+        return self._engine.rows.layout.state_dict(weights)
+
     def _new_model(self, seed: int) -> nn.Module:
         """Freshly initialized. Without dropout and noise, of which the lanes take care."""
-        _, channels, height, width = self._data.images.shape
+        _, channels, height, width = self.data.images.shape
         with own_global_generators(self._device):
             seed_global_generators(derive_seed(seed, Purpose.INITIALIZATION), self._device)
-            return build_model(self._training.model, (channels, height, width), self._data.n_classes)
+            return build_model(self._training.model, (channels, height, width), self.data.n_classes)
 
     def _neighbours(self, values: Sequence[object]) -> Iterator[slice]:
         """The stretches of lanes with equal values, as far as the network takes several at once."""

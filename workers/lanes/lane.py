@@ -111,6 +111,21 @@ class Lane:
     def training_seconds(self) -> float:
         return time.perf_counter() - self._began
 
+    @property
+    def seconds_left(self) -> float:
+        """About how long until its trial is over; infinite before its last epoch, or before it can be told."""
+        if self.epoch + 1 < self.trial.training.epochs and not self._may_stop:
+            return math.inf
+        if self.batch == 0:
+            return self.metrics.get("seconds", math.inf)
+        return (time.perf_counter() - self._epoch_began) / self.batch * (len(self.rows) - self.batch)
+
+    @property
+    def _may_stop(self) -> bool:
+        """Whether this epoch is the last to wait for a better one."""
+        stopping = self.trial.training.early_stopping
+        return stopping is not None and self.best.epoch >= 0 and self.epoch - self.best.epoch >= stopping.patience
+
     def note(self, values: Sequence[float]) -> bool:
         """Take the epoch's figures, in the order of EPOCH_METRICS; whether it is the best so far.
 

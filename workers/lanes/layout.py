@@ -34,6 +34,7 @@ class Layout:
             start += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
         self.row_size = start
         self.buffer_shapes = {name: buffer.shape for name, buffer in _buffers(model).items()}
+        self._unused = {name: buffer for name, buffer in model.named_buffers() if name not in self.buffer_shapes}
         weights = {id(weight) for weight in weights_of(model)}
         self.is_weight = torch.zeros(start, dtype=torch.bool)  # [row], of linear and convolution layers
         for place, parameter in zip(self.places, model.parameters(), strict=True):
@@ -64,6 +65,11 @@ class Layout:
             parameters[name].copy_(view[0])
         for name, buffer in _buffers(model).items():
             buffer.copy_(lane[f"buffers.{name}"])
+
+    def state_dict(self, lane: Views) -> Views:
+        """A lane by the names that torch gives to the tensors of the model."""
+        parameters = {name: view[0] for name, view in self.views(lane["values"].unsqueeze(0)).items()}
+        return parameters | {name: lane[f"buffers.{name}"] for name in self.buffer_shapes} | self._unused
 
 
 def _view(columns: Tensor, shape: torch.Size) -> Tensor:

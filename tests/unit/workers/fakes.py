@@ -1,4 +1,4 @@
-"""Boundaries of a worker, as objects that are passed in: a service that answers from memory, and a trainer."""
+"""Boundaries of a worker, as objects that are passed in: a service that answers from memory, and a bench."""
 
 import json
 from collections.abc import Callable
@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 
 from service.client import Client
-from service.schemas.data import Dataset
 from service.schemas.protocol import Lease
+from workers.bench import Broken, Finished
+from workers.lanes.state import LaneState
+from workers.work import Work
 
-Metrics = dict[str, float]
+Study = dict[str, Any]
 
 
 def lease_json(number: int = 0, expires_in_seconds: float = 60.0) -> dict[str, Any]:
@@ -32,6 +34,28 @@ def lease(number: int = 0, expires_in_seconds: float = 60.0) -> Lease:
     return Lease.model_validate(lease_json(number, expires_in_seconds))
 
 
+def study_json(name: str) -> dict[str, Any]:
+    space = {"learning_rate": {"type": "float", "low": 0.001, "high": 0.1}}
+    training = {"dataset": "digits", "model": "mlp"}
+    return {
+        "name": name,
+        "state": "running",
+        "definition": {"name": name, "search_space": space, "training": training, "n_trials": 100},
+        "trial_counts": dict.fromkeys(("WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"), 0),
+        "best": None,
+        "created_at": "2026-01-02T03:04:05Z",
+        "started_at": None,
+        "finished_at": None,
+        "finished_reason": None,
+        "trials_per_hour": None,
+    }
+
+
+def artifact_json(name: str) -> dict[str, Any]:
+    made = "2026-01-02T03:04:05Z"
+    return {"name": name, "size_bytes": 1, "sha256": "0" * 64, "step": None, "attempt": 1, "created_at": made}
+
+
 def problem(status: int, code: str) -> httpx.Response:
     return httpx.Response(status, json={"title": "No", "status": status, "detail": f"no: {code}", "code": code})
 
@@ -50,7 +74,7 @@ class FakeTime:
 
 
 class FakeService:
-    """Grants `n_trials` leases one by one, answers reports by `decide`, and keeps every call as (path, body).
+    """Grants `n_trials` leases, answers reports by `decide`, and keeps every call as (path, body), uploads as bytes.
 
     `answers` replaces the answer of a path: each is taken once, in order.
     """
@@ -74,7 +98,7 @@ class FakeService:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/v1/")
-        body = json.loads(request.content) if request.content else None
+        body = json.loads(request.content) if request.headers.get("Content-Type") == "application/json" else None
         self.calls.append((path, body))
         if self.answers.get(path):
             answer = self.answers[path].pop(0)
@@ -87,13 +111,19 @@ class FakeService:
         if path == "claims":
             if not self.waiting:
                 self.time.sleep(body["wait_seconds"])
-            return {"leases": [self.waiting.pop(0)] if self.waiting else []}
+            granted = self.waiting[: body["max_trials"]]
+            del self.waiting[: body["max_trials"]]
+            return {"leases": granted}
+        if path.startswith("studies/"):
+            return study_json(path.removeprefix("studies/"))
         if path == "reports":
             return {"decisions": [self._decision(report) for report in body["reports"]]}
         if path == "leases/renew":
             term = 60.0 if self.alive else 0.0
             leases = [{"alive": self.alive, "expires_in_seconds": term, "lease_id": id} for id in body["lease_ids"]]
             return {"leases": leases}
+        if path.startswith("artifacts/"):
+            return artifact_json(path.rsplit("/")[-1])
         return {"state": {"complete": "COMPLETE", "fail": "FAIL", "release": "WAITING"}[path.rsplit("/")[-1]]}
 
     def _decision(self, report: Any) -> dict[str, Any]:
@@ -101,25 +131,66 @@ class FakeService:
         return {"lease_id": lease_id, "step": step, "decision": self.decide(lease_id, step)}
 
 
-class FakeTrainer:
-    """Trains two epochs in no time; `on_train` may raise, move the clock, or wait."""
+class FakeBench:
+    """Trains two epochs of every trial in no time; `on_step` may raise, move the clock, or wait."""
 
-    def __init__(self, on_train: Callable[[Lease, Callable[[], bool]], None] | None = None) -> None:
-        self.prepared: list[str] = []
-        self.on_train = on_train or (lambda _lease, _should_stop: None)
+    def __init__(self, n_lanes: int = 1) -> None:
+        self.n_lanes = n_lanes
+        self.begun: list[str] = []
+        self.kept: list[str] = []
+        self.dropped: list[str] = []
+        self.on_begin: Callable[[Work], None] = lambda _work: None
+        self.on_step: Callable[[Work], None] = lambda _work: None
+        self.final: Callable[[], dict[str, float]] = lambda: {"validation_accuracy": 0.6}
+        self.n_epochs = 2
+        self._epochs: dict[str, int] = {}
+        self._works: dict[str, Work] = {}
 
-    def prepare(self, dataset: Dataset) -> str:
-        self.prepared.append(dataset.name)
-        return dataset.name
+    @property
+    def works(self) -> list[Work]:
+        return list(self._works.values())
 
-    def train(
-        self, lease: Lease, data: str, report: Callable[[int, Metrics], None], should_stop: Callable[[], bool]
-    ) -> Metrics | None:
-        assert data == lease.training.dataset.name
-        for step in range(2):
-            report(step, {"validation_accuracy": 0.5 + step / 10})
-        self.on_train(lease, should_stop)
-        return None if should_stop() else {"validation_accuracy": 0.6}
+    @property
+    def n_in_lanes(self) -> int:
+        return len(self._works)
+
+    @property
+    def room(self) -> int:
+        return self.n_lanes - len(self._works)
+
+    def n_soon_free(self, seconds: float) -> int:
+        return 0
+
+    def begin(self, work: Work, most_lanes: int | None) -> None:
+        self.on_begin(work)
+        self.begun.append(work.lease_id)
+        self._works[work.lease_id] = work
+        self._epochs[work.lease_id] = 0 if work.state is None else work.state.n_epochs
+
+    def drop(self, lease_id: str) -> Work:
+        self.dropped.append(lease_id)
+        return self._works.pop(lease_id)
+
+    def keep(self, work: Work) -> None:
+        self.kept.append(work.lease_id)
+        work.state = LaneState({}, {"epoch": self._epochs[work.lease_id]})
+
+    def step(self) -> list[Finished | Broken]:
+        return [self._step(work) for work in self.works]
+
+    def _step(self, work: Work) -> Finished | Broken:
+        try:
+            self.on_step(work)
+        except Exception as error:  # noqa: BLE001 - as a bench has it
+            del self._works[work.lease_id]
+            return Broken(work, error)
+        epoch = self._epochs[work.lease_id]
+        self._epochs[work.lease_id] += 1
+        metrics = {"validation_accuracy": 0.5 + epoch / 10}
+        if epoch + 1 < self.n_epochs:
+            return Finished(work, epoch, metrics)
+        del self._works[work.lease_id]
+        return Finished(work, epoch, metrics, self.final(), lambda: b"a model")
 
 
 def until(condition: Callable[[], bool], timeout_seconds: float = 5.0) -> None:

@@ -1,24 +1,25 @@
 import logging
 import signal
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 
 from service.client import ServiceError, UnreachableError
-from service.schemas.data import Dataset
-from service.schemas.protocol import Lease, WorkerInfo
-from tests.unit.workers.fakes import FakeService, FakeTime, FakeTrainer, problem, until
+from service.schemas.protocol import WorkerInfo
+from tests.unit.workers.fakes import FakeBench, FakeService, FakeTime, lease_json, problem
 from workers.errors import DatasetError, DivergedError, ModelError
 from workers.loop import BrokenDeviceError, Loop
 from workers.stopping import Stopping
+from workers.work import Work
 
-ShouldStop = Callable[[], bool]
+ENDS = ("complete", "fail", "release")
 
 
 class PatientStopping(Stopping):
-    """Waits in no time."""
+    """Waits in no time, but for other threads."""
 
     def __init__(self, time: FakeTime) -> None:
         super().__init__()
@@ -26,8 +27,11 @@ class PatientStopping(Stopping):
         self._time = time
 
     def wait(self, seconds: float) -> None:
-        self.waited.append(seconds)
-        self._time.sleep(seconds)
+        if seconds >= 1.0:
+            self.waited.append(seconds)
+            self._time.sleep(seconds)
+        else:
+            Event().wait(0.001)
 
 
 class OutOfMemoryError(RuntimeError):
@@ -37,34 +41,44 @@ class OutOfMemoryError(RuntimeError):
 class Worker:
     """A loop with its boundaries, that ends when there is no trial."""
 
-    def __init__(self, n_trials: int = 1, on_train: Callable[[Lease, ShouldStop], None] | None = None) -> None:
+    def __init__(self, n_trials: int = 1, n_lanes: int = 1, on_step: Callable[[Work], None] | None = None) -> None:
         self.time = FakeTime()
         self.service = FakeService(n_trials, self.time)
-        self.trainer = FakeTrainer(on_train)
+        self.bench = FakeBench(n_lanes)
+        if on_step is not None:
+            self.bench.on_step = on_step
         self.stopping = PatientStopping(self.time)
 
-    def run(self, study: str | None = None, exit_when_idle_seconds: float = 0.0) -> None:
+    def run(self, study: str | None = None, exit_when_idle_seconds: float = 0.0, **options: Any) -> None:
         with self.service.client() as client:
             loop = Loop(
                 client,
                 WorkerInfo(id="host/1/cpu", host="host", device="cpu"),
-                self.trainer,
+                self.bench,
                 self.stopping,
                 study=study,
                 exit_when_idle_seconds=exit_when_idle_seconds,
                 clock=self.time,
+                **{"keep_models": "none", **options},
             )
             loop.run()
 
     def outcomes(self) -> list[tuple[str, Any]]:
-        return [(path, body) for path, body in self.service.calls if path not in ("claims", "reports")]
+        return [(path, body) for path, body in self.service.calls if path.rsplit("/")[-1] in ENDS]
+
+    def ended(self) -> list[str]:
+        return [path for path, _ in self.outcomes()]
+
+    def reports(self) -> list[tuple[str, int]]:
+        bodies = self.service.bodies("reports")
+        return [(report["lease_id"], report["step"]) for body in bodies for report in body["reports"]]
 
 
-def raising(error: Exception) -> Callable[[Lease, ShouldStop], None]:
-    def on_train(_lease: Lease, _should_stop: ShouldStop) -> None:
+def raising(error: Exception) -> Callable[[Work], None]:
+    def on_step(_work: Work) -> None:
         raise error
 
-    return on_train
+    return on_step
 
 
 def test_a_trial_is_claimed_trained_reported_and_completed() -> None:
@@ -74,22 +88,38 @@ def test_a_trial_is_claimed_trained_reported_and_completed() -> None:
     claims = worker.service.bodies("claims")
     assert [claim["worker"]["id"] for claim in claims] == ["host/1/cpu"] * 3
     assert len({claim["claim_id"] for claim in claims}) == 3
-    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/complete", "leases/lease-1/complete"]
-    reports = [report for body in worker.service.bodies("reports") for report in body["reports"]]
-    assert [(report["lease_id"], report["step"]) for report in reports] == [
-        ("lease-0", 0),
-        ("lease-0", 1),
-        ("lease-1", 0),
-        ("lease-1", 1),
-    ]
+    assert worker.ended() == ["leases/lease-0/complete", "leases/lease-1/complete"]
+    assert worker.reports() == [("lease-0", 0), ("lease-0", 1), ("lease-1", 0), ("lease-1", 1)]
 
 
 def test_reports_are_answered_before_the_trial_is_completed() -> None:
     worker = Worker()
     worker.run()
     paths = worker.service.paths()
-    assert paths[-2] == "leases/lease-0/complete"
     assert "reports" not in paths[paths.index("leases/lease-0/complete") :]
+
+
+def test_lanes_are_filled_while_others_train() -> None:
+    worker = Worker(n_trials=7, n_lanes=4)
+    worker.bench.n_epochs = 50
+    worker.run()
+    assert sorted(worker.ended()) == [f"leases/lease-{number}/complete" for number in range(7)]
+    assert {claim["worker"]["n_lanes"] for claim in worker.service.bodies("claims")} == {4}
+
+
+def test_more_trials_than_lanes_are_never_at_hand() -> None:
+    worker = Worker(n_trials=20, n_lanes=3)
+    most = 0
+
+    def count(_work: Work) -> None:
+        nonlocal most
+        most = max(most, len(worker.bench.works))
+
+    worker.bench.on_step = count
+    worker.run()
+    assert len(worker.ended()) == 20
+    assert most <= 3
+    assert max(claim["max_trials"] for claim in worker.service.bodies("claims")) <= 3
 
 
 def test_only_trials_of_the_named_study_are_claimed() -> None:
@@ -103,18 +133,18 @@ def test_waiting_seconds_leave_out_training_and_idling_and_count_the_call_before
     answer = worker.service._answer
 
     def slow(path: str, body: Any) -> Any:
-        worker.time.sleep({"claims": 1.0, "complete": 0.5}.get(path.rsplit("/")[-1], 0.0))
+        worker.time.sleep(1.0 if path == "claims" else 0.0)
         return answer(path, body)
 
     worker.service._answer = slow  # type: ignore[method-assign]
-    worker.trainer.on_train = lambda _lease, _should_stop: worker.time.sleep(10.0)
+    worker.bench.on_step = lambda _work: worker.time.sleep(10.0)
     worker.run()
-    assert [body["metrics"]["waiting_seconds"] for path, body in worker.outcomes()] == [1.0, 1.5]
+    assert [body["metrics"]["waiting_seconds"] for _, body in worker.outcomes()] == [1.0, 1.0]
 
 
 def test_idle_polls_are_long_and_not_counted_as_waiting() -> None:
     worker = Worker(n_trials=0)
-    grant, later = worker.service._answer, FakeService(1).waiting
+    grant, later = worker.service._answer, [lease_json(0)]
 
     def late(path: str, body: Any) -> Any:
         answer = grant(path, body)
@@ -125,16 +155,18 @@ def test_idle_polls_are_long_and_not_counted_as_waiting() -> None:
     worker.service._answer = late  # type: ignore[method-assign]
     worker.run(exit_when_idle_seconds=50.0)
     waits = [claim["wait_seconds"] for claim in worker.service.bodies("claims")]
-    assert waits == [0.0, 20.0, 20.0, 10.0, 0.0, 20.0, 20.0, 10.0]
+    assert waits[:5] == [0.0, 20.0, 20.0, 10.0, 0.0]
     assert worker.outcomes()[0][1]["metrics"]["waiting_seconds"] == 0.0
 
 
 @pytest.mark.parametrize("decision", ["prune", "stop", "lost"])
 def test_a_decision_ends_the_trial_without_another_call(decision: str) -> None:
-    worker = Worker(on_train=lambda _lease, should_stop: until(should_stop))
+    worker = Worker()
+    worker.bench.n_epochs = 1_000_000
     worker.service.decide = lambda _lease_id, step: decision if step == 1 else "continue"
     worker.run()
     assert worker.outcomes() == []
+    assert worker.bench.dropped == ["lease-0"]
 
 
 def test_a_decision_on_the_last_report_counts() -> None:
@@ -154,8 +186,10 @@ def test_a_decision_on_the_last_report_counts() -> None:
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
     ],
 )
-def test_the_trials_own_fault_fails_it_for_good(error: Exception, reason: str) -> None:
-    worker = Worker(n_trials=2, on_train=raising(error))
+@pytest.mark.parametrize("when", ["on_begin", "on_step"])
+def test_the_trials_own_fault_fails_it_for_good(error: Exception, reason: str, when: str) -> None:
+    worker = Worker(n_trials=2)
+    setattr(worker.bench, when, raising(error))
     worker.run()
     assert worker.outcomes() == [
         (f"leases/lease-{number}/fail", {"reason": reason, "retry": False}) for number in range(2)
@@ -164,24 +198,37 @@ def test_the_trials_own_fault_fails_it_for_good(error: Exception, reason: str) -
 
 
 def test_what_this_machine_lacks_is_left_to_others_for_longer_and_longer() -> None:
-    worker = Worker(n_trials=8, on_train=raising(DatasetError("no data set mnist in ./data")))
+    worker = Worker(n_trials=8)
+    worker.bench.on_begin = raising(DatasetError("no data set mnist in ./data"))
     worker.run()
     assert worker.outcomes()[0][1] == {"reason": "no data set mnist in ./data", "retry": True}
     assert worker.stopping.waited == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_a_broken_device_ends_the_process() -> None:
-    worker = Worker(n_trials=2, on_train=raising(RuntimeError("CUDA error: device-side assert triggered")))
+    worker = Worker(n_trials=2, on_step=raising(RuntimeError("CUDA error: device-side assert triggered")))
     with pytest.raises(BrokenDeviceError):
         worker.run()
     assert [body["retry"] for _, body in worker.outcomes()] == [True]
 
 
 def test_a_refused_report_fails_the_trial() -> None:
-    worker = Worker(on_train=lambda _lease, should_stop: until(should_stop))
-    worker.service.answers["reports"] = [problem(409, "report_conflict")] * 2
+    worker = Worker()
+    worker.bench.n_epochs = 1_000_000
+    worker.service.answers["reports"] = [problem(409, "report_conflict")]
     worker.run()
     assert worker.outcomes()[0][1]["reason"] == "the service refused a report: no: report_conflict"
+
+
+def test_what_was_reported_before_is_not_reported_again() -> None:
+    """After a resume without its checkpoint, or after training went back to a kept state."""
+    worker = Worker(n_trials=0)
+    worker.bench.n_epochs = 5
+    worker.service.waiting = [{**lease_json(0), "resume": {"step": 2, "artifact": "checkpoint"}}]
+    worker.service.answers["artifacts/digits/0/checkpoint"] = [problem(404, "artifact_not_found")]
+    worker.run()
+    assert worker.reports() == [("lease-0", 3), ("lease-0", 4)]
+    assert worker.ended() == ["leases/lease-0/complete"]
 
 
 def test_a_refused_result_fails_the_trial() -> None:
@@ -206,25 +253,64 @@ def test_each_trial_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> 
         Worker().run()
     assert caplog.messages == [
         "digits #0: COMPLETE, validation_accuracy 0.6, 0.00 s waiting",
-        "ends after 0.0 s training, 0.0 s waiting, 0.0 s idle",
+        "ends after 0.0 s training, 0.0 s waiting, 0.0 s idle, 0.0% of lanes empty",
     ]
 
 
-def test_being_asked_to_stop_releases_the_trial_at_hand() -> None:
-    worker = Worker(n_trials=2)
-    worker.trainer.on_train = lambda _lease, _should_stop: worker.stopping.ask()
+def test_being_asked_to_stop_keeps_and_releases_what_is_at_hand() -> None:
+    worker = Worker(n_trials=3, n_lanes=2)
+    worker.bench.n_epochs = 1_000_000
+
+    def stop_after_an_epoch(work: Work) -> None:
+        if work.last_step >= 0 and len(worker.bench.works) == 2 and not worker.stopping.is_set():
+            worker.stopping.ask()
+
+    worker.bench.on_step = stop_after_an_epoch
     worker.run()
-    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/release"]
+    assert worker.ended() == ["leases/lease-0/release", "leases/lease-1/release"]
+    assert worker.bench.kept == ["lease-0", "lease-1"]
+
+
+def test_a_long_trial_is_kept_every_so_often() -> None:
+    worker = Worker()
+    worker.bench.n_epochs = 10
+    worker.bench.on_step = lambda _work: worker.time.sleep(4.0)
+    worker.run(checkpoint_seconds=10.0)
+    assert 1 <= len(worker.bench.kept) <= 4
+    assert worker.service.paths().count("artifacts/lease-0/checkpoint") == len(worker.bench.kept)
+
+
+def test_the_model_of_a_finished_trial_is_kept_before_it_completes() -> None:
+    worker = Worker()
+    worker.run(keep_models="best")
+    paths = worker.service.paths()
+    assert paths.index("artifacts/lease-0/model") < paths.index("leases/lease-0/complete")
+
+
+def test_only_models_as_good_as_the_best_so_far_are_kept() -> None:
+    worker = Worker(n_trials=4)
+    values = iter([0.6, 0.5, 0.6, 0.7])
+    worker.bench.final = lambda: {"validation_accuracy": next(values)}
+    worker.run(keep_models="best")
+    kept = [path for path in worker.service.paths() if path.endswith("/model")]
+    assert kept == [f"artifacts/lease-{number}/model" for number in (0, 2, 3)]
+
+
+def test_a_model_that_cannot_be_kept_does_not_keep_its_trial_from_completing() -> None:
+    worker = Worker()
+    worker.service.answers["artifacts/lease-0/model"] = [problem(413, "too_large")]
+    worker.run(keep_models="all")
+    assert worker.ended() == ["leases/lease-0/complete"]
 
 
 def test_being_asked_to_stop_while_data_is_prepared_releases_at_once() -> None:
     worker = Worker()
 
-    def prepare(_dataset: Dataset) -> str:
+    def begin(_work: Work) -> None:
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError("goes on")
 
-    worker.trainer.prepare = prepare  # type: ignore[assignment, method-assign]
+    worker.bench.on_begin = begin
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     worker.stopping.install()
     try:
@@ -232,7 +318,7 @@ def test_being_asked_to_stop_while_data_is_prepared_releases_at_once() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/release"]
+    assert worker.ended() == ["leases/lease-0/release"]
 
 
 def test_being_asked_to_stop_while_idle_gives_back_what_the_claim_may_have_brought() -> None:
@@ -241,7 +327,7 @@ def test_being_asked_to_stop_while_idle_gives_back_what_the_claim_may_have_broug
 
     def interrupted(path: str, body: Any) -> Any:
         if path == "claims" and body["wait_seconds"] > 0:
-            worker.service.waiting = FakeService(1).waiting
+            worker.service.waiting = [lease_json(0)]
             worker.stopping.ask()
         return grant(path, body)
 
@@ -250,7 +336,7 @@ def test_being_asked_to_stop_while_idle_gives_back_what_the_claim_may_have_broug
     claims = worker.service.bodies("claims")
     assert [claim["wait_seconds"] for claim in claims] == [0.0, 20.0, 0.0]
     assert claims[1]["claim_id"] == claims[2]["claim_id"]
-    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/release"]
+    assert worker.ended() == ["leases/lease-0/release"]
 
 
 def test_a_claim_is_repeated_with_its_id_while_the_service_is_away() -> None:
@@ -289,5 +375,5 @@ def test_a_trial_whose_reports_are_not_answered_for_an_hour_is_given_up(caplog: 
     worker.service._answer = away  # type: ignore[method-assign]
     worker.service.answers["leases/lease-0/release"] = [problem(409, "lease_lost")]
     worker.run()
-    assert [path for path, _ in worker.outcomes()] == ["leases/lease-0/release"]
+    assert worker.ended() == ["leases/lease-0/release"]
     assert "digits #0: lost: no: lease_lost" in caplog.messages

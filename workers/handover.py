@@ -1,0 +1,103 @@
+"""How the trials of this process end: with the service, in order, while others train."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from service.client.retries import Retries
+from service.schemas.protocol import Lease
+from workers.bench import Content
+from workers.checkpointing import Checkpointing
+from workers.delivery import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, Delivery, title
+from workers.errands import Errands
+from workers.faults import Fault
+from workers.keeping import Keeping
+from workers.lanes.lane import Metrics
+from workers.reporter import Reporter
+from workers.stopping import Stopping
+from workers.work import Work
+
+logger = logging.getLogger("narrows.worker")
+
+POLL_SECONDS = 0.2
+SAVING_SECONDS = 10.0
+ENDINGS = {"prune": "PRUNED", "stop": "stopped with its study", "lost": "lost to another worker"}
+
+
+class Handover:
+    """Every method returns at once, and what it promises is done by `errands`."""
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        delivery: Delivery,
+        keeping: Keeping,
+        checkpointing: Checkpointing,
+        errands: Errands,
+        stopping: Stopping,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reporter = reporter
+        self._delivery = delivery
+        self._keeping = keeping
+        self._checkpointing = checkpointing
+        self._errands = errands
+        self._stopping = stopping
+        self._clock = clock
+
+    def complete(self, lease: Lease, metrics: Metrics, model: Content) -> None:
+        """Keep the model and close the trial, once all its reports are answered; unless one closed it already."""
+        self._errands.do(lambda: self._complete(lease, metrics, model))
+
+    def leave(self, lease: Lease) -> None:
+        """Take note that the service has closed a trial with its decision on a report."""
+        refusal = self._reporter.refusal(lease.lease_id)
+        if refusal is not None:
+            self.fail(lease, Fault(f"the service refused a report: {refusal}"))
+            return
+        logger.info("%s: %s", title(lease), ENDINGS[self._reporter.decision(lease.lease_id)])
+        self._reporter.forget(lease.lease_id)
+
+    def fail(self, lease: Lease, fault: Fault) -> None:
+        self._errands.do(lambda: self._close(lease, lambda: self._delivery.fail(lease, fault)))
+
+    def release(self, lease: Lease) -> None:
+        self._errands.do(lambda: self._close(lease, lambda: self._delivery.release(lease)))
+
+    def save(self, work: Work) -> None:
+        """Keep a trial's state with the service, for whoever may have to go on with it."""
+        retries = Retries(SAVING_SECONDS, self._stopping)
+        self._errands.do(lambda: self._checkpointing.upload(work, retries, SAVING_SECONDS))
+
+    def save_and_release(self, work: Work) -> None:
+        """Give a trial back, to go on elsewhere from here."""
+        retries = Retries(CLOSING_SECONDS)
+        self._errands.do(lambda: self._checkpointing.upload(work, retries, CLOSING_SECONDS))
+        self.release(work.lease)
+
+    def _close(self, lease: Lease, close: Callable[[], None]) -> None:
+        close()
+        self._reporter.forget(lease.lease_id)
+
+    def _complete(self, lease: Lease, metrics: Metrics, model: Content) -> None:
+        answered = self._reports_answered(lease.lease_id)
+        if self._reporter.decision(lease.lease_id) != "continue":
+            self.leave(lease)
+        elif not answered:
+            self._close(lease, lambda: self._delivery.release(lease))
+        else:
+            self._close(lease, lambda: self._keep_and_complete(lease, metrics, model))
+
+    def _keep_and_complete(self, lease: Lease, metrics: Metrics, model: Content) -> None:
+        self._keeping.keep(lease, metrics, model)
+        self._delivery.complete(lease, metrics)
+
+    def _reports_answered(self, lease_id: str) -> bool:
+        """Wait until the service has answered every report; not for long when this process was asked to end."""
+        deadline = self._clock() + AWAY_LIMIT_SECONDS
+        while not self._reporter.flush(lease_id, POLL_SECONDS):
+            if self._stopping.is_set():
+                return self._reporter.flush(lease_id, CLOSING_SECONDS)
+            if self._clock() >= deadline:
+                return False
+        return True

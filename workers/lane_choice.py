@@ -1,0 +1,115 @@
+"""How many trials train at a time: measured on this device, with this model, for each fusion key."""
+
+import logging
+import time
+from collections.abc import Callable
+
+import torch
+
+from service.schemas.training import Training
+from workers.data import TrialData
+from workers.faults import is_out_of_memory
+from workers.lanes.fusion import fusion_key
+from workers.lanes.group import LaneGroup
+from workers.lanes.lane import Trial
+
+logger = logging.getLogger("narrows.worker")
+
+MOST_LANES = 1024
+MEASURED_SECONDS = 0.1
+"""Of training, at each number of lanes: two processes on two cores agreed within 3 % so, on a small mlp."""
+MARGIN = 0.03
+"""A doubling that brings less is not worth the memory, nor the trials that a sampler has not seen the end of."""
+N_SLOW = 2
+"""So many doublings in a row without a gain end the search."""
+
+Measure = Callable[[Training, TrialData, int], float]
+
+
+class LaneChoice:
+    """`n_lanes` fixes the number for all keys; None measures. `measure` gives the batches per second of all lanes."""
+
+    def __init__(self, device: torch.device, n_lanes: int | None, measure: Measure | None = None) -> None:
+        self._n_lanes = n_lanes
+        self._measure = measure or (lambda training, data, n: batches_per_second(training, data, device, n))
+        self._rates: dict[str, dict[int, float]] = {}
+        self._limits: dict[str, int] = {}
+
+    def choose(self, training: Training, data: TrialData, most: int | None) -> int:
+        """At most `most`. Raises what the measured training of a single lane raises."""
+        key = fusion_key(training)
+        most = min(most or MOST_LANES, self._limits.get(key, MOST_LANES))
+        if self._n_lanes is not None:
+            return min(self._n_lanes, self._limits.get(key, MOST_LANES))
+        if key not in self._rates:
+            self._rates[key] = self._measured(training, data)
+            self._tell(training, self._rates[key])
+        rates = {n: rate for n, rate in self._rates[key].items() if n <= most}
+        return _smallest_good(rates)
+
+    def halve(self, key: str, n_lanes: int) -> int:
+        """So many were too many: remember, and say how many are left."""
+        self._limits[key] = max(1, n_lanes // 2)
+        return self._limits[key]
+
+    def _measured(self, training: Training, data: TrialData) -> dict[int, float]:
+        """By number of lanes, as far as memory goes and it is worth while."""
+        rates: dict[int, float] = {}
+        n = 1
+        while n <= MOST_LANES and _goes_on(rates):
+            try:
+                rates[n] = self._measure(training, data, n)
+            except Exception as error:
+                if n == 1 or not is_out_of_memory(error):
+                    raise
+                break
+            if rates[n] == 0.0:
+                break
+            n *= 2
+        return rates
+
+    def _tell(self, training: Training, rates: dict[int, float]) -> None:
+        n_lanes = _smallest_good(rates)
+        shown = ", ".join(f"{n}: {rate:,.0f}" for n, rate in rates.items() if rate)
+        model = training.model.model_dump_json(exclude_defaults=True)
+        logger.info(
+            "lanes of %s, batches of %d: %d (batches/s by lanes: %s)", model, training.batch_size, n_lanes, shown
+        )
+
+
+def batches_per_second(training: Training, data: TrialData, device: torch.device, n_lanes: int) -> float:
+    """Of all lanes together, in training with whatever belongs to it; 0 for lanes that would not train together."""
+    endless = training.model_copy(update={"epochs": 100_000, "early_stopping": None})
+    group = LaneGroup(endless, data, device, n_lanes)
+    if n_lanes > 1 and not group.fuses:
+        return 0.0
+    for seed in range(n_lanes):
+        group.load(Trial(endless, seed))
+    group.step()
+    _wait_for(device)
+    started, n_steps = time.perf_counter(), 0
+    while True:
+        group.step()
+        n_steps += 1
+        _wait_for(device)
+        seconds = time.perf_counter() - started
+        if seconds >= MEASURED_SECONDS:
+            return n_lanes * n_steps / seconds
+
+
+def _goes_on(rates: dict[int, float]) -> bool:
+    """Whether one of the last doublings was a gain."""
+    if len(rates) <= N_SLOW:
+        return True
+    before = max(list(rates.values())[:-N_SLOW])
+    return max(list(rates.values())[-N_SLOW:]) > (1 + MARGIN) * before
+
+
+def _smallest_good(rates: dict[int, float]) -> int:
+    best = max(rates.values())
+    return min(n for n, rate in rates.items() if rate >= (1 - MARGIN) * best)
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
