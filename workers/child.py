@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from functools import partial
 
 import torch
@@ -20,9 +21,13 @@ from workers.stopping import Stopping
 
 logger = logging.getLogger("narrows.worker")
 
+SWITCH_SECONDS = 0.0005
+"""How long training keeps the interpreter from the threads that talk to the service: a call waits for it many times."""
+
 
 def run(options: Options, device_name: str, stopping: Stopping) -> int:
     """Returns the status to exit with, as workers.fleet has them."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     device = torch.device(device_name)
     if device.type == "cuda":
         torch.cuda.set_device(device)

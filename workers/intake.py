@@ -51,7 +51,11 @@ class Intake:
 
     def take(self) -> Work | None:
         """The next trial that is ready."""
-        return self._ready.popleft() if self._ready else None
+        if not self._ready:
+            return None
+        with self._changed:
+            self._changed.notify_all()  # one more may be wanted in its place
+            return self._ready.popleft()
 
     @property
     def was_in_vain(self) -> bool:

@@ -107,6 +107,17 @@ def test_lanes_are_filled_while_others_train() -> None:
     assert {claim["worker"]["n_lanes"] for claim in worker.service.bodies("claims")} == {4}
 
 
+def test_every_lane_is_filled_although_trials_come_one_by_one() -> None:
+    worker = Worker(n_trials=4, n_lanes=4)
+    worker.bench.n_epochs = 1_000_000
+    answer = worker.service._answer
+    one_by_one = lambda path, body: answer(path, {**body, "max_trials": 1} if path == "claims" else body)  # noqa: E731
+    worker.service._answer = one_by_one  # type: ignore[method-assign]
+    worker.service.decide = lambda _lease_id, _step: "prune" if len(worker.bench.begun) == 4 else "continue"
+    worker.run()
+    assert len(worker.bench.begun) == 4
+
+
 def test_more_trials_than_lanes_are_never_at_hand() -> None:
     worker = Worker(n_trials=20, n_lanes=3)
     most = 0
