@@ -36,6 +36,7 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "GET /v1/studies/{name}/pareto": ("read",),
     "GET /v1/studies/{name}/importance": ("read",),
     "GET /v1/studies/{name}/export": ("read",),
+    "GET /v1/studies/{name}/final": ("read",),
     "GET /v1/studies/{name}/trials": ("read",),
     "GET /v1/studies/{name}/trials/{number}": ("read",),
     "GET /v1/studies/{name}/trials/{number}/curves": ("read",),
@@ -48,6 +49,7 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "POST /v1/studies": ("submit",),
     "PATCH /v1/studies/{name}": ("submit",),
     "POST /v1/studies/{name}/trials": ("submit",),
+    "POST /v1/studies/{name}/final": ("submit",),
     "DELETE /v1/studies/{name}": ("admin",),
     # Workers
     "POST /v1/claims": ("work",),

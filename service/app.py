@@ -15,12 +15,13 @@ from service.artifacts import MAX_ARTIFACT_BYTES, Artifacts
 from service.clock import Clock, SystemClock
 from service.dashboard import dashboard_routes
 from service.events import Events
+from service.final_calls import begin_due
 from service.gate import Admission, Gate
 from service.limits import BodyLimits
 from service.metrics import MeasureRequests, Metrics
 from service.registry import Registry
 from service.request_ids import RequestIds
-from service.routes import artifacts, dashboard, events, leases, login, operations, studies, tokens, trials
+from service.routes import artifacts, dashboard, events, final, leases, login, operations, studies, tokens, trials
 from service.schemas.problem import Problem
 from service.security_headers import SecurityHeaders
 from service.signals import WorkSignal
@@ -83,7 +84,7 @@ def create_app(
     app.state.artifacts = Artifacts(
         registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes
     )
-    for module in (studies, trials, leases, artifacts, events, tokens, login, dashboard):
+    for module in (studies, trials, final, leases, artifacts, events, tokens, login, dashboard):
         app.include_router(module.router)
     app.include_router(operations.workers_router)
     app.include_router(operations.router)
@@ -121,11 +122,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _tick(app: FastAPI) -> None:
-    """Let leases expire and studies end while nobody calls, and keep when tokens were used."""
+    """Let leases expire, studies end and final evaluations begin while nobody calls, and keep when tokens were used."""
     while True:
         await asyncio.sleep(TICK_SECONDS)
         try:
             await run_in_threadpool(app.state.registry.tick)
+            await run_in_threadpool(begin_due, app.state.registry)
             await run_in_threadpool(app.state.gate.tokens.keep_last_used)
         except (*DATABASE_ERRORS, StorageError) as error:
             log.error("the database does not answer: %s", error)

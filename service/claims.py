@@ -6,13 +6,13 @@ from concurrent.futures import Future
 
 from optuna.trial import FrozenTrial
 
+from service.final_trials import final_fields, seed_of
 from service.lease_ends import changing
 from service.live_study import LiveStudy
 from service.schemas.definition import Params
 from service.schemas.protocol import Claim, Lease
 from service.schemas.resolve import resolve
 from service.schemas.training import Training
-from service.suggest import trial_seed
 from service.trial_queue import PreparedTrial
 from storage import LeaseRecord, WorkerRecord
 
@@ -138,14 +138,16 @@ def _n_attempts(live: LiveStudy, trial_id: int) -> int:
 
 def granted_lease(live: LiveStudy, record: LeaseRecord, params: Params) -> Lease:
     """An open lease as the worker sees it."""
-    return Lease(
+    training = Training.model_validate(resolve(live.fixed, params))
+    lease = Lease(
         lease_id=record.lease_id,
         study=live.record.name,
         trial_number=record.trial_number,
         attempt=record.attempt,
         params=params,
-        training=Training.model_validate(resolve(live.fixed, params)),
-        seed=trial_seed(live.definition.training.seed, record.trial_number),
+        training=training,
+        seed=seed_of(live, record.trial_number),
         resume=live.resume(record.trial_id),
         expires_in_seconds=live.leases.remaining_seconds(record.lease_id),
     )
+    return lease.model_copy(update=final_fields(live, record.trial_number, training))

@@ -45,6 +45,8 @@ def tell(registry: Registry, trial_id: int, state: TrialState, values: Sequence[
         if live is None:  # one that another program has made
             storage.set_trial_state_values(trial_id, state, given)
             return
+        if live.final is not None:
+            raise StateConflictError(f"trial {trial.number} is part of a final evaluation: workers alone end it")
         reason = REASON if state == TrialState.FAIL else None
         finish_unleased(live, trial._trial_id, trial.number, state, given, reason)
         tick(live)

@@ -11,6 +11,7 @@ ServiceError
 │   ├── TrialNotFoundError         trial_not_found
 │   ├── LeaseNotFoundError         lease_not_found
 │   ├── ArtifactNotFoundError      artifact_not_found
+│   ├── FinalNotFoundError         final_not_found      the study has no final evaluation yet
 │   └── TokenNotFoundError         token_not_found
 ├── SlowRequestError          408  request_timeout      the body did not arrive in time
 ├── IncompleteUploadError     408  upload_incomplete    an upload that stands still or breaks off
@@ -95,6 +96,10 @@ class LeaseNotFoundError(NotFoundError):
 
 class ArtifactNotFoundError(NotFoundError):
     code = "artifact_not_found"
+
+
+class FinalNotFoundError(NotFoundError):
+    code = "final_not_found"
 
 
 class IncompleteUploadError(ServiceError):

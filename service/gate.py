@@ -39,12 +39,15 @@ class Gate:
         self.attempts = Attempts(clock)
         self._doors = Doors()
 
-    def admit(self, scope: Scope) -> None:
-        """Raises UnauthorizedError, ForbiddenError, NotFoundError and TooManyAttemptsError for who may not pass."""
+    def admit(self, scope: Scope) -> Caller | None:
+        """Who sends a request, if that matters to its path.
+
+        Raises UnauthorizedError, ForbiddenError, NotFoundError and TooManyAttemptsError for who may not pass.
+        """
         method, path, headers = scope["method"], scope["path"], Headers(scope=scope)
         openers = self._doors.openers(method, path)
         if openers is not None and "anyone" in openers:
-            return
+            return None
         caller = self._caller(headers, address_of(scope), openers or CLOSED)
         if caller is None:
             raise UnauthorizedError(f"a token is needed: send 'Authorization: Bearer TOKEN', or log in at {LOGIN}")
@@ -52,6 +55,7 @@ class Gate:
             raise _closed(method, path, openers, caller)
         if not caller.by_token:  # what a browser shows of its own accord, on behalf of any site
             check_same_origin(method, headers, by_browser=caller.name != LOCAL)
+        return caller
 
     def still_admits(self, scope: Scope) -> bool:
         """Whether who was let through would be again: an answer may last longer than a token."""
@@ -142,7 +146,7 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                self._gate.admit(scope)
+                scope.setdefault("state", {})["caller"] = self._gate.admit(scope)
             except ServiceError as error:
                 await _answer(scope, error)(scope, receive, send)
                 return

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 from service import lease_ends, reports
 from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError, ReportConflictError
+from service.final_trials import check_completion, check_no_test_metrics
 from service.lease_ends import changing, same_metrics, tick
 from service.live_study import LiveStudy
 from service.registry import Registry
@@ -44,8 +45,10 @@ def unhindered(registry: Registry, lease_ids: Iterable[str], *, with_epochs: boo
 def report(registry: Registry, items: Sequence[Report]) -> tuple[Decided, Committed]:
     """Answer each report with a decision.
 
-    Raises ReportConflictError, and then has kept none of them.
+    Raises InvalidError and ReportConflictError, and then has kept none of them.
     """
+    for index, item in enumerate(items):
+        check_no_test_metrics(item.metrics, f"reports.{index}.metrics")
     found = [(item, *_find(registry, item.lease_id)) for item in items]
     with ExitStack() as held:
         studies = {live.record.study_id: live for _, live, _ in found if live is not None}
@@ -113,6 +116,7 @@ def holding(registry: Registry, lease_id: str) -> Iterator[LeaseRecord]:
 def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Committed]:
     """End a trial with its results. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError, InvalidError."""
     live, lease = _known(registry, lease_id)
+    check_completion(live, lease, body.metrics)
     with changing(live) as committed:
         if live.leases.get(lease_id) is not None:
             return lease_ends.complete(live, lease, body.metrics, body.values), [committed]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from optuna.trial import TrialState
 
 from service.errors import InvalidError, LeaseClosedError
+from service.final_trials import confirmed_values, go_on, record_test
 from service.live_study import LiveStudy
 from service.schemas.artifacts import CHECKPOINT
 from storage import LeaseRecord, Outcome, ResultRecord
@@ -17,7 +18,10 @@ Metrics = dict[str, float]
 
 def complete(live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Sequence[float] | None) -> str:
     """End a trial with its objective values. Raises InvalidError when they are missing."""
-    return finish(live, lease, "complete", _completed(live, lease, metrics, values))
+    result = _completed(live, lease, metrics, values)
+    if result.state == TrialState.COMPLETE.name:
+        record_test(live, lease, metrics)
+    return finish(live, lease, "complete", result)
 
 
 def complete_again(live: LiveStudy, ended: LeaseRecord, metrics: Metrics, values: Sequence[float] | None) -> None:
@@ -50,7 +54,9 @@ def _is_result(
 
 def _completed(live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Sequence[float] | None) -> ResultRecord:
     """How a trial ends with these results. Raises InvalidError when objective values are missing."""
-    values = list(values) if values is not None else _values_from(live, lease, metrics)
+    values = confirmed_values(live, lease) or (
+        list(values) if values is not None else _values_from(live, lease, metrics)
+    )
     objectives = live.definition.objectives
     if len(values) != len(objectives):
         raise InvalidError([("values", f"values must have one number for each objective: {len(values)} given")])
@@ -196,7 +202,7 @@ def tick(live: LiveStudy) -> None:
         if live.record.state != "running" or len(live.leases) > 0:
             return
         reason = stop_reason or live.end.when_done(live.queue, live.record)
-        if reason is not None:
+        if reason is not None and not go_on(live):
             live.record = live.store.change_study(
                 live.record, state="finished", finished_at=live.clock.now(), finished_reason=reason
             )

@@ -16,7 +16,7 @@ from service.schemas.resolve import fixed_fields
 from service.study_end import StudyEnd
 from service.study_news import StudyNews
 from service.trial_queue import TrialQueue
-from storage import Store, StudyRecord
+from storage import FinalRecord, Store, StudyRecord
 
 
 class LiveStudy:
@@ -49,6 +49,11 @@ class LiveStudy:
         self.lock = threading.RLock()
         self.deleted = False
         self._wake = wake
+
+    @property
+    def final(self) -> FinalRecord | None:
+        """The final evaluation of another study whose trials are those of this one, if it is such a study."""
+        return self.store.finals.of_linked(self.record.study_id)
 
     @contextmanager
     def working(self) -> Iterator[None]:

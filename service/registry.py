@@ -2,13 +2,21 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 
 from service import claims
 from service.clock import Clock
 from service.configurations import first_configurations
-from service.errors import InvalidError, StudyExistsError, StudyNotFoundError, TrialLeasedError
+from service.errors import (
+    InvalidError,
+    StateConflictError,
+    StudyExistsError,
+    StudyNotFoundError,
+    TrialLeasedError,
+)
+from service.final_plan import check_name
 from service.lease_ends import tick
 from service.live_study import LiveStudy
 from service.loading import load_study
@@ -18,7 +26,7 @@ from service.schemas.definition import Definition
 from service.schemas.protocol import Claim, Lease
 from service.signals import WorkSignal
 from service.study_news import StudyNews
-from storage import DuplicateStudyError, Store, StudyRecord, WorkerRecord
+from storage import DuplicateStudyError, FinalRecord, Store, StudyRecord, WorkerRecord
 
 
 class Registry:
@@ -44,9 +52,10 @@ class Registry:
         self._by_id: dict[int, LiveStudy] = {}
         self.preparation = Preparation(self.every)
         for record in store.studies():
-            self._load(record)
+            self.load(record)
 
-    def _load(self, record: StudyRecord) -> LiveStudy:
+    def load(self, record: StudyRecord) -> LiveStudy:
+        """Bring a study to life that is in the database."""
         notify, wake = self.signal.notify, self.preparation.wake
         live = load_study(self.store, self.clock, record, self._term_seconds, notify, wake, self._sampled)
         self._studies[record.name] = self._by_id[record.study_id] = live
@@ -66,18 +75,25 @@ class Registry:
     def by_id(self, study_id: int) -> LiveStudy | None:
         return self._by_id.get(study_id)
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the list of studies; what the block writes is one transaction, and committed when it is left."""
+        with self._lock, self.store.deferred() as committed:
+            yield
+        self.store.wait(committed)
+        self.signal.notify()
+
     def create(self, definition: Definition) -> tuple[LiveStudy, bool]:
         """Make a study, or find the same one; True when it is new. Raises StudyExistsError and InvalidError."""
-        with self._lock, self.store.deferred() as committed:
+        with self.changing():
             existing = self._studies.get(definition.name)
             if existing is not None and not _same(existing, definition):
                 raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
             live = existing or self._create(definition)
-        self.store.wait(committed)
-        self.signal.notify()
         return live, existing is None
 
     def _create(self, definition: Definition) -> LiveStudy:
+        check_name(definition.name)
         package = missing_package(definition)
         if package is not None:
             raise InvalidError(
@@ -85,35 +101,60 @@ class Registry:
             )
         first_configurations(definition)  # or there is no study
         try:
-            record = self.store.create_study(
-                definition.name,
-                definition.model_dump(mode="json", exclude_unset=True),
-                definition.n_trials,
-                [objective.direction for objective in definition.objectives],
-                self.clock.now(),
-            )
+            record = self.add(definition)
         except DuplicateStudyError as error:
             raise StudyExistsError(str(error)) from error
+        return self.load(record)
+
+    def add(self, definition: Definition) -> StudyRecord:
+        """Write a new study down. The caller is changing the list. Raises DuplicateStudyError."""
+        record = self.store.create_study(
+            definition.name,
+            definition.model_dump(mode="json", exclude_unset=True),
+            definition.n_trials,
+            [objective.direction for objective in definition.objectives],
+            self.clock.now(),
+        )
         StudyNews(self.store, self.clock, record.name).study_created(record.n_trials)
-        return self._load(record)
+        return record
 
     def delete(self, name: str, *, leased: bool = True) -> None:
-        """Delete a study with its trials; its open leases are lost.
+        """Delete a study with its trials and its final evaluations; its open leases are lost.
 
-        Raises StudyNotFoundError, and TrialLeasedError when there are any and it must not be `leased`.
+        Raises StudyNotFoundError, StateConflictError for a study that is part of a final evaluation, and
+        TrialLeasedError when there are leases and it must not be `leased`.
         """
-        with self._lock, self.store.deferred() as committed:
+        with self.changing(), ExitStack() as held:
             live = self.get(name)
-            with live.lock:
-                if len(live.leases) > 0 and not leased:
-                    raise TrialLeasedError(f"study {name} has trials with workers ({len(live.leases)}): stop it first")
-                self.store.delete_study(live.record)
-                live.news.study_deleted()
-                live.close()
-            del self._studies[name]
-            del self._by_id[live.record.study_id]
-        self.store.wait(committed)
-        self.signal.notify()
+            if live.final is not None:
+                original = self.store.study(live.final.study_id).name
+                raise StateConflictError(f"study {name} is a final evaluation: it is deleted with study {original}")
+            studies = [live, *self._linked(live)]
+            for each in studies:
+                held.enter_context(each.lock)
+            n_leases = sum(len(each.leases) for each in studies)
+            if n_leases > 0 and not leased:
+                raise TrialLeasedError(f"study {name} has trials with workers ({n_leases}): stop it first")
+            for each in reversed(studies):
+                self._remove(each)
+
+    def linked(self, final: FinalRecord) -> LiveStudy:
+        """The study that holds the trials of a final evaluation. Raises StudyNotFoundError when it is deleted."""
+        live = self._by_id.get(final.linked_study_id)
+        if live is None:
+            raise StudyNotFoundError(f"final evaluation {final.number} has gone with its study")
+        return live
+
+    def _linked(self, live: LiveStudy) -> list[LiveStudy]:
+        """The studies of all its final evaluations, oldest first."""
+        return [self.linked(final) for final in self.store.finals.of_study(live.record.study_id)]
+
+    def _remove(self, live: LiveStudy) -> None:
+        self.store.delete_study(live.record)
+        live.news.study_deleted()
+        live.close()
+        del self._studies[live.record.name]
+        del self._by_id[live.record.study_id]
 
     def claim(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]]:
         """Answer a claim at once; the answer holds once the futures are done.
@@ -128,8 +169,13 @@ class Registry:
 
     def claim_at_once(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]] | None:
         """As `claim`, if it touches memory alone: it is new, its study is idle, and no sampler takes its time."""
-        live = self._studies.get(claim.study) if claim.study is not None else self._only_running()
-        if live is None or not claims.has_quick_sampler(live) or self.store.leases_of_claim(claim.claim_id):
+        live = self._only_running(claim.study)
+        if (
+            live is None
+            or live.final is not None
+            or not claims.has_quick_sampler(live)
+            or self.store.leases_of_claim(claim.claim_id)
+        ):
             return None
         claim_lock = self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]
         if not claim_lock.acquire(blocking=False):
@@ -145,16 +191,22 @@ class Registry:
             claim_lock.release()
         return granted, [committed]
 
-    def _only_running(self) -> LiveStudy | None:
-        running = [live for live in self.every() if live.record.state == "running"]
+    def _only_running(self, name: str | None) -> LiveStudy | None:
+        running = self._running(name)
         return running[0] if len(running) == 1 else None
+
+    def _running(self, name: str | None) -> list[LiveStudy]:
+        """The studies with work for who asks for any, or for one: then its final evaluations' are among them."""
+        asked = self.every()
+        if name is not None:
+            live = self._studies.get(name)
+            asked = [] if live is None else [live, *self._linked(live)]
+        return [live for live in asked if live.record.state == "running"]
 
     def _granted(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]]:
         leases: list[Lease] = []
         waiting = []
-        for live in sorted(self.every(), key=lambda live: len(live.leases)):
-            if claim.study not in (None, live.record.name) or live.record.state != "running":
-                continue
+        for live in sorted(self._running(claim.study), key=lambda live: len(live.leases)):
             granted, committed = claims.grant(live, claim, claim.max_trials - len(leases))
             leases += granted
             waiting.append(committed)

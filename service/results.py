@@ -24,6 +24,7 @@ def study_view(store: Store, live: LiveStudy, now: datetime) -> Study:
     best = [store.optuna.get_best_trial(record.study_id)] if has_best else []
     return Study(
         name=record.name,
+        final_of=_final_of(store, live),
         state=record.state,
         definition=live.definition.model_copy(update={"n_trials": record.n_trials}),
         trial_counts=TrialCounts(**counts),
@@ -34,6 +35,10 @@ def study_view(store: Store, live: LiveStudy, now: datetime) -> Study:
         finished_reason=record.finished_reason,
         trials_per_hour=_trials_per_hour(live, counts, now),
     )
+
+
+def _final_of(store: Store, live: LiveStudy) -> str | None:
+    return None if live.final is None else store.study(live.final.study_id).name
 
 
 def study_view_if_there(store: Store, live: LiveStudy, now: datetime) -> Study | None:
@@ -150,6 +155,11 @@ def _trial_view(
         finished_at=finished,
         duration_seconds=max(0.0, (finished - started).total_seconds()) if started and finished else None,
     )
+
+
+def attempts_of(store: Store, trial_id: int) -> list[Attempt]:
+    """The leases of a trial, first to last."""
+    return [_attempt(lease) for lease in store.leases_of_trials([trial_id])]
 
 
 def _attempt(lease: LeaseRecord) -> Attempt:

@@ -23,6 +23,10 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
         tick(live)
         live.check_not_deleted()
         record = live.record
+        if live.final is not None and (change.n_trials is not None or change.state == "stopped"):
+            raise StateConflictError(
+                f"study {record.name} is a final evaluation: it can be paused and resumed, no more"
+            )
         if change.state is None and change.n_trials is None:
             raise InvalidError([("body", "state or n_trials must be given")])
         if change.n_trials is not None and change.n_trials <= record.n_trials:
@@ -60,6 +64,8 @@ def enqueue(live: LiveStudy, params: Params) -> int:
         errors = [(f"params.{name}", text) for name, text in params_errors(live.definition.search_space, params)]
         if errors:
             raise InvalidError(errors)
+        if live.queue.n_created >= live.record.n_trials and live.final is not None:
+            raise StateConflictError(f"study {live.record.name} is a final evaluation: its trials are all there")
         if live.queue.n_created >= live.record.n_trials:
             raise BudgetExhaustedError(
                 f"all {live.record.n_trials} trials of study {live.record.name} exist: extend n_trials first"

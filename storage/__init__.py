@@ -20,6 +20,7 @@ from storage.group_commit import GroupCommitStorage
 from storage.records import (
     ArtifactRecord,
     EpochRecord,
+    FinalRecord,
     LeaseRecord,
     Outcome,
     ResultRecord,
@@ -42,6 +43,7 @@ __all__ = [
     "DatabaseUnavailableError",
     "DuplicateStudyError",
     "EpochRecord",
+    "FinalRecord",
     "FolderStore",
     "GroupCommitStorage",
     "InvalidArtifactsError",

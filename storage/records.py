@@ -95,6 +95,28 @@ class WorkerRecord:
 
 
 @dataclass(frozen=True)
+class FinalRecord:
+    """One final evaluation of a study, whose trials are those of the linked study.
+
+    `plan` is what it does and `reason` why it looks at the test split again; `ranking` is there when the
+    confirmations have ended, `test` or `failure` when all has.
+    """
+
+    study_id: int
+    number: int
+    linked_study_id: int
+    state: Literal["running", "complete", "failed"]
+    plan: dict[str, Any]
+    requested_at: datetime
+    requested_by: str
+    reason: str | None = None
+    ranking: dict[str, Any] | None = None
+    test: dict[str, Any] | None = None
+    failure: str | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class TokenRecord:
     """A token without its secret: `digest` is the secret's SHA-256, in hexadecimal."""
 

@@ -19,6 +19,7 @@ from storage.artifact_index import ArtifactIndex
 from storage.batch import Batch, Commit, Row
 from storage.columns import JsonText
 from storage.errors import DatabaseUnavailableError, DuplicateStudyError, StorageError
+from storage.finals import FinalIndex
 from storage.group_commit import GroupCommitStorage
 from storage.leases import Leases
 from storage.records import EpochRecord, LeaseRecord, Metrics, Outcome, ResultRecord, StudyRecord, WorkerRecord
@@ -30,8 +31,8 @@ AWAY_SECONDS = 1.0
 class Store:
     """Studies and trials in Optuna's tables, and definitions, leases, epochs, results and workers in ours.
 
-    `optuna` is the Optuna storage on the same database, `artifacts` tells of the files of trials, `tokens` are those of
-    the service's callers. Writes inside `transaction()` are committed together.
+    `optuna` is the Optuna storage on the same database, `artifacts` tells of the files of trials, `finals` of the final
+    evaluations, `tokens` are those of the service's callers. Writes inside `transaction()` are committed together.
     """
 
     def __init__(self, optuna: GroupCommitStorage) -> None:
@@ -42,6 +43,7 @@ class Store:
             self._leases = Leases.load(connection)
             self._workers = {record.worker_id: record for record in queries.all_workers(connection)}
             self.artifacts = ArtifactIndex(connection, self.transaction)
+            self.finals = FinalIndex(connection, self.transaction)
             self.tokens = TokenIndex(connection, self.transaction)
 
     @classmethod
@@ -138,6 +140,10 @@ class Store:
         """All studies, oldest first."""
         return list(self._studies.values())
 
+    def study(self, study_id: int) -> StudyRecord:
+        """Raises KeyError."""
+        return self._studies[study_id]
+
     def change_study(self, record: StudyRecord, **values: Any) -> StudyRecord:
         """Change columns of a study's row, and answer the changed record."""
         changed = replace(record, **values)
@@ -153,6 +159,7 @@ class Store:
             with self._lock:
                 self._leases.remove_study(record.study_id)
             self.artifacts.remove_study(record.study_id)
+            self.finals.remove_study(record.study_id)
 
     # Leases
 

@@ -113,6 +113,23 @@ tokens = Table(
     Column("last_used_at", UtcDateTime),
 )
 
+finals = Table(
+    "narrows_finals",
+    metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("linked_study_id", Integer, nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("plan", JsonText, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("requested_by", String(200), nullable=False),
+    Column("reason", Text),
+    Column("ranking", JsonText),
+    Column("test", JsonText),
+    Column("failure", Text),
+    Column("ended_at", UtcDateTime),
+)
+
 ids = Table(
     "narrows_ids",
     metadata,

@@ -29,6 +29,15 @@ class Objective(StrictBody):
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.", examples=["maximize"])
 
 
+class Confirmation(StrictBody):
+    """How the best trials of a study are confirmed before the test split is read."""
+
+    top_k: int = Field(
+        3, ge=1, le=30, description="How many of the best configurations are trained again.", examples=[3]
+    )
+    n_seeds: int = Field(3, ge=1, le=30, description="With how many fresh seeds each.", examples=[3])
+
+
 class Definition(StrictBody):
     """What to search, what to train, how, and when to end."""
 
@@ -86,7 +95,11 @@ class Definition(StrictBody):
         examples=[[{"learning_rate": 0.01}]],
     )
     narrowing: None = Field(None, description="Not available in this version: null.", examples=[None])
-    confirmation: None = Field(None, description="Not available in this version: null.", examples=[None])
+    confirmation: Confirmation | None = Field(
+        None,
+        description="Begin the final evaluation when the study has finished; null to begin it by a call.",
+        examples=[{"top_k": 3, "n_seeds": 3}],
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -72,6 +72,17 @@ class Lease(Answer):
     )
     seed: int = Field(description="The trial's own seed.", examples=[81985529216486])
     resume: Resume | None = Field(None, description="Where to go on; null to start.", examples=[None])
+    test: bool = Field(
+        False,
+        description="Evaluate the trained model on the test split and complete with test_loss, test_accuracy and "
+        "n_test_images. Only the last trial of a final evaluation has this.",
+        examples=[False],
+    )
+    train_on_validation: bool = Field(
+        False,
+        description="Train on train and validation data together, and leave validation metrics out.",
+        examples=[False],
+    )
     expires_in_seconds: float = Field(
         description="The lease is lost after so many seconds without a report or a renewal.", examples=[60.0]
     )

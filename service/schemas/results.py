@@ -78,6 +78,11 @@ class Study(Answer):
     """One study."""
 
     name: StudyName
+    final_of: StudyName | None = Field(
+        None,
+        description="The study whose final evaluation this one's trials are; null for every other study.",
+        examples=[None],
+    )
     state: StudyState = Field(description="State of the study.", examples=["running"])
     definition: AsWritten = Field(
         description="The definition as it was written, with n_trials as it is now.", examples=[{"name": "mnist-mlp"}]

@@ -28,6 +28,9 @@ FINAL_METRICS = (
 )
 """Added when a trial completes."""
 
+TEST_METRICS = ("test_loss", "test_accuracy", "n_test_images")
+"""Added by the one trial of a final evaluation that reads the test split."""
+
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
