@@ -23,6 +23,8 @@ ROUTES = {
     "GET /v1/studies/{name}/pareto",
     "GET /v1/studies/{name}/importance",
     "GET /v1/studies/{name}/export",
+    "GET /v1/studies/{name}/final",
+    "POST /v1/studies/{name}/final",
     "GET /v1/studies/{name}/trials/{number}/artifacts",
     "PUT /v1/artifacts/{lease_id}/{artifact}",
     "GET /v1/artifacts/{name}/{number}/{artifact}",

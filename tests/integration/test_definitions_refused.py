@@ -490,7 +490,8 @@ CASES: dict[str, tuple[Json, str, str]] = {
         "99.0000005",
     ),
     "narrowing, which is not there yet": ({"narrowing": {"rounds": 3}}, "narrowing", "dict"),
-    "confirmation, which is not there yet": ({"confirmation": {"top_k": 3}}, "confirmation", "dict"),
+    "confirm nothing": ({"confirmation": {"top_k": 0}}, "confirmation.top_k", "0"),
+    "confirm without seeds": ({"confirmation": {"n_seeds": 0}}, "confirmation.n_seeds", "0"),
     # Numbers that are none
     "nan as a bound": (parameter(low=float("nan")), f"{SPACE}.low", "finite number: nan"),
     "infinity as a bound": (parameter(high=float("inf")), f"{SPACE}.high", "finite number: inf"),
