@@ -38,6 +38,7 @@ CLIENTS = (
     "stop",
     "export",
     "model",
+    "final",
     "token create",
     "token list",
     "token revoke",

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from service.schemas.data import Dataset
+from service.schemas.protocol import Lease
 from workers.checkpoints import describe, dump_model
-from workers.data import TrialData
+from workers.data import TrialData, with_validation
 from workers.errors import CheckpointError
 from workers.faults import is_device_broken, is_out_of_memory
 from workers.lane_choice import LaneChoice
-from workers.lanes.fusion import fusion_key
 from workers.lanes.group import EpochResult, LaneGroup
 from workers.lanes.lane import Lane, Metrics, Trial
 from workers.work import Work
@@ -21,6 +22,7 @@ from workers.work import Work
 logger = logging.getLogger("narrows.worker")
 
 Content = Callable[[], bytes]
+Test = Callable[[Lease, nn.Module, TrialData], Metrics]
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,12 @@ class Bench:
     that cannot be trained is found alone, and what is too much for the memory together is trained one after another.
     """
 
-    def __init__(self, prepare: Callable[[Dataset], TrialData], device: torch.device, choice: LaneChoice) -> None:
+    def __init__(
+        self, prepare: Callable[[Dataset], TrialData], device: torch.device, choice: LaneChoice, test: Test
+    ) -> None:
+        """`test` evaluates a model on the test split, for a lease that says so."""
         self._prepare = prepare
+        self._test = test
         self._device = device
         self._choice = choice
         self._groups: dict[str, LaneGroup] = {}
@@ -80,8 +86,8 @@ class Bench:
 
     def begin(self, work: Work, most_lanes: int | None) -> None:
         """Load a trial. Raises what is wrong with it, or with its data; it is then not on the bench."""
-        key = fusion_key(work.lease.training)
-        data = self._prepare(work.lease.training.dataset)
+        key = work.key
+        data = self._data_of(work)
         group = self._groups.get(key)
         if group is None or not group.lanes:
             n_lanes = self._choice.choose(work.lease.training, data, most_lanes)
@@ -124,6 +130,10 @@ class Bench:
                 events += [self._finished(group, result) for result in results]
         return events + self._unpark()
 
+    def _data_of(self, work: Work) -> TrialData:
+        data = self._prepare(work.lease.training.dataset)
+        return with_validation(data) if work.lease.train_on_validation else data
+
     def _expect(self, key: str, group: LaneGroup) -> None:
         """Adapt to whether trials turn out to share a fusion key."""
         self.n_lanes = group.n_lanes
@@ -137,7 +147,7 @@ class Bench:
 
     def _make(self, work: Work, data: TrialData, n_lanes: int) -> LaneGroup:
         """A group with so many lanes, or as many as there is memory for."""
-        key = fusion_key(work.lease.training)
+        key = work.key
         self._groups.pop(key, None)
         while True:
             try:
@@ -167,14 +177,20 @@ class Bench:
             del self._lanes[work.lease_id], self._works[work.lease_id]
         if result.error is not None:
             return Broken(work, result.error)
+        metrics = work.told(result.metrics)
         if result.final is None or result.weights is None:
-            return Finished(work, result.epoch, result.metrics)
-        final, weights = result.final, result.weights
+            return Finished(work, result.epoch, metrics)
+        final, weights = work.told(result.final), result.weights
+        if work.lease.test:
+            try:
+                final |= self._test(work.lease, group.model(weights), group.data)
+            except Exception as error:  # noqa: BLE001 - the trial is trained, but cannot be tested here
+                return Broken(work, error)
 
         def model() -> bytes:
             return dump_model(group.state_dict(weights), describe(work.lease, final, group.data))
 
-        return Finished(work, result.epoch, result.metrics, final, model)
+        return Finished(work, result.epoch, metrics, final, model)
 
     def _split(self, key: str, group: LaneGroup, error: Exception) -> list[Finished | Broken]:
         """Go on with half of the trials of a group that raised; a single one cannot go on."""
@@ -200,7 +216,7 @@ class Bench:
         events: list[Finished | Broken] = []
         while self._parked:
             work = self._parked[0]
-            group = self._groups.get(fusion_key(work.lease.training))
+            group = self._groups.get(work.key)
             if group is None:
                 events += self._regroup(work, None)
             elif group.is_full:
@@ -214,7 +230,7 @@ class Bench:
         """Make the group of a parked trial, with so many lanes or the best number; what cannot be made breaks it."""
         training = work.lease.training
         try:
-            data = self._prepare(training.dataset)
+            data = self._data_of(work)
             group = self._make(work, data, n_lanes or self._choice.choose(training, data, len(self._parked)))
         except Exception as error:  # noqa: BLE001 - it is this trial that cannot be trained
             self._parked.remove(work)

@@ -13,6 +13,7 @@ from service.client import Client, ClientError
 from service.schemas.protocol import WorkerInfo
 from workers.bench import Bench
 from workers.data import prepare
+from workers.final_trial import FinalTest
 from workers.fleet import CRASHED, GOOD, USELESS
 from workers.lane_choice import LaneChoice
 from workers.loop import BrokenDeviceError, Loop
@@ -34,7 +35,8 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
     else:
         torch.set_num_threads(1)
     prepare_data = partial(prepare, data_dir=options.data_dir, device=device, download=options.download)
-    bench = Bench(prepare_data, device, LaneChoice(device, options.lanes))
+    test = FinalTest(device, options.data_dir, download=options.download)
+    bench = Bench(prepare_data, device, LaneChoice(device, options.lanes), test)
     try:
         with Client(options.server, options.token) as client:
             loop = Loop(

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -55,6 +55,13 @@ def _prepared(dataset_json: str, data_dir: Path, device: torch.device, download:
         std=std.to(device),
         n_classes=loaded.n_classes,
     )
+
+
+def with_validation(data: TrialData) -> TrialData:
+    """The same data, all of it to train on; the validation rows are among those, so they tell nothing any more."""
+    rows = torch.cat([data.train, data.validation]).sort().values
+    mean, std = channel_statistics(data.images.cpu(), rows.cpu())
+    return replace(data, train=rows, mean=mean.to(data.mean.device), std=std.to(data.std.device))
 
 
 def channel_statistics(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

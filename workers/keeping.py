@@ -19,7 +19,8 @@ class Keeping:
     """Uploads the models of finished trials: all, none, or those that are as good as any that this process knows of.
 
     It knows of the best when the study was first asked for and of what it trained since. So the best trial of a study
-    always has its model, and some that were beaten later have theirs.
+    always has its model, and some that were beaten later have theirs. One that is tested in a final evaluation is
+    always good.
     """
 
     def __init__(self, client: Client, studies: Studies, mode: KeepModels, retries: Retries) -> None:
@@ -31,7 +32,7 @@ class Keeping:
 
     def keep(self, lease: Lease, metrics: dict[str, float], content: Callable[[], bytes]) -> None:
         """Upload the model if it is to be kept; without success its trial completes all the same."""
-        facts = self._studies.facts(lease.study) if self._mode == "best" else None
+        facts = self._studies.facts(lease.study) if self._mode == "best" and not lease.test else None
         if self._mode == "none" or (facts is not None and not self._is_good(lease.study, facts, metrics)):
             return
         model = content()

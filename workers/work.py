@@ -1,7 +1,11 @@
 from dataclasses import dataclass
 
 from service.schemas.protocol import Lease
+from workers.lanes.fusion import fusion_key
 from workers.lanes.state import LaneState
+
+HELD_OUT = ("validation_loss", "validation_accuracy", "generalization_gap")
+"""What says nothing of a model that was trained on the validation data too."""
 
 
 @dataclass
@@ -25,3 +29,14 @@ class Work:
     def title(self) -> str:
         lease = self.lease
         return f"{lease.study} #{lease.trial_number}" + (f" (attempt {lease.attempt})" if lease.attempt > 1 else "")
+
+    @property
+    def key(self) -> str:
+        """What trials that train together share: the fusion key, and which rows they train on."""
+        key = fusion_key(self.lease.training)
+        return f"{key} with validation" if self.lease.train_on_validation else key
+
+    def told(self, metrics: dict[str, float]) -> dict[str, float]:
+        """The metrics that mean something."""
+        dropped = HELD_OUT if self.lease.train_on_validation else ()
+        return {name: value for name, value in metrics.items() if name not in dropped}

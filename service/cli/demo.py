@@ -1,12 +1,13 @@
-"""`narrows demo`: a service, workers and a study on this machine, from nothing to the best trials."""
+"""`narrows demo`: a service, workers and a study on this machine, from nothing to an honest test score."""
 
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from service.client import Client
     from service.schemas.results import Study
 
+Answer = TypeVar("Answer")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Study definition to run.")]
 
 SERVICE_LOG = Path("narrows-logs/service.log")
@@ -29,7 +31,9 @@ N_BEST = 5
 
 
 def demo(file: File = Path("examples/digits.yaml")) -> None:
-    """Run a study on this machine and show its best trials: starts a service and workers, and ends them again.
+    """Run a study on this machine, show its best trials and the winner's test score.
+
+    Starts a service and workers, and ends them again.
 
     The service and the workers take their settings from the environment. Their logs go to narrows-logs/.
     """
@@ -53,7 +57,8 @@ def demo(file: File = Path("examples/digits.yaml")) -> None:
             arguments = ["worker", f"--server={server}", f"--study={study.name}"]
             with Process(arguments, WORKERS_LOG) as workers:
                 _run(client, study.name, out, service, workers)
-            _print_results(client, study.name, out)
+                _print_results(client, study.name, out)
+                _evaluate(client, study.name, out, service, workers)
     out.print(f"\nTo look closer: make serve, then open http://127.0.0.1:{_usual_port()}/dashboard")
 
 
@@ -69,18 +74,24 @@ def _create(client: "Client", definition: dict[str, Any]) -> "Study":
 
 def _run(client: "Client", name: str, out: "Console", service: "Process", workers: "Process") -> None:
     from service.cli.progress import follow
+
+    follow(_checked(lambda: client.study(name), service, workers), out)
+
+
+def _checked(call: Callable[[], Answer], service: "Process", workers: "Process") -> Callable[[], Answer]:
+    """A call to the service that looks first whether service and workers are there."""
     from service.client import UnreachableError
 
-    def fetch() -> "Study":
+    def checked() -> Answer:
         service.check()
         workers.check()
         try:
-            return client.study(name)
+            return call()
         except UnreachableError:
             service.check(within_seconds=2.0)  # that it has ended says more than that it cannot be reached
             raise
 
-    follow(fetch, out)
+    return checked
 
 
 def _print_results(client: "Client", name: str, out: "Console") -> None:
@@ -94,6 +105,19 @@ def _print_results(client: "Client", name: str, out: "Console") -> None:
         raise CommandError("no trial is complete: " + ("; ".join(sorted(reasons)) or f"see {WORKERS_LOG}"))
     out.print()
     out.print(trial_table(metrics, found, states=False, title="The best trials"))
+
+
+def _evaluate(client: "Client", name: str, out: "Console", service: "Process", workers: "Process") -> None:
+    """Train the best configurations again, and show what the test split says of the winner."""
+    from service.cli.errors import CommandError
+    from service.cli.final import follow, show
+
+    out.print("\nTraining the best again with fresh seeds, before the test split is looked at …\n", style="dim")
+    client.begin_final(name)
+    found = follow(_checked(lambda: client.final(name), service, workers), None)
+    if found.failure is not None:
+        raise CommandError(f"no test score: {found.failure}")
+    show(found, out)
 
 
 def _usual_port() -> int:

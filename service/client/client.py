@@ -9,6 +9,7 @@ from service.client.artifacts import download, upload
 from service.client.transport import Query, Transport
 from service.schemas.artifacts import Artifact, ArtifactList
 from service.schemas.definition import Definition, Params
+from service.schemas.final import Final, FinalRequest
 from service.schemas.protocol import (
     Claim,
     Claimed,
@@ -143,6 +144,14 @@ class Client:
 
     def pareto(self, name: str) -> list[Trial]:
         return self._transport.call(BestTrials, "GET", f"{study_path(name)}/pareto").trials
+
+    def begin_final(self, name: str, wanted: FinalRequest | Mapping[str, Any] | None = None) -> Final:
+        """Begin the final evaluation, or find what there is of it. Safe to repeat."""
+        return self._transport.call(Final, "POST", f"{study_path(name)}/final", body=wanted or {})
+
+    def final(self, name: str) -> Final:
+        """How far the final evaluation is, or its record."""
+        return self._transport.call(Final, "GET", f"{study_path(name)}/final")
 
     def importance(self, name: str) -> Importances:
         return self._transport.call(Importances, "GET", f"{study_path(name)}/importance")

@@ -42,7 +42,7 @@ def definition(folder: Path, epochs: int) -> str:
     return str(file)
 
 
-def test_the_demo_runs_a_study_shows_the_best_trials_and_leaves_nothing_running(
+def test_the_demo_runs_a_study_shows_the_best_trials_and_the_test_score_and_leaves_nothing_running(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     for name in ("small", "small-2"):  # the second time finds the name taken
@@ -53,8 +53,11 @@ def test_the_demo_runs_a_study_shows_the_best_trials_and_leaves_nothing_running(
         assert f"http://127.0.0.1:{environment['NARROWS_PORT']}/dashboard" in output
         assert f"{name} is finished" in output
         assert "The best trials" in output
+        assert "The winner is trial " in output
+        assert "Test said accuracy 0." in output
+        assert "the test split was looked at once" in output
     with closing(sqlite3.connect(tmp_path / "narrows.db")) as database:
-        assert database.execute("SELECT count(*) FROM trials").fetchone() == (6,)
+        assert database.execute("SELECT count(*) FROM trials").fetchone() == (2 * (3 + 3 * 3 + 1),)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

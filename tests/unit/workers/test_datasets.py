@@ -9,8 +9,9 @@ from PIL import Image
 from torchvision import datasets as vision
 
 from service.schemas.data import Dataset
-from workers.datasets import load_test, load_train
+from workers.datasets import load_train
 from workers.errors import DatasetError
+from workers.test_split import load_test
 
 FindData = Callable[[str], Path]
 
@@ -173,3 +174,12 @@ def test_images_of_16_shades_survive_packing_and_labels_stay_beside_them(tmp_pat
     (tmp_path / "mine/test").mkdir()
     train = load_train(Dataset(name="image_folder", path="mine", image_size=6), tmp_path, False)
     assert np.array_equal(train.images[:, 0, 0, 0].numpy(), [1, 1, 9, 9])
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for name in MNIST_TRAIN:
+        (folder / name).write_bytes(b"not MNIST")
+    with pytest.raises(DatasetError, match=r"mnist cannot be read from .*: a file is damaged"):
+        load_train(Dataset(name="mnist"), tmp_path, False)

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from service.schemas.data import TORCHVISION_DATASETS, Dataset
-from workers.datasets import load_test, load_train
+from workers.datasets import load_train
 from workers.native_sets import CIFAR_SETS, IDX_SETS
+from workers.test_split import load_test
 from workers.torchvision_sets import BY_FLAG, PHOTOGRAPHS, SPLITS, UNSPLIT
 
 

@@ -1,0 +1,45 @@
+import itertools
+from typing import Any
+
+import pytest
+
+from service.errors import InvalidError
+from service.final_plan import MAX_NAME, Plan, check_name, linked_name
+from service.schemas.definition import Definition
+from tests.integration.service_driver import definition
+
+
+@pytest.mark.parametrize("name", ["a", "x" * 120, "x" * 121, "x" * 128, "a.final"])
+def test_names_of_linked_studies_are_reserved_and_not_too_long(name: str) -> None:
+    for number in (1, 2, 10, 1000):
+        linked = linked_name(name, number)
+        assert len(linked) <= MAX_NAME
+        with pytest.raises(InvalidError):
+            check_name(linked)
+
+
+def test_long_names_stay_apart() -> None:
+    long = "x" * 126
+    linked = {linked_name(f"{long}{end}", number) for end, number in itertools.product("abc", (1, 2, 20))}
+    assert len(linked) == 9
+
+
+@pytest.mark.parametrize("name", ["final", "a.finals", "a.final-", "a.final-x", "final-2", "a-final"])
+def test_other_names_are_free(name: str) -> None:
+    check_name(name)
+
+
+def test_every_trial_of_the_linked_study_has_one_part() -> None:
+    candidates: list[dict[str, Any]] = [{"trial_number": number, "value": 0.5, "params": {}} for number in (8, 3, 5)]
+    plan = Plan.model_validate({"n_seeds": 2, "train_on_validation": False, "candidates": candidates})
+
+    parts = [number for place in range(3) for number in plan.trials_of(place)]
+
+    assert parts == list(range(plan.n_confirmations))
+    assert [plan.is_test(number) for number in range(7)] == [False] * 6 + [True]
+
+
+def test_a_definition_that_asks_for_confirmation_may_leave_the_numbers_out() -> None:
+    confirmation = Definition.model_validate(definition(confirmation={})).confirmation
+    assert confirmation is not None
+    assert (confirmation.top_k, confirmation.n_seeds) == (3, 3)
