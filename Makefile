@@ -11,7 +11,7 @@ help: ## This list
 
 install: $(INSTALLED) ## Make .venv with everything in it
 
-demo: $(INSTALLED) ## Search handwritten digits with local workers, show the best trials
+demo: $(INSTALLED) ## Search handwritten digits with local workers, show the best trials and the winner's test score
 	$(BIN)/narrows demo
 
 serve: $(INSTALLED) ## Run the service on 127.0.0.1:8000 until Ctrl-C

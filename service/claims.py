@@ -150,4 +150,5 @@ def granted_lease(live: LiveStudy, record: LeaseRecord, params: Params) -> Lease
         resume=live.resume(record.trial_id),
         expires_in_seconds=live.leases.remaining_seconds(record.lease_id),
     )
-    return lease.model_copy(update=final_fields(live, record.trial_number, training))
+    others = final_fields(live, record.trial_number, training)
+    return lease.model_copy(update=others) if others else lease
