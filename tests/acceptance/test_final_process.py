@@ -102,6 +102,8 @@ def test_a_definition_that_asks_for_it_gets_an_honest_score(
         with narrows(*arguments, environment=clean_environment(**marked.environment), cwd=tmp_path) as command:
             shown, _ = command.communicate(timeout=60)
         final = client.final("digits")
+        assert final.tested_trial is not None
+        artifacts = [artifact.name for artifact in client.artifacts(final.linked_study, final.tested_trial)]
 
     assert command.returncode == 0, shown
     assert final.requested_by == "confirmation"
@@ -113,3 +115,4 @@ def test_a_definition_that_asks_for_it_gets_an_honest_score(
     assert abs(final.test_said.accuracy - best.confirmed_mean) < 0.1
     assert f"Test said accuracy {final.test_said.accuracy:.4g}" in shown
     assert "the test split was looked at once" in shown
+    assert "model" in artifacts

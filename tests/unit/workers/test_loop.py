@@ -307,6 +307,16 @@ def test_only_models_as_good_as_the_best_so_far_are_kept() -> None:
     assert kept == [f"artifacts/lease-{number}/model" for number in (0, 2, 3)]
 
 
+def test_the_tested_model_of_a_final_evaluation_is_kept_even_if_another_seed_did_better() -> None:
+    worker = Worker(n_trials=3)
+    worker.service.waiting[2]["test"] = True
+    values = iter([0.6, 0.5, 0.5])
+    worker.bench.final = lambda: {"validation_accuracy": next(values)}
+    worker.run(keep_models="best")
+    kept = [path for path in worker.service.paths() if path.endswith("/model")]
+    assert kept == [f"artifacts/lease-{number}/model" for number in (0, 2)]
+
+
 def test_a_model_that_cannot_be_kept_does_not_keep_its_trial_from_completing() -> None:
     worker = Worker()
     worker.service.answers["artifacts/lease-0/model"] = [problem(413, "too_large")]
