@@ -1,11 +1,13 @@
 """The final evaluation over HTTP: confirmations with fresh seeds, one look at the test split, one record."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from service.final_calls import begin_due
 from service.schemas.definition import Definition
+from storage import Commit
 from tests.integration.service_driver import Json, Service, bearer, code_of, definition, errors_of, problem_of
 
 SCORE: Json = {"test_loss": 0.2, "test_accuracy": 0.95, "n_test_images": 1000}
@@ -462,6 +464,30 @@ def test_a_restart_changes_nothing_wherever_it_comes(fresh_service: Service) -> 
     assert record["state"] == "complete"
     assert record["winner"] == 2
     assert (record["trials_done"], record["trials_total"]) == (3, 3)
+
+
+def test_the_record_and_the_end_of_its_trial_are_one_transaction(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = searched(service)
+    begin(service, name, top_k=1, n_seeds=1)
+    service.complete(service.claim_one(name))
+    lease = service.claim_one(name)
+    commits: list[Commit] = []
+    service.store.listen(commits.append)
+
+    assert complete(service, lease, **SCORE).status_code == 200
+
+    (commit,) = [commit for commit in commits if commit.n_rows]
+    assert [note.type for note in commit.notes] == ["trial_completed", "study_finished"]
+
+
+def test_many_who_ask_at_once_begin_it_once(each_service: Service) -> None:
+    name = searched(each_service)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: post(each_service, name, top_k=1, n_seeds=1).status_code, range(8)))
+    assert sorted(statuses) == [201, *[202] * 7]
+    assert final_of(each_service, name)["earlier"] == []
+    assert len(each_service.claim(name, max_trials=9)) == 1
 
 
 # By itself
