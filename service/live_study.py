@@ -1,5 +1,6 @@
 """One study at work: what claims, reports and ends share, behind one lock."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,6 +55,16 @@ class LiveStudy:
     def final(self) -> FinalRecord | None:
         """The final evaluation of another study whose trials are those of this one, if it is such a study."""
         return self.store.finals.of_linked(self.record.study_id)
+
+    def is_defined_by(self, definition: Definition) -> bool:
+        """Whether a definition is the study's own, as it was first written or since it was extended."""
+
+        def comparable(value: Definition, n_trials: int) -> str:
+            # As JSON, because Python takes 0, 0.0 and False for the same choice.
+            return json.dumps({**value.model_dump(mode="json"), "n_trials": n_trials}, sort_keys=True)
+
+        own = [comparable(self.definition, n_trials) for n_trials in (self.definition.n_trials, self.record.n_trials)]
+        return comparable(definition, definition.n_trials) in own
 
     @contextmanager
     def working(self) -> Iterator[None]:

@@ -1,6 +1,5 @@
 """All studies of a service, and the calls that span them."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -87,7 +86,7 @@ class Registry:
         """Make a study, or find the same one; True when it is new. Raises StudyExistsError and InvalidError."""
         with self.changing():
             existing = self._studies.get(definition.name)
-            if existing is not None and not _same(existing, definition):
+            if existing is not None and not existing.is_defined_by(definition):
                 raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
             live = existing or self._create(definition)
         return live, existing is None
@@ -237,17 +236,3 @@ class Registry:
         """Let time take effect in every study."""
         for live in self.every():
             tick(live)
-
-
-def _same(live: LiveStudy, definition: Definition) -> bool:
-    """Whether a definition is the study's own, as it was first written or since it was extended."""
-
-    def comparable(value: Definition, n_trials: int) -> str:
-        # As JSON, because Python takes 0, 0.0 and False for the same choice.
-        return json.dumps({**value.model_dump(mode="json"), "n_trials": n_trials}, sort_keys=True)
-
-    given = comparable(definition, definition.n_trials)
-    return given in (
-        comparable(live.definition, live.definition.n_trials),
-        comparable(live.definition, live.record.n_trials),
-    )

@@ -113,7 +113,7 @@ def sentences(found: "Final") -> list[str]:
     verdict = f": {lead[found.distinguishable]}" if found.distinguishable is not None else ""
     looked = f"looked at again, because: {found.reason}" if found.forced else "looked at once"
     on = "train and validation data" if found.train_on_validation else "train data"
-    model = f"narrows model {found.linked_study} --trial {found.tested_trial}"
+    model = f"narrows model {found.linked_study} --trial {found.tested_trial} --out FILE"
     return [
         f"The winner is trial {found.winner}{verdict} ({found.comparison})",
         f"Validation said {number(best.validation_said)}, confirmed mean {number(best.confirmed_mean)}",
