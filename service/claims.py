@@ -84,8 +84,10 @@ def _n_ahead(live: LiveStudy) -> int:
 def _granted(live: LiveStudy, claim: Claim, n_trials: int) -> list[Lease]:
     taken: list[PreparedTrial] = []
     try:
-        while len(taken) < n_trials and (trial := _next_trial(live)) is not None:
+        like = _params_at_hand(live, claim.worker.id)
+        while len(taken) < n_trials and (trial := _next_trial(live, like)) is not None:
             taken.append(trial)
+            like = like or trial.params
         records = [_lease_record(live, trial, claim) for trial in taken]
         if records:
             _keep(live, records, claim)
@@ -99,9 +101,17 @@ def _granted(live: LiveStudy, claim: Claim, n_trials: int) -> list[Lease]:
     return [granted_lease(live, record, trial.params) for record, trial in granted]
 
 
-def _next_trial(live: LiveStudy) -> PreparedTrial | None:
+def _params_at_hand(live: LiveStudy, worker_id: str) -> Params | None:
+    """The parameters of a trial that the worker is training, so that others can train together with it."""
+    if not live.queue.mixes_shapes:
+        return None
+    mine = next((record for record in live.leases if record.worker_id == worker_id), None)
+    return None if mine is None else live.store.optuna.get_trial(mine.trial_id).params
+
+
+def _next_trial(live: LiveStudy, like: Params | None) -> PreparedTrial | None:
     n_known = live.queue.n_created
-    trial = live.queue.next(live.record.n_trials)
+    trial = live.queue.next(live.record.n_trials, like)
     for number in range(n_known, live.queue.n_created):
         live.news.trial_created(number)
     return trial

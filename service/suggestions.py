@@ -65,7 +65,7 @@ class Suggestions:
         self._claim_seconds = math.inf
         self._last_taken = -math.inf
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        self._configurations = Configurations(self._space, map(_known_params, trials))
+        self._configurations = Configurations(self._space, map(known_params, trials))
         self._is_grid = isinstance(study.sampler, GridSampler)
 
     # Handing out: the caller holds the study's lock
@@ -77,15 +77,17 @@ class Suggestions:
             self._ready = deque(suggestion for suggestion in self._ready if suggestion.n_finished >= oldest)
             return len(self._ready)
 
-    def take(self) -> FrozenTrial | None:
-        """A new trial as it is to be written, or None when none is ready."""
+    def take(self, is_wanted: Callable[[Mapping[str, Scalar]], bool] = lambda _params: True) -> FrozenTrial | None:
+        """A new trial as it is to be written, a wanted one if there is one, or None when none is ready."""
         now = self._monotonic()
         with self._lock:
             if not self._ready:
                 return None
             self._claim_seconds = _average(self._claim_seconds, now - self._last_taken)
             self._last_taken = now
-            trial = copy.copy(self._ready.popleft().trial)
+            index = next((i for i, ready in enumerate(self._ready) if is_wanted(ready.trial.params)), 0)
+            trial = copy.copy(self._ready[index].trial)
+            del self._ready[index]
             self._configurations.add(trial.params)
         trial.datetime_start = datetime.now()
         return trial
@@ -101,7 +103,7 @@ class Suggestions:
     def tried(self, trial: FrozenTrial) -> None:
         """Note the configuration of a trial that did not come from here; what is ready must not repeat it."""
         with self._lock:
-            self._configurations.add(_known_params(trial))
+            self._configurations.add(known_params(trial))
             fresh = [ready for ready in self._ready if ready.trial.params not in self._configurations]
             self._ready = deque(fresh)
 
@@ -162,7 +164,7 @@ class Suggestions:
     def _new(self, pending: list[FrozenTrial], waiting: FrozenTrial | None = None) -> FrozenTrial:
         """A suggestion that is no repetition, while there are configurations that were not tried."""
         others = [trial.params for trial in pending]
-        given = {} if waiting is None else _known_params(waiting)
+        given = {} if waiting is None else known_params(waiting)
         if waiting is not None and self._is_grid:  # whose sampler cannot fill in what is missing
             untried = self._configurations.untried(others, given)
             if untried is not None:
@@ -204,7 +206,7 @@ class Suggestions:
         return self._study._storage.get_n_trials(self._study._study_id, FINISHED)
 
 
-def _known_params(trial: FrozenTrial) -> dict[str, Scalar]:
+def known_params(trial: FrozenTrial) -> dict[str, Scalar]:
     """What is decided of a trial's parameters, which is what it was enqueued with while it waits."""
     return {**trial.system_attrs.get(FIXED, {}), **trial.params}
 

@@ -1,7 +1,7 @@
 """Which trial a claim gets next: one to be tried again, one that a user enqueued, or a new one."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,12 +11,16 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from service.fusion import shape_of, structural
 from service.samplers import EXHAUSTIVE, chosen_sampler
 from service.schemas.checks import MAX_GRID
 from service.schemas.definition import Definition, Params
+from service.schemas.fields import Scalar
 from service.schemas.search_space import n_configurations
 from service.suggest import ServiceStudy, is_complete, suggest
-from service.suggestions import Suggestions
+from service.suggestions import Suggestions, known_params
+
+Alike = Callable[[Mapping[str, Scalar]], bool]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class TrialQueue:
         self._study = study
         self._storage: BaseStorage = study._storage
         self._space = definition.search_space
+        self._structural = structural(self._space)
         self._retries = deque(retries)
         self.suggestions = Suggestions(study, definition, sampled=sampled)
         self.n_created = self._storage.get_n_trials(study._study_id)
@@ -51,19 +56,47 @@ class TrialQueue:
         n_new = min(n - len(waiting), self.n_new(n_trials))
         return lacking, n_new if self.suggestions.n_ready(n_running) < n_new else 0
 
-    def next(self, n_trials: int) -> PreparedTrial | None:
-        """The next trial, or None when there is none to start now. New ones are made up to n_trials."""
-        for trial in self._upcoming():
+    def next(self, n_trials: int, like: Params | None = None) -> PreparedTrial | None:
+        """The next trial, or None when there is none to start now. New ones are made up to n_trials.
+
+        Of those to be tried again, of those that wait, and of new ones, one that can train together with a trial
+        `like` this comes first.
+        """
+        is_alike = self._alike(like)
+        for trial in self._alike_first(is_alike):
             if not self._is_ready(trial):
                 return None  # its turn comes when it is sampled
             if self._start(trial):
                 self._fix_params(trial)
                 return self._prepared(trial._trial_id)
-        new = self.suggestions.take() if self.has_new(n_trials) else None
+        new = self.suggestions.take(is_alike) if self.has_new(n_trials) else None
         if new is None:
             return None
         self.n_created += 1
         return self._prepared(self._storage.create_new_trial(self._study._study_id, new))
+
+    @property
+    def mixes_shapes(self) -> bool:
+        """Whether there are trials of this study that cannot train together."""
+        return bool(self._structural)
+
+    def _alike(self, like: Params | None) -> Alike:
+        if like is None:
+            return lambda _params: True
+        shape = shape_of(like, self._structural)
+        return lambda params: shape_of(params, self._structural) == shape
+
+    def _alike_first(self, is_alike: Alike) -> list[FrozenTrial]:
+        """The trials that wait; one whose parameters are still to be sampled keeps its place."""
+        upcoming = self._upcoming()
+        if not self.mixes_shapes:
+            return upcoming
+        again = set(self._retries)
+
+        def place(trial: FrozenTrial) -> tuple[bool, bool]:
+            return trial._trial_id not in again, not (self._is_ready(trial) and is_alike(known_params(trial)))
+
+        return sorted(upcoming, key=place)
 
     def _start(self, trial: FrozenTrial) -> bool:
         """Make a waiting trial RUNNING; False when another tool has."""

@@ -464,3 +464,32 @@ def test_a_study_with_the_definition_of_another_has_its_own_trials(service: Serv
     other = service.create(**{**definition(), "name": definition()["name"], "sampler": {"name": "random", "seed": 7}})
 
     assert service.claim_one(one)["params"] == service.claim_one(other)["params"]
+
+
+def test_a_worker_gets_trials_that_can_train_together_where_there_are_some(service: Service) -> None:
+    sizes = [32, 64, 32, 64, 32, 64]
+    name = service.create(
+        search_space={"batch_size": {"type": "categorical", "choices": [32, 64]}, "learning_rate": LEARNING_RATE},
+        enqueue=[{"batch_size": size, "learning_rate": 0.01} for size in sizes],
+        n_trials=8,
+    )
+
+    first, second = service.claim(name, max_trials=2, worker="one")
+    third, fourth = service.claim(name, max_trials=2, worker="two")
+    (fifth,) = service.claim(name, worker="one")
+    (sixth,) = service.claim(name, worker="one")
+
+    numbers = [lease["trial_number"] for lease in (first, second, third, fourth, fifth, sixth)]
+    assert numbers == [0, 2, 1, 3, 4, 5]
+
+
+def test_trials_to_be_tried_again_come_first_even_if_they_train_alone(service: Service) -> None:
+    name = service.create(
+        search_space={"batch_size": {"type": "categorical", "choices": [32, 64]}, "learning_rate": LEARNING_RATE},
+        enqueue=[{"batch_size": size, "learning_rate": 0.01} for size in (32, 64, 32)],
+    )
+    service.claim(name, worker="one")
+    (other,) = service.claim(name, worker="two")
+    service.http.post(f"/v1/leases/{other['lease_id']}/release")
+
+    assert [lease["trial_number"] for lease in service.claim(name, max_trials=2, worker="one")] == [1, 2]
