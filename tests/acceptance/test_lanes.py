@@ -29,9 +29,12 @@ CLOCKS = ("seconds", "training_seconds", "waiting_seconds")
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
     """As the workers have; two that wait for each other at every small step take many times as long."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Laboratory:
