@@ -37,7 +37,7 @@ class Accounts:
             self.trials[trial.state] += 1
             self.attempts.update(attempt.outcome or "open" for attempt in trial.attempts)
             self._check_attempts(trial)
-            self._check_curve(client, trial, acknowledged[trial.attempts[-1].lease_id])
+            self._check_curve(client, trial, self._of_trial(trial, acknowledged))
 
     def _by_lease(self, reports: Reports) -> defaultdict[str, dict[int, float]]:
         """Value of each acknowledged step, by lease; what comes after a step that was pruned is not kept."""
@@ -55,6 +55,18 @@ class Accounts:
             if lease_id == same_id:
                 del kept[lease_id][later]
         return kept
+
+    def _of_trial(self, trial: Trial, acknowledged: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+        """Value of each acknowledged step that counts: those of the last attempt, and before them of those before.
+
+        An attempt that goes on from a checkpoint begins after it; one that begins anew begins with step 0.
+        """
+        values: dict[int, float] = {}
+        for attempt in reversed(trial.attempts):
+            first = min(values, default=None)
+            earlier = acknowledged.get(attempt.lease_id, {})
+            values |= {step: value for step, value in earlier.items() if first is None or step < first}
+        return values
 
     def _check_attempts(self, trial: Trial) -> None:
         where = f"{trial.study} #{trial.number}"
