@@ -35,6 +35,7 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "GET /v1/studies/{name}/best": ("read",),
     "GET /v1/studies/{name}/pareto": ("read",),
     "GET /v1/studies/{name}/importance": ("read",),
+    "GET /v1/studies/{name}/diagnosis": ("read",),
     "GET /v1/studies/{name}/export": ("read",),
     "GET /v1/studies/{name}/final": ("read",),
     "GET /v1/studies/{name}/trials": ("read",),

@@ -21,7 +21,7 @@ from service.limits import BodyLimits
 from service.metrics import MeasureRequests, Metrics
 from service.registry import Registry
 from service.request_ids import RequestIds
-from service.routes import artifacts, dashboard, events, final, leases, login, operations, studies, tokens, trials
+from service.routes import artifacts, dashboard, diagnosis, events, final, leases, login, operations, studies, tokens, trials
 from service.schemas.problem import Problem
 from service.security_headers import SecurityHeaders
 from service.signals import WorkSignal
@@ -84,7 +84,7 @@ def create_app(
     app.state.artifacts = Artifacts(
         registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes
     )
-    for module in (studies, trials, final, leases, artifacts, events, tokens, login, dashboard):
+    for module in (studies, diagnosis, trials, final, leases, artifacts, events, tokens, login, dashboard):
         app.include_router(module.router)
     app.include_router(operations.workers_router)
     app.include_router(operations.router)

@@ -39,6 +39,8 @@ CLIENTS = (
     "export",
     "model",
     "final",
+    "diagnose",
+    "report",
     "token create",
     "token list",
     "token revoke",

@@ -34,6 +34,15 @@ def epochs_of_trial(connection: Connection, trial_id: int) -> list[EpochRecord]:
     return [EpochRecord(**row._mapping) for row in connection.execute(statement)]
 
 
+def epochs_of_trials(connection: Connection, trial_ids: Sequence[int]) -> list[EpochRecord]:
+    """All that some trials reported, by trial and step."""
+    found = []
+    for chunk in _chunks(trial_ids):
+        statement = select(epochs).where(epochs.c.trial_id.in_(chunk)).order_by(epochs.c.trial_id, epochs.c.step)
+        found += [EpochRecord(**row._mapping) for row in connection.execute(statement)]
+    return found
+
+
 def last_epochs(connection: Connection, trial_ids: Sequence[int]) -> list[EpochRecord]:
     """The last report of each of some trials."""
     found = []

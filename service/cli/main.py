@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import demo, final, serve, studies, submit, token, trials, worker
+from service.cli import demo, diagnose, final, serve, studies, submit, token, trials, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +30,7 @@ for command in (
     trials.export,
     trials.model,
     final.final,
+    diagnose.diagnose,
 ):
     app.command()(command)
 app.add_typer(token.app, name="token")

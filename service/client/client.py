@@ -10,6 +10,7 @@ from service.client.transport import Query, Transport
 from service.schemas.artifacts import Artifact, ArtifactList
 from service.schemas.definition import Definition, Params
 from service.schemas.final import Final, FinalRequest
+from service.schemas.diagnosis import Diagnosis
 from service.schemas.protocol import (
     Claim,
     Claimed,
@@ -155,6 +156,9 @@ class Client:
 
     def importance(self, name: str) -> Importances:
         return self._transport.call(Importances, "GET", f"{study_path(name)}/importance")
+
+    def diagnosis(self, name: str, limit: int | None = None) -> Diagnosis:
+        return self._transport.call(Diagnosis, "GET", f"{study_path(name)}/diagnosis", query={"limit": limit})
 
     def export(self, name: str, format: Literal["csv", "json"] = "csv") -> Iterator[bytes]:
         """All trials, in pieces as they arrive."""

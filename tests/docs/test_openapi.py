@@ -22,6 +22,7 @@ ROUTES = {
     "GET /v1/studies/{name}/best",
     "GET /v1/studies/{name}/pareto",
     "GET /v1/studies/{name}/importance",
+    "GET /v1/studies/{name}/diagnosis",
     "GET /v1/studies/{name}/export",
     "GET /v1/studies/{name}/final",
     "POST /v1/studies/{name}/final",

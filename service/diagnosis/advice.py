@@ -1,0 +1,171 @@
+"""What to change next, by the verdicts and by where the trials lie in the search space."""
+
+from collections.abc import Callable, Iterator
+from statistics import median
+
+from service.diagnosis.evidence import Evidence, Judged, Range, places
+from service.diagnosis.verdicts import MIN_EPOCHS
+from service.schemas.diagnosis import Advice
+from service.schemas.search_space import is_number
+
+MIN_CLEAR = 5
+MIN_COMPLETE_FOR_EDGES = 10
+EDGE_SHARE = 0.05
+OFTEN = 0.25
+SOMETIMES = 0.05
+NOTHING = "Nothing stands out: the trials neither overfit, underfit nor diverge often, and no best value is at an edge."
+
+REGULARIZERS = (
+    "weight_decay",
+    "dropout",
+    "input_dropout",
+    "noise_std",
+    "hidden_noise_std",
+    "l1_decay",
+    "label_smoothing",
+)
+RATES = ("dropout", "input_dropout", "label_smoothing")
+RATE_LIMIT = 0.8
+"""A rate whose bound is this high need not be raised."""
+
+
+def advise(evidence: Evidence) -> list[Advice]:
+    """Advice for a study, the most important first; never empty."""
+    n_clear = len(evidence.clear)
+    if n_clear < MIN_CLEAR:
+        short = list(_too_short(evidence))
+        waiting = f"{n_clear} trials can be judged so far; advice takes {MIN_CLEAR}."
+        return short or [Advice(field=None, message=waiting)]
+    rules: tuple[Callable[[Evidence], Iterator[Advice]], ...] = (
+        _diverging,
+        _overfitting,
+        _underfitting,
+        _improving,
+        _edges,
+        _too_short,
+    )
+    found = [advice for rule in rules for advice in rule(evidence)]
+    return found or [Advice(field=None, message=NOTHING)]
+
+
+def _diverging(evidence: Evidence) -> Iterator[Advice]:
+    if evidence.share("diverged") < SOMETIMES:
+        return
+    said = f"{_count(evidence, 'diverged')} diverged"
+    searched = evidence.ranges(lambda name: name == "learning_rate")
+    if not searched:
+        rate = evidence.definition.training.learning_rate
+        yield Advice(field="training.learning_rate", message=f"{said}: lower learning_rate (now {rate:g})")
+        return
+    parameter, high = searched["learning_rate"], _largest(evidence.best, "learning_rate")
+    if evidence.lean("learning_rate", "diverged") > 0 and high is not None and high < parameter.high:
+        message = (
+            f"{said}, at the upper end of learning_rate: lower its high bound (now {parameter.high:g}); "
+            f"none of the best trials is above {high:.2g}"
+        )
+        yield Advice(field="search_space.learning_rate", message=message)
+    else:
+        yield Advice(field="training.gradient_clip", message=f"{said}, at any learning_rate: set gradient_clip to 1")
+
+
+def _overfitting(evidence: Evidence) -> Iterator[Advice]:
+    if evidence.share("overfitting") < OFTEN:
+        return
+    said = f"{_count(evidence, 'overfitting')} overfit"
+    searched = evidence.ranges(lambda name: name.partition(".")[0] in REGULARIZERS)
+    helpful = [name for name in searched if evidence.lean(name, "overfitting") <= 0 and _can_be_raised(name, searched)]
+    if helpful:
+        bounds = _bounds(helpful, searched)
+        yield Advice(field=f"search_space.{helpful[0]}", message=f"{said}: raise the bounds of {bounds}")
+    missing = [name for name in ("weight_decay", "dropout") if not any(_is_of(key, name) for key in searched)]
+    if missing:
+        more = "search" if not helpful else "also search"
+        yield Advice(field="search_space", message=f"{said}: {more} {' and '.join(missing)}, which no trial varies")
+    training = evidence.definition.training
+    if training.early_stopping is None and "early_stopping.patience" not in evidence.definition.search_space:
+        message = f"{said}: set early_stopping, which ends them sooner and keeps the weights of the best epoch"
+        yield Advice(field="training.early_stopping", message=message)
+
+
+def _underfitting(evidence: Evidence) -> Iterator[Advice]:
+    if evidence.share("underfitting") < OFTEN:
+        return
+    said = f"{_count(evidence, 'underfitting')} underfit"
+    found = list(_causes_of_underfitting(evidence, said))
+    yield from found
+    if not found:
+        widths = list(evidence.ranges(lambda name: name.startswith("model.")))
+        larger = f"raise the high bounds of {', '.join(widths)}" if widths else "try a larger model"
+        yield Advice(field=f"search_space.{widths[0]}" if widths else "training.model", message=f"{said}: {larger}")
+
+
+def _causes_of_underfitting(evidence: Evidence, said: str) -> Iterator[Advice]:
+    """Parameters at one end of which the underfitting trials lie."""
+    for name, parameter in evidence.ranges(lambda _: True).items():
+        lean = evidence.lean(name, "underfitting")
+        is_regularizer = name.partition(".")[0] in REGULARIZERS
+        if lean > 0 and (is_regularizer or name in ("learning_rate", "batch_size")):
+            change = f"at the upper end of {name}: lower its high bound (now {parameter.high:g})"
+        elif lean < 0 and (name == "learning_rate" or name.startswith("model.")):
+            change = f"at the lower end of {name}: raise its low bound (now {parameter.low:g})"
+        else:
+            continue
+        yield Advice(field=f"search_space.{name}", message=f"{said}, {change}")
+
+
+def _improving(evidence: Evidence) -> Iterator[Advice]:
+    found = [trial for trial in evidence.best if trial.judgement.figures is not None]
+    improving = [trial for trial in found if trial.judgement.figures is not None and trial.judgement.figures.improving]
+    if len(found) < MIN_EPOCHS or len(improving) * 2 <= len(found):
+        return
+    said = f"{len(improving)} of the best {len(found)} trials still got better when they ended"
+    if "epochs" in evidence.definition.search_space:
+        yield Advice(field="search_space.epochs", message=f"{said}: raise the high bound of epochs")
+    else:
+        n_epochs = evidence.definition.training.epochs
+        yield Advice(field="training.epochs", message=f"{said}: raise epochs (now {n_epochs})")
+
+
+def _edges(evidence: Evidence) -> Iterator[Advice]:
+    if evidence.n_complete < MIN_COMPLETE_FOR_EDGES:
+        return
+    for name, parameter in evidence.ranges(lambda _: True).items():
+        lie = places(parameter, name, evidence.best)
+        if len(lie) < len(evidence.best):
+            continue  # a conditional parameter, which the best trials do not all have
+        said = f"the best {len(lie)} trials have {name} at its"
+        if min(lie[0], median(lie)) > 1 - EDGE_SHARE and _can_be_raised(name, {name: parameter}):
+            message = f"{said} high bound ({parameter.high:g}): raise it"
+            yield Advice(field=f"search_space.{name}", message=message)
+        elif max(lie[0], median(lie)) < EDGE_SHARE and parameter.low > 0:
+            yield Advice(field=f"search_space.{name}", message=f"{said} low bound ({parameter.low:g}): lower it")
+
+
+def _too_short(evidence: Evidence) -> Iterator[Advice]:
+    short = [trial for trial in evidence.trials if 0 < trial.n_epochs < MIN_EPOCHS]
+    if len(short) < MIN_CLEAR or len(short) * 2 <= len(evidence.trials):
+        return
+    said = f"{len(short)} of {len(evidence.trials)} trials ended within {MIN_EPOCHS - 1} epochs, too soon to be judged"
+    yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned (n_warmup_steps)")
+
+
+def _is_of(key: str, name: str) -> bool:
+    return key.partition(".")[0] == name
+
+
+def _can_be_raised(name: str, ranges: dict[str, Range]) -> bool:
+    return name.partition(".")[0] not in RATES or ranges[name].high < RATE_LIMIT
+
+
+def _bounds(names: list[str], ranges: dict[str, Range]) -> str:
+    return " and ".join(f"{name} (now {ranges[name].low:g} to {ranges[name].high:g})" for name in names)
+
+
+def _largest(trials: list[Judged], name: str) -> float | None:
+    values = [float(value) for trial in trials if is_number(value := trial.params.get(name))]  # type: ignore[arg-type]
+    return max(values, default=None)
+
+
+def _count(evidence: Evidence, verdict: str) -> str:
+    n = sum(trial.verdict == verdict for trial in evidence.clear)
+    return f"{n} of {len(evidence.clear)} trials"
