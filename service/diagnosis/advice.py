@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from statistics import median
 
-from service.diagnosis.evidence import Evidence, Judged, Range, places
+from service.diagnosis.evidence import Evidence, Range, places
 from service.diagnosis.verdicts import MIN_EPOCHS
 from service.schemas.diagnosis import Advice
 from service.schemas.search_space import is_number
@@ -57,12 +57,10 @@ def _diverging(evidence: Evidence) -> Iterator[Advice]:
         rate = evidence.definition.training.learning_rate
         yield Advice(field="training.learning_rate", message=f"{said}: lower learning_rate (now {rate:g})")
         return
-    parameter, high = searched["learning_rate"], _largest(evidence.best, "learning_rate")
-    if evidence.lean("learning_rate", "diverged") > 0 and high is not None and high < parameter.high:
-        message = (
-            f"{said}, at the upper end of learning_rate: lower its high bound (now {parameter.high:g}); "
-            f"none of the best trials is above {high:.2g}"
-        )
+    parameter = searched["learning_rate"]
+    if evidence.lean("learning_rate", "diverged") > 0:
+        change = f"at the upper end of learning_rate: lower its high bound (now {parameter.high:g})"
+        message = f"{said}, {change}{_best_end(evidence, 'learning_rate', 1)}"
         yield Advice(field="search_space.learning_rate", message=message)
     else:
         yield Advice(field="training.gradient_clip", message=f"{said}, at any learning_rate: set gradient_clip to 1")
@@ -105,9 +103,9 @@ def _causes_of_underfitting(evidence: Evidence, said: str) -> Iterator[Advice]:
         lean = evidence.lean(name, "underfitting")
         is_regularizer = name.partition(".")[0] in REGULARIZERS
         if lean > 0 and (is_regularizer or name in ("learning_rate", "batch_size")):
-            change = f"at the upper end of {name}: lower its high bound (now {parameter.high:g})"
+            change = f"at the upper end of {name}: lower its high bound (now {parameter.high:g}){_best_end(evidence, name, 1)}"
         elif lean < 0 and (name == "learning_rate" or name.startswith("model.")):
-            change = f"at the lower end of {name}: raise its low bound (now {parameter.low:g})"
+            change = f"at the lower end of {name}: raise its low bound (now {parameter.low:g}){_best_end(evidence, name, -1)}"
         else:
             continue
         yield Advice(field=f"search_space.{name}", message=f"{said}, {change}")
@@ -161,9 +159,13 @@ def _bounds(names: list[str], ranges: dict[str, Range]) -> str:
     return " and ".join(f"{name} (now {ranges[name].low:g} to {ranges[name].high:g})" for name in names)
 
 
-def _largest(trials: list[Judged], name: str) -> float | None:
-    values = [float(value) for trial in trials if is_number(value := trial.params.get(name))]  # type: ignore[arg-type]
-    return max(values, default=None)
+def _best_end(evidence: Evidence, name: str, sign: int) -> str:
+    """How far towards the high (1) or low (-1) end of a range the best trials go, as the rest of a sentence."""
+    values = [value for trial in evidence.best if is_number(value := trial.params.get(name))]
+    if not values:
+        return ""
+    end, word = (max(values), "above") if sign > 0 else (min(values), "below")
+    return f"; none of the best trials is {word} {end:.2g}"
 
 
 def _count(evidence: Evidence, verdict: str) -> str:

@@ -81,7 +81,7 @@ def _view(trial: FrozenTrial, pair: CurvePair, judgement: Judgement, watched: Wa
         validation=None if found is None else watched.sign * found.validation,
         gap=None if found is None else found.gap,
         gap_slope=None if found is None else found.gap_slope,
-        fall=None if found is None or best is None else best - found.validation,
+        fall=None if found is None else found.fall,
         tolerance=None if found is None else found.tolerance,
         improving=found is not None and found.improving,
     )

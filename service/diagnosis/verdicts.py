@@ -15,6 +15,7 @@ LARGE_GAP_SHARE = 0.2
 MIN_EPOCHS = 3
 MIN_EPOCHS_AFTER = 2
 END_EPOCHS = 3
+ROUNDING_SHARE = 1e-9
 
 NOT_FINITE = re.compile(r"\bis (?:nan|-?inf)\b")
 DEVIATIONS_OF_MEDIAN = 1.4826
@@ -31,6 +32,7 @@ class Figures:
     best: int
     train: float
     validation: float
+    fall: float
     gap_growth: float
     gap_slope: float | None
     improving: bool
@@ -81,6 +83,8 @@ def figures_of(pair: CurvePair) -> Figures:
     best = values.index(max(values))
     peak = next(index for index, value in enumerate(values) if value >= values[best] - tolerance)
     begin = min(max(peak + 1, len(values) - END_EPOCHS), len(values) - 1)
+    end = fmean(values[begin:])
+    fall = values[best] - end
     gaps = [train - value for train, value in zip(pair.train, values, strict=True)]
     before_last_quarter = values[: max(1, len(values) - max(1, len(values) // 4))]
     return Figures(
@@ -89,7 +93,8 @@ def figures_of(pair: CurvePair) -> Figures:
         peak=peak,
         best=best,
         train=fmean(pair.train[begin:]),
-        validation=fmean(values[begin:]),
+        validation=end,
+        fall=fall if fall > ROUNDING_SHARE * span else 0.0,
         gap_growth=fmean(gaps[begin:]) - gaps[best],
         gap_slope=_slope(pair.steps[peak:], gaps[peak:]),
         improving=values[best] - max(before_last_quarter) > tolerance,
@@ -98,12 +103,11 @@ def figures_of(pair: CurvePair) -> Figures:
 
 def _overfitting(pair: CurvePair, found: Figures) -> str | None:
     last = len(pair.steps) - 1
-    fall = pair.validation[found.best] - found.validation
-    if fall > found.tolerance:
+    if found.fall > found.tolerance:
         if last - found.best < MIN_EPOCHS_AFTER or found.gap_growth <= found.tolerance:
             return None
         since = pair.steps[found.best]
-        return f"validation fell by {fall:.3g} since epoch {since} while the gap grew by {found.gap_growth:.3g}"
+        return f"validation fell by {found.fall:.3g} since epoch {since} while the gap grew by {found.gap_growth:.3g}"
     if last - found.peak >= MIN_EPOCHS_AFTER and found.gap > max(found.tolerance, LARGE_GAP_SHARE * found.span):
         since = pair.steps[found.peak]
         return f"validation stood still since epoch {since}, with a gap of {found.gap:.3g}"

@@ -109,8 +109,9 @@ def test_underfitting_names_the_end_at_which_it_is() -> None:
     said = messages(evidence({"learning_rate": LEARNING_RATE, "dropout": DROPOUT}, groups))
     assert said == {
         "search_space.learning_rate": "10 of 20 trials underfit, at the lower end of learning_rate: "
-        "raise its low bound (now 1e-05)",
-        "search_space.dropout": "10 of 20 trials underfit, at the upper end of dropout: lower its high bound (now 0.5)",
+        "raise its low bound (now 1e-05); none of the best trials is below 0.01",
+        "search_space.dropout": "10 of 20 trials underfit, at the upper end of dropout: lower its high bound (now 0.5)"
+        "; none of the best trials is above 0.1",
     }
 
 
