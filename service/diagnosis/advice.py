@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator
 from statistics import median
 
-from service.diagnosis.evidence import Evidence, Range, places
+from service.diagnosis.evidence import Evidence, Range, numbers, places
 from service.diagnosis.verdicts import MIN_EPOCHS
 from service.schemas.diagnosis import Advice
-from service.schemas.search_space import is_number
 
 MIN_CLEAR = 5
 MIN_COMPLETE_FOR_EDGES = 10
@@ -103,12 +102,12 @@ def _causes_of_underfitting(evidence: Evidence, said: str) -> Iterator[Advice]:
         lean = evidence.lean(name, "underfitting")
         is_regularizer = name.partition(".")[0] in REGULARIZERS
         if lean > 0 and (is_regularizer or name in ("learning_rate", "batch_size")):
-            change = f"at the upper end of {name}: lower its high bound (now {parameter.high:g}){_best_end(evidence, name, 1)}"
+            change = f"at the upper end of {name}: lower its high bound (now {parameter.high:g})"
         elif lean < 0 and (name == "learning_rate" or name.startswith("model.")):
-            change = f"at the lower end of {name}: raise its low bound (now {parameter.low:g}){_best_end(evidence, name, -1)}"
+            change = f"at the lower end of {name}: raise its low bound (now {parameter.low:g})"
         else:
             continue
-        yield Advice(field=f"search_space.{name}", message=f"{said}, {change}")
+        yield Advice(field=f"search_space.{name}", message=f"{said}, {change}{_best_end(evidence, name, lean)}")
 
 
 def _improving(evidence: Evidence) -> Iterator[Advice]:
@@ -161,7 +160,7 @@ def _bounds(names: list[str], ranges: dict[str, Range]) -> str:
 
 def _best_end(evidence: Evidence, name: str, sign: int) -> str:
     """How far towards the high (1) or low (-1) end of a range the best trials go, as the rest of a sentence."""
-    values = [value for trial in evidence.best if is_number(value := trial.params.get(name))]
+    values = numbers(name, evidence.best)
     if not values:
         return ""
     end, word = (max(values), "above") if sign > 0 else (min(values), "below")

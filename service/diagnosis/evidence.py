@@ -9,7 +9,7 @@ from service.diagnosis.verdicts import Judgement
 from service.schemas.definition import Definition
 from service.schemas.diagnosis import Verdict
 from service.schemas.fields import Scalar
-from service.schemas.search_space import CategoricalParameter, FloatParameter, IntParameter, is_number
+from service.schemas.search_space import CategoricalParameter, FloatParameter, IntParameter
 
 Range = FloatParameter | IntParameter
 
@@ -79,6 +79,11 @@ def places(parameter: Range, name: str, trials: Iterable[Judged]) -> list[float]
     """Where values lie in their range, from 0 (low) to 1 (high), on its own scale."""
     scale: Callable[[float], float] = math.log if parameter.log else float
     low, high = scale(parameter.low), scale(parameter.last)
+    inside = (value for value in numbers(name, trials) if parameter.low <= value <= parameter.last)
+    return [(scale(value) - low) / (high - low) for value in inside if high > low]
+
+
+def numbers(name: str, trials: Iterable[Judged]) -> list[float]:
+    """The values of a parameter that are numbers, in the order of the trials."""
     values = (trial.params.get(name) for trial in trials)
-    known = [value for value in values if is_number(value) and parameter.contains(value)]
-    return [(scale(float(value)) - low) / (high - low) for value in known if high > low]  # type: ignore[arg-type]
+    return [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
