@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import demo, diagnose, final, serve, studies, submit, token, trials, worker
+from service.cli import demo, diagnose, final, report, serve, studies, submit, token, trials, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +31,7 @@ for command in (
     trials.model,
     final.final,
     diagnose.diagnose,
+    report.report,
 ):
     app.command()(command)
 app.add_typer(token.app, name="token")

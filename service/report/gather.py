@@ -1,0 +1,71 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from service.client import Client
+from service.report.weights import Histogram, histogram_of
+from service.schemas.diagnosis import Diagnosis
+from service.schemas.results import Curves, Study, Trial
+
+N_BEST = 20
+N_CURVES = 200
+N_MODELS = 5
+N_DIAGNOSED = 10_000
+MODEL = "model"
+MAX_MODEL_BYTES = 256 * 1024**2
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All that a report tells: `best` are the best trials, best first, `curves` are by number of the trial."""
+
+    study: Study
+    trials: Sequence[Trial]
+    best: Sequence[Trial]
+    curves: dict[int, Curves]
+    diagnosis: Diagnosis
+    weights: dict[int, Histogram] = field(default_factory=dict)
+
+    @property
+    def has_several_objectives(self) -> bool:
+        return len(self.study.definition.objectives) > 1
+
+
+def gather(client: Client, name: str) -> Gathered:
+    """Ask the service for a study, with curves of the best and of the newest trials. Raises ClientError."""
+    study = client.study(name)
+    trials = list(client.trials(name))
+    best = best_trials(client, study)
+    numbers = dict.fromkeys(trial.number for trial in (*best, *reversed(trials)) if trial.step is not None)
+    return Gathered(
+        study=study,
+        trials=trials,
+        best=best,
+        curves={number: client.curves(name, number) for number in list(numbers)[:N_CURVES]},
+        diagnosis=client.diagnosis(name, N_DIAGNOSED),
+        weights=_weights(client, name, best),
+    )
+
+
+def best_trials(client: Client, study: Study) -> list[Trial]:
+    if len(study.definition.objectives) > 1:
+        return client.pareto(study.name)[:N_BEST]
+    return client.best(study.name, N_BEST)
+
+
+def _weights(client: Client, name: str, best: Sequence[Trial]) -> dict[int, Histogram]:
+    """Histograms of the best trials that have kept their models, by number."""
+    found: dict[int, Histogram] = {}
+    with TemporaryDirectory(prefix="narrows-report-") as folder:
+        for trial in best:
+            sizes = {artifact.name: artifact.size_bytes for artifact in client.artifacts(name, trial.number)}
+            if len(found) == N_MODELS or sizes.get(MODEL, MAX_MODEL_BYTES + 1) > MAX_MODEL_BYTES:
+                continue
+            path = Path(folder) / f"{trial.number}.safetensors"
+            client.download_artifact(name, trial.number, MODEL, path)
+            histogram = histogram_of(path)
+            path.unlink()
+            if histogram is not None:
+                found[trial.number] = histogram
+    return found
