@@ -33,7 +33,7 @@ def advise(evidence: Evidence) -> list[Advice]:
     n_clear = len(evidence.clear)
     if n_clear < MIN_CLEAR:
         short = list(_too_short(evidence))
-        waiting = f"{n_clear} trials can be judged so far; advice takes {MIN_CLEAR}."
+        waiting = f"Trials that can be judged so far: {n_clear}; advice takes {MIN_CLEAR}."
         return short or [Advice(field=None, message=waiting)]
     rules: tuple[Callable[[Evidence], Iterator[Advice]], ...] = (
         _diverging,

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from service.report.gather import Gathered
-from service.report.plot import MARGIN, VERDICT_COLOURS, Plot, styled
+from service.report.plot import MARGIN, VERDICT_COLOURS, Plot, axis_range, styled
 from service.schemas.diagnosis import TrialDiagnosis
 from service.schemas.fields import Scalar
 from service.schemas.results import Curves, Trial
@@ -88,12 +88,13 @@ def _line(curves: Curves, name: str, colour: str, dash: str) -> go.Scatter | Non
 
 
 def _gaps(gathered: Gathered) -> Iterator[Plot]:
-    space = gathered.study.definition.search_space
-    names = [
-        name
-        for name, parameter in space.items()
+    searched = gathered.study.definition.search_space.items()
+    ranges = {
+        name: parameter
+        for name, parameter in searched
         if name.partition(".")[0] in GAP_FIELDS and not isinstance(parameter, CategoricalParameter)
-    ][:MAX_GAP_PLOTS]
+    }
+    names = list(ranges)[:MAX_GAP_PLOTS]
     params = {trial.number: trial.params for trial in gathered.trials}
     judged = [one for one in gathered.diagnosis.trials if one.gap is not None]
     if not names or not judged:
@@ -105,8 +106,8 @@ def _gaps(gathered: Gathered) -> Iterator[Plot]:
             if points:
                 marks = _points(points, [params[one.number][name] for one in points], verdict)
                 figure.add_trace(marks.update(showlegend=column == 1), row=1, col=column)
-        kind = "log" if getattr(space[name], "log", False) else "linear"
-        figure.update_xaxes(title_text=name, type=kind, row=1, col=column)
+        kind, ends = axis_range(ranges[name])
+        figure.update_xaxes(title_text=name, type=kind, range=ends, row=1, col=column)
     figure.update_yaxes(title_text="gap at the end", row=1, col=1)
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     note = (
@@ -144,17 +145,13 @@ def _weights(gathered: Gathered) -> Iterator[Plot]:
                 x=histogram.edges, y=[*shares, shares[-1]], name=f"#{number}", line={"shape": "hv"}, mode="lines"
             )
         )
-    figure.add_vline(x=NEAR_ZERO, line_dash="dot", annotation_text="near zero", annotation_position="top left")
+    figure.add_vline(x=NEAR_ZERO, line_dash="dot")
+    place = {"x": math.log10(NEAR_ZERO), "y": 1, "yref": "paper", "xanchor": "right", "yanchor": "top", "xshift": -6}
+    figure.add_annotation(text="near zero", showarrow=False, **place)
     figure.update_xaxes(type="log", title_text="size of a weight", dtick=1)
     figure.update_yaxes(title_text="share of the weights", tickformat=".0%")
-    note = (
-        "Weights of linear and convolution layers of the best models that were kept; what is left of the line counts "
-    )
-    yield Plot(
-        "Weights near zero",
-        styled(figure, 400, margin={**MARGIN, "t": 36}),
-        f"{note}as near zero (below {NEAR_ZERO:g}).",
-    )
+    note = f"Linear and convolution layers of the best models that were kept; near zero is below {NEAR_ZERO:g}."
+    yield Plot("Weights near zero", styled(figure, 400), note)
 
 
 def _near_zero(gathered: Gathered) -> Iterator[Plot]:

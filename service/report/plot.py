@@ -1,6 +1,9 @@
+import math
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
+
+from service.schemas.search_space import FloatParameter, IntParameter
 
 VERDICT_COLOURS = {
     "healthy": "#2a9d60",
@@ -10,6 +13,8 @@ VERDICT_COLOURS = {
     "unclear": "#98a2ae",
 }
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 13, "color": "#27313c"}
+WIDE_DECADES = 2.0
+ROOM = 0.04
 MARGIN = {"l": 60, "r": 24, "t": 20, "b": 48}
 COLOURS = ("#1f5fae", "#d98a00", "#2a9d60", "#8e5bb5", "#c0392b", "#3aa6b9", "#8a6d3b", "#5a6673")
 
@@ -28,6 +33,22 @@ def styled(figure: go.Figure, height: int = 420, **layout: object) -> go.Figure:
     figure.update_layout(template="plotly_white", font=FONT, height=height, title=None, margin=MARGIN)
     figure.update_layout(colorway=COLOURS)
     figure.update_layout(**layout)
-    figure.update_xaxes(exponentformat="power")
-    figure.update_yaxes(exponentformat="power")
+    figure.for_each_xaxis(_in_powers)
+    figure.for_each_yaxis(_in_powers)
     return figure
+
+
+def _in_powers(axis: go.layout.XAxis | go.layout.YAxis) -> None:
+    """Ticks of a logarithmic axis at powers of ten, where there is room for two of them."""
+    if axis.type == "log":
+        axis.exponentformat = "power"
+        if axis.range is not None and axis.range[1] - axis.range[0] >= WIDE_DECADES:
+            axis.dtick = 1
+
+
+def axis_range(parameter: FloatParameter | IntParameter) -> tuple[str, list[float]]:
+    """Kind and range of an axis that shows all of a parameter's range, with a little room at both ends."""
+    ends = [float(parameter.low), float(parameter.high)]
+    kind, (low, high) = ("log", [math.log10(end) for end in ends]) if parameter.log else ("linear", ends)
+    room = ROOM * (high - low)
+    return kind, [low - room, high + room]

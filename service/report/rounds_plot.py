@@ -40,9 +40,8 @@ def rounds_plot(rounds: Sequence[Round], space: Mapping[str, Parameter]) -> Iter
         figure.update_yaxes(type="log" if getattr(space.get(name), "log", False) else "linear", **place)
         figure.update_xaxes(title_text="round", type="category", **place)
     note = "The range that each round sampled from: it closes in on the best trials of the rounds before."
-    yield Plot(
-        "Narrowing of the ranges", styled(figure, 60 + 260 * n_rows, showlegend=False, margin={**MARGIN, "t": 40}), note
-    )
+    styled(figure, 60 + 260 * n_rows, showlegend=False, margin={**MARGIN, "t": 40})
+    yield Plot("Narrowing of the ranges", figure, note)
 
 
 def _bars(rounds: Sequence[int], bounds: Sequence[Bounds]) -> go.Bar:

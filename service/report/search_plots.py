@@ -73,9 +73,8 @@ def _of_parameters(
     if not params:
         return
     if len({tuple(trial.values) for trial in finite}) > 1:
-        figure = visualization.plot_param_importances(
-            study, target=target and _lower_is_better(study), target_name=metric
-        )
+        low_is_good = None if target is None else _low_is_good(study)
+        figure = visualization.plot_param_importances(study, target=low_is_good, target_name=metric)
         note = f"How much each parameter decides whether {metric} is among the best (PED-ANOVA)."
         yield Plot("Parameter importances", styled(figure, 200 + 36 * len(params)), note)
     sliced = visualization.plot_slice(study, params=params, target=target, target_name=metric)
@@ -106,7 +105,7 @@ def _n_drawn(study: optuna.Study) -> int:
     return sum(bool(trial.intermediate_values) for trial in study.get_trials(deepcopy=False))
 
 
-def _lower_is_better(study: optuna.Study) -> Target:
+def _low_is_good(study: optuna.Study) -> Target:
     """The first objective as the evaluator takes it."""
     sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
     return lambda trial: sign * float(trial.values[0])

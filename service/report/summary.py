@@ -74,10 +74,8 @@ def best_table(gathered: Gathered) -> str:
         ]
         for trial in trials
     ]
-    note = (
-        '<p class="note">No other trial beats these in every objective.</p>' if gathered.has_several_objectives else ""
-    )
-    return f'<div class="card">{note}{table(head, rows)}</div>'
+    note = "No other trial beats these in every objective." if gathered.has_several_objectives else "Best first."
+    return f'<div class="card"><p class="note">{note}</p>{table(head, rows)}</div>'
 
 
 def diagnosis(gathered: Gathered) -> str:
@@ -85,7 +83,7 @@ def diagnosis(gathered: Gathered) -> str:
     found = gathered.diagnosis
     advice = "".join(f"<li>{escape(one.message)}</li>" for one in found.advice)
     left_out = f"<p>{found.n_left_out} older trials were not looked at.</p>" if found.n_left_out else ""
-    basis = f"By {escape(found.train_metric)} and {escape(found.validation_metric)} of {len(found.trials)} trials."
+    basis = f"By {escape(found.train_metric)} and {escape(found.validation_metric)} of each trial."
     return (
         f'<div class="card">{_verdict_bar(gathered)}<p class="note">{basis}</p>'
         f'<h3>What to change next</h3><ul class="advice">{advice}</ul>{left_out}{_details(found.trials)}</div>'

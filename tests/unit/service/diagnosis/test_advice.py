@@ -51,7 +51,7 @@ def test_nothing_stands_out() -> None:
 @pytest.mark.parametrize("count", [0, 4])
 def test_few_trials_are_no_ground_for_advice(count: int) -> None:
     found = evidence({"dropout": DROPOUT}, [(count, FALLING, lambda _: {"dropout": 0.1})])
-    assert messages(found) == {None: f"{count} trials can be judged so far; advice takes 5."}
+    assert messages(found) == {None: f"Trials that can be judged so far: {count}; advice takes 5."}
 
 
 def test_divergence_at_high_learning_rates_lowers_their_bound() -> None:
