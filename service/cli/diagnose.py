@@ -38,12 +38,13 @@ def diagnose(
     out.print(trial_table(found, shown))
     out.print(f"\n{_counted(found)}, by {found.train_metric} and {found.validation_metric}.")
     if len(shown) < len(found.trials):
-        out.print(f"These are {len(shown)} of them: --limit shows more.")
+        are = "This is" if len(shown) == 1 else "These are"
+        out.print(f"{are} {len(shown)} of {len(found.trials)} trials: --limit shows more.")
     if found.n_left_out:
         out.print(f"{found.n_left_out} older trials were not looked at.")
     out.print("\nWhat to change next", style="bold")
     for advice in found.advice:
-        out.print(f"  - {advice.message}", soft_wrap=True)
+        out.print(f"  - {advice.message}", soft_wrap=True, markup=False)
 
 
 def trial_table(found: "Diagnosis", trials: "Sequence[TrialDiagnosis]") -> "Table":

@@ -18,9 +18,10 @@ def report(study: StudyName, out: Out, server: Server = DEFAULT["server"], token
         from service.report.gather import gather
         from service.report.page import page
     except ModuleNotFoundError as error:
-        if error.name not in ("plotly", "safetensors"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("plotly", "safetensors"):
             raise
-        raise CommandError(f"a report needs {error.name}: pip install 'narrows[report]'") from error
+        raise CommandError(f"a report needs {package}: pip install 'narrows[report]'") from error
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -142,6 +142,20 @@ CALLS: list[tuple[Callable[[Client], object], str, str, Any]] = [
     (lambda client: client.best("digits", 2), "GET", "/v1/studies/digits/best?k=2", {"trials": [trial(1)]}),
     (lambda client: client.pareto("digits"), "GET", "/v1/studies/digits/pareto", {"trials": []}),
     (
+        lambda client: client.diagnosis("digits", 50),
+        "GET",
+        "/v1/studies/digits/diagnosis?limit=50",
+        {
+            "study": "digits",
+            "train_metric": "train_loss",
+            "validation_metric": "validation_loss",
+            "counts": {},
+            "advice": [],
+            "trials": [],
+            "n_left_out": 0,
+        },
+    ),
+    (
         lambda client: client.importance("digits"),
         "GET",
         "/v1/studies/digits/importance",

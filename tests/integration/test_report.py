@@ -1,0 +1,120 @@
+"""What a report asks the service for, over the client's calls."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import optuna
+import pytest
+from safetensors.numpy import save
+
+from service.client import Client, ServiceError
+from service.optuna_study import optuna_study
+from service.report.gather import gather
+from tests.integration.service_driver import Json, Service
+
+
+@pytest.fixture
+def client(service: Service) -> Client:
+    """A client whose requests go to the application in this process."""
+
+    def pass_on(request: httpx.Request) -> httpx.Response:
+        headers = {name: value for name, value in request.headers.items() if name != "host"}
+        answer = service.http.request(request.method, str(request.url), content=request.read(), headers=headers)
+        return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
+
+    return Client("http://127.0.0.1", transport=httpx.MockTransport(pass_on))
+
+
+def run(service: Service, name: str, value: float, *, model: bytes | None = None, n_epochs: int = 3) -> Json:
+    lease = service.claim_one(name)
+    for step in range(n_epochs):
+        service.report(lease, step, value * (step + 1) / n_epochs, train_accuracy=value)
+    if model is not None:
+        service.upload(lease, "model", model)
+    service.complete(lease, value)
+    return lease
+
+
+def model_of(size: float) -> bytes:
+    content: bytes = save(
+        {"0.weight": np.full((4, 4), size, dtype=np.float32), "0.bias": np.zeros(4, dtype=np.float32)}
+    )
+    return content
+
+
+def test_everything_that_a_page_needs_is_gathered(service: Service, client: Client) -> None:
+    name = service.create(n_trials=30)
+    for number in range(25):
+        run(service, name, 0.5 + number / 100)
+    running = service.claim_one(name)
+
+    found = gather(client, name)
+
+    assert [trial.number for trial in found.trials] == [*range(25), running["trial_number"]]
+    assert [trial.number for trial in found.best] == list(range(24, 4, -1))
+    assert sorted(found.curves) == list(range(25))
+    assert found.curves[24].metrics["train_accuracy"] == [0.74] * 3
+    assert len(found.diagnosis.trials) == 26
+    assert found.weights == {}
+
+
+def test_models_of_the_best_trials_are_counted_and_damaged_ones_are_not(service: Service, client: Client) -> None:
+    name = service.create(n_trials=9)
+    models = [model_of(0.5), b"damaged", None, *(model_of(1e-5) for _ in range(6))]
+    for number, model in enumerate(models):
+        run(service, name, 0.9 - number / 100, model=model)
+
+    found = gather(client, name).weights
+
+    assert list(found) == [0, 3, 4, 5, 6]
+    assert [histogram.n_weights for histogram in found.values()] == [16] * 5
+    assert sum(found[0].counts[:20]) == 0
+    assert sum(found[3].counts[:20]) == 16
+
+
+def test_several_objectives_have_their_front(service: Service, client: Client) -> None:
+    objectives = [
+        {"metric": "validation_accuracy", "direction": "maximize"},
+        {"metric": "n_parameters", "direction": "minimize"},
+    ]
+    name = service.create(objectives=objectives)
+    for accuracy, n_parameters in ((0.5, 10.0), (0.4, 20.0), (0.9, 30.0)):
+        lease = service.claim_one(name)
+        service.complete(lease, values=[accuracy, n_parameters])
+
+    assert [trial.number for trial in gather(client, name).best] == [2, 0]
+
+
+def test_the_copy_is_the_study_that_optuna_itself_reads(service: Service, client: Client, tmp_path: Path) -> None:
+    space: dict[str, Any] = {
+        "learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},
+        "dropout": {"type": "float", "low": 0.0, "high": 0.5, "step": 0.1},
+        "batch_size": {"type": "int", "low": 16, "high": 64, "log": True},
+        "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+    }
+    name = service.create(search_space=space, n_trials=6)
+    for number in range(4):
+        run(service, name, 0.5 + number / 10)
+    service.fail(service.claim_one(name))
+
+    gathered = gather(client, name)
+    copy = optuna_study(gathered.study, gathered.trials, gathered.curves).trials
+    stock = optuna.load_study(study_name=name, storage=service.url).trials
+
+    assert len(copy) == 5
+    for one, other in zip(copy, stock, strict=True):
+        assert (one.number, one.state, one.params, one.values) == (
+            other.number,
+            other.state,
+            other.params,
+            other.values,
+        )
+        assert one.distributions == other.distributions
+        assert one.intermediate_values == other.intermediate_values
+
+
+def test_a_study_that_is_not_there_is_an_error(client: Client) -> None:
+    with pytest.raises(ServiceError, match="no study of this name: x"):
+        gather(client, "x")
