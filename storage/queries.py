@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from storage.records import EpochRecord, ResultRecord, StudyRecord, WorkerRecord
+from storage.records import EpochRecord, Metrics, ResultRecord, StudyRecord, WorkerRecord
 from storage.tables import epochs, results, studies, workers
 
 CHUNK = 10_000
@@ -34,12 +34,13 @@ def epochs_of_trial(connection: Connection, trial_id: int) -> list[EpochRecord]:
     return [EpochRecord(**row._mapping) for row in connection.execute(statement)]
 
 
-def epochs_of_trials(connection: Connection, trial_ids: Sequence[int]) -> list[EpochRecord]:
-    """All that some trials reported, by trial and step."""
-    found = []
+def metrics_of_trials(connection: Connection, trial_ids: Sequence[int]) -> list[tuple[int, int, Metrics]]:
+    """Trial, step and metrics of all that some trials reported, by trial and step."""
+    found: list[tuple[int, int, Metrics]] = []
     for chunk in _chunks(trial_ids):
-        statement = select(epochs).where(epochs.c.trial_id.in_(chunk)).order_by(epochs.c.trial_id, epochs.c.step)
-        found += [EpochRecord(**row._mapping) for row in connection.execute(statement)]
+        columns = select(epochs.c.trial_id, epochs.c.step, epochs.c.metrics)
+        statement = columns.where(epochs.c.trial_id.in_(chunk)).order_by(epochs.c.trial_id, epochs.c.step)
+        found += [(trial_id, step, metrics) for trial_id, step, metrics in connection.execute(statement)]
     return found
 
 

@@ -221,10 +221,10 @@ class Store:
         with self._reading() as connection:
             return queries.epochs_of_trial(connection, trial_id)
 
-    def epochs_of_trials(self, trial_ids: Sequence[int]) -> list[EpochRecord]:
-        """All that some trials reported, by trial and step."""
+    def metrics_of_trials(self, trial_ids: Sequence[int]) -> list[tuple[int, int, Metrics]]:
+        """Trial, step and metrics of all that some trials reported, by trial and step."""
         with self._reading() as connection:
-            return queries.epochs_of_trials(connection, trial_ids)
+            return queries.metrics_of_trials(connection, trial_ids)
 
     def last_epochs(self, trial_ids: Sequence[int]) -> list[EpochRecord]:
         """The last report of each of some trials."""

@@ -1,5 +1,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from service.schemas.definition import Definition
@@ -27,11 +28,11 @@ class CurvePair:
     validation: list[float]
     sign: int = 1
 
-    @property
+    @cached_property
     def broken_at(self) -> int | None:
         """The first step with a value that is not finite, or beyond all measure."""
         rows = zip(self.steps, self.train, self.validation, strict=True)
-        return next((step for step, *values in rows if not all(abs(value) < HUGE for value in values)), None)
+        return next((step for step, one, other in rows if not (abs(one) < HUGE and abs(other) < HUGE)), None)
 
 
 def watched_metric(definition: Definition, reported: Iterable[str]) -> Watched:

@@ -44,8 +44,8 @@ def _pairs(store: Store, trial_ids: Sequence[int], watched: Watched) -> list[Cur
     for start in range(0, len(trial_ids), PAGE):
         page = trial_ids[start : start + PAGE]
         reports: defaultdict[int, list[tuple[int, Metrics]]] = defaultdict(list)
-        for epoch in store.epochs_of_trials(page):
-            reports[epoch.trial_id].append((epoch.step, epoch.metrics))
+        for trial_id, step, metrics in store.metrics_of_trials(page):
+            reports[trial_id].append((step, metrics))
         found += [curve_pair(reports[trial_id], watched) for trial_id in page]
     return found
 

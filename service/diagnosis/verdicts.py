@@ -69,9 +69,7 @@ def judge(pair: CurvePair, yardstick: Yardstick | None, failure: str | None = No
     because = _overfitting(pair, found)
     if because is not None:
         return Judgement("overfitting", because, found)
-    return Judgement(
-        "healthy", "still getting better at its end" if found.improving else "no fall, no large gap", found
-    )
+    return Judgement("healthy", _healthy(found), found)
 
 
 def figures_of(pair: CurvePair) -> Figures:
@@ -123,6 +121,14 @@ def _underfitting(pair: CurvePair, yardstick: Yardstick) -> str | None:
         f"training came to {pair.sign * best_train:.3g} and validation to {pair.sign * best_validation:.3g} "
         f"by epoch {pair.steps[-1]}, short of {pair.sign * line:.3g}"
     )
+
+
+def _healthy(found: Figures) -> str:
+    if found.improving:
+        return "still getting better at its end"
+    if found.gap <= found.tolerance:
+        return "no fall, no gap"
+    return f"no fall; the gap is {found.gap / found.span:.0%} of the span"
 
 
 def _tolerance(span: float, values: Sequence[float]) -> float:

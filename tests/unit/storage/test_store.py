@@ -141,6 +141,9 @@ def test_reports_are_kept_in_order_of_steps(store: Store, study: StudyRecord, tr
     assert store.epoch(trial_id, 4) is None
     assert store.last_epochs([trial_id, 10**9 % 2**31]) == [made[2]]
     assert store.last_epochs([]) == []
+    by_step = [(trial_id, epoch.step, epoch.metrics) for epoch in (made[1], made[0], made[2])]
+    assert store.metrics_of_trials([10**9 % 2**31, trial_id]) == by_step
+    assert store.metrics_of_trials([]) == []
 
 
 def test_a_finished_trial_has_a_result_and_a_closed_lease(store: Store, study: StudyRecord, trial_id: int) -> None:
