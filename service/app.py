@@ -21,7 +21,19 @@ from service.limits import BodyLimits
 from service.metrics import MeasureRequests, Metrics
 from service.registry import Registry
 from service.request_ids import RequestIds
-from service.routes import artifacts, dashboard, diagnosis, events, final, leases, login, operations, studies, tokens, trials
+from service.routes import (
+    artifacts,
+    dashboard,
+    diagnosis,
+    events,
+    final,
+    leases,
+    login,
+    operations,
+    studies,
+    tokens,
+    trials,
+)
 from service.schemas.problem import Problem
 from service.security_headers import SecurityHeaders
 from service.signals import WorkSignal

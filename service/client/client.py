@@ -9,8 +9,8 @@ from service.client.artifacts import download, upload
 from service.client.transport import Query, Transport
 from service.schemas.artifacts import Artifact, ArtifactList
 from service.schemas.definition import Definition, Params
-from service.schemas.final import Final, FinalRequest
 from service.schemas.diagnosis import Diagnosis
+from service.schemas.final import Final, FinalRequest
 from service.schemas.protocol import (
     Claim,
     Claimed,
