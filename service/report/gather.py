@@ -3,9 +3,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from service.client import Client
+from service.client import Client, ServiceError
+from service.report.rounds_plot import Round
 from service.report.weights import Histogram, histogram_of
 from service.schemas.diagnosis import Diagnosis
+from service.schemas.final import Final
 from service.schemas.results import Curves, Study, Trial
 
 N_BEST = 20
@@ -26,6 +28,8 @@ class Gathered:
     curves: dict[int, Curves]
     diagnosis: Diagnosis
     weights: dict[int, Histogram] = field(default_factory=dict)
+    final: Final | None = None
+    rounds: Sequence[Round] = ()
 
     @property
     def has_several_objectives(self) -> bool:
@@ -45,6 +49,7 @@ def gather(client: Client, name: str) -> Gathered:
         curves={number: client.curves(name, number) for number in list(numbers)[:N_CURVES]},
         diagnosis=client.diagnosis(name, N_DIAGNOSED),
         weights=_weights(client, name, best),
+        final=_final(client, name),
     )
 
 
@@ -52,6 +57,16 @@ def best_trials(client: Client, study: Study) -> list[Trial]:
     if len(study.definition.objectives) > 1:
         return client.pareto(study.name)[:N_BEST]
     return client.best(study.name, N_BEST)
+
+
+def _final(client: Client, name: str) -> Final | None:
+    """The final evaluation, if there is one."""
+    try:
+        return client.final(name)
+    except ServiceError as error:
+        if error.code != "final_not_found":
+            raise
+        return None
 
 
 def _weights(client: Client, name: str, best: Sequence[Trial]) -> dict[int, Histogram]:

@@ -11,6 +11,7 @@ from service.report import summary
 from service.report.curve_plots import curve_plots
 from service.report.gather import Gathered
 from service.report.plot import Plot
+from service.report.rounds_plot import rounds_plot
 from service.report.search_plots import search_plots
 from service.report.style import STYLE
 
@@ -35,7 +36,7 @@ PAGE = Template(
 </nav></header>
 <main>
 <h2 id="best">Best trials</h2>
-$best
+$best$final
 <h2 id="learning">How the trials learned</h2>
 $diagnosis
 $learning
@@ -51,7 +52,8 @@ $search
 
 def page(gathered: Gathered, now: datetime) -> str:
     """The whole document: it loads nothing, from nowhere."""
-    learning, search = list(curve_plots(gathered)), list(search_plots(gathered))
+    learning = list(curve_plots(gathered))
+    search = [*rounds_plot(gathered.rounds, gathered.study.definition.search_space), *search_plots(gathered)]
     written = f"Written {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC by Narrows {version('narrows')}."
     return PAGE.substitute(
         title=escape(f"{gathered.study.name} · Narrows"),
@@ -60,6 +62,7 @@ def page(gathered: Gathered, now: datetime) -> str:
         heading=summary.heading(gathered),
         tiles=summary.tiles(gathered),
         best=summary.best_table(gathered),
+        final=summary.final(gathered),
         diagnosis=summary.diagnosis(gathered),
         learning=_cards(learning, "learning"),
         search=_cards(search, "search") or '<div class="card"><p>No trial has begun yet.</p></div>',

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import get_args
 
+from service.cli.final import sentences
 from service.cli.output import number, params_line, seconds, utc
 from service.report.gather import Gathered
 from service.report.plot import VERDICT_COLOURS
@@ -76,6 +77,14 @@ def best_table(gathered: Gathered) -> str:
     ]
     note = "No other trial beats these in every objective." if gathered.has_several_objectives else "Best first."
     return f'<div class="card"><p class="note">{note}</p>{table(head, rows)}</div>'
+
+
+def final(gathered: Gathered) -> str:
+    """What the final evaluation says, if there is one."""
+    if gathered.final is None:
+        return ""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in sentences(gathered.final))
+    return f'<div class="card"><h3>Final evaluation</h3>{lines}</div>'
 
 
 def diagnosis(gathered: Gathered) -> str:

@@ -1,14 +1,21 @@
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pytest
 
+from service.cli.final import sentences
 from service.cli.main import run
+from service.schemas.final import Final
 from tests.unit.service.cli.stand_in import StandIn, study_json, trial_json
 from tests.unit.service.cli.test_diagnose import diagnosis_json
+from tests.unit.service.cli.test_final import final_json
 
 Capture = pytest.CaptureFixture[str]
+
+
+NO_FINAL = {"title": "Not found", "status": 404, "detail": "no final evaluation", "code": "final_not_found"}
 
 
 def answer_all(service: StandIn) -> None:
@@ -19,6 +26,7 @@ def answer_all(service: StandIn) -> None:
         "GET /v1/studies/digits/best?k=20": (200, {"trials": best}),
         "GET /v1/studies/digits/trials/0/artifacts": (200, {"artifacts": []}),
         "GET /v1/studies/digits/trials/0/curves": (200, {"steps": [0], "metrics": {"validation_accuracy": [0.9]}}),
+        "GET /v1/studies/digits/final": (404, NO_FINAL),
         "GET /v1/studies/digits/diagnosis?limit=10000": (200, diagnosis_json()),
     }
 
@@ -33,6 +41,17 @@ def test_a_report_is_a_page_in_a_folder(service: StandIn, capsys: Capture, tmp_p
     assert capsys.readouterr().out == f"The report of digits is in {folder / 'index.html'}\n" * 2
     assert [path.name for path in folder.iterdir()] == ["index.html"]
     assert (folder / "index.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_final_evaluation_is_told(service: StandIn, tmp_path: Path) -> None:
+    answer_all(service)
+    service.answers["GET /v1/studies/digits/final"] = (200, final_json())
+
+    assert run(["report", "digits", "--out", str(tmp_path)]) == 0
+
+    page = (tmp_path / "index.html").read_text()
+    assert "Final evaluation" in page
+    assert all(escape(line) in page for line in sentences(Final.model_validate(final_json())))
 
 
 def test_a_study_that_is_not_there_leaves_no_folder(service: StandIn, capsys: Capture, tmp_path: Path) -> None:

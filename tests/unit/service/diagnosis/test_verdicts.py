@@ -3,7 +3,7 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.diagnosis.curve_pair import CurvePair, Watched, curve_pair, watched_metric
@@ -11,6 +11,9 @@ from service.diagnosis.verdicts import judge
 from service.diagnosis.yardstick import Yardstick
 from service.schemas.definition import Definition, Objective
 from tests.unit.service.diagnosis.curves import FALLING, HEALTHY, LOW, SHORT, STANDING, WORSE, pair, rising
+
+PATIENT = settings(deadline=None)
+"""A machine that is busy with other tests is no failure."""
 
 STUDY = Yardstick.of([HEALTHY, FALLING, STANDING, LOW])
 EMPTY = CurvePair([], [], [])
@@ -138,6 +141,7 @@ def test_the_objectives_own_metric_is_watched_if_it_has_both_curves(
     assert watched_metric(definition.model_copy(update={"objectives": [objective]}), reported) == watched
 
 
+@PATIENT
 @given(any_pair, st.lists(any_pair, max_size=4))
 def test_any_curves_get_a_verdict_and_finite_figures(curves: CurvePair, others: list[CurvePair]) -> None:
     found = judge(curves, Yardstick.of([curves, *others]))
@@ -148,6 +152,7 @@ def test_any_curves_get_a_verdict_and_finite_figures(curves: CurvePair, others: 
         assert all(value is None or math.isfinite(value) for value in figures)
 
 
+@PATIENT
 @given(finite_pair, st.lists(finite_pair, max_size=3), st.integers(-20, 20))
 def test_the_unit_of_a_metric_does_not_matter(curves: CurvePair, others: list[CurvePair], power: int) -> None:
     def scaled(one: CurvePair) -> CurvePair:
@@ -159,6 +164,7 @@ def test_the_unit_of_a_metric_does_not_matter(curves: CurvePair, others: list[Cu
     assert after.verdict == before.verdict
 
 
+@PATIENT
 @given(finite_pair)
 def test_a_trial_alone_is_never_underfitting(curves: CurvePair) -> None:
     assert judge(curves, Yardstick.of([curves])).verdict != "underfitting"
