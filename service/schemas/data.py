@@ -75,10 +75,12 @@ class Dataset(StrictBody):
     stratify: bool = Field(
         True, description="Keep the share of each class in both parts of the split.", examples=[True]
     )
-    augment: Literal["none", "flip", "crop", "crop_flip", "cutout", "crop_flip_cutout"] = Field(
+    augment: Literal[
+        "none", "flip", "crop", "crop_flip", "cutout", "crop_cutout", "flip_cutout", "crop_flip_cutout"
+    ] = Field(
         "none",
         description="Random changes to training images: horizontal flip, crop after padding by an eighth, "
-        "cutout of a square a quarter wide, or several.",
+        "cutout of a square half as wide as the shorter side (set to the mean, cut off at the border), or several.",
         examples=["none"],
     )
 

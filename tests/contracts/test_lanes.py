@@ -38,7 +38,7 @@ REGULARIZERS: dict[str, list[dict[str, Any]]] = {
     "noise": [{"noise_std": 0.3}, {"hidden_noise_std": 0.2}, {}, {"noise_std": 0.1, "hidden_noise_std": 0.1}],
     "penalties": [{"l1_decay": 0.01}, {"weight_decay": 0.1}, {}, {"l1_decay": 0.001, "weight_decay": 0.01}],
     "loss": [{"label_smoothing": 0.2}, {"gradient_clip": 0.5}, {}, {"gradient_clip": 0.1, "label_smoothing": 0.1}],
-    "images": [{"augment": augment} for augment in ("crop", "flip", "none", "crop_flip_cutout")],
+    "images": [{"augment": augment} for augment in ("crop", "flip", "none", "crop_flip_cutout", "cutout")],
 }
 SCHEDULES: list[Any] = ["constant", "cosine", "onecycle", {"name": "step", "step_epochs": 1, "gamma": 0.5}]
 

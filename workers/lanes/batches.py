@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from workers.augmentation import Part, change
+from workers.augmentation import Part, cut_out, move
 from workers.data import TrialData
 
 
@@ -23,8 +23,13 @@ class Images:
             self._raw, self._floats = (old.new_empty(n, *old.shape[1:]) for old in (self._raw, self._floats))
         raw = torch.index_select(self._images, 0, rows, out=self._raw[:n])
         if changes is not None:
-            raw = change(raw, changes, parts)
-        floats = self._floats[:n].copy_(raw)
+            raw = move(raw, changes, parts)
+        floats = self._normalize(self._floats[:n].copy_(raw))
+        if changes is not None and "cutout" in parts:
+            cut_out(floats, changes[3], changes[4])
+        return floats
+
+    def _normalize(self, floats: Tensor) -> Tensor:
         if self._grey is not None:  # one pass instead of two, with a number in place of a tensor
             return torch.add(self._shift, floats, alpha=self._grey, out=floats)
         return floats.mul_(self._scale).add_(self._shift)
