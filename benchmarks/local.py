@@ -28,9 +28,9 @@ def service(folder: Path, database: str | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def workers(server: str, folder: Path, data_dir: Path, processes: int | None = None) -> Iterator[None]:
-    """Workers on every device, or so many processes."""
-    command = [*NARROWS, "worker", "--server", server, "--data-dir", str(data_dir), "--no-download"]
+def workers(server: str, folder: Path, data_dir: Path, processes: int | None = None, *flags: str) -> Iterator[None]:
+    """Workers on every device, or so many processes, with further flags; their log is worker.log in the folder."""
+    command = [*NARROWS, "worker", "--server", server, "--data-dir", str(data_dir), "--no-download", *flags]
     if processes is not None:
         command += ["--processes", str(processes)]
     with ExitStack() as stack:

@@ -1,0 +1,102 @@
+"""What is trained: data set, model, and the same configurations for everybody."""
+
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from benchmarks.peers.outcomes import Pruning
+from service.schemas.data import Dataset
+from workers.data import TrialData, prepare
+
+BATCH_SIZE = 128
+VALIDATION_FRACTION = 0.2
+CNN: dict[str, Any] = {"name": "cnn", "blocks": [{"channels": 32}, {"channels": 64}], "dense": [128]}
+
+Params = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`target` is the validation accuracy whose first arrival is timed."""
+
+    name: str
+    dataset: str
+    model: dict[str, Any]
+    target: float
+    trials: int
+    epochs: int
+    dropout: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    @property
+    def space(self) -> dict[str, dict[str, Any]]:
+        """The search space, as a study definition has it."""
+        rates: dict[str, dict[str, Any]] = {
+            "learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
+            "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-4, "log": True},
+        }
+        return rates | ({"dropout": {"type": "float", "low": 0.0, "high": 0.5}} if self.dropout else {})
+
+    def configurations(self, n: int) -> list[Params]:
+        """The first `n`: always the same."""
+        draw = random.Random(0)
+        return [{name: _draw(draw, **field) for name, field in self.space.items()} for _ in range(n)]
+
+    def training(self, epochs: int) -> dict[str, Any]:
+        """The same for Narrows."""
+        dataset = {"name": self.dataset, "validation_fraction": VALIDATION_FRACTION}
+        fixed = {"optimizer": "adam", "batch_size": BATCH_SIZE, "precision": self.precision}
+        return {"dataset": dataset, "model": self.model, "epochs": epochs, **fixed}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One row of work: what everybody is given."""
+
+    case: Case
+    trials: int
+    epochs: int
+    pruning: Pruning
+    device: str
+    data_dir: Path
+
+    @property
+    def configurations(self) -> list[Params]:
+        return self.case.configurations(self.trials)
+
+    def data(self) -> TrialData:
+        """uint8 images and the split that Narrows trains with."""
+        dataset = Dataset(name=self.case.dataset, validation_fraction=VALIDATION_FRACTION)
+        return prepare(dataset, self.data_dir, torch.device(self.device), download=False)
+
+    def autocast(self) -> torch.autocast:
+        enabled = self.case.precision == "bf16"
+        return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def _draw(draw: random.Random, *, low: float, high: float, log: bool = False, **_type: str) -> float:
+    value: float = low * (high / low) ** draw.random() if log else draw.uniform(low, high)
+    return value
+
+
+def few(data: TrialData) -> TrialData:
+    """A batch of each part, to warm up with."""
+    return replace(data, train=data.train[:BATCH_SIZE], validation=data.validation[:BATCH_SIZE])
+
+
+MNIST_CNN = Case("MNIST cnn", "mnist", CNN, 0.985, 8, 2)
+CIFAR10_CNN = Case("CIFAR-10 cnn", "cifar10", CNN, 0.55, 8, 2)
+SMALL_MLP = {"name": "mlp", "hidden": [50, 50], "batch_norm": True}
+
+CASES = {
+    "digits": Case("digits mlp [64]", "digits", {"name": "mlp", "hidden": [64]}, 0.95, 32, 20, dropout=True),
+    "mnist-mlp": Case("MNIST mlp [128, 64]", "mnist", {"name": "mlp", "hidden": [128, 64]}, 0.96, 16, 3, dropout=True),
+    "mnist-batch-norm": Case("MNIST mlp [50, 50], batch norm", "mnist", SMALL_MLP, 0.965, 16, 3),
+    "mnist-cnn": MNIST_CNN,
+    "cifar10-cnn": CIFAR10_CNN,
+    "mnist-cnn-bf16": replace(MNIST_CNN, name="MNIST cnn, bf16", precision="bf16"),
+    "cifar10-cnn-bf16": replace(CIFAR10_CNN, name="CIFAR-10 cnn, bf16", precision="bf16"),
+}

@@ -1,0 +1,54 @@
+"""The peer: a good training loop by hand. Images lie in memory, normalized; batches are rows of a permutation."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from benchmarks.peers.cases import BATCH_SIZE, Params, Setup
+from benchmarks.peers.models import make_model
+from workers.data import TrialData
+
+EVALUATION_BATCH = 2000
+
+Train = Callable[[Params, int, int], Iterator[float]]
+"""`train(params, seed, epochs)` gives the validation accuracy after every epoch."""
+
+
+def prepare(setup: Setup, data: TrialData) -> Train:
+    case, device, autocast = setup.case, torch.device(setup.device), setup.autocast()
+    images, labels = _floats(data, data.train), data.labels[data.train]
+    validation = _floats(data, data.validation), data.labels[data.validation]
+
+    def train(params: Params, seed: int, epochs: int) -> Iterator[float]:
+        torch.manual_seed(seed)
+        model = make_model(case.model, images.shape[1:], data.n_classes, params.get("dropout", 0.0)).to(device)
+        optimizer = torch.optim.Adam(
+            model.parameters(), lr=params["learning_rate"], weight_decay=params["weight_decay"], fused=True
+        )
+        for _ in range(epochs):
+            model.train()
+            for rows in torch.split(torch.randperm(len(images), device=device), BATCH_SIZE):
+                with autocast:
+                    loss = F.cross_entropy(model(images[rows]), labels[rows])
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                optimizer.step()
+            with autocast:
+                reached = accuracy(model, *validation)
+            yield reached
+
+    return train
+
+
+@torch.inference_mode()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    model.eval()
+    parts = zip(torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True)
+    n_correct = sum((model(part).argmax(1) == targets).sum() for part, targets in parts)
+    return float(n_correct / len(labels))
+
+
+def _floats(data: TrialData, rows: Tensor) -> Tensor:
+    return (data.images[rows].float() - data.mean) / data.std

@@ -1,0 +1,195 @@
+"""Trials per hour, against every other way of training the same trials: all in one run, on one machine.
+
+    python -m benchmarks.training [--case digits mnist-mlp …] [--peers example loop …] [--pruning none median]
+        [--trials N] [--epochs N] [--repeats 3] [--device cpu] [--record]
+
+Everybody trains the same configurations (Adam, batches of 128) for the same number of epochs, on the same 80 % of the
+training images, and validates on the other 20 % after every epoch. With pruning the rule is Optuna's median pruner
+everywhere; which trials it ends depends on who was first. Peers take turns, and each has the machine to itself.
+Nobody's start is counted: processes have read the data and taken a step before the clock starts.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from benchmarks import local, machine
+from benchmarks.peers import hand_written, narrows, optuna_example, ray_tune
+from benchmarks.peers.cases import CASES, Setup
+from benchmarks.peers.outcomes import Measured, Outcome, Pruning
+from benchmarks.peers.processes import measure as in_processes
+from workers.devices import n_cores
+
+SECONDS_PER_HOUR = 3600
+N_CORES = n_cores()
+
+
+@dataclass(frozen=True)
+class Peer:
+    label: str
+    measure: Callable[[Setup], Measured]
+
+
+def _example(setup: Setup) -> Measured:
+    return in_processes(setup, optuna_example.prepare, n_processes=1, n_threads=N_CORES)
+
+
+def _loop(setup: Setup) -> Measured:
+    return in_processes(setup, hand_written.prepare, n_processes=1, n_threads=N_CORES, flush_denormals=True)
+
+
+def _loop_per_core(setup: Setup) -> Measured:
+    return in_processes(setup, hand_written.prepare, n_processes=N_CORES, n_threads=1, flush_denormals=True)
+
+
+def _narrows(lanes: str) -> Callable[[Setup], Measured]:
+    def measure(setup: Setup) -> Measured:
+        return narrows.measure(setup, lanes, N_CORES if setup.device == "cpu" else torch.cuda.device_count())
+
+    return measure
+
+
+PEERS = {
+    "example": Peer("Optuna's PyTorch example loop, all threads", _example),
+    "loop": Peer("hand-written loop, all threads", _loop),
+    "loop-per-core": Peer("hand-written loop, a process per core", _loop_per_core),
+    "ray": Peer("Ray Tune with the hand-written loop", lambda setup: ray_tune.measure(setup, N_CORES)),
+    "narrows-1": Peer("Narrows, one lane", _narrows("1")),
+    "narrows-auto": Peer("Narrows, lanes auto", _narrows("auto")),
+}
+HAND_WRITTEN = ("loop", "loop-per-core")
+
+HEADER = (
+    "| case | pruning | | seconds | trials per hour | × the example | × the better hand-written loop "
+    "| seconds to the accuracy | validation accuracy: best, mean | pruned, epochs | waiting, lanes empty |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+def measure(setup: Setup, peers: list[str], repeats: int) -> dict[str, list[Measured]]:
+    found: dict[str, list[Measured]] = {peer: [] for peer in peers}
+    for repeat in range(repeats):
+        for peer in peers:
+            began = time.perf_counter()
+            measured = PEERS[peer].measure(setup)
+            found[peer].append(measured)
+            whole = time.perf_counter() - began
+            tell(f"{setup.case.name}, {setup.pruning}, {repeat}, {peer}: {measured.seconds:.1f} s ({whole:.1f} in all)")
+    return found
+
+
+def rows(setup: Setup, found: dict[str, list[Measured]]) -> Iterator[str]:
+    medians = {peer: statistics.median(one.seconds for one in measured) for peer, measured in found.items()}
+    better = min((medians[peer] for peer in HAND_WRITTEN if peer in medians), default=None)
+    for peer, measured in found.items():
+        cells = [
+            setup.case.name,
+            setup.pruning,
+            PEERS[peer].label,
+            machine.spread([one.seconds for one in measured]),
+            machine.spread([SECONDS_PER_HOUR * setup.trials / one.seconds for one in measured], 0),
+            _ratio(medians.get("example"), medians[peer]),
+            _ratio(better, medians[peer]),
+            f"{_seconds_to(measured, setup.case.target)} ({setup.case.target:g})",
+            _accuracies([outcome for one in measured for outcome in one.complete]),
+            _amount(measured),
+            _not_training(measured),
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _ratio(other: float | None, seconds: float) -> str:
+    return "" if other is None else f"{other / seconds:.2f}"
+
+
+def _seconds_to(measured: list[Measured], target: float) -> str:
+    seconds = [one.seconds_to(target) for one in measured]
+    reached = [value for value in seconds if value is not None]
+    return machine.spread(reached) if len(reached) == len(seconds) else f"reached in {len(reached)} of {len(seconds)}"
+
+
+def _accuracies(complete: list[Outcome]) -> str:
+    values = [outcome.accuracy for outcome in complete]
+    return f"{max(values):.4f}, {statistics.fmean(values):.4f}"
+
+
+def _amount(measured: list[Measured]) -> str:
+    pruned = machine.spread([len(one.outcomes) - len(one.complete) for one in measured], 0)
+    return f"{pruned}, {machine.spread([sum(outcome.epochs for outcome in one.outcomes) for one in measured], 0)}"
+
+
+def _not_training(measured: list[Measured]) -> str:
+    waiting = [100 * one.waiting for one in measured if one.waiting is not None]
+    empty = [100 * one.empty_lanes for one in measured if one.empty_lanes is not None]
+    return f"{machine.spread(waiting, 2)} %, {machine.spread(empty, 2)} %" if waiting else ""
+
+
+def introduction(arguments: argparse.Namespace) -> list[str]:
+    ray = f"- ray {version('ray')}" if ray_tune.IS_INSTALLED else "- Ray: NOT INSTALLED, SKIPPED"
+    return [
+        "# Training: trials per hour, beside every other way",
+        "",
+        machine.describe(),
+        ray,
+        f"- {arguments.device}; median of {arguments.repeats} (least to largest)",
+        *(f"- {CASES[name].name}: {_size(arguments, name)}" for name in arguments.case),
+        "- seconds to the accuracy: until the first complete trial whose validation accuracy is as good",
+        "- waiting: of the time between a worker's first claim and its last result; lanes empty: of all, while others"
+        " trained",
+        "",
+        HEADER,
+    ]
+
+
+def _size(arguments: argparse.Namespace, name: str) -> str:
+    trials, epochs = arguments.trials or CASES[name].trials, arguments.epochs or CASES[name].epochs
+    return f"{trials} trials of {epochs} epochs"
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def run(arguments: argparse.Namespace) -> str:
+    peers = list(arguments.peers)
+    if "ray" in peers and not ray_tune.IS_INSTALLED:
+        tell("RAY IS NOT INSTALLED: SKIPPED (pip install -c constraints.txt -e '.[benchmarks]')")
+        peers.remove("ray")
+    lines = introduction(arguments)
+    for name in arguments.case:
+        for pruning in arguments.pruning:
+            case = CASES[name]
+            n_trials, epochs = arguments.trials or case.trials, arguments.epochs or case.epochs
+            setup = Setup(case, n_trials, epochs, pruning, arguments.device, arguments.data_dir)
+            lines += rows(setup, measure(setup, peers, arguments.repeats))
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", nargs="+", default=list(CASES), choices=CASES)
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
+    parser.add_argument("--pruning", nargs="+", default=list(get_args(Pruning)), choices=get_args(Pruning))
+    parser.add_argument("--trials", type=int, help="for every case, instead of its own number")
+    parser.add_argument("--epochs", type=int, help="for every case, instead of its own number")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--data-dir", type=Path, default=local.default_data_dir())
+    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
+    arguments = parser.parse_args()
+    text = run(arguments)
+    print(text)
+    if arguments.record:
+        print(f"kept as {machine.record('training', text).name}")
+
+
+if __name__ == "__main__":
+    main()
