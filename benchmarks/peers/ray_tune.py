@@ -1,4 +1,4 @@
-"""The peer: Ray Tune with the hand-written loop, a trial to a core. Its loggers and defaults are as it comes.
+"""The peer: Ray Tune with the hand-written loop, a trial to a core, in processes that it uses again.
 
 Trials are timed from the moment that the first of them trains, so Ray's own start, and that of its first processes,
 is not counted; nor is its end. Pruning is by the same pruner of Optuna's, asked at every result.
@@ -42,6 +42,7 @@ def _measure(setup: Setup, n_cores: int) -> Measured:
         tuner = tune.Tuner(
             tune.with_resources(trainable(setup), share),
             param_space={"number": tune.grid_search(list(range(setup.trials)))},
+            tune_config=tune.TuneConfig(reuse_actors=True),  # else each trial starts a process, which imports torch
             run_config=tune.RunConfig(storage_path=folder, stop=results.take, verbose=0),
         )
         failed = tuner.fit().errors
