@@ -1,0 +1,47 @@
+"""The benchmark of training, whole and small: peers train two trials on digits."""
+
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.peers import ray_tune
+from benchmarks.training import PEERS
+from service.cli.bound import bound
+from tests.conftest import ROOT, clean_environment
+
+COMMAND = "benchmarks.training --case digits --pruning median --trials 2 --epochs 2 --repeats 1 --device cpu"
+LIMIT_SECONDS = 600.0
+
+
+@pytest.mark.skipif(not ray_tune.IS_INSTALLED, reason="RAY IS NOT INSTALLED (pip install -e '.[benchmarks]')")
+def test_ray_trains_two_trials() -> None:
+    (row,) = rows(benchmark("ray"))
+    assert "Ray Tune" in row
+
+
+def test_the_peers_train_two_trials_each() -> None:
+    peers = ["example", "loop-per-core", "narrows-auto"]
+    found = rows(benchmark(*peers))
+    assert [PEERS[name].label for name in peers] == [row.split(" | ")[2] for row in found]
+    assert all(" 0, 4 " in row for row in found)  # none pruned, two epochs of two trials
+    assert [row.count(" %") for row in found] == [0, 0, 2]  # Narrows tells how long it did not train
+
+
+@pytest.mark.skipif(ray_tune.IS_INSTALLED, reason="Ray is installed")
+def test_a_peer_that_is_not_installed_is_named() -> None:
+    output = benchmark("ray")
+    assert rows(output) == []
+    assert "NOT INSTALLED" in output
+
+
+def benchmark(*peers: str) -> str:
+    command = bound([sys.executable, "-m", *COMMAND.split(), "--peers", *peers])
+    done = subprocess.run(
+        command, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True, timeout=LIMIT_SECONDS, check=True
+    )
+    return done.stdout
+
+
+def rows(table: str) -> list[str]:
+    return [line for line in table.splitlines() if line.startswith("| digits")]

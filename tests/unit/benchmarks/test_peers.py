@@ -1,0 +1,60 @@
+"""The peers of the training benchmark train what Narrows trains."""
+
+import pytest
+import torch
+
+from benchmarks.peers.cases import CASES, Case
+from benchmarks.peers.models import make_model
+from benchmarks.peers.outcomes import Measured, Outcome, Watched, open_study
+from service.schemas.training import Training
+from workers.models import build_model
+
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
+def test_a_peers_model_has_the_parameters_and_the_function_of_narrows(case: Case) -> None:
+    shape = SHAPES[case.dataset]
+    ours = build_model(Training.model_validate(case.training(1)).model, shape, 10)
+    theirs = make_model(case.model, shape, 10, dropout=0.0)
+    values = list(ours.state_dict().values())
+    assert [value.shape for value in values] == [value.shape for value in theirs.state_dict().values()]
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), values, strict=True)))
+    images = torch.randn(5, *shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(theirs(images), ours(images))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
+def test_configurations_are_the_same_every_time_and_in_the_space(case: Case) -> None:
+    some = case.configurations(8)
+    assert some == case.configurations(12)[:8]
+    for params in some:
+        assert params.keys() == case.space.keys()
+        assert all(field["low"] <= params[name] <= field["high"] for name, field in case.space.items())
+
+
+def test_a_trial_below_the_median_is_pruned_after_the_first_five() -> None:
+    study = open_study("median", None)
+    for _ in range(5):
+        good = Watched(study, 3)
+        assert [good.report(epoch, 0.9, float(epoch)) for epoch in range(2)] == [None, None]
+        assert good.report(2, 0.9, 2.0) == Outcome(2.0, 0.9, 3, pruned=False)
+    bad = Watched(study, 3)
+    assert bad.report(0, 0.1, 0.0) is None  # the first step warms up
+    assert bad.report(1, 0.1, 1.0) == Outcome(1.0, 0.1, 2, pruned=True)
+
+
+def test_without_pruning_every_trial_is_trained_to_its_end() -> None:
+    study = open_study("none", None)
+    for accuracy in (0.9, 0.9, 0.9, 0.9, 0.9, 0.1):
+        watched = Watched(study, 2)
+        assert watched.report(0, accuracy, 0.0) is None
+        assert watched.report(1, accuracy, 1.0) == Outcome(1.0, accuracy, 2, pruned=False)
+
+
+def test_the_time_to_an_accuracy_is_that_of_the_first_complete_trial() -> None:
+    outcomes = [Outcome(1.0, 0.99, 1, True), Outcome(3.0, 0.97, 2, False), Outcome(2.0, 0.95, 2, False)]
+    measured = Measured(3.0, outcomes)
+    assert measured.seconds_to(0.95) == 2.0
+    assert measured.seconds_to(0.96) == 3.0
+    assert measured.seconds_to(0.98) is None
