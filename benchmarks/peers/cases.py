@@ -20,7 +20,10 @@ Params = dict[str, float]
 
 @dataclass(frozen=True)
 class Case:
-    """`target` is the validation accuracy whose first arrival is timed."""
+    """`target` is the validation accuracy whose first arrival is timed.
+
+    `channels_last` is the memory format of the hand-written loop, where that is the faster one.
+    """
 
     name: str
     dataset: str
@@ -30,6 +33,7 @@ class Case:
     epochs: int
     dropout: bool = False
     precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = False
 
     @property
     def space(self) -> dict[str, dict[str, Any]]:
@@ -87,7 +91,8 @@ def few(data: TrialData) -> TrialData:
     return replace(data, train=data.train[:BATCH_SIZE], validation=data.validation[:BATCH_SIZE])
 
 
-MNIST_CNN = Case("MNIST cnn", "mnist", CNN, 0.985, 8, 2)
+# By hand, one EPYC thread: 70 ms a batch with channels last and 94 without; CIFAR-10 145 and 130.
+MNIST_CNN = Case("MNIST cnn", "mnist", CNN, 0.985, 8, 2, channels_last=True)
 CIFAR10_CNN = Case("CIFAR-10 cnn", "cifar10", CNN, 0.55, 8, 2)
 SMALL_MLP = {"name": "mlp", "hidden": [50, 50], "batch_norm": True}
 

@@ -18,12 +18,14 @@ Train = Callable[[Params, int, int], Iterator[float]]
 
 def prepare(setup: Setup, data: TrialData) -> Train:
     case, device, autocast = setup.case, torch.device(setup.device), setup.autocast()
-    images, labels = _floats(data, data.train), data.labels[data.train]
-    validation = _floats(data, data.validation), data.labels[data.validation]
+    layout = torch.channels_last if case.channels_last else torch.contiguous_format
+    images, labels = _floats(data, data.train, layout), data.labels[data.train]
+    validation = _floats(data, data.validation, layout), data.labels[data.validation]
 
     def train(params: Params, seed: int, epochs: int) -> Iterator[float]:
         torch.manual_seed(seed)
-        model = make_model(case.model, images.shape[1:], data.n_classes, params.get("dropout", 0.0)).to(device)
+        model = make_model(case.model, images.shape[1:], data.n_classes, params.get("dropout", 0.0))
+        model.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs miss this form
         optimizer = torch.optim.Adam(
             model.parameters(), lr=params["learning_rate"], weight_decay=params["weight_decay"], fused=True
         )
@@ -50,5 +52,5 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float(n_correct / len(labels))
 
 
-def _floats(data: TrialData, rows: Tensor) -> Tensor:
-    return (data.images[rows].float() - data.mean) / data.std
+def _floats(data: TrialData, rows: Tensor, layout: torch.memory_format) -> Tensor:
+    return ((data.images[rows].float() - data.mean) / data.std).contiguous(memory_format=layout)
