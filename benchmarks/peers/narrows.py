@@ -32,7 +32,7 @@ def measure(setup: Setup, lanes: str, n_processes: int) -> Measured:
             client = Client(server)
             with local.workers(server, folder, setup.data_dir, n_processes, *flags):
                 _warm_up(client, setup, n_processes)
-                trials = _run(client, _definition(setup, "measured"))
+                trials = _run(client, definition(setup, "measured"))
         return _measured(trials, (folder / "worker.log").read_text())
 
 
@@ -40,16 +40,16 @@ def _warm_up(client: Client, setup: Setup, n_processes: int) -> None:
     """Studies of an epoch, until every process has had a trial."""
     warm: set[str | None] = set()
     for number in range(MOST_WARM_UPS):
-        definition = _definition(setup, f"warm-up-{number}")
-        definition |= {"n_trials": 2 * n_processes, "pruner": "none", "enqueue": []}
-        definition["training"]["epochs"] = 1
-        warm |= {trial.worker for trial in _run(client, definition)}
+        warm_up = definition(setup, f"warm-up-{number}")
+        warm_up |= {"n_trials": 2 * n_processes, "pruner": "none", "enqueue": []}
+        warm_up["training"]["epochs"] = 1
+        warm |= {trial.worker for trial in _run(client, warm_up)}
         if len(warm) == n_processes:
             return
     raise RuntimeError(f"only {len(warm)} of {n_processes} workers took a trial of {MOST_WARM_UPS} studies")
 
 
-def _definition(setup: Setup, name: str) -> dict[str, Any]:
+def definition(setup: Setup, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "search_space": setup.case.space,

@@ -1,11 +1,16 @@
 """The peers of the training benchmark train what Narrows trains."""
 
+from pathlib import Path
+from typing import get_args
+
 import pytest
 import torch
 
-from benchmarks.peers.cases import CASES, Case
+from benchmarks.peers import narrows
+from benchmarks.peers.cases import CASES, Case, Setup
 from benchmarks.peers.models import make_model
-from benchmarks.peers.outcomes import Measured, Outcome, Watched, open_study
+from benchmarks.peers.outcomes import Measured, Outcome, Pruning, Watched, open_study
+from service.schemas.definition import Definition
 from service.schemas.training import Training
 from workers.models import build_model
 
@@ -31,6 +36,17 @@ def test_configurations_are_the_same_every_time_and_in_the_space(case: Case) -> 
     for params in some:
         assert params.keys() == case.space.keys()
         assert all(field["low"] <= params[name] <= field["high"] for name, field in case.space.items())
+
+
+@pytest.mark.parametrize("pruning", get_args(Pruning))
+@pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
+def test_narrows_trains_the_same_configurations_in_the_same_order(case: Case, pruning: Pruning) -> None:
+    setup = Setup(case, 8, 2, pruning, "cpu", Path())
+    study = Definition.model_validate(narrows.definition(setup, "measured"))
+    assert study.enqueue == setup.configurations
+    assert len(study.enqueue) == study.n_trials
+    assert study.training.epochs == 2
+    assert study.pruner.name == pruning
 
 
 def test_a_trial_below_the_median_is_pruned_after_the_first_five() -> None:
