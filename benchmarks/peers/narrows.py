@@ -1,7 +1,7 @@
 """Narrows itself, as real processes: a service on SQLite, and workers. Measured from outside.
 
 From the study's first claim to its last result, service, database and reports included. A study before it lets every
-worker read the data, and measure how many lanes are fastest; its seconds are told beside.
+worker read the data, and measure how many lanes are fastest; that is not counted.
 """
 
 import re
