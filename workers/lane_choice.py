@@ -20,6 +20,8 @@ MEASURED_SECONDS = 0.1
 """Of training, at each number of lanes: two processes on two cores agreed within 3 % so, on a small mlp."""
 MARGIN = 0.03
 """A doubling that brings less is not worth the memory, nor the trials that a sampler has not seen the end of."""
+LONGEST_SECONDS = 3.0
+"""A measurement is not begun later: the models of a thousand lanes alone take seconds to make."""
 N_SLOW = 2
 """So many doublings in a row without a gain end the search."""
 
@@ -29,7 +31,14 @@ Measure = Callable[[Training, TrialData, int], float]
 class LaneChoice:
     """`n_lanes` fixes the number for all keys; None measures. `measure` gives the batches per second of all lanes."""
 
-    def __init__(self, device: torch.device, n_lanes: int | None, measure: Measure | None = None) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        n_lanes: int | None,
+        measure: Measure | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._clock = clock
         self._n_lanes = n_lanes
         self._measure = measure or (lambda training, data, n: batches_per_second(training, data, device, n))
         self._rates: dict[str, dict[int, float]] = {}
@@ -41,32 +50,30 @@ class LaneChoice:
         most = min(most or MOST_LANES, self._limits.get(key, MOST_LANES))
         if self._n_lanes is not None:
             return min(self._n_lanes, self._limits.get(key, MOST_LANES))
-        if key not in self._rates:
-            self._rates[key] = self._measured(training, data)
-            self._tell(training, self._rates[key])
-        rates = {n: rate for n, rate in self._rates[key].items() if n <= most}
-        return _smallest_good(rates)
+        rates = self._rates.setdefault(key, {})
+        if self._measure_more(rates, training, data, most):
+            self._tell(training, rates)
+        return _smallest_good({n: rate for n, rate in rates.items() if n <= most})
 
     def halve(self, key: str, n_lanes: int) -> int:
         """So many were too many: remember, and say how many are left."""
         self._limits[key] = max(1, n_lanes // 2)
         return self._limits[key]
 
-    def _measured(self, training: Training, data: TrialData) -> dict[int, float]:
-        """By number of lanes, as far as memory goes and it is worth while."""
-        rates: dict[int, float] = {}
-        n = 1
-        while n <= MOST_LANES and _goes_on(rates):
+    def _measure_more(self, rates: dict[int, float], training: Training, data: TrialData, most: int) -> bool:
+        """Measure one number of lanes after the other, up to `most`, as far as memory goes and it is worth while.
+
+        Whether there was one to measure. Raises what a single lane raises.
+        """
+        began, n_before = self._clock(), len(rates)
+        while (n := 2 ** len(rates)) <= most and _goes_on(rates) and self._clock() - began < LONGEST_SECONDS:
             try:
                 rates[n] = self._measure(training, data, n)
             except Exception as error:
                 if n == 1 or not is_out_of_memory(error):
                     raise
-                break
-            if rates[n] == 0.0:
-                break
-            n *= 2
-        return rates
+                rates[n] = 0.0
+        return len(rates) > n_before
 
     def _tell(self, training: Training, rates: dict[int, float]) -> None:
         n_lanes = _smallest_good(rates)
@@ -98,11 +105,11 @@ def batches_per_second(training: Training, data: TrialData, device: torch.device
 
 
 def _goes_on(rates: dict[int, float]) -> bool:
-    """Whether one of the last doublings was a gain."""
-    if len(rates) <= N_SLOW:
-        return True
-    before = max(list(rates.values())[:-N_SLOW])
-    return max(list(rates.values())[-N_SLOW:]) > (1 + MARGIN) * before
+    """Whether one of the last doublings was a gain, and the last one possible."""
+    measured = list(rates.values())
+    if 0.0 in measured:
+        return False
+    return len(measured) <= N_SLOW or max(measured[-N_SLOW:]) > (1 + MARGIN) * max(measured[:-N_SLOW])
 
 
 def _smallest_good(rates: dict[int, float]) -> int:

@@ -21,12 +21,12 @@ class Facts:
     """Of one study: what its trials are measured by, the best values when it was asked, and how many train at once.
 
     A sampler that learns, and a pruner, do so from what has finished, so a process trains at most a sixteenth of such
-    a study at a time; `most_lanes` None is any number.
+    a study at a time, and never more than there are trials.
     """
 
     objectives: tuple[Objective, ...]
     best: tuple[float, ...] | None
-    most_lanes: int | None
+    most_lanes: int
 
 
 class Studies:
@@ -59,5 +59,5 @@ def facts_of(study: Study) -> Facts:
     definition = study.definition
     guided = definition.sampler.name not in UNGUIDED or definition.pruner.name != "none"
     best = None if study.best is None or study.best.values is None else tuple(study.best.values)
-    most_lanes = max(1, definition.n_trials // TRIALS_PER_LANE) if guided else None
+    most_lanes = max(1, definition.n_trials // TRIALS_PER_LANE) if guided else definition.n_trials
     return Facts(tuple(definition.objectives), best, most_lanes)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from service.schemas.training import Training
+from tests.unit.workers.fakes import FakeTime
 from workers.data import TrialData
 from workers.errors import ModelError
 from workers.lane_choice import LaneChoice, batches_per_second
@@ -65,6 +66,27 @@ def test_a_key_is_measured_once(make_training: Make, trial_data: TrialData, capl
 def test_a_study_may_allow_fewer(make_training: Make, trial_data: TrialData) -> None:
     choice = LaneChoice(CPU, None, Measured({1: 100.0, 2: 190.0, 4: 350.0, 8: 600.0}))
     assert [choice.choose(make_training(), trial_data, most) for most in (1, 3, 5, None)] == [1, 2, 4, 8]
+
+
+def test_no_more_lanes_are_measured_than_may_be_used(make_training: Make, trial_data: TrialData) -> None:
+    measured = Measured({1: 100.0, 2: 190.0, 4: 350.0, 8: 600.0, 16: 610.0, 32: 611.0})
+    choice = LaneChoice(CPU, None, measured)
+    assert choice.choose(make_training(), trial_data, 3) == 2
+    assert measured.asked == [1, 2]
+    assert choice.choose(make_training(), trial_data, 100) == 8
+    assert measured.asked == [1, 2, 4, 8, 16, 32]
+
+
+def test_measuring_ends_when_it_takes_long(make_training: Make, trial_data: TrialData) -> None:
+    time = FakeTime()
+    measured = Measured({2**n: 100.0 * 2**n for n in range(11)})
+
+    def slow(training: Training, data: TrialData, n_lanes: int) -> float:
+        time.sleep(n_lanes * 0.5)
+        return measured(training, data, n_lanes)
+
+    assert LaneChoice(CPU, None, slow, time).choose(make_training(), trial_data, None) == 4
+    assert measured.asked == [1, 2, 4]
 
 
 def test_a_given_number_is_not_measured(make_training: Make, trial_data: TrialData) -> None:
