@@ -1,38 +1,13 @@
-"""Describe the machine and the versions that a figure was measured with."""
+"""How the figures of a measurement are told and kept."""
 
-import os
-import platform
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+from service.machine import describe as describe
+
 RECORDS = Path(__file__).parent / "records"
-PACKAGES = ("narrows", "optuna", "torch", "torchvision", "sqlalchemy", "fastapi", "uvicorn")
-
-
-def describe() -> str:
-    """Processor, memory, system and package versions, one fact a line."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    return "\n".join(
-        [
-            f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            f"- {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB",
-            f"- {platform.system()} {platform.release()}, Python {platform.python_version()}",
-            f"- {versions}",
-        ]
-    )
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:

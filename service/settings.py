@@ -123,7 +123,7 @@ SETTINGS = (
         ("worker",),
     ),
     Setting("study", None, "Take trials of this study only.", ("worker",), default_text="any study"),
-    Setting("data_dir", "./data", "Folder of the data sets.", ("worker",)),
+    Setting("data_dir", "./data", "Folder of the data sets.", ("worker", "experiment")),
     Setting("download", True, "Download a data set that is missing.", ("worker",), bool),
     Setting(
         "exit_when_idle",

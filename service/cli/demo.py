@@ -43,8 +43,7 @@ def demo(file: File = Path("examples/digits.yaml")) -> None:
     from service.client import Client
 
     definition = read_definition(file)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
+    end_on_signals()
     out = console()
     out.print("Starting the service …", style="dim")
     with Process(["serve", f"--port={_free_port()}"], SERVICE_LOG) as service:
@@ -118,6 +117,12 @@ def _evaluate(client: "Client", name: str, out: "Console", service: "Process", w
     if found.failure is not None:
         raise CommandError(f"no test score: {found.failure}")
     show(found, out)
+
+
+def end_on_signals() -> None:
+    """Leave by SystemExit, so that the processes that were started are ended."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
 
 
 def _usual_port() -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import demo, diagnose, final, report, serve, studies, submit, token, trials, worker
+from service.cli import demo, diagnose, experiment, final, report, serve, studies, submit, token, trials, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +32,7 @@ for command in (
     final.final,
     diagnose.diagnose,
     report.report,
+    experiment.experiment,
 ):
     app.command()(command)
 app.add_typer(token.app, name="token")

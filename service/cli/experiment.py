@@ -1,0 +1,126 @@
+"""`narrows experiment`: studies beside the figures that others have published."""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.demo import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG, end_on_signals
+from service.cli.options import DEFAULT, DataDir
+
+if TYPE_CHECKING:
+    from service.experiments.definition import Experiment
+    from service.experiments.runner import Measured
+    from service.experiments.tables import Rows
+
+RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
+
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the experiment, or its file.")]
+List = Annotated[bool, typer.Option("--list", help="List the experiments.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Two epochs and three trials: does it run, not what it shows.")]
+Record = Annotated[bool, typer.Option("--record", help="Keep the tables in benchmarks/records/ of the checkout.")]
+
+
+def experiment(
+    name: Name = None,
+    listed: List = False,
+    quick: Quick = False,
+    record: Record = False,
+    data_dir: DataDir = DEFAULT["data_dir"],
+) -> None:
+    """Run an experiment on this machine, and show its figures beside the published ones.
+
+    Starts a service with a database of its own, and workers, and ends them again.
+    """
+    from service.cli.errors import CommandError
+    from service.experiments import definition
+
+    if listed or name is None:
+        _list()
+        return
+    if record and quick:
+        raise CommandError("--record must not be given with --quick: its figures show nothing")
+    if record and not RECORDS.is_dir():
+        raise CommandError(f"--record needs a checkout: there is no {RECORDS}")
+    wanted = definition.read_experiment(name)
+    stem = Path(name).stem
+    found = _run(stem, definition.quick(wanted) if quick else wanted, quick, data_dir)
+    if record:
+        print(f"kept as {_keep(stem, wanted, found)}")
+
+
+def _list() -> None:
+    from service.cli.output import console, plain_table
+    from service.experiments.definition import names, read_experiment
+
+    table = plain_table()
+    for header in ("experiment", "what it shows", "data"):
+        table.add_column(header)
+    for name in names():
+        one = read_experiment(name)
+        table.add_row(name, one.title, one.data)
+    console().print(table)
+
+
+def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str) -> "list[Rows]":
+    from service.cli.output import console
+    from service.experiments.tables import tables
+
+    out = console()
+    out.print(f"{experiment.title} ({experiment.source})", style="bold")
+    if quick:
+        out.print("quick: a few epochs and trials, so the figures show nothing but that it runs")
+    found = tables(experiment, *_measure(name, experiment, data_dir))
+    for rows in found:
+        _show(rows)
+    out.print(f"\n{experiment.differences.strip()}", soft_wrap=True)
+    return found
+
+
+def _measure(name: str, experiment: "Experiment", data_dir: str) -> "tuple[list[Measured], list[Measured]]":
+    from service.cli.processes import Process
+    from service.client import Client
+    from service.experiments.runner import Runner
+
+    end_on_signals()
+    with tempfile.TemporaryDirectory() as folder:
+        place = [f"--database=sqlite:///{folder}/narrows.db", f"--artifacts={folder}/artifacts"]
+        with Process(["serve", "--port=0", *place], SERVICE_LOG) as service:
+            server = service.wait_for(READY, READY_SECONDS)
+            arguments = ["worker", f"--server={server}", f"--data-dir={data_dir}"]
+            with (
+                Process(arguments, WORKERS_LOG) as workers,
+                Client(server, os.environ.get("NARROWS_TOKEN")) as client,
+            ):
+                print(f"Logs in {SERVICE_LOG} and {WORKERS_LOG}")
+
+                def check() -> None:
+                    service.check()
+                    workers.check()
+
+                return Runner(client, check, print).run(name, experiment)
+
+
+def _show(rows: "Rows") -> None:
+    from service.cli.output import console, plain_table
+
+    table = plain_table(f"\n{rows.title}")
+    for number, header in enumerate(rows.header):
+        table.add_column(header, justify="right" if number else "left", overflow="fold")
+    for cells in rows.rows:
+        table.add_row(*cells)
+    console().print(table)
+
+
+def _keep(name: str, experiment: "Experiment", found: "list[Rows]") -> str:
+    from service.experiments.tables import markdown
+    from service.machine import describe
+
+    about = f"- data: {experiment.data}\n- published by: {experiment.source}"
+    parts = [f"# {experiment.title}", f"{describe()}\n{about}", *map(markdown, found), experiment.differences.strip()]
+    path = RECORDS / f"{datetime.now(UTC):%Y-%m-%d}-experiment-{name}.md"
+    path.write_text("\n\n".join(parts) + "\n")
+    return path.name

@@ -1,0 +1,94 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.cli.errors import CommandError
+from service.experiments.definition import merged, names, quick, read_experiment, study_definition
+from service.experiments.figures import FIGURES, Model
+from service.experiments.searches import Reached, n_epochs, reached
+from service.experiments.tables import Rows, markdown
+from service.schemas.definition import Definition
+from service.schemas.final import TestScore
+from service.schemas.results import Trial
+
+START = datetime(2026, 1, 2, tzinfo=UTC)
+SCORE = TestScore(loss=0.3, accuracy=0.75, accuracy_low=0.7, accuracy_high=0.8, n_images=100)
+
+
+def trial(begin: float, end: float, epochs: int, value: float | None) -> Trial:
+    return Trial(
+        study="s",
+        number=0,
+        state="PRUNED" if value is None else "COMPLETE",
+        params={},
+        values=None if value is None else [value],
+        metrics={},
+        step=epochs - 1,
+        attempts=[],
+        reason=None,
+        worker=None,
+        started_at=START + timedelta(seconds=begin),
+        finished_at=START + timedelta(seconds=end),
+        duration_seconds=end - begin,
+    )
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("change", [quick, lambda experiment: experiment], ids=["quick", "whole"])
+def test_every_study_of_every_experiment_holds_together(name: str, change: object) -> None:
+    assert callable(change)
+    experiment = change(read_experiment(name))
+    for one in [*experiment.variants, *experiment.searches]:
+        Definition.model_validate(study_definition(name, experiment, one))
+        assert set(one.published) <= {*FIGURES, "best_trials"}
+
+
+def test_quick_leaves_two_epochs_and_three_trials_even_where_a_variant_has_epochs_of_its_own() -> None:
+    experiment = quick(read_experiment("mnist-dropout"))
+    assert {study_definition("s", experiment, one)["training"]["epochs"] for one in experiment.variants} == {2}
+    assert {search.n_trials for search in quick(read_experiment("random-search")).searches} == {3}
+
+
+def test_an_unknown_experiment_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(CommandError, match=r"NAME must be one of .*overfit-200.*'no-such'"):
+        read_experiment("no-such")
+
+
+def test_an_unknown_field_and_an_unknown_figure_are_named(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "examples/experiments/overfit-200.yaml").read_text()
+    file = tmp_path / "one.yaml"
+    file.write_text(text + "colour: red\n")
+    with pytest.raises(CommandError, match="colour: Extra inputs"):
+        read_experiment(str(file))
+    file.write_text(text.replace("figures: [", "figures: [beauty, "))
+    with pytest.raises(CommandError, match=r"figures must be of train_accuracy.*: beauty"):
+        read_experiment(str(file))
+
+
+def test_changes_go_into_inner_objects_and_leave_the_base_alone() -> None:
+    base = {"model": {"name": "mlp", "hidden": [1]}, "epochs": 3}
+    assert merged(base, {"model": {"hidden": [2]}, "dropout": 0.1}) == {
+        "model": {"name": "mlp", "hidden": [2]},
+        "epochs": 3,
+        "dropout": 0.1,
+    }
+    assert base["model"] == {"name": "mlp", "hidden": [1]}
+
+
+def test_figures_are_of_the_tested_model() -> None:
+    model = Model({"train_accuracy": 1.0}, [0.5, 0.2, 0.4], SCORE)
+    wanted = {"gap": 0.25, "lowest_at_epoch": 2, "lowest_validation_loss": 0.2, "last_validation_loss": 0.4}
+    assert {name: FIGURES[name](model) for name in wanted} == wanted
+
+
+def test_a_search_has_cost_all_epochs_of_trials_that_began_before_it_was_as_good() -> None:
+    trials = [trial(0, 10, 5, 0.6), trial(1, 4, 2, None), trial(9, 20, 5, 0.8), trial(20, 30, 5, 0.9)]
+    assert n_epochs(trials) == 17
+    assert reached(trials, 0.8) == Reached(epochs=12, seconds=20.0)
+    assert reached(trials, 0.95) is None
+
+
+def test_a_record_has_the_rows_of_the_table() -> None:
+    text = markdown(Rows("Figures", ["", "test accuracy"], [["none", "0.9 / 0.91"]]))
+    assert text.splitlines()[2:] == ["|  | test accuracy |", "| --- | --- |", "| none | 0.9 / 0.91 |"]
