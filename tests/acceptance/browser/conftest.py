@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 from tests.conftest import skip_or_fail
 
@@ -18,6 +18,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE_MS = 30_000.0
+"""For what is to appear on a page, on a machine that is busy with other things."""
 VIEWPORT = {"width": 1400, "height": 1000}
 
 OpenPage = Callable[..., "WatchedPage"]
@@ -64,6 +66,7 @@ def chromium() -> Iterator[Browser]:
         skip_or_fail(
             "NO CHROMIUM, the dashboard was not looked at: apt-get install chromium", "NARROWS_REQUIRE_BROWSER"
         )
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)  # with a profile folder of its own
         yield browser
