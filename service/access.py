@@ -38,6 +38,7 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "GET /v1/studies/{name}/diagnosis": ("read",),
     "GET /v1/studies/{name}/export": ("read",),
     "GET /v1/studies/{name}/final": ("read",),
+    "GET /v1/studies/{name}/rounds": ("read",),
     "GET /v1/studies/{name}/trials": ("read",),
     "GET /v1/studies/{name}/trials/{number}": ("read",),
     "GET /v1/studies/{name}/trials/{number}/curves": ("read",),
@@ -51,6 +52,7 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "PATCH /v1/studies/{name}": ("submit",),
     "POST /v1/studies/{name}/trials": ("submit",),
     "POST /v1/studies/{name}/final": ("submit",),
+    "POST /v1/studies/{name}/narrow": ("submit",),
     "DELETE /v1/studies/{name}": ("admin",),
     # Workers
     "POST /v1/claims": ("work",),

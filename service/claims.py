@@ -36,7 +36,7 @@ def has_quick_sampler(live: LiveStudy) -> bool:
 
 
 def _to_sample(live: LiveStudy, n_trials: int) -> tuple[list[FrozenTrial], int]:
-    return live.queue.to_sample(n_trials, live.record.n_trials, len(live.leases))
+    return live.queue.to_sample(n_trials, live.n_trials_now, len(live.leases))
 
 
 def _sample(live: LiveStudy, lacking: Sequence[FrozenTrial], n_new: int) -> None:
@@ -74,7 +74,7 @@ def _n_ahead(live: LiveStudy) -> int:
     if not live.may_start():
         return 0
     n_running = len(live.leases)
-    n_new = min(live.queue.suggestions.depth(n_running), live.queue.n_new(live.record.n_trials))
+    n_new = min(live.queue.suggestions.depth(n_running), live.queue.n_new(live.n_trials_now))
     return n_new if live.queue.suggestions.n_ready(n_running) < n_new else 0
 
 
@@ -111,7 +111,7 @@ def _params_at_hand(live: LiveStudy, worker_id: str) -> Params | None:
 
 def _next_trial(live: LiveStudy, like: Params | None) -> PreparedTrial | None:
     n_known = live.queue.n_created
-    trial = live.queue.next(live.record.n_trials, like)
+    trial = live.queue.next(live.n_trials_now, like)
     for number in range(n_known, live.queue.n_created):
         live.news.trial_created(number)
     return trial

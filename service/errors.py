@@ -26,6 +26,7 @@ ServiceError
     ├── StateConflictError         state_conflict       a study's state does not allow it
     ├── BudgetExhaustedError       budget_exhausted     n_trials trials exist already
     ├── NothingLeftError           nothing_left         every such configuration of a grid is tried
+    ├── RoundExistsError           round_exists         the narrowing round has begun already
     ├── ReportConflictError        report_conflict      the same step again with other metrics
     ├── TooManyArtifactsError      too_many_artifacts   the trial has as many as it may have
     ├── LeaseClosedError           lease_closed         the lease has ended in another way
@@ -169,6 +170,10 @@ class BudgetExhaustedError(ConflictError):
 
 class NothingLeftError(ConflictError):
     code = "nothing_left"
+
+
+class RoundExistsError(ConflictError):
+    code = "round_exists"
 
 
 class ReportConflictError(ConflictError):

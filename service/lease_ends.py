@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from service.errors import InvalidError, LeaseClosedError
 from service.final_trials import confirmed_values, go_on, record_test
 from service.live_study import LiveStudy
+from service.narrow_calls import begin_due
 from service.schemas.artifacts import CHECKPOINT
 from storage import LeaseRecord, Outcome, ResultRecord
 
@@ -199,6 +200,8 @@ def tick(live: LiveStudy) -> None:
         if stop_reason is not None:
             for trial in live.queue.retries():
                 finish_unleased(live, trial._trial_id, trial.number, TrialState.FAIL, None, f"stopped: {stop_reason}")
+        if live.record.state == "running" and stop_reason is None:
+            begin_due(live)
         if live.record.state != "running" or len(live.leases) > 0:
             return
         reason = stop_reason or live.end.when_done(live.queue, live.record)

@@ -10,6 +10,9 @@ from optuna import Study
 from service.clock import Clock
 from service.errors import StudyNotFoundError
 from service.lease_book import LeaseBook
+from service.round_view import RoundView
+from service.rounds import Rounds
+from service.samplers import build_sampler
 from service.schemas.artifacts import CHECKPOINT
 from service.schemas.definition import Definition
 from service.schemas.protocol import Resume
@@ -17,7 +20,7 @@ from service.schemas.resolve import fixed_fields
 from service.study_end import StudyEnd
 from service.study_news import StudyNews
 from service.trial_queue import TrialQueue
-from storage import FinalRecord, Store, StudyRecord
+from storage import FinalRecord, RoundRecord, Store, StudyRecord
 
 
 class LiveStudy:
@@ -46,6 +49,7 @@ class LiveStudy:
         self.leases = leases
         self.notify = notify
         self.end = StudyEnd(definition)
+        self.rounds = Rounds(store, record.study_id, definition)
         self.news = StudyNews(store, clock, record.name)
         self.lock = threading.RLock()
         self.deleted = False
@@ -89,6 +93,16 @@ class LiveStudy:
         if checkpoint is None or checkpoint.step is None:
             return None
         return Resume(step=checkpoint.step, artifact=checkpoint.name)
+
+    @property
+    def n_trials_now(self) -> int:
+        """How many trials there may be for now: a round's are all done before those of the next one are made."""
+        return self.rounds.limit(self.record.n_trials)
+
+    def sample_from(self, round: RoundRecord) -> None:
+        """Sample from a round's ranges from now on, with a sampler that has seen no others."""
+        self.study.sampler = build_sampler(self.definition, self.queue.n_created)
+        self.queue.suggestions.narrow(RoundView(self.definition.search_space, round, self.study.sampler))
 
     def want_suggestions(self) -> None:
         """Say that new suggestions may be wanted, when they are worth making ahead."""

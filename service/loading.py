@@ -43,6 +43,8 @@ def load_study(
             book.add(lease, store.epochs(lease.trial_id))
     queue = TrialQueue(study, definition, retries, partial(sampled, chosen_sampler(definition).name))
     live = LiveStudy(store, clock, record, definition, study, queue, book, notify, wake)
+    if live.rounds.latest is not None:
+        live.sample_from(live.rounds.latest)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         live.end.completed(trial.number, trial.values)
     for params in first_configurations(definition)[len(trials) :]:  # these are a study's first trials

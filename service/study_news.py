@@ -45,6 +45,10 @@ class StudyNews:
             self._event(CHANGED[after.state], reason=after.finished_reason)
             self._log("study %s is %s", after.state)
 
+    def round_begun(self, number: int, text: str) -> None:
+        self._event("round_begun", round=number, reason=_short(text))
+        self._log("study %s is in round %d: %s", number, text)
+
     def study_finished(self, reason: str) -> None:
         self._event("study_finished", reason=reason)
         self._log("study %s is finished: %s", reason)

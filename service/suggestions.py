@@ -19,6 +19,7 @@ from optuna.samplers import BaseSampler, GridSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from service.configurations import Configurations
+from service.round_view import RoundView
 from service.schemas.definition import Definition
 from service.schemas.fields import Scalar
 from service.suggest import FIXED, ServiceStudy, is_complete, suggest
@@ -54,7 +55,7 @@ class Suggestions:
     ) -> None:
         """`sampled` is told the seconds that each trial's parameters took."""
         self._study = study
-        self._space = definition.search_space
+        self._view = RoundView(definition.search_space, None, study.sampler)
         self._monotonic = monotonic
         self._sampled = sampled
         self._ready: deque[Suggestion] = deque()
@@ -64,11 +65,22 @@ class Suggestions:
         self._sample_seconds = 0.0
         self._claim_seconds = math.inf
         self._last_taken = -math.inf
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        self._configurations = Configurations(self._space, map(known_params, trials))
+        self._configurations = self._tried_in(self._view)
         self._is_grid = isinstance(study.sampler, GridSampler)
 
+    def _tried_in(self, view: RoundView) -> Configurations:
+        trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+        return Configurations(view.space, map(known_params, trials))
+
     # Handing out: the caller holds the study's lock
+
+    def narrow(self, view: RoundView) -> None:
+        """Sample from a round's ranges. What is ready, or being sampled at this moment, is of others and is dropped."""
+        configurations = self._tried_in(view)
+        with self._lock:
+            self._view, self._configurations = view, configurations
+            self._ready.clear()
+            self._completed.clear()
 
     def n_ready(self, n_running: int) -> int:
         """How many are ready. One that is older than a finished trial for each running one is dropped."""
@@ -134,24 +146,26 @@ class Suggestions:
             with self._sampling, self._measured():
                 n_finished = self._n_finished()
                 with self._lock:
-                    pending = [suggestion.trial for suggestion in self._ready]
+                    view, pending = self._view, [suggestion.trial for suggestion in self._ready]
                 if len(pending) >= n_ready:
                     return
-                trial = self._new(pending)
+                trial = self._new(view, pending)
                 with self._lock:
-                    self._ready.append(Suggestion(trial, n_finished))
+                    if view is self._view:
+                        self._ready.append(Suggestion(trial, n_finished))
 
     def sample_rest(self, waiting: FrozenTrial) -> None:
         """Sample the parameters that a waiting trial lacks."""
         with self._sampling, self._measured():
             with self._lock:
-                pending = [suggestion.trial for suggestion in self._ready]
+                view, pending = self._view, [suggestion.trial for suggestion in self._ready]
             if self._is_settled(waiting):
                 return
-            trial = self._new(pending, waiting)
+            trial = self._new(view, pending, waiting)
             with self._lock:
-                self._completed[trial._trial_id] = trial
-                self._configurations.add(trial.params)
+                if view is self._view:
+                    self._completed[trial._trial_id] = trial
+                    self._configurations.add(trial.params)
 
     def _is_settled(self, waiting: FrozenTrial) -> bool:
         """Whether another claim has sampled the rest meanwhile, has started the trial, or even given it back since."""
@@ -159,39 +173,44 @@ class Suggestions:
         if trial_id in self._completed:
             return True
         trial = self._study._storage.get_trial(trial_id)
-        return trial.state != TrialState.WAITING or is_complete(trial, self._space)
+        return trial.state != TrialState.WAITING or is_complete(trial, self._view.space)
 
-    def _new(self, pending: list[FrozenTrial], waiting: FrozenTrial | None = None) -> FrozenTrial:
+    def _new(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None = None) -> FrozenTrial:
         """A suggestion that is no repetition, while there are configurations that were not tried."""
         others = [trial.params for trial in pending]
         given = {} if waiting is None else known_params(waiting)
         if waiting is not None and self._is_grid:  # whose sampler cannot fill in what is missing
             untried = self._configurations.untried(others, given)
             if untried is not None:
-                return self._fixed(untried, pending, waiting)
+                return self._fixed(view, untried, pending, waiting)
         for _ in range(MAX_REPEATS):
-            trial = self._ask(self._study.sampler, pending, waiting)
+            trial = self._ask(view, pending, waiting)
             if trial.params not in self._configurations and trial.params not in others:
                 return trial
         untried = self._configurations.untried(others, given)
-        return trial if untried is None else self._fixed(untried, pending, waiting)
+        return trial if untried is None else self._fixed(view, untried, pending, waiting)
 
-    def _ask(self, sampler: BaseSampler, pending: list[FrozenTrial], waiting: FrozenTrial | None = None) -> FrozenTrial:
-        shadow = ShadowStorage(self._study._storage, self._study._study_id, pending, waiting)
+    def _ask(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> FrozenTrial:
+        shadow = view.shadow(self._study._storage, self._study._study_id, pending, waiting)
+        space = view.space_with(known_params(shadow.trial))
         started = self._monotonic()
-        suggest(self._seen_through(shadow, sampler), shadow.trial._trial_id, self._space)
+        suggest(self._seen_through(shadow, view.sampler), shadow.trial._trial_id, space)
         self._sampled(self._monotonic() - started)
-        return shadow.trial
+        return view.as_written(shadow.trial)
 
     def _fixed(
-        self, params: Mapping[str, Scalar], pending: list[FrozenTrial], waiting: FrozenTrial | None
+        self,
+        view: RoundView,
+        params: Mapping[str, Scalar],
+        pending: list[FrozenTrial],
+        waiting: FrozenTrial | None,
     ) -> FrozenTrial:
         """A suggestion of these very parameters."""
-        shadow = ShadowStorage(self._study._storage, self._study._study_id, pending, waiting)
+        shadow = view.shadow(self._study._storage, self._study._study_id, pending, waiting)
         shadow.trial.system_attrs[FIXED] = params
-        suggest(self._seen_through(shadow, RandomSampler()), shadow.trial._trial_id, self._space)
+        suggest(self._seen_through(shadow, RandomSampler()), shadow.trial._trial_id, view.space_with(params))
         del shadow.trial.system_attrs[FIXED]  # it was not enqueued
-        return shadow.trial
+        return view.as_written(shadow.trial)
 
     def _seen_through(self, shadow: ShadowStorage, sampler: BaseSampler) -> Study:
         return ServiceStudy(self._study.study_name, shadow, sampler, self._study.pruner)

@@ -117,6 +117,26 @@ class FinalRecord:
 
 
 @dataclass(frozen=True)
+class RoundRecord:
+    """One narrowing of a study: the ranges of its float parameters from a trial on.
+
+    The first round has no record: its ranges are the definition's. `kept` are the numbers of the trials that the ranges
+    close in on, best first, and `requested_by` is who asked.
+    """
+
+    study_id: int
+    number: int
+    first_trial: int
+    began_at: datetime
+    requested_by: str
+    keep_top: int
+    margin: float
+    kept: list[int]
+    ranges: dict[str, dict[str, Any]]
+    note: str | None = None
+
+
+@dataclass(frozen=True)
 class TokenRecord:
     """A token without its secret: `digest` is the secret's SHA-256, in hexadecimal."""
 

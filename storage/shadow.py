@@ -1,7 +1,7 @@
 """A view of a storage with a trial in it that is not written yet, for samplers to suggest its parameters."""
 
 import copy
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +20,22 @@ class ShadowStorage(BaseStorage):
     """
 
     def __init__(
-        self, storage: BaseStorage, study_id: int, pending: Sequence[FrozenTrial], waiting: FrozenTrial | None = None
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        pending: Sequence[FrozenTrial],
+        waiting: FrozenTrial | None = None,
+        *,
+        seen: Callable[[FrozenTrial], FrozenTrial] | None = None,
+        prefix: str = "",
     ) -> None:
+        """`seen` is how the sampler is to see the study's trials, and `prefix` begins the names of the study's
+        attributes that are its own."""
         self._storage = storage
         self._study_id = study_id
-        self._trials = [*storage.get_all_trials(study_id, deepcopy=False), *pending]
+        self._prefix = prefix
+        trials = [*storage.get_all_trials(study_id, deepcopy=False), *pending]
+        self._trials = trials if seen is None else [seen(trial) for trial in trials]
         self._filtered: dict[frozenset[TrialState], list[FrozenTrial]] = {}
         if waiting is None:
             self.trial = _new_trial(len(self._trials))
@@ -50,7 +61,7 @@ class ShadowStorage(BaseStorage):
         self._own(trial_id).user_attrs[key] = value
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._storage.set_study_system_attr(study_id, key, value)
+        self._storage.set_study_system_attr(study_id, f"{self._prefix}{key}", value)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         self._storage.set_study_user_attr(study_id, key, value)
@@ -95,7 +106,9 @@ class ShadowStorage(BaseStorage):
         return self._storage.get_study_user_attrs(study_id)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._storage.get_study_system_attrs(study_id)
+        attributes = self._storage.get_study_system_attrs(study_id)
+        start = len(self._prefix)
+        return {key[start:]: value for key, value in attributes.items() if key.startswith(self._prefix)}
 
     def get_all_studies(self) -> list[FrozenStudy]:
         return self._storage.get_all_studies()

@@ -23,6 +23,7 @@ from storage.finals import FinalIndex
 from storage.group_commit import GroupCommitStorage
 from storage.leases import Leases
 from storage.records import EpochRecord, LeaseRecord, Metrics, Outcome, ResultRecord, StudyRecord, WorkerRecord
+from storage.rounds import RoundIndex
 from storage.tokens import TokenIndex
 
 AWAY_SECONDS = 1.0
@@ -32,7 +33,8 @@ class Store:
     """Studies and trials in Optuna's tables, and definitions, leases, epochs, results and workers in ours.
 
     `optuna` is the Optuna storage on the same database, `artifacts` tells of the files of trials, `finals` of the final
-    evaluations, `tokens` are those of the service's callers. Writes inside `transaction()` are committed together.
+    evaluations, `rounds` of narrowed ranges, `tokens` are those of the service's callers. Writes inside
+    `transaction()` are committed together.
     """
 
     def __init__(self, optuna: GroupCommitStorage) -> None:
@@ -44,6 +46,7 @@ class Store:
             self._workers = {record.worker_id: record for record in queries.all_workers(connection)}
             self.artifacts = ArtifactIndex(connection, self.transaction)
             self.finals = FinalIndex(connection, self.transaction)
+            self.rounds = RoundIndex(connection, self.transaction)
             self.tokens = TokenIndex(connection, self.transaction)
 
     @classmethod
@@ -160,6 +163,7 @@ class Store:
                 self._leases.remove_study(record.study_id)
             self.artifacts.remove_study(record.study_id)
             self.finals.remove_study(record.study_id)
+            self.rounds.remove_study(record.study_id)
 
     # Leases
 

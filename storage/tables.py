@@ -1,6 +1,6 @@
 """Our own tables. They stand beside Optuna's and name its ids, but never change its schema."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
 
 from storage.columns import Floats, JsonText, UtcDateTime
 
@@ -128,6 +128,21 @@ finals = Table(
     Column("test", JsonText),
     Column("failure", Text),
     Column("ended_at", UtcDateTime),
+)
+
+rounds = Table(
+    "narrows_rounds",
+    metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("first_trial", Integer, nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("requested_by", String(200), nullable=False),
+    Column("keep_top", Integer, nullable=False),
+    Column("margin", Double, nullable=False),
+    Column("kept", JsonText, nullable=False),
+    Column("ranges", JsonText, nullable=False),
+    Column("note", Text),
 )
 
 ids = Table(

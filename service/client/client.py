@@ -35,6 +35,7 @@ from service.schemas.results import (
     TrialList,
     TrialState,
 )
+from service.schemas.rounds import NarrowedRound, NarrowRequest, Round, RoundList
 from service.schemas.tokens import CreatedToken, Token, TokenList
 
 
@@ -153,6 +154,14 @@ class Client:
     def final(self, name: str) -> Final:
         """How far the final evaluation is, or its record."""
         return self._transport.call(Final, "GET", f"{study_path(name)}/final")
+
+    def narrow(self, name: str, wanted: NarrowRequest | Mapping[str, Any] | None = None) -> NarrowedRound:
+        """Begin the next narrowing round, or preview it. With its number it is safe to repeat: it begins once."""
+        return self._transport.call(NarrowedRound, "POST", f"{study_path(name)}/narrow", body=wanted or {})
+
+    def rounds(self, name: str) -> list[Round]:
+        """The ranges of every round, the first one first."""
+        return self._transport.call(RoundList, "GET", f"{study_path(name)}/rounds").rounds
 
     def importance(self, name: str) -> Importances:
         return self._transport.call(Importances, "GET", f"{study_path(name)}/importance")

@@ -20,7 +20,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 STATUS = {"running": 202, "complete": 200, "failed": 200}
 
 
-def _asker(request: Request) -> str:
+def asker(request: Request) -> str:
     """The name of the caller's token."""
     caller = request.state.caller
     return caller.name if isinstance(caller, Caller) and caller.name != LOCAL else ANONYMOUS
@@ -31,7 +31,7 @@ def begin_final(
     live: StudyDependency,
     registry: RegistryDependency,
     response: Response,
-    asker: Annotated[str, Depends(_asker)],
+    asker: Annotated[str, Depends(asker)],
     wanted: FinalRequest | None = None,
 ) -> Final:
     """Confirm the best trials with fresh seeds, then evaluate the winner on the test split, once.

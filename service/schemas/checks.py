@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from service.schemas.fields import Scalar
 from service.schemas.locations import field_of, message_of, short
 from service.schemas.models import n_dropout_layers
+from service.schemas.narrowing_checks import narrowing_errors
 from service.schemas.resolve import MISSING, find, fixed_fields, is_index, resolve
 from service.schemas.search_space import (
     CategoricalParameter,
@@ -40,6 +41,7 @@ def definition_errors(definition: Definition) -> list[FieldError]:
         *_objective_errors(definition),
         *_sampler_errors(definition),
         *_enqueue_errors(definition),
+        *narrowing_errors(definition),
     ]
 
 

@@ -8,11 +8,14 @@ from pydantic_core import PydanticCustomError
 from service.schemas.checks import definition_errors
 from service.schemas.fields import Scalar, StrictBody, StudyName
 from service.schemas.pruners import Median, NoPruner, Pruner
+from service.schemas.rounds import MAX_KEPT
 from service.schemas.samplers import Sampler, Tpe
 from service.schemas.search_space import MAX_PARAMETERS, SearchSpace
 from service.schemas.training import FINAL_METRICS, Training
 
 MAX_TRIALS = 1_000_000
+KEEP_TOP = 5
+MARGIN = 0.1
 
 Params = dict[Annotated[str, Field(max_length=128)], Scalar]
 
@@ -36,6 +39,30 @@ class Confirmation(StrictBody):
         3, ge=1, le=30, description="How many of the best configurations are trained again.", examples=[3]
     )
     n_seeds: int = Field(3, ge=1, le=30, description="With how many fresh seeds each.", examples=[3])
+
+
+class Narrowing(StrictBody):
+    """Rounds of trials, each sampled from ranges around the best trials so far."""
+
+    rounds: int = Field(
+        ge=1, le=1000, description="How many rounds, the one with the whole ranges included.", examples=[3]
+    )
+    trials_per_round: int = Field(
+        ge=1,
+        le=MAX_TRIALS,
+        description="Trials of each round; what n_trials has more belongs to the last one.",
+        examples=[30],
+    )
+    keep_top: int = Field(
+        KEEP_TOP, ge=1, le=MAX_KEPT, description="The ranges close in on so many of the best trials.", examples=[5]
+    )
+    margin: float = Field(
+        MARGIN,
+        ge=0,
+        le=1,
+        description="Room on either side of them, as a share of the range that is narrowed, on its own scale.",
+        examples=[0.1],
+    )
 
 
 class Definition(StrictBody):
@@ -94,7 +121,11 @@ class Definition(StrictBody):
         description="Configurations to try first; missing parameters are sampled.",
         examples=[[{"learning_rate": 0.01}]],
     )
-    narrowing: None = Field(None, description="Not available in this version: null.", examples=[None])
+    narrowing: Narrowing | None = Field(
+        None,
+        description="Narrow the ranges of float parameters in rounds; null to sample from the whole ranges.",
+        examples=[{"rounds": 3, "trials_per_round": 30, "keep_top": 5, "margin": 0.1}],
+    )
     confirmation: Confirmation | None = Field(
         None,
         description="Begin the final evaluation when the study has finished; null to begin it by a call.",

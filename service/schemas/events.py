@@ -16,6 +16,7 @@ EventType = Literal[
     "study_resumed",
     "study_stopped",
     "study_extended",
+    "round_begun",
     "study_finished",
     "study_deleted",
     "trial_created",
@@ -69,6 +70,7 @@ class Event:
     reason: Annotated[
         str | None, Field(description="Why: the first 500 characters.", examples=["train_loss is nan at epoch 3"])
     ] = None
+    round: Annotated[int | None, Field(description="Number of the narrowing round, from 1.", examples=[2])] = None
     n_trials: Annotated[int | None, Field(description="Trials of the study, all told.", examples=[100])] = None
 
 

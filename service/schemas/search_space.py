@@ -62,7 +62,7 @@ class FloatParameter(StrictBody):
     def last(self) -> float:
         """The largest value that can come: `high`, or the last step below it."""
         size = self.size()
-        return self.high if size is None else self._at(size - 1)
+        return self.high if size is None else self.at(size - 1)
 
     def edges(self) -> list[Scalar]:
         return [self.low, self.last]
@@ -74,9 +74,9 @@ class FloatParameter(StrictBody):
         return int((Decimal(str(self.high)) - Decimal(str(self.low))) // Decimal(str(self.step))) + 1
 
     def grid(self) -> list[Scalar]:
-        return [self._at(index) for index in range(self.size() or 0)]
+        return [self.at(index) for index in range(self.size() or 0)]
 
-    def _at(self, index: int) -> float:
+    def at(self, index: int) -> float:
         """A value of the grid, in decimal as Optuna counts: three steps of 0.1 are 0.3, not 0.30000000000000004."""
         assert self.step is not None, "a continuous range has no grid"
         return float(Decimal(str(self.low)) + index * Decimal(str(self.step)))

@@ -1,0 +1,94 @@
+"""What a sampler sees in a round: the study as if it had been sampled from the round's ranges all along.
+
+Optuna's samplers learn from trials whose distributions are the same; those of another range they take for another
+parameter (GP, CMA-ES, NSGA-II and QMC then sample at random), and TPE goes on in the range that it saw first. So the
+trials inside of the round's ranges are shown with these ranges, the others as failed ones, of which no sampler learns.
+What a sampler noted in trials of earlier rounds, such as the state of CMA-ES, belongs to other ranges and is hidden: it
+begins anew. In the database every trial has the definition's ranges, as tools that compare trials expect.
+"""
+
+import copy
+from collections.abc import Mapping
+
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from service.schemas.fields import Scalar
+from service.schemas.search_space import FloatParameter, Parameter, SearchSpace
+from storage import RoundRecord
+from storage.shadow import ShadowStorage
+
+
+def narrowed_space(first: SearchSpace, record: RoundRecord | None) -> SearchSpace:
+    """The search space of a round, None being the first one."""
+    if record is None:
+        return first
+    bounds = {name: {"low": one["low"], "high": one["high"]} for name, one in record.ranges.items()}
+    return {name: parameter.model_copy(update=bounds.get(name, {})) for name, parameter in first.items()}
+
+
+class RoundView:
+    """The ranges of a round, and the sampler that has seen nothing else. Safe for one thread at a time."""
+
+    def __init__(self, first: SearchSpace, record: RoundRecord | None, sampler: BaseSampler) -> None:
+        self.space = narrowed_space(first, record)
+        self.sampler = sampler
+        self._first = first
+        self._record = record
+        self._seen: dict[int, FrozenTrial] = {}
+        self._whole = _distributions(first)
+        self._narrowed = {} if record is None else _distributions(self.space)
+
+    def shadow(
+        self, storage: BaseStorage, study_id: int, pending: list[FrozenTrial], waiting: FrozenTrial | None
+    ) -> ShadowStorage:
+        """A view of the study with a trial in it that is to be sampled."""
+        if self._record is None:
+            return ShadowStorage(storage, study_id, pending, waiting)
+        prefix = f"round-{self._record.number}:"
+        return ShadowStorage(storage, study_id, pending, waiting, seen=self._see, prefix=prefix)
+
+    def space_with(self, given: Mapping[str, Scalar]) -> Mapping[str, Parameter]:
+        """The round's space, with the first range of what was given a value outside of the round's."""
+        outside = [name for name in self._narrowed if name in given and not self.space[name].contains(given[name])]
+        return {**self.space, **{name: self._first[name] for name in outside}}
+
+    def as_written(self, trial: FrozenTrial) -> FrozenTrial:
+        """A sampled trial as the database is to have it."""
+        if self._record is not None:
+            trial.distributions = _replaced(trial, self._whole)
+        return trial
+
+    def _see(self, trial: FrozenTrial) -> FrozenTrial:
+        if trial.state == TrialState.WAITING:
+            return trial
+        if not trial.state.is_finished():
+            return self._look_at(trial)
+        if trial._trial_id not in self._seen:
+            self._seen[trial._trial_id] = self._look_at(trial)
+        return self._seen[trial._trial_id]
+
+    def _look_at(self, trial: FrozenTrial) -> FrozenTrial:
+        seen = copy.copy(trial)
+        if any(not self.space[name].contains(trial.params[name]) for name in self._narrowed if name in trial.params):
+            seen.state, seen.values = TrialState.FAIL, None
+        else:
+            seen.distributions = _replaced(trial, self._narrowed)
+        if self._record is not None and trial.number < self._record.first_trial:
+            seen.system_attrs = {}
+        return seen
+
+
+def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """Of the float parameters: nothing else is narrowed."""
+    return {
+        name: FloatDistribution(parameter.low, parameter.last, log=parameter.log, step=parameter.step)
+        for name, parameter in space.items()
+        if isinstance(parameter, FloatParameter)
+    }
+
+
+def _replaced(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+    return {name: distributions.get(name, known) for name, known in trial.distributions.items()}
