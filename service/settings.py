@@ -41,6 +41,7 @@ CLIENTS = (
     "final",
     "diagnose",
     "report",
+    "narrow",
     "token create",
     "token list",
     "token revoke",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import demo, diagnose, experiment, final, report, serve, studies, submit, token, trials, worker
+from service.cli import demo, diagnose, experiment, final, narrow, report, serve, studies, submit, token, trials, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +33,7 @@ for command in (
     diagnose.diagnose,
     report.report,
     experiment.experiment,
+    narrow.narrow,
 ):
     app.command()(command)
 app.add_typer(token.app, name="token")
