@@ -93,7 +93,7 @@ def bar(first: "Range", now: "Range") -> str:
         low, high, at = (log(each) if first.log else each for each in (first.low, first.high, value))
         return BAR * (at - low) / (high - low)
 
-    start = min(BAR - 1, int(place(now.low)))
+    start = min(BAR - 1, round(place(now.low)))
     end = min(BAR, max(start + 1, round(place(now.high))))
     return "·" * start + "━" * (end - start) + "·" * (BAR - end)
 

@@ -28,6 +28,7 @@ TABLES = {
     "narrows_loose_blobs",
     "narrows_tokens",
     "narrows_finals",
+    "narrows_rounds",
 }
 
 

@@ -19,6 +19,8 @@ ROUTES = {
     "POST /v1/studies/{name}/trials",
     "GET /v1/studies/{name}/trials/{number}",
     "GET /v1/studies/{name}/trials/{number}/curves",
+    "GET /v1/studies/{name}/rounds",
+    "POST /v1/studies/{name}/narrow",
     "GET /v1/studies/{name}/best",
     "GET /v1/studies/{name}/pareto",
     "GET /v1/studies/{name}/importance",

@@ -489,7 +489,60 @@ CASES: dict[str, tuple[Json, str, str]] = {
         "enqueue.0.learning_rate",
         "99.0000005",
     ),
-    "narrowing, which is not there yet": ({"narrowing": {"rounds": 3}}, "narrowing", "dict"),
+    "rounds without a size": ({"narrowing": {"rounds": 3}}, "narrowing.trials_per_round", "required"),
+    "no rounds": ({"narrowing": {"rounds": 0, "trials_per_round": 1}}, "narrowing.rounds", "0"),
+    "too wide a margin": (
+        {"narrowing": {"rounds": 1, "trials_per_round": 3, "keep_top": 1, "margin": 1.1}},
+        "narrowing.margin",
+        "1.1",
+    ),
+    "more rounds than trials": (
+        {"n_trials": 29, "narrowing": {"rounds": 3, "trials_per_round": 10}},
+        "narrowing.trials_per_round",
+        "rounds × trials_per_round must fit n_trials: 3 × 10 > 29",
+    ),
+    "more to keep than to try": (
+        {"n_trials": 30, "narrowing": {"rounds": 3, "trials_per_round": 4}},
+        "narrowing.keep_top",
+        "keep_top must not be more than trials_per_round: 5 > 4",
+    ),
+    "more to try first than a round has": (
+        {
+            "n_trials": 4,
+            "narrowing": {"rounds": 2, "trials_per_round": 1, "keep_top": 1},
+            "enqueue": [{"learning_rate": 0.1}, {"learning_rate": 0.01}],
+        },
+        "narrowing.trials_per_round",
+        "trials_per_round must hold what is enqueued: 1 < 2",
+    ),
+    "narrow a grid": (
+        {
+            **between("momentum", 0.0, 0.9, step=0.1),
+            "sampler": "grid",
+            "n_trials": 10,
+            "narrowing": {"rounds": 2, "trials_per_round": 5},
+        },
+        "narrowing",
+        "needs a sampler that samples from ranges: grid tries every configuration",
+    ),
+    "narrow several objectives": (
+        {
+            "objectives": [{"metric": name, "direction": "minimize"} for name in ("train_loss", "validation_loss")],
+            "n_trials": 10,
+            "narrowing": {"rounds": 2, "trials_per_round": 5},
+        },
+        "narrowing",
+        "takes one objective: 2 are given",
+    ),
+    "narrow what has no ranges": (
+        {
+            "search_space": {"batch_size": {"type": "int", "low": 1, "high": 9}},
+            "n_trials": 10,
+            "narrowing": {"rounds": 2, "trials_per_round": 5},
+        },
+        "narrowing",
+        "needs a float parameter",
+    ),
     "confirm nothing": ({"confirmation": {"top_k": 0}}, "confirmation.top_k", "0"),
     "confirm without seeds": ({"confirmation": {"n_seeds": 0}}, "confirmation.n_seeds", "0"),
     # Numbers that are none

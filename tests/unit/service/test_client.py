@@ -125,6 +125,21 @@ def test_studies_are_read_page_by_page() -> None:
 LEASE_CALL = "/v1/leases/ab%2Fc"
 TOKEN = {"name": "lab", "scopes": ["work"], "created_at": "2026-01-02T03:04:05Z", "expires_at": None}
 TOKEN |= {"revoked_at": None, "last_used_at": None}
+NARROWED = {
+    "study": "a",
+    "preview": True,
+    "round": 2,
+    "first_trial": 20,
+    "n_trials": 0,
+    "best": None,
+    "began_at": None,
+    "requested_by": "lab",
+    "keep_top": 5,
+    "margin": 0.1,
+    "kept": [3, 1],
+    "ranges": {},
+    "note": None,
+}
 CALLS: list[tuple[Callable[[Client], object], str, str, Any]] = [
     (lambda client: client.study("a/b"), "GET", "/v1/studies/a%2Fb", STUDY),
     (lambda client: client.tokens(), "GET", "/v1/tokens", {"tokens": [TOKEN]}),
@@ -161,6 +176,8 @@ CALLS: list[tuple[Callable[[Client], object], str, str, Any]] = [
         "/v1/studies/digits/importance",
         {"metric": "validation_accuracy", "importances": {}},
     ),
+    (lambda client: client.rounds("a/b"), "GET", "/v1/studies/a%2Fb/rounds", {"study": "a", "rounds": []}),
+    (lambda client: client.narrow("a/b", {"preview": True}), "POST", "/v1/studies/a%2Fb/narrow", NARROWED),
     (lambda client: client.workers(), "GET", "/v1/workers", {"workers": []}),
     (
         lambda client: client.claim(Claim(claim_id="c", worker=WorkerInfo(id="w"))),

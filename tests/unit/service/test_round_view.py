@@ -45,7 +45,7 @@ def a_study(wanted: Definition) -> tuple[ServiceStudy, Suggestions]:
 
 
 def value_of(params: dict[str, Any]) -> float:
-    return -abs(math.log10(params["learning_rate"]) + 2.1) - abs(params["dropout"] - 0.17)
+    return float(-abs(math.log10(params["learning_rate"]) + 2.1) - abs(params["dropout"] - 0.17))
 
 
 def run(study: ServiceStudy, suggestions: Suggestions, n_trials: int) -> list[dict[str, Any]]:
