@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from service.client import Client, ServiceError
-from service.report.rounds_plot import Round
+from service.report.rounds_plot import Bounds, Round
 from service.report.weights import Histogram, histogram_of
 from service.schemas.diagnosis import Diagnosis
 from service.schemas.final import Final
@@ -50,6 +50,7 @@ def gather(client: Client, name: str) -> Gathered:
         diagnosis=client.diagnosis(name, N_DIAGNOSED),
         weights=_weights(client, name, best),
         final=_final(client, name),
+        rounds=_rounds(client, name),
     )
 
 
@@ -67,6 +68,15 @@ def _final(client: Client, name: str) -> Final | None:
         if error.code != "final_not_found":
             raise
         return None
+
+
+def _rounds(client: Client, name: str) -> list[Round]:
+    """The ranges of every round of a study that was narrowed."""
+    rounds = client.rounds(name)
+    if len(rounds) == 1:
+        return []
+    bounds = [{key: Bounds(low=now.low, high=now.high) for key, now in one.ranges.items()} for one in rounds]
+    return [Round(round=one.round, ranges=ranges) for one, ranges in zip(rounds, bounds, strict=True)]
 
 
 def _weights(client: Client, name: str, best: Sequence[Trial]) -> dict[int, Histogram]:

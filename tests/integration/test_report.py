@@ -115,6 +115,21 @@ def test_the_copy_is_the_study_that_optuna_itself_reads(service: Service, client
         assert one.intermediate_values == other.intermediate_values
 
 
+def test_the_rounds_of_a_study_that_was_narrowed_are_gathered(service: Service, client: Client) -> None:
+    name = service.create(n_trials=9, enqueue=[{"learning_rate": rate} for rate in (1e-3, 1e-4, 1e-2)])
+    for value in (0.9, 0.8, 0.7):
+        run(service, name, value)
+    assert gather(client, name).rounds == []
+
+    client.narrow(name, {"keep_top": 2})
+
+    first, second = gather(client, name).rounds
+    assert (first["round"], second["round"]) == (1, 2)
+    assert first["ranges"] == {"learning_rate": {"low": 1e-5, "high": 0.1}}
+    assert 1e-5 < second["ranges"]["learning_rate"]["low"] <= 1e-4
+    assert 1e-3 <= second["ranges"]["learning_rate"]["high"] < 0.1
+
+
 def test_a_study_that_is_not_there_is_an_error(client: Client) -> None:
     with pytest.raises(ServiceError, match="no study of this name: x"):
         gather(client, "x")

@@ -11,6 +11,7 @@ from service.schemas.final import Final
 from tests.unit.service.cli.stand_in import StandIn, study_json, trial_json
 from tests.unit.service.cli.test_diagnose import diagnosis_json
 from tests.unit.service.cli.test_final import final_json
+from tests.unit.service.cli.test_narrow import FIRST
 
 Capture = pytest.CaptureFixture[str]
 
@@ -28,6 +29,7 @@ def answer_all(service: StandIn) -> None:
         "GET /v1/studies/digits/trials/0/curves": (200, {"steps": [0], "metrics": {"validation_accuracy": [0.9]}}),
         "GET /v1/studies/digits/final": (404, NO_FINAL),
         "GET /v1/studies/digits/diagnosis?limit=10000": (200, diagnosis_json()),
+        "GET /v1/studies/digits/rounds": (200, {"study": "digits", "rounds": [FIRST]}),
     }
 
 
