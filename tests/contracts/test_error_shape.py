@@ -15,6 +15,9 @@ PATHS = {
     "/v1/studies/{name}/best": ("GET",),
     "/v1/studies/{name}/pareto": ("GET",),
     "/v1/studies/{name}/importance": ("GET",),
+    "/v1/studies/{name}/diagnosis": ("GET",),
+    "/v1/studies/{name}/rounds": ("GET",),
+    "/v1/studies/{name}/narrow": ("POST",),
     "/v1/studies/{name}/export": ("GET",),
     "/v1/studies/{name}/final": ("GET", "POST"),
     "/v1/studies/{name}/trials": ("GET", "POST"),
@@ -93,7 +96,7 @@ def test_a_wrong_id_is_a_problem(service: Service, study: str, method: str, path
 
 @pytest.mark.parametrize(("method", "path"), WITH_BODY)
 def test_a_wrong_body_is_a_problem_that_names_a_field(service: Service, study: str, method: str, path: str) -> None:
-    may_be_left_out = path.endswith("/final")
+    may_be_left_out = path.endswith(("/final", "/narrow"))
     for body in BODIES[may_be_left_out:]:
         headers = {"content-type": "application/json"}
         content = json.dumps(body)
