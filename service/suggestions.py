@@ -87,12 +87,20 @@ class Suggestions:
         oldest = self._n_finished() - max(1, n_running)
         with self._lock:
             self._ready = deque(suggestion for suggestion in self._ready if suggestion.n_finished >= oldest)
+            self._drop_repetitions()
             return len(self._ready)
+
+    def _drop_repetitions(self) -> None:
+        """Drop what was tried, unless nothing else is left: it was sampled when the last untried ones were ready."""
+        fresh = [ready for ready in self._ready if ready.trial.params not in self._configurations]
+        if len(fresh) < len(self._ready) and self._configurations.untried([]) is not None:
+            self._ready = deque(fresh)
 
     def take(self, is_wanted: Callable[[Mapping[str, Scalar]], bool] = lambda _params: True) -> FrozenTrial | None:
         """A new trial as it is to be written, a wanted one if there is one, or None when none is ready."""
         now = self._monotonic()
         with self._lock:
+            self._drop_repetitions()
             if not self._ready:
                 return None
             self._claim_seconds = _average(self._claim_seconds, now - self._last_taken)

@@ -121,3 +121,16 @@ def test_a_trial_that_was_started_and_given_back_meanwhile_is_not_sampled_again(
     suggestions.sample_rest(as_it_waited)
 
     assert not suggestions.has_completed(trial._trial_id)
+
+
+def test_what_was_sampled_too_much_takes_no_untried_configurations_place() -> None:
+    """Several claims want the last few: when one has taken some, more are sampled than there are configurations."""
+    space = {"batch_size": {"type": "categorical", "choices": [16, 32, 48]}}
+    _, _, suggestions = the_suggestions(search_space=space)
+    suggestions.sample_new(20)
+
+    first = suggestions.take()
+    assert first is not None
+    others = [suggestions.take(lambda params: params == first.params) for _ in range(2)]
+
+    assert {trial.params["batch_size"] for trial in (first, *others) if trial is not None} == {16, 32, 48}
