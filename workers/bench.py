@@ -10,6 +10,7 @@ from torch import nn
 
 from service.schemas.data import Dataset
 from service.schemas.protocol import Lease
+from service.schemas.training import Training
 from workers.checkpoints import describe, dump_model
 from workers.data import TrialData, with_validation
 from workers.errors import CheckpointError
@@ -22,6 +23,7 @@ from workers.work import Work
 logger = logging.getLogger("narrows.worker")
 
 Content = Callable[[], bytes]
+NewGroup = Callable[[Training, TrialData, torch.device, int], LaneGroup]
 Test = Callable[[Lease, nn.Module, TrialData], Metrics]
 
 
@@ -52,10 +54,16 @@ class Bench:
     """
 
     def __init__(
-        self, prepare: Callable[[Dataset], TrialData], device: torch.device, choice: LaneChoice, test: Test
+        self,
+        prepare: Callable[[Dataset], TrialData],
+        device: torch.device,
+        choice: LaneChoice,
+        test: Test,
+        new_group: NewGroup = LaneGroup,
     ) -> None:
         """`test` evaluates a model on the test split, for a lease that says so."""
         self._prepare = prepare
+        self._new_group = new_group
         self._test = test
         self._device = device
         self._choice = choice
@@ -151,7 +159,7 @@ class Bench:
         self._groups.pop(key, None)
         while True:
             try:
-                self._groups[key] = LaneGroup(work.lease.training, data, self._device, n_lanes)
+                self._groups[key] = self._new_group(work.lease.training, data, self._device, n_lanes)
                 return self._groups[key]
             except Exception as error:
                 if n_lanes == 1 or not is_out_of_memory(error):

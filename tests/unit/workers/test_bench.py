@@ -20,7 +20,6 @@ from workers.work import Work
 
 CPU = torch.device("cpu")
 CLOCKS = ("seconds", "training_seconds")
-Step = Callable[[LaneGroup], list[EpochResult]]
 
 
 class OutOfMemoryError(RuntimeError):
@@ -40,9 +39,36 @@ def untested(lease: Lease, _model: nn.Module, _data: TrialData) -> dict[str, flo
     raise AssertionError(f"trial {lease.trial_number} must not be tested")
 
 
+class Trouble:
+    """What a device answers a group's step with, as one does that is full; None lets it train."""
+
+    def __init__(self) -> None:
+        self.error: Callable[[LaneGroup], Exception | None] = lambda _group: None
+
+    def new_group(self, training: Training, data: TrialData, device: torch.device, n_lanes: int) -> LaneGroup:
+        return TroubledGroup(self, training, data, device, n_lanes)
+
+
+class TroubledGroup(LaneGroup):
+    def __init__(self, trouble: Trouble, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._trouble = trouble
+
+    def step(self) -> list[EpochResult]:
+        error = self._trouble.error(self)
+        if error is not None:
+            raise error
+        return super().step()
+
+
 @pytest.fixture
-def bench(trial_data: TrialData) -> Bench:
-    return Bench(prepared(trial_data), CPU, LaneChoice(CPU, 4), untested)
+def trouble() -> Trouble:
+    return Trouble()
+
+
+@pytest.fixture
+def bench(trial_data: TrialData, trouble: Trouble) -> Bench:
+    return Bench(prepared(trial_data), CPU, LaneChoice(CPU, 4), untested, trouble.new_group)
 
 
 def train(bench: Bench) -> list[Finished | Broken]:
@@ -77,24 +103,6 @@ def assert_as_alone(found: dict[int, dict[str, float]], works: list[Work], data:
     assert sorted(found) == sorted(work.lease.trial_number for work in works)
     for one in works:
         torch.testing.assert_close(found[one.lease.trial_number], alone(one, data), rtol=1e-4, atol=1e-5)
-
-
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[LaneGroup], Exception | None]], None]:
-    """Make training raise, as a device does that is full: `error` tells when, and what."""
-
-    def fail(error: Callable[[LaneGroup], Exception | None]) -> None:
-        step: Step = LaneGroup.step
-
-        def failing_step(group: LaneGroup) -> list[EpochResult]:
-            raised = error(group)
-            if raised is not None:
-                raise raised
-            return step(group)
-
-        monkeypatch.setattr(LaneGroup, "step", failing_step)
-
-    return fail
 
 
 def test_trials_of_one_key_train_together_and_end_as_alone(bench: Bench, trial_data: TrialData) -> None:
@@ -165,9 +173,9 @@ def test_a_trial_that_does_not_fit_its_data_is_not_on_the_bench(bench: Bench) ->
 
 
 def test_out_of_memory_halves_the_lanes_and_loses_no_trial(
-    bench: Bench, trial_data: TrialData, failing: Callable[..., None]
+    bench: Bench, trial_data: TrialData, trouble: Trouble
 ) -> None:
-    failing(lambda group: OutOfMemoryError("out of memory") if len(group.lanes) > 2 else None)
+    trouble.error = lambda group: OutOfMemoryError("out of memory") if len(group.lanes) > 2 else None
     works = [work(number) for number in range(4)]
     for one in works:
         bench.begin(one, None)
@@ -178,7 +186,7 @@ def test_out_of_memory_halves_the_lanes_and_loses_no_trial(
 
 
 def test_out_of_memory_goes_on_from_where_trials_were_kept(
-    bench: Bench, trial_data: TrialData, failing: Callable[..., None]
+    bench: Bench, trial_data: TrialData, trouble: Trouble
 ) -> None:
     works = [work(number, epochs=5) for number in range(2)]
     for one in works:
@@ -187,15 +195,15 @@ def test_out_of_memory_goes_on_from_where_trials_were_kept(
     for one in works:
         bench.keep(one)
     errors = [OutOfMemoryError("out of memory")]
-    failing(lambda group: errors.pop() if errors and len(group.lanes) > 1 else None)
+    trouble.error = lambda group: errors.pop() if errors and len(group.lanes) > 1 else None
     events = train(bench)
     assert {event.epoch for event in early if isinstance(event, Finished)} == {0, 1}
     assert min(event.epoch for event in events if isinstance(event, Finished)) == 2
     assert_as_alone(finals(events), works, trial_data)
 
 
-def test_a_trial_too_large_for_the_device_alone_is_broken(bench: Bench, failing: Callable[..., None]) -> None:
-    failing(lambda _group: OutOfMemoryError("out of memory"))
+def test_a_trial_too_large_for_the_device_alone_is_broken(bench: Bench, trouble: Trouble) -> None:
+    trouble.error = lambda _group: OutOfMemoryError("out of memory")
     for number in range(3):
         bench.begin(work(number), None)
     events = train(bench)
@@ -204,11 +212,13 @@ def test_a_trial_too_large_for_the_device_alone_is_broken(bench: Bench, failing:
 
 
 def test_the_trial_that_cannot_be_trained_is_found_among_its_neighbours(
-    bench: Bench, trial_data: TrialData, failing: Callable[..., None]
+    bench: Bench, trial_data: TrialData, trouble: Trouble
 ) -> None:
     works = [work(number) for number in range(6)]
     guilty = works[2]
-    failing(lambda group: ZeroDivisionError("bad") if any(lane.trial.tag is guilty for lane in group.lanes) else None)
+    trouble.error = lambda group: (
+        ZeroDivisionError("bad") if any(lane.trial.tag is guilty for lane in group.lanes) else None
+    )
     for one in works:
         bench.begin(one, None)
     events = train(bench)
@@ -216,8 +226,8 @@ def test_the_trial_that_cannot_be_trained_is_found_among_its_neighbours(
     assert_as_alone(finals(events), [one for one in works if one is not guilty], trial_data)
 
 
-def test_a_broken_device_ends_all_its_trials(bench: Bench, failing: Callable[..., None]) -> None:
-    failing(lambda _group: RuntimeError("CUDA error: device-side assert triggered"))
+def test_a_broken_device_ends_all_its_trials(bench: Bench, trouble: Trouble) -> None:
+    trouble.error = lambda _group: RuntimeError("CUDA error: device-side assert triggered")
     for number in range(3):
         bench.begin(work(number), None)
     assert [type(event) for event in bench.step()] == [Broken] * 3
