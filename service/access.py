@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from starlette.routing import compile_path
@@ -119,6 +119,7 @@ class Doors:
         return next((openers for pattern, openers in self._patterns.get(method, ()) if pattern.match(path)), None)
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether an address can be reached from this machine alone."""
     if host == "localhost":

@@ -19,6 +19,7 @@ from service.final_calls import begin_due
 from service.gate import Admission, Gate
 from service.limits import BodyLimits
 from service.metrics import MeasureRequests, Metrics
+from service.quick_route import QuickRoutes
 from service.registry import Registry
 from service.request_ids import RequestIds
 from service.routes import (
@@ -102,6 +103,7 @@ def create_app(
     app.include_router(operations.workers_router)
     app.include_router(operations.router)
     app.router.routes.extend(dashboard_routes(store.optuna))
+    app.router.middleware_stack = QuickRoutes(app.router.middleware_stack, leases.router)
     problems.install(app)
     api_docs.install(app)
     app.add_middleware(BodyLimits)

@@ -24,7 +24,7 @@ Committed = Sequence[Future[None]]
 
 
 @contextmanager
-def unhindered(registry: Registry, lease_ids: Iterable[str], *, with_epochs: bool = False) -> Iterator[bool]:
+def unhindered(registry: Registry, lease_ids: Sequence[str], *, with_epochs: bool = False) -> Iterator[bool]:
     """Whether a call with these leases touches memory alone: they are open, and nobody works on their studies.
 
     The studies stay held for the length of the block. `with_epochs`: and what they reported last is in memory.
@@ -36,10 +36,18 @@ def unhindered(registry: Registry, lease_ids: Iterable[str], *, with_epochs: boo
                 yield False
                 return
             held.callback(live.lock.release)
-            if live.leases.get(lease_id) is None or (with_epochs and live.leases.last_epoch(lease_id) is None):
-                yield False
-                return
-        yield True
+        yield are_at_hand(registry, lease_ids, with_epochs=with_epochs)
+
+
+def are_at_hand(registry: Registry, lease_ids: Iterable[str], *, with_epochs: bool) -> bool:
+    """Whether they are open, and with `with_epochs` what they reported last is in memory."""
+    for lease_id in lease_ids:
+        live, _ = _find(registry, lease_id)
+        if live is None or live.leases.get(lease_id) is None:
+            return False
+        if with_epochs and live.leases.last_epoch(lease_id) is None:
+            return False
+    return True
 
 
 def report(registry: Registry, items: Sequence[Report]) -> tuple[Decided, Committed]:

@@ -48,7 +48,7 @@ class BodyLimits:
             response = problem(error.status, error.code, error.detail, error.errors, {"Connection": "close"})
             await response(scope, receive, send)
             return
-        await self._app(scope, _replay(body, receive), send)
+        await self._app(scope, replay(body, receive), send)
 
     async def _read(self, receive: Receive) -> bytes:
         try:
@@ -94,15 +94,15 @@ def _with_json_type(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, byt
     return [*others, (b"content-type", b"application/json")]
 
 
-def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+def replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
     """The body that was read, once; then whatever comes after it (a disconnect)."""
     sent = False
 
-    async def replay() -> Message:
+    async def receive_again() -> Message:
         nonlocal sent
         if sent:
             return await receive()
         sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replay
+    return receive_again

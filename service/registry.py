@@ -27,6 +27,9 @@ from service.signals import WorkSignal
 from service.study_news import StudyNews
 from storage import DuplicateStudyError, FinalRecord, Store, StudyRecord, WorkerRecord
 
+Granted = tuple[list[Lease], list[Future[None]]]
+"""An answer, which holds once the futures are done."""
+
 
 class Registry:
     """Studies by name. Studies are made and deleted under one lock, and work under locks of their own."""
@@ -155,8 +158,8 @@ class Registry:
         del self._studies[live.record.name]
         del self._by_id[live.record.study_id]
 
-    def claim(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]]:
-        """Answer a claim at once; the answer holds once the futures are done.
+    def claim(self, claim: Claim) -> Granted:
+        """Answer a claim at once.
 
         Studies with the fewest open leases come first.
         """
@@ -166,28 +169,24 @@ class Registry:
             repeated = self._repeated(claim)
             return (repeated, []) if repeated else self._granted(claim)
 
-    def claim_at_once(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]] | None:
-        """As `claim`, if it touches memory alone: it is new, its study is idle, and no sampler takes its time."""
+    def quick_study(self, claim: Claim) -> LiveStudy | None:
+        """The study that a new claim is answered from, if memory alone is touched and no sampler takes its time."""
         live = self._only_running(claim.study)
-        if (
-            live is None
-            or live.final is not None
-            or not claims.has_quick_sampler(live)
-            or self.store.leases_of_claim(claim.claim_id)
-        ):
+        if live is None or live.final is not None or not claims.has_quick_sampler(live):
             return None
+        return None if self.store.leases_of_claim(claim.claim_id) else live
+
+    def claim_at_once(self, live: LiveStudy, claim: Claim) -> Granted | None:
+        """As `claim`, from a quick study; None while somebody else works on it."""
         claim_lock = self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]
-        if not claim_lock.acquire(blocking=False):
-            return None
-        try:
-            if not live.lock.acquire(blocking=False):
+        with ExitStack() as held:
+            for lock in (claim_lock, live.lock):
+                if not lock.acquire(blocking=False):
+                    return None
+                held.callback(lock.release)
+            if live.queue.suggestions.is_sampling or self.store.leases_of_claim(claim.claim_id):
                 return None
-            try:
-                granted, committed = claims.grant(live, claim, claim.max_trials)
-            finally:
-                live.lock.release()
-        finally:
-            claim_lock.release()
+            granted, committed = claims.grant(live, claim, claim.max_trials)
         return granted, [committed]
 
     def _only_running(self, name: str | None) -> LiveStudy | None:
@@ -202,7 +201,7 @@ class Registry:
             asked = [] if live is None else [live, *self._linked(live)]
         return [live for live in asked if live.record.state == "running"]
 
-    def _granted(self, claim: Claim) -> tuple[list[Lease], list[Future[None]]]:
+    def _granted(self, claim: Claim) -> Granted:
         leases: list[Lease] = []
         waiting = []
         for live in sorted(self._running(claim.study), key=lambda live: len(live.leases)):

@@ -30,7 +30,7 @@ CHEAP_SECONDS = 0.005
 """A sampler this quick is asked when a worker claims: its suggestion is then as fresh as can be."""
 MAX_REPEATS = 5
 QUICK_SECONDS = 0.001
-"""A sampler this quick, and idle, may be asked on the event loop."""
+"""A sampler that takes so little of a processor, and is idle, may be asked on the event loop."""
 WEIGHT = 0.3
 """Of the newest measurement in a moving average."""
 
@@ -52,17 +52,19 @@ class Suggestions:
         definition: Definition,
         monotonic: Callable[[], float] = time.monotonic,
         sampled: Callable[[float], None] = lambda _seconds: None,
+        processor: Callable[[], float] = time.thread_time,
     ) -> None:
         """`sampled` is told the seconds that each trial's parameters took."""
         self._study = study
         self._view = RoundView(definition.search_space, None, study.sampler)
-        self._monotonic = monotonic
+        self._monotonic, self._processor = monotonic, processor
         self._sampled = sampled
         self._ready: deque[Suggestion] = deque()
         self._completed: dict[int, FrozenTrial] = {}
         self._lock = threading.Lock()
         self._sampling = threading.Lock()
         self._sample_seconds = 0.0
+        self._busy_seconds = 0.0
         self._claim_seconds = math.inf
         self._last_taken = -math.inf
         self._configurations = self._tried_in(self._view)
@@ -137,7 +139,12 @@ class Suggestions:
 
     @property
     def is_quick(self) -> bool:
-        return 0 < self._sample_seconds < QUICK_SECONDS and not self._sampling.locked()
+        return 0 < self._busy_seconds < QUICK_SECONDS
+
+    @property
+    def is_sampling(self) -> bool:
+        """Whether the sampler is at work at this moment."""
+        return self._sampling.locked()
 
     def depth(self, n_running: int) -> int:
         """How many to keep ready: what is claimed while one is sampled, and never more than there are running."""
@@ -225,9 +232,10 @@ class Suggestions:
 
     @contextmanager
     def _measured(self) -> Iterator[None]:
-        started = self._monotonic()
+        started, busy = self._monotonic(), self._processor()
         yield
         self._sample_seconds = _average(self._sample_seconds, self._monotonic() - started)
+        self._busy_seconds = _average(self._busy_seconds, self._processor() - busy)
 
     def _n_finished(self) -> int:
         return self._study._storage.get_n_trials(self._study._study_id, FINISHED)

@@ -1,7 +1,7 @@
 """What workers call: claim, report, renew, and the three ways to end a lease."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
@@ -12,13 +12,16 @@ from fastapi.concurrency import run_in_threadpool
 from service import lease_calls
 from service.dependencies import LeaseIdPath, RegistryDependency
 from service.quick_route import QuickRoute
-from service.registry import Registry
+from service.registry import Granted, Registry
 from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Renew, Renewed, Reports
 
 router = APIRouter(prefix="/v1", tags=["workers"], route_class=QuickRoute)
 
 
 Answer = TypeVar("Answer")
+PAUSES = (0.0005, 0.001, 0.002, 0.004)
+"""Seconds to wait, time and again, for who works on a study. Only then a call goes to a thread, which costs as much as
+the call, and holds up all that come meanwhile, so that they would go there too."""
 
 
 @router.post("/claims")
@@ -26,11 +29,14 @@ async def claim(body: Claim, registry: RegistryDependency, request: Request) -> 
     """Ask for trials; waits up to wait_seconds for one. The same claim_id again gets the same leases."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait_seconds
-    registry.seen(body)
+    has_been_seen = False
     while True:
         ticket = registry.signal.ticket()
-        answer = registry.claim_at_once(body)
+        answer = await _claim_at_once(registry, body)
         leases, committed = answer if answer is not None else await run_in_threadpool(registry.claim, body)
+        if not leases and not has_been_seen:  # else it is written down with its leases
+            registry.seen(body)
+            has_been_seen = True
         await registry.store.committed(committed)
         remaining = deadline - loop.time()
         if leases or remaining <= 0 or registry.signal.closed:
@@ -76,6 +82,16 @@ async def release(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed
     return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
 
 
+async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:
+    """The answer, if memory alone is touched for it and nobody else works on the study for long."""
+    async for _ in _tries():
+        live = registry.quick_study(body)
+        answer = None if live is None else registry.claim_at_once(live, body)
+        if live is None or answer is not None:
+            return answer
+    return None
+
+
 async def _durable(
     registry: Registry,
     call: Callable[[], tuple[Answer, Sequence[Future[None]]]],
@@ -83,14 +99,23 @@ async def _durable(
     *,
     with_epochs: bool = False,
 ) -> Answer:
-    """The answer of a call, when all that it wrote is committed.
-
-    Here and now if memory alone is touched, which is quicker than the way to a thread and back.
-    """
-    with lease_calls.unhindered(registry, lease_ids, with_epochs=with_epochs) as free:
+    """The answer of a call, when all that it wrote is committed. Here and now if memory alone is touched."""
+    async for _ in _tries():
+        if not lease_calls.are_at_hand(registry, lease_ids, with_epochs=with_epochs):
+            break
+        with lease_calls.unhindered(registry, lease_ids, with_epochs=with_epochs) as free:
+            if free:
+                answer, committed = call()
         if free:
-            answer, committed = call()
-    if not free:
-        answer, committed = await run_in_threadpool(call)
+            await registry.store.committed(committed)
+            return answer
+    answer, committed = await run_in_threadpool(call)
     await registry.store.committed(committed)
     return answer
+
+
+async def _tries() -> AsyncIterator[None]:
+    for seconds in PAUSES:
+        yield
+        await asyncio.sleep(seconds)
+    yield
