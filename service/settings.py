@@ -98,7 +98,7 @@ SETTINGS = (
     Setting(
         "processes",
         None,
-        "Worker processes on this machine.",
+        "Worker processes on this machine; those on the CPU share its cores.",
         ("worker",),
         int,
         default_text="one per GPU, or one per CPU core",

@@ -11,7 +11,7 @@ from workers.options import Options, parse
 from workers.parent import end_with_parent
 from workers.stopping import Stopping
 
-SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def main(arguments: list[str]) -> int:
@@ -25,19 +25,21 @@ def main(arguments: list[str]) -> int:
 
 def run_fleet(options: Options) -> int:
     try:
-        names = devices.places(options.devices, options.processes, devices.count_gpus, devices.n_cores())
+        n_cores = devices.n_cores()
+        names = devices.places(options.devices, options.processes, devices.count_gpus, n_cores)
     except devices.NoDeviceError as error:
         print(f"narrows: {error}", file=sys.stderr)
         return USELESS
     logging.getLogger("narrows.fleet").info("%d processes: %s", len(names), ", ".join(names))
-    fleet = Fleet([_place(options, name) for name in names])
+    n_threads = devices.n_threads(names, n_cores)
+    fleet = Fleet([_place(options, name, n_threads) for name in names])
     fleet.install()
     return fleet.run()
 
 
-def _place(options: Options, device: str) -> Place:
+def _place(options: Options, device: str, n_threads: int) -> Place:
     command = [sys.executable, "-m", "workers", *options.arguments(device)]
-    return Place(device, command, SINGLE_THREAD if device == "cpu" else {})
+    return Place(device, command, dict.fromkeys(THREADS, str(n_threads)) if device == "cpu" else {})
 
 
 def run_child(options: Options, device: str) -> int:

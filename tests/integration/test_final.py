@@ -7,57 +7,8 @@ import pytest
 
 from service.final_calls import begin_due
 from service.schemas.definition import Definition
-from storage import Commit
+from tests.integration.final_driver import SCORE, begin, complete, confirm, evaluated, final_of, post, searched
 from tests.integration.service_driver import Json, Service, bearer, code_of, definition, errors_of, problem_of
-
-SCORE: Json = {"test_loss": 0.2, "test_accuracy": 0.95, "n_test_images": 1000}
-
-
-def searched(service: Service, values: tuple[float, ...] = (0.5, 0.9, 0.8), **changes: Any) -> str:
-    """A finished study whose trials have these values."""
-    name = service.create(n_trials=len(values), **changes)
-    for value in values:
-        service.run(name, value=value)
-    return name
-
-
-def post(service: Service, name: str, **wanted: Any) -> Any:
-    return service.http.post(f"/v1/studies/{name}/final", json=wanted)
-
-
-def begin(service: Service, name: str, **wanted: Any) -> Json:
-    response = post(service, name, **wanted)
-    assert response.status_code == 201, response.text
-    final: Json = response.json()
-    return final
-
-
-def final_of(service: Service, name: str) -> Json:
-    return service.get(f"/studies/{name}/final")
-
-
-def complete(service: Service, lease: Json, value: float = 0.9, **metrics: Any) -> Any:
-    body = {"metrics": {"validation_accuracy": value, **metrics}}
-    return service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body)
-
-
-def confirm(service: Service, name: str, values: dict[int, list[float]]) -> None:
-    """Train every confirmation: the candidates' trial numbers with the value of each seed."""
-    linked = final_of(service, name)["linked_study"]
-    for value in [value for seeds in values.values() for value in seeds]:
-        lease = service.claim_one(linked)
-        assert (lease["test"], lease["train_on_validation"]) == (False, False)
-        service.complete(lease, value)
-
-
-def evaluated(service: Service, name: str, **wanted: Any) -> Json:
-    """A whole final evaluation of the two best trials, and its record."""
-    begin(service, name, top_k=2, n_seeds=2, **wanted)
-    confirm(service, name, {1: [0.86, 0.88], 2: [0.91, 0.93]})
-    lease = service.claim_one(final_of(service, name)["linked_study"])
-    assert lease["test"]
-    assert complete(service, lease, **SCORE).status_code == 200
-    return final_of(service, name)
 
 
 def test_the_winner_is_confirmed_and_then_tested_once(each_service: Service) -> None:
@@ -202,116 +153,6 @@ def test_several_objectives_are_ranked_by_the_first(service: Service) -> None:
     assert [one["trial_number"] for one in final["candidates"]] == [1, 2]
 
 
-# Second looks
-
-
-def test_a_second_look_needs_a_reason_and_is_logged_as_one(service: Service) -> None:
-    name = searched(service)
-    first = evaluated(service, name)
-    assert errors_of(post(service, name, force=True)) == {
-        "reason": "reason must be given with force: it is kept with the record"
-    }
-
-    second = evaluated(service, name, force=True, reason="the labels were wrong")
-
-    assert (second["number"], second["forced"], second["reason"]) == (2, True, "the labels were wrong")
-    assert second["linked_study"] == f"{name}.final-2"
-    assert second["earlier"] == [{key: first[key] for key in first if key not in ("study", "earlier")}]
-    assert post(service, name).json() == second
-
-
-def test_force_without_an_earlier_look_is_no_second_one(service: Service) -> None:
-    name = searched(service)
-    final = begin(service, name, top_k=1, n_seeds=1, force=True, reason="to be sure")
-    assert (final["forced"], final["reason"]) == (False, None)
-    assert post(service, name, force=True, reason="again").status_code == 202
-
-
-def test_the_second_look_has_fresh_seeds(service: Service) -> None:
-    name = searched(service)
-    begin(service, name, top_k=1, n_seeds=1)
-    seeds = set()
-    for look in range(2):
-        if look:
-            begin(service, name, top_k=1, n_seeds=1, force=True, reason="once more")
-        for metrics in ({}, SCORE):
-            lease = service.claim_one(name)
-            seeds.add(lease["seed"])
-            assert complete(service, lease, **metrics).status_code == 200
-    assert len(seeds) == 4
-
-
-# What is not possible otherwise
-
-
-@pytest.mark.parametrize("metric", ["test_loss", "test_accuracy", "n_test_images", "test_anything"])
-def test_an_ordinary_trial_cannot_speak_of_the_test_split(service: Service, metric: str) -> None:
-    name = service.create()
-    lease = service.claim_one(name)
-    item = {"lease_id": lease["lease_id"], "step": 0, "metrics": {"validation_accuracy": 0.5, metric: 0.9}}
-
-    reported = service.http.post("/v1/reports", json={"reports": [item]})
-    completed = complete(service, lease, **{metric: 0.9})
-
-    assert list(errors_of(reported)) == [f"reports.0.metrics.{metric}"]
-    assert list(errors_of(completed)) == [f"metrics.{metric}"]
-    trial = service.trial(name, 0)
-    assert (trial["state"], trial["metrics"]) == ("RUNNING", {})
-
-
-def test_neither_a_confirmation_nor_a_report_can(service: Service) -> None:
-    name = searched(service)
-    begin(service, name, top_k=1, n_seeds=1)
-    lease = service.claim_one(name)
-    assert set(errors_of(complete(service, lease, **SCORE))) == {f"metrics.{metric}" for metric in SCORE}
-    service.complete(lease)
-    test = service.claim_one(name)
-    item = {"lease_id": test["lease_id"], "step": 0, "metrics": SCORE}
-    assert set(errors_of(service.http.post("/v1/reports", json={"reports": [item]})))
-    assert final_of(service, name)["state"] == "running"
-
-
-def test_what_comes_after_a_prune_cannot_either(service: Service) -> None:
-    name = service.create(n_trials=9, pruner={"name": "median", "n_startup_trials": 1, "n_warmup_steps": 0})
-    service.run(name, value=0.9)
-    lease = service.claim_one(name)
-    assert service.report(lease, 0, 0.1) == "prune"
-    assert errors_of(complete(service, lease, test_accuracy=0.9))
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"test_loss": None}, "test_loss"),
-        ({"test_accuracy": None}, "test_accuracy"),
-        ({"n_test_images": None}, "n_test_images"),
-        ({"test_accuracy": 1.5}, "test_accuracy"),
-        ({"test_accuracy": "nan"}, "test_accuracy"),
-        ({"n_test_images": 0}, "n_test_images"),
-        ({"n_test_images": 0.5}, "n_test_images"),
-        ({"n_test_images": "inf"}, "n_test_images"),
-    ],
-)
-def test_the_tested_trial_must_bring_a_whole_score(service: Service, changes: Json, field: str) -> None:
-    name = searched(service)
-    begin(service, name, top_k=1, n_seeds=1)
-    service.complete(service.claim_one(name))
-    lease = service.claim_one(name)
-
-    score = {key: value for key, value in {**SCORE, **changes}.items() if value is not None}
-
-    assert list(errors_of(complete(service, lease, **score))) == [f"metrics.{field}"]
-    assert final_of(service, name)["state"] == "running"
-
-
-def test_an_infinite_test_loss_is_told_as_such(service: Service) -> None:
-    name = searched(service)
-    begin(service, name, top_k=1, n_seeds=1)
-    service.complete(service.claim_one(name))
-    assert complete(service, service.claim_one(name), **{**SCORE, "test_loss": "inf"}).status_code == 200
-    assert final_of(service, name)["test_said"]["loss"] == "inf"
-
-
 @pytest.mark.parametrize("ending", [".final", ".final-2", ".final-17"])
 def test_users_studies_cannot_have_its_names(service: Service, ending: str) -> None:
     response = service.http.post("/v1/studies", json=definition(name=f"mine{ending}"))
@@ -356,131 +197,6 @@ def test_it_goes_with_its_study(each_service: Service) -> None:
     assert code_of(each_service.http.get(f"/v1/studies/{name}/final"), 404) == "final_not_found"
 
 
-# What goes wrong
-
-
-def test_failed_seeds_are_left_out(service: Service) -> None:
-    name = searched(service)
-    begin(service, name, top_k=2, n_seeds=2)
-    for value in (0.9, None, None, None):
-        lease = service.claim_one(name)
-        if value is None:
-            service.fail(lease, "diverged")
-        else:
-            service.complete(lease, value)
-
-    final = final_of(service, name)
-
-    assert final["winner"] == 1
-    assert [one["confirmed_values"] for one in final["candidates"]] == [[0.9], []]
-    assert final["distinguishable"] is None
-    assert final["candidates"][1]["confirmed_mean"] is None
-
-
-def test_without_any_confirmation_it_fails_and_may_begin_again(service: Service) -> None:
-    name = searched(service)
-    begin(service, name, top_k=1, n_seeds=2)
-    for lease in service.claim(name, max_trials=2):
-        service.fail(lease, "no such file")
-
-    failed = final_of(service, name)
-
-    assert (failed["state"], failed["failure"]) == ("failed", "no configuration could be confirmed: no such file")
-    assert failed["test_said"] is None
-    again = begin(service, name)
-    assert (again["number"], again["forced"]) == (2, False)
-    assert [earlier["state"] for earlier in again["earlier"]] == ["failed"]
-
-
-def test_a_test_that_fails_ends_it_with_the_reason(service: Service) -> None:
-    name = searched(service)
-    begin(service, name, top_k=1, n_seeds=1)
-    service.complete(service.claim_one(name))
-    service.fail(service.claim_one(name), "data set mnist cannot be read")
-
-    failed = final_of(service, name)
-
-    assert failed["failure"] == "the test split was not evaluated: data set mnist cannot be read"
-    assert failed["state"] == "failed"
-    assert failed["winner"] == 1
-    assert [attempt["outcome"] for attempt in failed["test_attempts"]] == ["fail"]
-
-
-def test_a_worker_that_dies_at_the_test_is_seen_in_the_record(service: Service) -> None:
-    name = searched(service)
-    begin(service, name, top_k=1, n_seeds=1)
-    service.complete(service.claim_one(name))
-    lost = service.claim_one(name)
-    service.clock.advance(61)
-
-    again = service.claim_one(name)
-    assert (again["seed"], again["params"], again["training"]) == (lost["seed"], lost["params"], lost["training"])
-    assert again["test"]
-    assert code_of(complete(service, lost, **SCORE), 409) == "lease_lost"
-    assert complete(service, again, **SCORE).status_code == 200
-
-    record = final_of(service, name)
-    assert [attempt["outcome"] for attempt in record["test_attempts"]] == ["expire", "complete"]
-
-
-# Exactly once
-
-
-def test_the_record_is_written_once_and_does_not_change(each_service: Service) -> None:
-    name = searched(each_service)
-    record = evaluated(each_service, name)
-    lease = {"lease_id": record["test_attempts"][0]["lease_id"]}
-
-    assert complete(each_service, lease, **SCORE).status_code == 200
-    assert code_of(complete(each_service, lease, **{**SCORE, "test_accuracy": 0.99}), 409) == "lease_closed"
-    assert each_service.claim(name) == []
-    each_service.restart()
-
-    assert final_of(each_service, name) == record
-    assert post(each_service, name).status_code == 200
-
-
-def test_a_restart_changes_nothing_wherever_it_comes(fresh_service: Service) -> None:
-    service = fresh_service
-    name = searched(service)
-    service.restart()
-    begin(service, name, top_k=2, n_seeds=1)
-    service.restart()
-    leases = service.claim(name, max_trials=5)
-    assert len(leases) == 2
-    service.restart()
-    service.complete(leases[0], 0.8)
-    service.restart()
-    service.complete(leases[1], 0.9)
-    ranked = final_of(service, name)
-    service.restart()
-    assert final_of(service, name) == ranked
-    test = service.claim_one(name)
-    service.restart()
-    assert service.claim(name) == []
-    assert complete(service, test, **SCORE).status_code == 200
-    service.restart()
-    record = final_of(service, name)
-    assert record["state"] == "complete"
-    assert record["winner"] == 2
-    assert (record["trials_done"], record["trials_total"]) == (3, 3)
-
-
-def test_the_record_and_the_end_of_its_trial_are_one_transaction(sqlite_service: Service) -> None:
-    service = sqlite_service
-    name = searched(service)
-    begin(service, name, top_k=1, n_seeds=1)
-    service.complete(service.claim_one(name))
-    lease = service.claim_one(name)
-    commits: list[Commit] = []
-    service.store.listen(commits.append)
-
-    assert complete(service, lease, **SCORE).status_code == 200
-
-    (commit,) = [commit for commit in commits if commit.n_rows]
-    assert [note.type for note in commit.notes] == ["trial_completed", "study_finished"]
-
-
 def test_many_who_ask_at_once_begin_it_once(each_service: Service) -> None:
     name = searched(each_service)
     with ThreadPoolExecutor(8) as pool:
@@ -488,9 +204,6 @@ def test_many_who_ask_at_once_begin_it_once(each_service: Service) -> None:
     assert sorted(statuses) == [201, *[202] * 7]
     assert final_of(each_service, name)["earlier"] == []
     assert len(each_service.claim(name, max_trials=9)) == 1
-
-
-# By itself
 
 
 def test_a_definition_may_ask_for_it(service: Service) -> None:
@@ -529,33 +242,6 @@ def test_wrong_wishes_are_named(service: Service, wanted: Json) -> None:
 def test_the_definition_of_the_linked_study_is_one() -> None:
     written = definition(confirmation={})
     assert Definition.model_validate(written).confirmation is not None
-
-
-# On train and validation data
-
-
-def test_the_tested_model_may_be_trained_on_validation_data_too(service: Service) -> None:
-    training = {"dataset": "digits", "model": "mlp", "epochs": 30, "early_stopping": {"patience": 3}}
-    name = searched(service, training=training)
-    begin(service, name, top_k=1, n_seeds=3, train_on_validation=True)
-    for value, best_epoch in ((0.9, 4), (0.7, 11), (0.8, 5)):
-        lease = service.claim_one(name)
-        assert lease["training"]["early_stopping"] is not None
-        assert complete(service, lease, value, best_epoch=best_epoch).status_code == 200
-
-    lease = service.claim_one(name)
-
-    assert (lease["test"], lease["train_on_validation"]) == (True, True)
-    assert lease["training"]["early_stopping"] is None
-    assert lease["training"]["epochs"] == 6
-    body = {"metrics": {"train_accuracy": 1.0, **SCORE}}
-    assert service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body).json() == {"state": "COMPLETE"}
-    assert service.trial(f"{name}.final", 3)["values"] == [pytest.approx(0.8)]
-    assert service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body).json() == {"state": "COMPLETE"}
-    assert final_of(service, name)["train_on_validation"]
-
-
-# Who
 
 
 def test_the_token_that_asked_is_named(tmp_path: Any) -> None:

@@ -1,0 +1,107 @@
+"""Claims that wait for work, and the workers that make them."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.integration.service_driver import (
+    LEASE_SECONDS,
+    Json,
+    Service,
+)
+
+
+def test_a_claim_without_work_is_answered_when_its_wait_is_over(service: Service) -> None:
+    name = service.create()
+    service.change(name, state="paused")
+    started = time.monotonic()
+
+    assert service.claim(name, wait_seconds=0.3) == []
+
+    assert 0.25 <= time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("wake", ["create", "resume", "extend", "enqueue", "release", "expire"])
+def test_a_waiting_claim_wakes_when_there_is_work(sqlite_service: Service, wake: str) -> None:
+    service = sqlite_service
+    name = service.create(n_trials=1)
+    lease: Json = {}
+    if wake in ("release", "expire", "extend"):
+        lease = service.claim_one(name)
+    else:
+        service.change(name, state="paused")
+    got: list[Json] = []
+    waiting = threading.Thread(target=lambda: got.extend(service.claim(None, worker="waiting", wait_seconds=20)))
+    waiting.start()
+    until(lambda: any(worker["id"] == "waiting" for worker in service.get("/workers")["workers"]))
+    started = time.monotonic()
+
+    match wake:
+        case "create":
+            service.create()
+        case "resume":
+            service.change(name, state="running")
+        case "extend":
+            service.change(name, n_trials=2)
+        case "enqueue":
+            assert service.http.post(f"/v1/studies/{service.create()}/trials", json={"params": {}}).status_code == 201
+        case "release":
+            service.release(lease)
+        case "expire":
+            service.clock.advance(LEASE_SECONDS + 1)  # the service looks by itself, twice a second
+    waiting.join(10)
+
+    assert len(got) == 1
+    assert time.monotonic() - started < 5
+
+
+def until(holds: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_waiting_claims_end_at_once_when_the_service_shuts_down(sqlite_service: Service) -> None:
+    got: list[list[Json]] = []
+    waiting = threading.Thread(target=lambda: got.append(sqlite_service.claim(None, worker="w", wait_seconds=25)))
+    waiting.start()
+    until(lambda: sqlite_service.get("/workers")["workers"])
+    started = time.monotonic()
+
+    sqlite_service.app.state.signal.close()
+    waiting.join(10)
+
+    assert got == [[]]
+    assert time.monotonic() - started < 5
+
+
+def test_workers_are_listed_with_what_they_run(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = service.create(n_trials=9)
+    body = {"claim_id": "c1", "worker": {"id": "lab/0", "host": "lab", "device": "cuda:0", "n_lanes": 4}}
+    service.http.post("/v1/claims", json={**body, "study": name, "max_trials": 3})
+    service.clock.advance(10)
+    service.claim(name, worker="idle", max_trials=1)
+    service.clock.advance(10)
+    service.http.post("/v1/claims", json={"claim_id": "c2", "worker": {"id": "newest"}, "study": name})
+
+    newest, idle, lab = service.get("/workers")["workers"]
+
+    assert [worker["id"] for worker in (newest, idle, lab)] == ["newest", "idle", "lab/0"]
+    assert (lab["host"], lab["device"], lab["n_lanes"], lab["trials_running"]) == ("lab", "cuda:0", 4, 3)
+    assert lab["first_seen_at"] == lab["last_seen_at"]
+
+    service.http.post("/v1/claims", json={**body, "claim_id": "c3", "study": name})
+    first, *_ = service.get("/workers")["workers"]
+    assert first["id"] == "lab/0"
+    assert first["first_seen_at"] < first["last_seen_at"]
+
+
+def test_a_worker_that_finds_no_work_is_listed_too(sqlite_service: Service) -> None:
+    assert sqlite_service.claim(None, worker="bored") == []
+
+    (worker,) = sqlite_service.get("/workers")["workers"]
+    assert (worker["id"], worker["trials_running"]) == ("bored", 0)

@@ -1,0 +1,111 @@
+"""What comes out of a study: best trials, the front of several objectives, importances."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.service_driver import (
+    Service,
+    code_of,
+)
+
+
+def test_best_and_its_place_in_the_study(service: Service) -> None:
+    name = service.create(n_trials=4)
+    for value in (0.7, 0.9, 0.8, 0.9):
+        service.run(name, 1, value)
+
+    best = service.get(f"/studies/{name}/best", k=3)["trials"]
+
+    assert [trial["number"] for trial in best] == [1, 3, 2]
+    assert service.study(name)["best"] == best[0]
+    assert best[0]["values"] == [0.9]
+    assert best[0]["metrics"] == {"validation_accuracy": 0.9}
+
+
+def test_trials_per_hour_counts_from_the_first_trial(service: Service) -> None:
+    name = service.create(n_trials=10)
+    service.clock.advance(5000)
+    lease = service.claim_one(name)
+    service.clock.advance(30)
+    service.complete(lease)
+    service.clock.advance(6)
+
+    assert service.study(name)["trials_per_hour"] == pytest.approx(100.0)
+
+
+def test_several_objectives_have_a_front_and_no_best(each_service: Service) -> None:
+    name = each_service.create(
+        n_trials=4,
+        objectives=[
+            {"metric": "validation_accuracy", "direction": "maximize"},
+            {"metric": "n_parameters", "direction": "minimize"},
+        ],
+        pruner="none",
+    )
+    for accuracy, size in ((0.9, 100), (0.8, 50), (0.85, 200), (0.95, 400)):
+        lease = each_service.claim_one(name)
+        assert each_service.report(lease, 0, accuracy) == "continue"
+        assert each_service.complete(lease, accuracy, metrics={"n_parameters": size}) == "COMPLETE"
+
+    front = each_service.get(f"/studies/{name}/pareto")["trials"]
+
+    assert [trial["values"] for trial in front] == [[0.95, 400.0], [0.9, 100.0], [0.8, 50.0]]
+    assert each_service.study(name)["best"] is None
+    assert code_of(each_service.http.get(f"/v1/studies/{name}/best"), 409) == "state_conflict"
+
+
+def test_the_front_of_one_objective_is_its_best_trial(service: Service) -> None:
+    name = service.create(n_trials=2)
+    service.run(name, 1, 0.5)
+    service.run(name, 1, 0.6)
+
+    assert [trial["number"] for trial in service.get(f"/studies/{name}/pareto")["trials"]] == [1]
+
+
+@pytest.mark.parametrize("path", ["best", "pareto", "importance"])
+def test_nothing_comes_out_of_a_study_without_results(service: Service, path: str) -> None:
+    answer = service.get(f"/studies/{service.create()}/{path}")
+
+    assert answer in ({"trials": []}, {"metric": "validation_accuracy", "importances": {}})
+
+
+def test_importance_finds_the_parameter_that_matters(service: Service) -> None:
+    name = service.create(
+        n_trials=12,
+        search_space={
+            "learning_rate": {"type": "float", "low": 0.01, "high": 1.0},
+            "momentum": {"type": "float", "low": 0.0, "high": 0.9},
+        },
+    )
+    for _ in range(12):
+        lease = service.claim_one(name)
+        service.complete(lease, lease["params"]["learning_rate"])
+
+    answer = service.get(f"/studies/{name}/importance")
+
+    assert list(answer["importances"]) == ["learning_rate", "momentum"]
+    assert sum(answer["importances"].values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("values", [[0.5, "inf"], ["inf", "-inf"], [0.5, 0.5], [0.5, 0.6, "inf"]])
+def test_importance_of_values_that_say_little_is_no_error(service: Service, values: list[Any]) -> None:
+    name = service.create(n_trials=len(values))
+    for value in values:
+        service.complete(service.claim_one(name), value)
+
+    assert service.http.get(f"/v1/studies/{name}/importance").status_code == 200
+
+
+def test_importance_with_conditional_parameters_is_no_error(service: Service) -> None:
+    name = service.create(
+        n_trials=6,
+        search_space={
+            "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+            "momentum": {"type": "float", "low": 0.0, "high": 0.9, "when": {"optimizer": ["sgd"]}},
+        },
+    )
+    for index in range(6):
+        service.complete(service.claim_one(name), index / 10)
+
+    assert set(service.get(f"/studies/{name}/importance")["importances"]) <= {"optimizer", "momentum"}
