@@ -52,10 +52,13 @@ def run(kind: str, minutes: float, n_workers: int, seed: int) -> str:
             while time.monotonic() - started < 60 * minutes:
                 name = f"chaos-{n_studies}"
                 turmoil.run(name, N_TRIALS, timetable, STUDY_LIMIT_SECONDS)
+                before = {*accounts.lost, *accounts.doubled}
                 accounts.add(turmoil.client, name, N_TRIALS, turmoil.proxy.seen.reports)
                 turmoil.proxy.seen.reports.clear()
                 n_studies += 1
                 print(f"{name}: lost {len(accounts.lost)}, doubled {len(accounts.doubled)}", flush=True)
+                for wrong in sorted({*accounts.lost, *accounts.doubled} - before):
+                    print(wrong, flush=True)
         seconds = time.monotonic() - started
     setting = f"{n_studies} studies of {N_TRIALS} trials in {seconds / 60:.1f} minutes, {kind}, {n_workers} workers"
     return table(f"{setting}, seed {seed}", accounts, turmoil)

@@ -27,6 +27,7 @@ from benchmarks.peers.cases import CASES, Setup
 from benchmarks.peers.outcomes import Measured, Outcome, Pruning
 from benchmarks.peers.processes import measure as in_processes
 from workers.devices import n_cores
+from workers.precision import has_bf16_hardware
 
 SECONDS_PER_HOUR = 3600
 N_CORES = n_cores()
@@ -156,7 +157,8 @@ def _size(arguments: argparse.Namespace, name: str) -> str:
 
 def _cases(device: str) -> list[str]:
     """Without hardware for it, bf16 made a cnn eight times slower (EPYC): a run would take hours."""
-    return [name for name, case in CASES.items() if device != "cpu" or case.precision == "fp32"]
+    has_bf16 = has_bf16_hardware(torch.device(device))
+    return [name for name, case in CASES.items() if has_bf16 or case.precision == "fp32"]
 
 
 def tell(line: str) -> None:
@@ -180,7 +182,9 @@ def run(arguments: argparse.Namespace) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", nargs="+", choices=CASES, help="without it: all, those in bf16 on a GPU only")
+    parser.add_argument(
+        "--case", nargs="+", choices=CASES, help="without it: all, those in bf16 where the device has it"
+    )
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--pruning", nargs="+", default=list(get_args(Pruning)), choices=get_args(Pruning))
     parser.add_argument("--trials", type=int, help="for every case, instead of its own number")

@@ -40,6 +40,6 @@ def evaluate_test(
         torch.arange(len(test.labels), device=device),
         data.mean,
         data.std,
-        autocast(training.precision, device),
+        autocast(training, device),
     )
     return dict(zip(TEST_METRICS, (loss, accuracy, len(test.labels)), strict=True))

@@ -159,7 +159,8 @@ class Training(StrictBody):
     )
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32",
-        description="Number format of the forward pass; auto takes bf16 on devices with hardware for it.",
+        description="Number format of the forward pass; auto takes bf16 on devices with hardware for it "
+        "(on a CPU for models with convolutions).",
         examples=["fp32"],
     )
     early_stopping: EarlyStopping | None = Field(

@@ -38,7 +38,7 @@ def make_network(
     model: nn.Module, training: Training, rows: Rows, device: torch.device, *, fuse: bool | None
 ) -> Network:
     """`fuse` tells whether a step takes lanes together; None leaves it to the model and the device."""
-    context = autocast(training.precision, device)
+    context = autocast(training, device)
     if isinstance(training.model, Mlp) and not isinstance(context, torch.autocast):
         return MlpNetwork(model, training.model.activation, rows, fuses=fuse is not False)
     # On a CPU grouped convolutions take 2 to 4 times as long as one after another.
