@@ -53,8 +53,8 @@ def run(kind: str, minutes: float, n_workers: int, seed: int) -> str:
                 name = f"chaos-{n_studies}"
                 turmoil.run(name, N_TRIALS, timetable, STUDY_LIMIT_SECONDS)
                 before = {*accounts.lost, *accounts.doubled}
-                accounts.add(turmoil.client, name, N_TRIALS, turmoil.proxy.seen.reports)
-                turmoil.proxy.seen.reports.clear()
+                accounts.add(turmoil.client, name, N_TRIALS, turmoil.proxy.seen)
+                turmoil.proxy.seen.forget_reports()
                 n_studies += 1
                 print(f"{name}: lost {len(accounts.lost)}, doubled {len(accounts.doubled)}", flush=True)
                 for wrong in sorted({*accounts.lost, *accounts.doubled} - before):

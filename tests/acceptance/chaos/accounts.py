@@ -9,9 +9,11 @@ from typing import Any
 from service.client import Client
 from service.schemas.results import Trial
 from tests.acceptance.chaos.harness import EPOCHS
+from tests.acceptance.chaos.proxy import Seen
 
 METRIC = "validation_accuracy"
 Reports = Sequence[tuple[Mapping[str, Any], str]]
+Sent = Mapping[tuple[str, int], set[float]]
 
 
 @dataclass
@@ -26,18 +28,18 @@ class Accounts:
     doubled: list[str] = field(default_factory=list)
     """What counts more than once."""
 
-    def add(self, client: Client, name: str, n_trials: int, reports: Reports) -> None:
-        """Look at a finished study; `reports` are those that the service answered, with their decisions."""
+    def add(self, client: Client, name: str, n_trials: int, seen: Seen) -> None:
+        """Look at a finished study, with the reports that went to the service meanwhile."""
         trials = list(client.trials(name))
         numbers = [trial.number for trial in trials]
         self.lost += [f"{name} #{number}" for number in set(range(n_trials)) - set(numbers)]
         self.doubled += [f"{name}: {len(numbers)} trials of {n_trials}"] * (len(numbers) > n_trials)
-        acknowledged = self._by_lease(reports)
+        acknowledged, sent = self._by_lease(seen.reports), _values_sent(seen)
         for trial in trials:
             self.trials[trial.state] += 1
             self.attempts.update(attempt.outcome or "open" for attempt in trial.attempts)
             self._check_attempts(trial)
-            self._check_curve(client, trial, self._of_trial(trial, acknowledged))
+            self._check_curve(client, trial, self._of_trial(trial, acknowledged), sent)
 
     def _by_lease(self, reports: Reports) -> defaultdict[str, dict[int, float]]:
         """Value of each acknowledged step, by lease; what comes after a step that was pruned is not kept."""
@@ -77,7 +79,7 @@ class Accounts:
             if earlier.ended_at is None or earlier.ended_at > later.started_at:
                 self.doubled.append(f"{where} was under two leases at a time")
 
-    def _check_curve(self, client: Client, trial: Trial, acknowledged: Mapping[int, float]) -> None:
+    def _check_curve(self, client: Client, trial: Trial, acknowledged: Mapping[int, float], sent: Sent) -> None:
         where = f"{trial.study} #{trial.number}"
         curves = client.curves(trial.study, trial.number)
         kept = dict(zip(curves.steps, curves.metrics.get(METRIC, []), strict=True))
@@ -87,4 +89,16 @@ class Accounts:
         self.lost += [f"{where} step {step}" for step in acknowledged if kept.get(step) != acknowledged[step]]
         expected = EPOCHS if trial.state == "COMPLETE" else len(kept)
         self.lost += [f"{where} step {step}" for step in set(range(expected)) - set(kept)]
-        self.doubled += [f"{where} step {step} was never answered" for step in set(kept) - set(acknowledged)]
+        leases = [attempt.lease_id for attempt in trial.attempts]
+        for step, value in kept.items():  # an answer may never have come, to a worker that was killed meanwhile
+            if not any(value in sent.get((lease_id, step), ()) for lease_id in leases):
+                self.doubled.append(f"{where} step {step} was never sent with {value}")
+        last = [step for lease_id, step in sent if lease_id in leases[-1:]]
+        self.doubled += [f"{where} step {step} is an earlier attempt's" for step in kept if last and step > max(last)]
+
+
+def _values_sent(seen: Seen) -> Sent:
+    values: defaultdict[tuple[str, int], set[float]] = defaultdict(set)
+    for report in seen.sent:
+        values[report["lease_id"], report["step"]].add(report["metrics"][METRIC])
+    return values

@@ -21,12 +21,18 @@ once. late: it goes out once more after a while, when the caller has gone on.
 
 @dataclass
 class Seen:
-    """What went through: counts by fate, and the answers that the service gave to reports and to the ends of trials."""
+    """What went through: counts by fate, and reports with the decisions that the service gave."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    """Each report that the service may have got, whether or not it lived to answer it."""
     reports: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     """Each report with its decision, doubled ones too."""
     n_server_errors: int = 0
+
+    def forget_reports(self) -> None:
+        self.sent.clear()
+        self.reports.clear()
 
 
 class Proxy:
@@ -108,6 +114,7 @@ class Proxy:
     async def _exchange(self, call: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         try:
+            self.seen.sent += _reports(call)
             writer.write(without_keep_alive(call))
             answer = await read_message(reader)
         finally:
@@ -118,11 +125,18 @@ class Proxy:
     def _note(self, call: bytes, answer: bytes) -> None:
         status = int(answer.split(b" ", 2)[1])
         self.seen.n_server_errors += status == 500
-        if call.startswith(b"POST /v1/reports ") and status == 200:
-            reports = json.loads(call.partition(END_OF_HEAD)[2])["reports"]
+        reports = _reports(call)
+        if reports and status == 200:
             decisions = json.loads(answer.partition(END_OF_HEAD)[2])["decisions"]
             for report, decided in zip(reports, decisions, strict=True):
                 self.seen.reports.append((report, decided["decision"]))
+
+
+def _reports(call: bytes) -> list[dict[str, Any]]:
+    if not call.startswith(b"POST /v1/reports "):
+        return []
+    reports: list[dict[str, Any]] = json.loads(call.partition(END_OF_HEAD)[2])["reports"]
+    return reports
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
