@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import sys
+from dataclasses import replace
 
 from workers import devices
 from workers.fleet import CRASHED, USELESS, Fleet, Place
@@ -31,8 +32,8 @@ def run_fleet(options: Options) -> int:
         print(f"narrows: {error}", file=sys.stderr)
         return USELESS
     logging.getLogger("narrows.fleet").info("%d processes: %s", len(names), ", ".join(names))
-    n_threads = devices.n_threads(names, n_cores)
-    fleet = Fleet([_place(options, name, n_threads) for name in names])
+    each, n_threads = replace(options, processes=len(names)), devices.n_threads(names, n_cores)
+    fleet = Fleet([_place(each, name, n_threads) for name in names])
     fleet.install()
     return fleet.run()
 

@@ -48,6 +48,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
                 exit_when_idle_seconds=options.exit_when_idle,
                 checkpoint_seconds=options.checkpoint_seconds,
                 keep_models=options.keep_models,
+                n_processes=options.processes or 1,
             )
             loop.run()
     except ClientError as error:

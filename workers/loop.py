@@ -80,6 +80,7 @@ class Loop:
         exit_when_idle_seconds: float | None = None,
         checkpoint_seconds: float = 30.0,
         keep_models: KeepModels = "best",
+        n_processes: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = worker.device
@@ -91,7 +92,7 @@ class Loop:
         self._ended = Ended(stopping)
         self._account = Account(clock)
         self._reporter = Reporter(client, Retries(AWAY_LIMIT_SECONDS, self._ended), clock)
-        self._studies = Studies(client, Retries(ASKING_SECONDS, self._ended))
+        self._studies = Studies(client, Retries(ASKING_SECONDS, self._ended), n_processes)
         self._claims = Claims(client, worker, study=study)
         self._checkpointing = Checkpointing(client, self._reporter)
         self._intake = Intake(self._claims, self._receive, Retries(CLAIM_LIMIT_SECONDS, self._ended), clock)

@@ -31,6 +31,7 @@ class Options:
         given = {
             "--server": self.server,
             "--devices": self.devices,
+            "--processes": self.processes,
             "--study": self.study,
             "--data-dir": str(self.data_dir),
             "--exit-when-idle": self.exit_when_idle,

@@ -13,14 +13,18 @@ logger = logging.getLogger("narrows.worker")
 
 UNGUIDED = ("random", "qmc", "grid", "brute_force")
 """Samplers that do not look at finished trials."""
-TRIALS_PER_LANE = 16
+IN_TRAINING_TO_SAMPLE, IN_TRAINING_TO_PRUNE = 1 / 8, 1 / 4
+"""Share of a study's trials that one machine trains at a time, where the sampler learns, and where the pruner alone.
+
+More at a time finish sooner, but the sampler knows less then, and the pruner gives up fewer.
+"""
 
 
 @dataclass(frozen=True)
 class Facts:
     """Of one study: what its trials are measured by, the best values when it was asked, and how many train at once.
 
-    A sampler that learns, and a pruner, do so from what has finished, so a process trains at most a sixteenth of such
+    A sampler that learns, and a pruner, do so from what has finished, so a process trains its part of a share of such
     a study at a time, and never more than there are trials.
     """
 
@@ -32,7 +36,9 @@ class Facts:
 class Studies:
     """Asks the service once for each study. Safe for threads."""
 
-    def __init__(self, client: Client, retries: Retries) -> None:
+    def __init__(self, client: Client, retries: Retries, n_processes: int = 1) -> None:
+        """`n_processes` is how many train on this machine."""
+        self._n_processes = n_processes
         self._client = client
         self._retries = retries
         self._lock = threading.Lock()
@@ -44,7 +50,7 @@ class Studies:
             if name in self._facts:
                 return self._facts[name]
             try:
-                facts = facts_of(self._retries(lambda: self._client.study(name)))
+                facts = facts_of(self._retries(lambda: self._client.study(name)), self._n_processes)
             except UnreachableError as error:
                 logger.warning("%s: nothing is known of the study yet: %s", name, error)
                 return None
@@ -55,9 +61,13 @@ class Studies:
             return facts
 
 
-def facts_of(study: Study) -> Facts:
+def facts_of(study: Study, n_processes: int) -> Facts:
     definition = study.definition
-    guided = definition.sampler.name not in UNGUIDED or definition.pruner.name != "none"
     best = None if study.best is None or study.best.values is None else tuple(study.best.values)
-    most_lanes = max(1, definition.n_trials // TRIALS_PER_LANE) if guided else definition.n_trials
-    return Facts(tuple(definition.objectives), best, most_lanes)
+    if definition.sampler.name not in UNGUIDED:
+        share = IN_TRAINING_TO_SAMPLE
+    elif definition.pruner.name != "none":
+        share = IN_TRAINING_TO_PRUNE
+    else:
+        share = 1.0
+    return Facts(tuple(definition.objectives), best, max(1, round(share * definition.n_trials / n_processes)))
