@@ -4,10 +4,11 @@ Trials are timed from the moment that the first of them trains, so Ray's own sta
 is not counted; nor is its end. Pruning is by the same pruner of Optuna's, asked at every result.
 """
 
+import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -26,7 +27,7 @@ def measure(setup: Setup, n_cores: int) -> Measured:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing leaves this machine
     import ray
 
-    ray.init(num_cpus=n_cores, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=n_cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         return _measure(setup, n_cores)
     finally:
@@ -61,7 +62,7 @@ class Results:
         self._began: list[float] = []
         self.outcomes: list[Outcome] = []
 
-    def take(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def take(self, trial_id: str, result: Mapping[Any, Any]) -> bool:
         if trial_id not in self._watched:
             self._watched[trial_id] = Watched(self._study, self._epochs)
             self._began.append(result["began"])

@@ -1,0 +1,127 @@
+"""A training step of the convolutional cases by number format, memory format and torch.compile, on this device.
+
+    python -m benchmarks.formats [--device cpu] [--steps 8] [--repeats 3] [--record]
+
+One lane, one thread. What workers do is channels last, not compiled; `precision` is the definition's. The variants take
+turns; a step's seconds are those that its thread was busy for, and the first two, in which compiling happens, are
+told apart.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from benchmarks import local, machine
+from benchmarks.peers.cases import CASES, Case
+from service.schemas.data import Dataset
+from service.schemas.training import Training
+from workers.data import TrialData, prepare
+from workers.lanes.group import LaneGroup
+from workers.lanes.lane import Trial
+from workers.lanes.stacked import LaneConvolution, StackedNetwork
+
+N_TRAIN = 3000
+
+
+@dataclass
+class Measured:
+    first_seconds: list[float] = field(default_factory=list)
+    step_milliseconds: list[float] = field(default_factory=list)
+
+
+def channels_first(model: nn.Module) -> None:
+    """Let convolutions have their weights, and so give their outputs, with channels first."""
+    for module in model.modules():
+        if isinstance(module, LaneConvolution):
+            module.register_forward_pre_hook(_with_contiguous_weight)
+
+
+def _with_contiguous_weight(module: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    assert isinstance(module, LaneConvolution)
+    parameters, name = module._current.parameters, f"{module._name}.weight"
+    module._current.parameters = {**parameters, name: parameters[name].contiguous()}
+    return (inputs[0].contiguous(),)
+
+
+VARIANTS: dict[str, Callable[[nn.Module], object]] = {
+    "channels last": lambda _model: None,
+    "channels first": channels_first,
+    "channels last, compiled": lambda model: model.compile(dynamic=False),
+}
+
+
+def measure(training: Training, data: TrialData, device: torch.device, variant: str, n_steps: int) -> Measured:
+    group = LaneGroup(training, data, device, 1)
+    network = group._engine.network
+    assert isinstance(network, StackedNetwork), "the cases have convolutions"
+    VARIANTS[variant](network._model)
+    group.load(Trial(training, 0))
+    began = time.perf_counter()
+    for _ in range(2):
+        _step(group, device)
+    first = time.perf_counter() - began
+    return Measured([first], [1000 * _step(group, device) for _ in range(n_steps)])
+
+
+def _step(group: LaneGroup, device: torch.device) -> float:
+    clock = time.perf_counter if device.type == "cuda" else time.thread_time
+    began = clock()
+    group.step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - began
+
+
+def rows(case: Case, device: torch.device, data_dir: Path, n_steps: int, repeats: int) -> list[str]:
+    data = prepare(Dataset(name=case.dataset, n_train=N_TRAIN), data_dir, device, download=False)
+    training = Training.model_validate(case.training(1000))
+    found = {variant: Measured() for variant in VARIANTS}
+    for _ in range(repeats):
+        for variant, kept in found.items():
+            measured = measure(training, data, device, variant, n_steps)
+            kept.first_seconds += measured.first_seconds
+            kept.step_milliseconds.append(statistics.median(measured.step_milliseconds))
+    return [
+        f"| {case.name} | {variant} | {machine.spread(kept.step_milliseconds)} | {machine.spread(kept.first_seconds)} |"
+        for variant, kept in found.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--data-dir", type=Path, default=local.default_data_dir())
+    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    lines = [
+        "# Number and memory formats: a training step",
+        "",
+        machine.describe(),
+        f"- {arguments.device}, one thread, one lane; median of {arguments.repeats} (least to largest)",
+        "",
+        "| case | | ms a step | seconds of the first two |",
+        "| --- | --- | --- | --- |",
+    ]
+    print("\n".join(lines))
+    for name, case in CASES.items():
+        if "cnn" in name:
+            for row in rows(
+                case, torch.device(arguments.device), arguments.data_dir, arguments.steps, arguments.repeats
+            ):
+                print(row, flush=True)
+                lines.append(row)
+    if arguments.record:
+        print(f"kept as {machine.record('formats', chr(10).join([*lines, '']))}")
+
+
+if __name__ == "__main__":
+    main()
