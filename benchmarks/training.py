@@ -194,11 +194,12 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=local.default_data_dir())
     parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
-    arguments.case = arguments.case or _cases(arguments.device)
+    named = arguments.case or []  # so that the records of some cases do not take the place of others'
+    arguments.case = named or _cases(arguments.device)
     text = run(arguments)
     print(text)
     if arguments.record:
-        print(f"kept as {machine.record('training', text).name}")
+        print(f"kept as {machine.record('-'.join(['training', *named]), text).name}")
 
 
 if __name__ == "__main__":
