@@ -61,6 +61,9 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "POST /v1/leases/{lease_id}/complete": ("work",),
     "POST /v1/leases/{lease_id}/fail": ("work",),
     "POST /v1/leases/{lease_id}/release": ("work",),
+    "POST /v1/leases/{lease_id}/prune": ("work",),
+    "POST /v1/leases/{lease_id}/suggest": ("work",),
+    "POST /v1/leases/{lease_id}/user-attrs": ("work",),
     "PUT /v1/artifacts/{lease_id}/{artifact}": ("work",),
     # Tokens
     "GET /v1/tokens": ("admin",),

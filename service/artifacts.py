@@ -22,7 +22,7 @@ from service.errors import (
     TooManyArtifactsError,
 )
 from service.registry import Registry
-from service.schemas.artifacts import CHECKPOINT
+from service.schemas.artifacts import CHECKPOINT, OUTPUT
 from storage import DATABASE_ERRORS, ArtifactRecord, BlobFile, BlobMissingError, BlobStore, StorageError
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Artifacts:
             raise
 
     def _begin(self, lease_id: str, name: str, blob_id: str) -> BlobFile:
-        with lease_calls.holding(self._registry, lease_id) as lease:
+        with lease_calls.holding(self._registry, lease_id, or_ended=name == OUTPUT) as lease:
             self._check_number(lease.trial_id, name)
             self._index.reserve(blob_id)
         return self._blobs.begin(blob_id)
@@ -107,7 +107,7 @@ class Artifacts:
 
     def _add(self, lease_id: str, name: str, step: int | None, blob_id: str, blob: BlobFile) -> ArtifactRecord:
         """The lease may have ended while the upload went on: then it changes nothing."""
-        with lease_calls.holding(self._registry, lease_id) as lease:
+        with lease_calls.holding(self._registry, lease_id, or_ended=name == OUTPUT) as lease:
             self._check_number(lease.trial_id, name)
             record = ArtifactRecord(
                 trial_id=lease.trial_id,

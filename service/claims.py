@@ -13,6 +13,7 @@ from service.schemas.definition import Params
 from service.schemas.protocol import Claim, Lease
 from service.schemas.resolve import resolve
 from service.schemas.training import Training
+from service.schemas.user_training import UserTraining
 from service.trial_queue import PreparedTrial
 from storage import LeaseRecord, WorkerRecord
 
@@ -148,7 +149,9 @@ def _n_attempts(live: LiveStudy, trial_id: int) -> int:
 
 def granted_lease(live: LiveStudy, record: LeaseRecord, params: Params) -> Lease:
     """An open lease as the worker sees it."""
-    training = Training.model_validate(resolve(live.fixed, params))
+    training = live.definition.training
+    if isinstance(training, Training):
+        training = Training.model_validate(resolve(live.fixed, params))
     lease = Lease(
         lease_id=record.lease_id,
         study=live.record.name,
@@ -160,5 +163,8 @@ def granted_lease(live: LiveStudy, record: LeaseRecord, params: Params) -> Lease
         resume=live.resume(record.trial_id),
         expires_in_seconds=live.leases.remaining_seconds(record.lease_id),
     )
+    if isinstance(training, UserTraining):
+        noted = live.store.optuna.get_trial(record.trial_id).user_attrs
+        return lease.model_copy(update={"objectives": live.definition.objectives, "user_attrs": noted})
     others = final_fields(live, record.trial_number, training)
     return lease.model_copy(update=others) if others else lease

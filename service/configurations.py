@@ -18,7 +18,7 @@ class Configurations:
 
     def __init__(self, space: Mapping[str, Parameter], tried: Iterable[Mapping[str, Scalar]] = ()) -> None:
         self._space = space
-        self._discrete = all(parameter.size() is not None for parameter in space.values())
+        self._discrete = bool(space) and all(parameter.size() is not None for parameter in space.values())
         self._size = n_configurations(space, MAX_GRID + 1) if self._discrete else None
         self._tried: set[Key] = set()
         for params in tried:

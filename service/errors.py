@@ -27,6 +27,7 @@ ServiceError
     ├── BudgetExhaustedError       budget_exhausted     n_trials trials exist already
     ├── NothingLeftError           nothing_left         every such configuration of a grid is tried
     ├── RoundExistsError           round_exists         the narrowing round has begun already
+    ├── DistributionError          distribution_conflict  the parameter has another distribution
     ├── ReportConflictError        report_conflict      the same step again with other metrics
     ├── TooManyArtifactsError      too_many_artifacts   the trial has as many as it may have
     ├── LeaseClosedError           lease_closed         the lease has ended in another way
@@ -174,6 +175,10 @@ class NothingLeftError(ConflictError):
 
 class RoundExistsError(ConflictError):
     code = "round_exists"
+
+
+class DistributionError(ConflictError):
+    code = "distribution_conflict"
 
 
 class ReportConflictError(ConflictError):

@@ -29,8 +29,7 @@ def as_json(store: Store, live: LiveStudy) -> Iterator[str]:
 def as_csv(store: Store, live: LiveStudy) -> Iterator[str]:
     """A header, then one trial a line; objective values, parameters and metrics each have their columns."""
     values = [f"value_{objective.metric}" for objective in live.definition.objectives]
-    params = list(live.definition.search_space)
-    metrics = _metric_names(store, live)
+    params, metrics = _param_names(live), _metric_names(store, live)
     header = [*COLUMNS, *values, *(f"params_{name}" for name in params), *(f"metrics_{name}" for name in metrics)]
     yield _line(header)
     for trial in _trials(store, live):
@@ -51,6 +50,15 @@ def _cell(params: dict[str, object], name: str) -> object:
         return None
     value = params[name]
     return json.dumps(value) if value is None or isinstance(value, bool) else value
+
+
+def _param_names(live: LiveStudy) -> list[str]:
+    """Of the search space, and those that an entrypoint asked for as it ran."""
+    names = dict.fromkeys(live.definition.search_space)
+    if live.definition.is_user_code:
+        for trial in live.study.get_trials(deepcopy=False):
+            names.update(dict.fromkeys(trial.params))
+    return list(names)
 
 
 def _metric_names(store: Store, live: LiveStudy) -> list[str]:

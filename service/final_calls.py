@@ -87,6 +87,8 @@ def _is_new(store: Store, live: LiveStudy, wanted: FinalRequest) -> bool:
 def _check_over(live: LiveStudy) -> None:
     """Raises StateConflictError while the search may still find something better."""
     name, state = live.record.name, live.record.state
+    if live.definition.is_user_code:
+        raise StateConflictError(f"study {name} trains with an entrypoint: nothing is known of its test split")
     if live.final is not None:
         raise StateConflictError(f"study {name} is a final evaluation itself")
     if state not in ("finished", "stopped"):
@@ -131,4 +133,4 @@ def _best(live: LiveStudy, k: int) -> list[FrozenTrial]:
 def _can_be_repeated(live: LiveStudy, trial: FrozenTrial) -> bool:
     """Not so for what another program has put into the study."""
     space = live.definition.search_space
-    return is_complete(trial, space) and not any(params_errors(space, trial.params))
+    return is_complete(trial, space) and not any(params_errors(live.definition, trial.params))

@@ -107,23 +107,34 @@ def renew(registry: Registry, lease_ids: Sequence[str]) -> tuple[list[RenewedLea
 
 
 @contextmanager
-def holding(registry: Registry, lease_id: str) -> Iterator[LeaseRecord]:
+def holding(registry: Registry, lease_id: str, *, or_ended: bool = False) -> Iterator[LeaseRecord]:
     """Hold an open lease, with a fresh term: what the block writes is one transaction, and the lease cannot end in it.
 
-    Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError.
+    `or_ended`: or one with which its trial has ended. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError.
     """
-    live, lease = _known(registry, lease_id)
+    live, lease = known(registry, lease_id)
     with changing(live) as committed:
-        if live.leases.get(lease_id) is None:
-            raise _refusal(_ended(registry, lease_id))
-        live.leases.renew(lease_id)
+        if not (or_ended and _has_ended_its_trial(registry, lease_id)):
+            check_open(registry, live, lease_id)
         yield lease
     registry.store.wait(committed)
 
 
+def check_open(registry: Registry, live: LiveStudy, lease_id: str) -> None:
+    """Give a lease a fresh term. Raises LeaseLostError and LeaseClosedError when it has ended."""
+    if live.leases.get(lease_id) is None:
+        raise _refusal(_ended(registry, lease_id))
+    live.leases.renew(lease_id)
+
+
+def _has_ended_its_trial(registry: Registry, lease_id: str) -> bool:
+    lease = registry.store.lease(lease_id)
+    return lease is not None and lease.outcome != "expire" and lease.state in ("COMPLETE", "PRUNED", "FAIL")
+
+
 def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Committed]:
     """End a trial with its results. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError, InvalidError."""
-    live, lease = _known(registry, lease_id)
+    live, lease = known(registry, lease_id)
     check_completion(live, lease, body.metrics)
     with changing(live) as committed:
         if live.leases.get(lease_id) is not None:
@@ -136,7 +147,7 @@ def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Co
 
 def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]:
     """End an attempt that failed. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
-    live, lease = _known(registry, lease_id)
+    live, lease = known(registry, lease_id)
     with changing(live) as committed:
         if live.leases.get(lease_id) is not None:
             return lease_ends.fail(live, lease, body.reason, body.retry), [committed]
@@ -148,11 +159,20 @@ def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]
 
 def release(registry: Registry, lease_id: str) -> tuple[str, Committed]:
     """Give a trial back untouched. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
-    live, lease = _known(registry, lease_id)
+    live, lease = known(registry, lease_id)
     with changing(live) as committed:
         if live.leases.get(lease_id) is not None:
             return lease_ends.release(live, lease), [committed]
         return _same_answer(_ended(registry, lease_id), ("release",)), [committed]
+
+
+def prune(registry: Registry, lease_id: str) -> tuple[str, Committed]:
+    """End a trial that its own code gave up. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
+    live, lease = known(registry, lease_id)
+    with changing(live) as committed:
+        if live.leases.get(lease_id) is not None:
+            return lease_ends.prune(live, lease), [committed]
+        return _same_answer(_ended(registry, lease_id), ("prune", "stop")), [committed]
 
 
 def _same_answer(ended: LeaseRecord, outcomes: Sequence[str]) -> str:
@@ -173,7 +193,8 @@ def _find(registry: Registry, lease_id: str) -> tuple[LiveStudy | None, LeaseRec
     return (None, None) if record is None else (registry.by_id(record.study_id), record)
 
 
-def _known(registry: Registry, lease_id: str) -> tuple[LiveStudy, LeaseRecord]:
+def known(registry: Registry, lease_id: str) -> tuple[LiveStudy, LeaseRecord]:
+    """The study of a lease, and the lease, open or not. Raises LeaseNotFoundError."""
     live, lease = _find(registry, lease_id)
     if live is None or lease is None:
         raise LeaseNotFoundError(f"no lease of this id: {lease_id}")

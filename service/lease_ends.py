@@ -111,6 +111,11 @@ def release(live: LiveStudy, lease: LeaseRecord) -> str:
     return _requeue(live, lease, "release", None)
 
 
+def prune(live: LiveStudy, lease: LeaseRecord) -> str:
+    """End a trial that its own code gave up."""
+    return finish(live, lease, "prune", ResultRecord(lease.trial_id, lease.study_id, TrialState.PRUNED.name))
+
+
 def _expire(live: LiveStudy, lease: LeaseRecord) -> None:
     reason = f"worker {lease.worker_id} was not heard of for {live.leases.term_seconds:g} s"
     live.news.lease_expired(lease, reason)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from optuna import Study
+from optuna.trial import Trial
 
 from service.clock import Clock
 from service.errors import StudyNotFoundError
@@ -53,6 +54,8 @@ class LiveStudy:
         self.news = StudyNews(store, clock, record.name)
         self.lock = threading.RLock()
         self.deleted = False
+        self.asked: dict[str, Trial] = {}
+        """By lease, the trials whose entrypoints ask for parameters as they run, as the sampler sees them."""
         self._wake = wake
 
     @property

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from service.schemas.fields import Scalar
 from service.schemas.results import Curves, Study, Trial
-from service.schemas.search_space import CategoricalParameter, FloatParameter, Parameter
+from service.schemas.search_space import Choices, Distribution, FloatRange, Parameter
 
 FIXED = "fixed_params"
 """Optuna's name for the attribute of what a trial was enqueued with."""
@@ -64,11 +64,11 @@ def known_params(space: Mapping[str, Parameter], params: Mapping[str, Scalar]) -
     return {name: value for name, value in params.items() if name in space and space[name].contains(value)}
 
 
-def distribution(parameter: Parameter) -> BaseDistribution:
+def distribution(parameter: Distribution) -> BaseDistribution:
     """A parameter of a definition as Optuna has it."""
-    if isinstance(parameter, CategoricalParameter):
+    if isinstance(parameter, Choices):
         return CategoricalDistribution(parameter.choices)
-    if isinstance(parameter, FloatParameter):
+    if isinstance(parameter, FloatRange):
         return FloatDistribution(parameter.low, parameter.last, log=parameter.log, step=parameter.step)
     return IntDistribution(parameter.low, parameter.last, log=parameter.log, step=parameter.step or 1)
 

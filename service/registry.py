@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 
 from service import claims
+from service.allowances import Allowances
 from service.clock import Clock
 from service.configurations import first_configurations
 from service.errors import (
@@ -22,7 +23,9 @@ from service.loading import load_study
 from service.preparation import Preparation
 from service.samplers import missing_package
 from service.schemas.definition import Definition
+from service.schemas.entrypoints import is_allowed
 from service.schemas.protocol import Claim, Lease
+from service.schemas.user_training import UserTraining
 from service.signals import WorkSignal
 from service.study_news import StudyNews
 from storage import DuplicateStudyError, FinalRecord, Store, StudyRecord, WorkerRecord
@@ -53,6 +56,7 @@ class Registry:
         self._studies: dict[str, LiveStudy] = {}
         self._by_id: dict[int, LiveStudy] = {}
         self.preparation = Preparation(self.every)
+        self.allowances = Allowances(clock)
         for record in store.studies():
             self.load(record)
 
@@ -171,8 +175,8 @@ class Registry:
 
     def quick_study(self, claim: Claim) -> LiveStudy | None:
         """The study that a new claim is answered from, if memory alone is touched and no sampler takes its time."""
-        live = self._only_running(claim.study)
-        if live is None or live.final is not None or not claims.has_quick_sampler(live):
+        live = self._only_running(claim)
+        if live is None or live.final is not None or live.definition.is_user_code or not claims.has_quick_sampler(live):
             return None
         return None if self.store.leases_of_claim(claim.claim_id) else live
 
@@ -189,26 +193,29 @@ class Registry:
             granted, committed = claims.grant(live, claim, claim.max_trials)
         return granted, [committed]
 
-    def _only_running(self, name: str | None) -> LiveStudy | None:
-        running = self._running(name)
+    def _only_running(self, claim: Claim) -> LiveStudy | None:
+        running = self._running(claim)
         return running[0] if len(running) == 1 else None
 
-    def _running(self, name: str | None) -> list[LiveStudy]:
-        """The studies with work for who asks for any, or for one: then its final evaluations' are among them."""
+    def _running(self, claim: Claim) -> list[LiveStudy]:
+        """The studies with work for a claim of any, or of one: then its final evaluations' are among them."""
         asked = self.every()
-        if name is not None:
-            live = self._studies.get(name)
+        if claim.study is not None:
+            live = self._studies.get(claim.study)
             asked = [] if live is None else [live, *self._linked(live)]
-        return [live for live in asked if live.record.state == "running"]
+        return [live for live in asked if live.record.state == "running" and _is_for(live, claim)]
 
     def _granted(self, claim: Claim) -> Granted:
         leases: list[Lease] = []
         waiting = []
-        for live in sorted(self._running(claim.study), key=lambda live: len(live.leases)):
-            granted, committed = claims.grant(live, claim, claim.max_trials - len(leases))
+        for live in sorted(self._running(claim), key=lambda live: len(live.leases)):
+            alone = live.definition.is_user_code
+            if alone and leases:
+                continue
+            granted, committed = claims.grant(live, claim, 1 if alone else claim.max_trials - len(leases))
             leases += granted
             waiting.append(committed)
-            if len(leases) >= claim.max_trials:
+            if len(leases) >= claim.max_trials or (alone and granted):
                 break
         return leases, waiting
 
@@ -226,12 +233,30 @@ class Registry:
 
     def seen(self, claim: Claim) -> None:
         """Note that a worker asked, even if there was no work for it. Nobody waits for this to be committed."""
+        self.allowances.note(claim)
         now = self.clock.now()
         worker = claim.worker
         with self.store.deferred():
             self.store.worker_seen(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
 
+    def waits_for(self, live: LiveStudy) -> str | None:
+        """Why no trial of a study begins, when no worker allows its entrypoint."""
+        training = live.definition.training
+        if not isinstance(training, UserTraining) or live.record.state != "running" or len(live.leases) > 0:
+            return None
+        busy = {lease.worker_id for other in self.every() for lease in other.leases}
+        if live.queue.is_empty(live.n_trials_now) or self.allowances.has(training.entrypoint, busy):
+            return None
+        package = training.entrypoint.partition(":")[0].partition(".")[0]
+        return f"no worker allows {training.entrypoint}: start one with --allow {package}"
+
     def tick(self) -> None:
         """Let time take effect in every study."""
         for live in self.every():
             tick(live)
+
+
+def _is_for(live: LiveStudy, claim: Claim) -> bool:
+    """Whether the worker runs a study's entrypoint, if it has one."""
+    training = live.definition.training
+    return not isinstance(training, UserTraining) or is_allowed(training.entrypoint, claim.allow)

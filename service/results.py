@@ -16,7 +16,7 @@ from storage import EpochRecord, LeaseRecord, ResultRecord, Store
 SECONDS_PER_HOUR = 3600
 
 
-def study_view(store: Store, live: LiveStudy, now: datetime) -> Study:
+def study_view(store: Store, live: LiveStudy, now: datetime, waits_for: str | None = None) -> Study:
     """A study with its counts and its best trial."""
     record = live.record
     counts = {state.name: store.optuna.get_n_trials(record.study_id, state) for state in TrialState}
@@ -33,6 +33,7 @@ def study_view(store: Store, live: LiveStudy, now: datetime) -> Study:
         started_at=record.started_at,
         finished_at=record.finished_at,
         finished_reason=record.finished_reason,
+        waits_for=waits_for,
         trials_per_hour=_trials_per_hour(live, counts, now),
     )
 
@@ -41,10 +42,10 @@ def _final_of(store: Store, live: LiveStudy) -> str | None:
     return None if live.final is None else store.study(live.final.study_id).name
 
 
-def study_view_if_there(store: Store, live: LiveStudy, now: datetime) -> Study | None:
+def study_view_if_there(store: Store, live: LiveStudy, now: datetime, waits_for: str | None = None) -> Study | None:
     """The same, or None for a study that is deleted at this moment."""
     try:
-        return study_view(store, live, now)
+        return study_view(store, live, now, waits_for)
     except KeyError:
         if live.deleted:
             return None
@@ -147,6 +148,7 @@ def _trial_view(
         params=trial.params or trial.system_attrs.get("fixed_params", {}),
         values=list(trial.values) if trial.state == TrialState.COMPLETE else None,
         metrics={**(last.metrics if last else {}), **(result.metrics if result else {})},
+        user_attrs=trial.user_attrs if live.definition.is_user_code else {},
         step=last.step if last else None,
         attempts=[_attempt(lease) for lease in leases],
         reason=result.reason if result else None,

@@ -59,9 +59,9 @@ def chosen_sampler(definition: Definition) -> AnySampler:
     sampler = definition.sampler
     if not isinstance(sampler, Auto):
         return sampler
-    # With narrowing there are ranges to sample from, even if they have few values.
-    narrows = definition.narrowing is not None
-    size = None if narrows else n_configurations(definition.search_space, definition.n_trials + 1)
+    # With narrowing there are ranges to sample from, even if they have few values; an entrypoint may ask for more.
+    is_open = definition.narrowing is not None or definition.is_user_code
+    size = None if is_open else n_configurations(definition.search_space, definition.n_trials + 1)
     if size is not None and size <= definition.n_trials:
         return BruteForce(name="brute_force", seed=sampler.seed)
     return Tpe(name="tpe", seed=sampler.seed)

@@ -61,7 +61,7 @@ def enqueue(live: LiveStudy, params: Params) -> int:
     with live.working():
         tick(live)
         live.check_not_deleted()
-        errors = [(f"params.{name}", text) for name, text in params_errors(live.definition.search_space, params)]
+        errors = [(f"params.{name}", text) for name, text in params_errors(live.definition, params)]
         if errors:
             raise InvalidError(errors)
         if live.queue.n_created >= live.record.n_trials and live.final is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import warnings
 from collections.abc import Mapping
 
 from optuna import Study
@@ -9,7 +10,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial
 
 from service.schemas.fields import Scalar
-from service.schemas.search_space import CategoricalParameter, FloatParameter, Parameter, is_active
+from service.schemas.search_space import Choices, Distribution, FloatRange, Parameter, is_active
 from storage import DATABASE_ERRORS
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,21 @@ def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict
         return _suggest_all(Trial(fallback, trial_id), space)
 
 
+def suggest_one_of(trial: Trial, name: str, parameter: Distribution) -> None:
+    """As `suggest`, for one parameter. Raises ValueError when it was given a value that it cannot have."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of an enqueued value that is out of range: it is taken
+            suggest_one(trial, name, parameter)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        study = trial.study
+        log.exception("the sampler of study %s failed: %s of trial %d is random", study.study_name, name, trial.number)
+        fallback = ServiceStudy(study.study_name, study._storage, RandomSampler(), study.pruner)
+        suggest_one(Trial(fallback, trial._trial_id), name, parameter)
+
+
 def is_complete(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:
     """Whether a trial has, or was enqueued with, every parameter, so that no sampler is needed."""
     params = {**trial.system_attrs.get(FIXED, {}), **trial.params}
@@ -54,14 +70,15 @@ def _suggest_all(trial: Trial, space: Mapping[str, Parameter]) -> dict[str, Scal
     params: dict[str, Scalar] = {}
     for name, parameter in space.items():
         if is_active(parameter, params):
-            params[name] = _suggest_one(trial, name, parameter)
+            params[name] = suggest_one(trial, name, parameter)
     return params
 
 
-def _suggest_one(trial: Trial, name: str, parameter: Parameter) -> Scalar:
-    if isinstance(parameter, CategoricalParameter):
+def suggest_one(trial: Trial, name: str, parameter: Distribution) -> Scalar:
+    """Ask for one parameter. Raises what the sampler raises, and ValueError for another distribution than before."""
+    if isinstance(parameter, Choices):
         return trial.suggest_categorical(name, parameter.choices)
-    if isinstance(parameter, FloatParameter):
+    if isinstance(parameter, FloatRange):
         return trial.suggest_float(name, parameter.low, parameter.last, log=parameter.log, step=parameter.step)
     return trial.suggest_int(name, parameter.low, parameter.last, log=parameter.log, step=parameter.step or 1)
 

@@ -16,13 +16,14 @@ from datetime import datetime
 
 from optuna import Study
 from optuna.samplers import BaseSampler, GridSampler, RandomSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from service.configurations import Configurations
 from service.round_view import RoundView
 from service.schemas.definition import Definition
 from service.schemas.fields import Scalar
-from service.suggest import FIXED, ServiceStudy, is_complete, suggest
+from service.schemas.search_space import Distribution
+from service.suggest import FIXED, ServiceStudy, is_complete, suggest, suggest_one_of
 from storage.shadow import ShadowStorage
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -181,6 +182,22 @@ class Suggestions:
                 if view is self._view:
                     self._completed[trial._trial_id] = trial
                     self._configurations.add(trial.params)
+
+    def ask(self, running: FrozenTrial) -> Trial:
+        """A running trial as the sampler sees it now, to be asked for more parameters; nothing of it is written."""
+        with self._sampling:
+            with self._lock:
+                view, pending = self._view, [suggestion.trial for suggestion in self._ready]
+            shadow = view.shadow(self._study._storage, self._study._study_id, pending, running)
+            return Trial(self._seen_through(shadow, view.sampler), running._trial_id)
+
+    def sample_more(self, asked: Trial, name: str, distribution: Distribution) -> FrozenTrial:
+        """One more parameter of such a trial. Raises ValueError for a value that it cannot have."""
+        started = self._monotonic()
+        with self._sampling:
+            suggest_one_of(asked, name, distribution)
+        self._sampled(self._monotonic() - started)
+        return asked.storage.get_trial(asked._trial_id)
 
     def _is_settled(self, waiting: FrozenTrial) -> bool:
         """Whether another claim has sampled the rest meanwhile, has started the trial, or even given it back since."""

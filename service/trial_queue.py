@@ -41,7 +41,8 @@ class TrialQueue:
         self._study = study
         self._storage: BaseStorage = study._storage
         self._space = definition.search_space
-        self._structural = structural(self._space)
+        self._is_user_code = definition.is_user_code
+        self._structural = () if self._is_user_code else structural(self._space)
         self._retries = deque(retries)
         self.suggestions = Suggestions(study, definition, sampled=sampled)
         self.n_created = self._storage.get_n_trials(study._study_id)
@@ -138,8 +139,9 @@ class TrialQueue:
 
     def _prepared(self, trial_id: int) -> PreparedTrial:
         trial = self._storage.get_trial(trial_id)
+        names = trial.params if self._is_user_code else self._space
         return PreparedTrial(
-            trial_id, trial.number, {name: trial.params[name] for name in self._space if name in trial.params}
+            trial_id, trial.number, {name: trial.params[name] for name in names if name in trial.params}
         )
 
     def put_back(self, trial_id: int) -> None:

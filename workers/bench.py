@@ -98,7 +98,7 @@ class Bench:
         data = self._data_of(work)
         group = self._groups.get(key)
         if group is None or not group.lanes:
-            n_lanes = self._choice.choose(work.lease.training, data, most_lanes)
+            n_lanes = self._choice.choose(work.lease.built_in, data, most_lanes)
             if group is None or group.n_lanes != n_lanes:
                 group = self._make(work, data, n_lanes)
         self._expect(key, group)
@@ -139,7 +139,7 @@ class Bench:
         return events + self._unpark()
 
     def _data_of(self, work: Work) -> TrialData:
-        data = self._prepare(work.lease.training.dataset)
+        data = self._prepare(work.lease.built_in.dataset)
         return with_validation(data) if work.lease.train_on_validation else data
 
     def _expect(self, key: str, group: LaneGroup) -> None:
@@ -159,7 +159,7 @@ class Bench:
         self._groups.pop(key, None)
         while True:
             try:
-                self._groups[key] = self._new_group(work.lease.training, data, self._device, n_lanes)
+                self._groups[key] = self._new_group(work.lease.built_in, data, self._device, n_lanes)
                 return self._groups[key]
             except Exception as error:
                 if n_lanes == 1 or not is_out_of_memory(error):
@@ -170,7 +170,7 @@ class Bench:
         if group.is_full:
             self._parked.append(work)
             return
-        trial = Trial(work.lease.training, work.lease.seed, work)
+        trial = Trial(work.lease.built_in, work.lease.seed, work)
         try:
             lane = group.load(trial, work.state)
         except CheckpointError as error:
@@ -236,7 +236,7 @@ class Bench:
 
     def _regroup(self, work: Work, n_lanes: int | None) -> list[Finished | Broken]:
         """Make the group of a parked trial, with so many lanes or the best number; what cannot be made breaks it."""
-        training = work.lease.training
+        training = work.lease.built_in
         try:
             data = self._data_of(work)
             group = self._make(work, data, n_lanes or self._choice.choose(training, data, len(self._parked)))

@@ -32,7 +32,7 @@ class Checkpointing:
             return
         if not self._reporter.flush(lease.lease_id, patience_seconds):
             return
-        content = dump_checkpoint(state, lease.training, lease.seed)
+        content = dump_checkpoint(state, lease.built_in, lease.seed)
         step = state.n_epochs - 1
         try:
             retries(lambda: self._client.upload_artifact(lease.lease_id, CHECKPOINT, content, step=step))
@@ -57,4 +57,4 @@ class Checkpointing:
         with tempfile.TemporaryDirectory(prefix="narrows-") as folder:
             path = Path(folder, CHECKPOINT)
             self._client.download_artifact(lease.study, lease.trial_number, CHECKPOINT, path)
-            return read_checkpoint(path.read_bytes(), lease.training, lease.seed)
+            return read_checkpoint(path.read_bytes(), lease.built_in, lease.seed)

@@ -22,4 +22,4 @@ class FinalTest:
         """TEST_METRICS. Raises ValueError for any other lease, DatasetError and PrecisionError."""
         if not lease.test:
             raise ValueError(f"only the last trial of a final evaluation reads the test split: lease {lease.lease_id}")
-        return evaluate_test(model, lease.training, data, self._device, self._data_dir, download=self._download)
+        return evaluate_test(model, lease.built_in, data, self._device, self._data_dir, download=self._download)

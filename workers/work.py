@@ -33,7 +33,7 @@ class Work:
     @property
     def key(self) -> str:
         """What trials that train together share: the fusion key, and which rows they train on."""
-        key = fusion_key(self.lease.training)
+        key = fusion_key(self.lease.built_in)
         return f"{key} with validation" if self.lease.train_on_validation else key
 
     def told(self, metrics: dict[str, float]) -> dict[str, float]:

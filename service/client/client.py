@@ -18,9 +18,13 @@ from service.schemas.protocol import (
     Complete,
     Decisions,
     Fail,
+    KnownUserAttrs,
+    NewUserAttrs,
     Renew,
     Renewed,
     Reports,
+    Suggest,
+    Suggested,
     WorkerList,
 )
 from service.schemas.results import (
@@ -225,6 +229,15 @@ class Client:
 
     def release(self, lease_id: str) -> Closed:
         return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/release")
+
+    def prune(self, lease_id: str) -> Closed:
+        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/prune")
+
+    def suggest(self, lease_id: str, suggest: Suggest) -> Suggested:
+        return self._transport.call(Suggested, "POST", f"{lease_path(lease_id)}/suggest", body=suggest)
+
+    def set_user_attrs(self, lease_id: str, user_attrs: NewUserAttrs) -> KnownUserAttrs:
+        return self._transport.call(KnownUserAttrs, "POST", f"{lease_path(lease_id)}/user-attrs", body=user_attrs)
 
     def renew(self, renew: Renew) -> Renewed:
         return self._transport.call(Renewed, "POST", "/v1/leases/renew", body=renew)

@@ -43,6 +43,8 @@ def advise(evidence: Evidence) -> list[Advice]:
         _edges,
         _too_short,
     )
+    if evidence.definition.is_user_code:  # the others speak of training fields
+        rules = (_edges, _too_short)
     found = [advice for rule in rules for advice in rule(evidence)]
     return found or [Advice(field=None, message=NOTHING)]
 
@@ -53,7 +55,7 @@ def _diverging(evidence: Evidence) -> Iterator[Advice]:
     said = f"{_count(evidence, 'diverged')} diverged"
     searched = evidence.ranges(lambda name: name == "learning_rate")
     if not searched:
-        rate = evidence.definition.training.learning_rate
+        rate = evidence.training.learning_rate
         yield Advice(field="training.learning_rate", message=f"{said}: lower learning_rate (now {rate:g})")
         return
     parameter = searched["learning_rate"]
@@ -78,7 +80,7 @@ def _overfitting(evidence: Evidence) -> Iterator[Advice]:
     if missing:
         more = "search" if not helpful else "also search"
         yield Advice(field="search_space", message=f"{said}: {more} {' and '.join(missing)}, which no trial varies")
-    training = evidence.definition.training
+    training = evidence.training
     if training.early_stopping is None and "early_stopping.patience" not in evidence.definition.search_space:
         message = f"{said}: set early_stopping, which ends them sooner and keeps the weights of the best epoch"
         yield Advice(field="training.early_stopping", message=message)
@@ -119,7 +121,7 @@ def _improving(evidence: Evidence) -> Iterator[Advice]:
     if "epochs" in evidence.definition.search_space:
         yield Advice(field="search_space.epochs", message=f"{said}: raise the high bound of epochs")
     else:
-        n_epochs = evidence.definition.training.epochs
+        n_epochs = evidence.training.epochs
         yield Advice(field="training.epochs", message=f"{said}: raise epochs (now {n_epochs})")
 
 

@@ -10,6 +10,7 @@ from service.schemas.definition import Definition
 from service.schemas.diagnosis import Verdict
 from service.schemas.fields import Scalar
 from service.schemas.search_space import CategoricalParameter, FloatParameter, IntParameter
+from service.schemas.training import Training
 
 Range = FloatParameter | IntParameter
 
@@ -46,6 +47,12 @@ class Evidence:
         )
         self.n_complete = len(ranked)
         self.best = ranked[: max(MIN_BEST, round(BEST_SHARE * len(ranked)))]
+
+    @property
+    def training(self) -> Training:
+        """What is fixed of the built-in training."""
+        assert isinstance(self.definition.training, Training), "an entrypoint has none of these fields"
+        return self.definition.training
 
     def having(self, verdict: Verdict) -> list[Judged]:
         return [trial for trial in self.clear if trial.verdict == verdict]

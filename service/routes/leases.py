@@ -9,11 +9,25 @@ from typing import TypeVar
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from service import lease_calls
+from service import define_by_run, lease_calls
 from service.dependencies import LeaseIdPath, RegistryDependency
 from service.quick_route import QuickRoute
 from service.registry import Granted, Registry
-from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Renew, Renewed, Reports
+from service.schemas.protocol import (
+    Claim,
+    Claimed,
+    Closed,
+    Complete,
+    Decisions,
+    Fail,
+    KnownUserAttrs,
+    NewUserAttrs,
+    Renew,
+    Renewed,
+    Reports,
+    Suggest,
+    Suggested,
+)
 
 router = APIRouter(prefix="/v1", tags=["workers"], route_class=QuickRoute)
 
@@ -80,6 +94,32 @@ async def release(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed
     """Give the trial back untouched: it goes to the front of the queue, and no attempt is counted."""
     answer = partial(lease_calls.release, registry, lease_id)
     return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
+
+
+@router.post("/leases/{lease_id}/prune")
+async def prune(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
+    """The trial's own code gave it up, as by Optuna's TrialPruned. The same call again gets the same answer."""
+    answer = partial(lease_calls.prune, registry, lease_id)
+    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
+
+
+@router.post("/leases/{lease_id}/suggest")
+async def suggest(lease_id: LeaseIdPath, body: Suggest, registry: RegistryDependency) -> Suggested:
+    """A parameter that an entrypoint asks for as it runs: sampled by the first call, and the same value from then on.
+
+    A parameter that has another kind of values, or other choices, gets 409 `distribution_conflict`.
+    """
+    # Never on the event loop: a sampler takes its time.
+    value, committed = await run_in_threadpool(define_by_run.suggest, registry, lease_id, body)
+    await registry.store.committed(committed)
+    return Suggested(value=value)
+
+
+@router.post("/leases/{lease_id}/user-attrs")
+async def set_user_attrs(lease_id: LeaseIdPath, body: NewUserAttrs, registry: RegistryDependency) -> KnownUserAttrs:
+    """Note values with the trial, as Optuna's set_user_attr does."""
+    answer = partial(define_by_run.set_user_attrs, registry, lease_id, body.user_attrs)
+    return KnownUserAttrs(user_attrs=await _durable(registry, answer, [lease_id]))
 
 
 async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:

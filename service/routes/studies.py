@@ -32,7 +32,7 @@ def create(definition: Definition, registry: RegistryDependency, response: Respo
     """Create a study. The same definition again answers 200, another one of the same name 409."""
     live, new = registry.create(definition)
     response.status_code = 201 if new else 200
-    return study_view(registry.store, live, registry.clock.now())
+    return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))
 
 
 @router.get("/studies")
@@ -40,7 +40,7 @@ def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: Curso
     """All studies, oldest first."""
     entries, following = page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
     now = registry.clock.now()
-    views = [study_view_if_there(registry.store, live, now) for live in entries]
+    views = [study_view_if_there(registry.store, live, now, registry.waits_for(live)) for live in entries]
     return StudyList(studies=[view for view in views if view is not None], next_cursor=following)
 
 
@@ -48,14 +48,14 @@ def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: Curso
 def get(live: StudyDependency, registry: RegistryDependency) -> Study:
     """One study: its definition, state, counts and best trial."""
     tick(live)
-    return study_view(registry.store, live, registry.clock.now())
+    return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))
 
 
 @router.patch("/studies/{name}")
 def change(live: StudyDependency, registry: RegistryDependency, wanted: StudyChange) -> Study:
     """Pause, resume or stop a study, or extend it to more trials."""
     change_study(live, wanted, registry.store, registry.clock)
-    return study_view(registry.store, live, registry.clock.now())
+    return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))
 
 
 @router.delete("/studies/{name}", status_code=204)

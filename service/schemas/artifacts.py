@@ -9,6 +9,9 @@ from service.schemas.fields import NAME_PATTERN, Answer, Timestamp
 CHECKPOINT = "checkpoint"
 """The artifact of this name is where the trial is resumed; it is deleted when the trial has ended."""
 
+OUTPUT = "output"
+"""The end of what the process of a trial with an entrypoint wrote; taken even when the trial has just ended."""
+
 ArtifactName = Annotated[
     str,
     Field(

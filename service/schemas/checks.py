@@ -20,6 +20,7 @@ from service.schemas.search_space import (
     n_configurations,
 )
 from service.schemas.training import EPOCH_METRICS, FINAL_METRICS, Training, why_fixed
+from service.schemas.user_code_checks import user_code_errors
 
 if TYPE_CHECKING:
     from service.schemas.definition import Definition
@@ -33,11 +34,12 @@ SHORTHANDS = ("schedule",)
 
 def definition_errors(definition: Definition) -> list[FieldError]:
     """Every broken rule, as (field, message); empty when the definition holds together."""
-    structure = [*_key_errors(definition), *_condition_errors(definition.search_space)]
+    keys = user_code_errors(definition) if definition.is_user_code else _key_errors(definition)
+    structure = [*keys, *_condition_errors(definition.search_space)]
     if structure:
         return structure
     return [
-        *_training_errors(definition),
+        *(() if definition.is_user_code else _training_errors(definition)),
         *_objective_errors(definition),
         *_sampler_errors(definition),
         *_enqueue_errors(definition),
@@ -48,6 +50,11 @@ def definition_errors(definition: Definition) -> list[FieldError]:
 def _key_errors(definition: Definition) -> Iterator[FieldError]:
     fixed = fixed_fields(definition.training)
     keys = list(definition.search_space)
+    if not keys:
+        yield (
+            "search_space",
+            "search_space must have at least 1 item: only an entrypoint can ask for parameters as it runs",
+        )
     for key in keys:
         field = f"search_space.{key}"
         reason = why_fixed(key)
@@ -165,7 +172,7 @@ def _objective_errors(definition: Definition) -> Iterator[FieldError]:
     known = (*EPOCH_METRICS, *FINAL_METRICS)
     for index, metric in enumerate(metrics):
         field = f"objectives.{index}.metric"
-        if metric not in known:
+        if metric not in known and not definition.is_user_code:
             yield field, f"metric must be one that training reports: {metric!r} is none of {', '.join(known)}"
         if metric in metrics[:index]:
             yield field, f"metric must not stand twice: {metric!r}"
@@ -173,7 +180,7 @@ def _objective_errors(definition: Definition) -> Iterator[FieldError]:
         return
     if len(metrics) > 1:
         yield "pruner", f"pruner must be none with several objectives: {definition.pruner.name}"
-    elif metrics[0] in FINAL_METRICS:
+    elif metrics[0] in FINAL_METRICS and not definition.is_user_code:
         yield "pruner", f"pruner must be none when the objective is not reported every epoch: {metrics[0]!r}"
 
 
@@ -205,14 +212,17 @@ def _enqueue_errors(definition: Definition) -> Iterator[FieldError]:
             f"enqueue must not hold more than n_trials: {len(definition.enqueue)} > {definition.n_trials}",
         )
     for index, params in enumerate(definition.enqueue):
-        for name, message in params_errors(definition.search_space, params):
+        for name, message in params_errors(definition, params):
             yield f"enqueue.{index}.{name}", message
 
 
-def params_errors(space: Mapping[str, Parameter], params: Mapping[str, Scalar]) -> Iterator[FieldError]:
+def params_errors(definition: Definition, params: Mapping[str, Scalar]) -> Iterator[FieldError]:
     """What is wrong with a configuration that a user gives, as (parameter, message)."""
+    space = definition.search_space
     for name, value in params.items():
         if name not in space:
+            if definition.is_user_code:  # it may ask for the parameter as it runs
+                continue
             yield name, f"{name!r} is no parameter of the search space"
         elif not space[name].contains(value):
             yield name, f"{name} must be a value of the search space: {value!r}"

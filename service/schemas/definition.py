@@ -11,7 +11,8 @@ from service.schemas.pruners import Median, NoPruner, Pruner
 from service.schemas.rounds import MAX_KEPT
 from service.schemas.samplers import Sampler, Tpe
 from service.schemas.search_space import MAX_PARAMETERS, SearchSpace
-from service.schemas.training import FINAL_METRICS, Training
+from service.schemas.training import FINAL_METRICS
+from service.schemas.user_training import AnyTraining, UserTraining
 
 MAX_TRIALS = 1_000_000
 KEEP_TOP = 5
@@ -77,13 +78,14 @@ class Definition(StrictBody):
         examples=[[{"metric": "validation_accuracy", "direction": "maximize"}]],
     )
     search_space: SearchSpace = Field(
-        min_length=1,
+        {},
         max_length=MAX_PARAMETERS,
-        description="Training fields to search, by dotted name. A parent stands before what depends on it.",
+        description="Training fields to search, by dotted name; with an entrypoint free names, or none at all. "
+        "A parent stands before what depends on it.",
         examples=[{"learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}],
     )
-    training: Training = Field(
-        description="Training fields that are the same for every trial.",
+    training: AnyTraining = Field(
+        description="Training fields that are the same for every trial, or the entrypoint of your own code.",
         examples=[{"dataset": "mnist", "model": {"name": "mlp", "hidden": [128, 64]}, "epochs": 20}],
     )
     sampler: Sampler = Field(
@@ -132,9 +134,15 @@ class Definition(StrictBody):
         examples=[{"top_k": 3, "n_seeds": 3}],
     )
 
+    @property
+    def is_user_code(self) -> bool:
+        """Whether the user's own code trains, which may ask for parameters that are not in the search space."""
+        return isinstance(self.training, UserTraining)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        prunable = len(self.objectives) == 1 and self.objectives[0].metric not in FINAL_METRICS
+        is_final = self.objectives[0].metric in FINAL_METRICS and not self.is_user_code
+        prunable = len(self.objectives) == 1 and not is_final
         if not prunable and "pruner" not in self.model_fields_set:
             self.pruner = NoPruner(name="none")
         errors = definition_errors(self)

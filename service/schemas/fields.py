@@ -71,6 +71,15 @@ def _to_wire(value: float) -> float | str:
     return value
 
 
+def finite(value: Any) -> Any:
+    """Any JSON value without nan and infinities. Raises ValueError."""
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        finite(item)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"must hold finite numbers: {value}")
+    return value
+
+
 def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 

@@ -15,6 +15,9 @@ UNION_FIELDS = (
 )
 """Fields whose value is one of several kinds: pydantic puts the kind after them in a location."""
 
+TRAINING_KINDS = ("built_in", "user_code")
+"""They stand after `training` in a definition alone."""
+
 MAX_VALUE_CHARACTERS = 80
 MAX_FIELD_CHARACTERS = 300
 
@@ -28,6 +31,8 @@ def field_of(location: tuple[int | str, ...]) -> str:
             skip = False
             continue
         if part == "[key]":  # pydantic's word for a dictionary's key, which stands before it
+            continue
+        if index == 1 and location[0] == "training" and part in TRAINING_KINDS:
             continue
         in_search_space = location[0] == "search_space"
         skip = index == 1 if in_search_space else part in UNION_FIELDS

@@ -2,12 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue
 
-from service.schemas.definition import Params
-from service.schemas.fields import Answer, Body, Identifier, Number, StudyName, Timestamp
+from service.schemas.definition import Objective, Params
+from service.schemas.entrypoints import Prefix
+from service.schemas.fields import Answer, Body, Identifier, Number, Scalar, StudyName, Timestamp, finite
 from service.schemas.results import Metrics, TrialState
+from service.schemas.search_space import Distribution
 from service.schemas.training import Training
+from service.schemas.user_training import AnyTraining, UserTraining
 
 Step = Annotated[int, Field(strict=True, ge=0, le=10_000_000, description="The epoch, counted from 0.", examples=[3])]
 LeaseId = Annotated[
@@ -20,6 +23,16 @@ Decision = Annotated[
         "lost: the lease is no longer the worker's. After the last three the trial is closed.",
         examples=["continue"],
     ),
+]
+
+
+ParameterName = Annotated[
+    Identifier, Field(min_length=1, max_length=128, description="Name of the parameter.", examples=["n_layers"])
+]
+UserAttrs = Annotated[
+    dict[Annotated[Identifier, Field(min_length=1, max_length=128)], JsonValue],
+    AfterValidator(finite),
+    Field(max_length=100, description="Values by name, as Optuna's set_user_attr has them.", examples=[{"note": "x"}]),
 ]
 
 
@@ -46,6 +59,12 @@ class Claim(Body):
     worker: WorkerInfo = Field(description="Who asks.", examples=[{"id": "lab-gpu-1/cuda:0"}])
     max_trials: int = Field(1, strict=True, ge=1, le=1024, description="How many trials it can take.", examples=[1])
     study: StudyName | None = Field(None, description="Only trials of this study; null for any.", examples=[None])
+    allow: list[Prefix] = Field(
+        [],
+        max_length=100,
+        description="Prefixes of the entrypoints that it runs. Such a trial is granted alone; without prefixes, none.",
+        examples=[["mypkg"]],
+    )
     wait_seconds: float = Field(
         0.0, ge=0, le=30, description="How long to wait for a trial, in seconds.", examples=[20.0]
     )
@@ -66,8 +85,8 @@ class Lease(Answer):
     trial_number: int = Field(description="Number of the trial in its study.", examples=[12])
     attempt: int = Field(description="Which attempt at the trial this is, from 1.", examples=[1])
     params: Params = Field(description="The trial's parameters.", examples=[{"learning_rate": 0.003}])
-    training: Training = Field(
-        description="The whole training configuration, parameters put in.",
+    training: AnyTraining = Field(
+        description="The whole training configuration, parameters put in; or the entrypoint to call.",
         examples=[{"dataset": "mnist", "model": "mlp", "learning_rate": 0.003}],
     )
     seed: int = Field(description="The trial's own seed.", examples=[81985529216486])
@@ -83,9 +102,27 @@ class Lease(Answer):
         description="Train on train and validation data together, and leave validation metrics out.",
         examples=[False],
     )
+    objectives: list[Objective] = Field(
+        [], description="With an entrypoint: what the trial is measured by, in order.", examples=[[]]
+    )
+    user_attrs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="With an entrypoint: what it has noted before.", examples=[{}]
+    )
     expires_in_seconds: float = Field(
         description="The lease is lost after so many seconds without a report or a renewal.", examples=[60.0]
     )
+
+    @property
+    def built_in(self) -> Training:
+        """The training of a trial without an entrypoint."""
+        assert isinstance(self.training, Training), "an entrypoint trains in a process of its own"
+        return self.training
+
+    @property
+    def user_code(self) -> UserTraining:
+        """The training of a trial with an entrypoint."""
+        assert isinstance(self.training, UserTraining), "without an entrypoint the worker itself trains"
+        return self.training
 
 
 class Claimed(Answer):
@@ -159,6 +196,30 @@ class Fail(Body):
         description="Whether another attempt may go better (the machine's fault, not the trial's).",
         examples=[False],
     )
+
+
+class Suggest(Body):
+    """An entrypoint asks for a parameter as it runs."""
+
+    name: ParameterName
+    distribution: Distribution = Field(
+        description="Its values, as in a search space.",
+        examples=[{"type": "int", "low": 1, "high": 4}],
+    )
+
+
+class Suggested(Answer):
+    value: Scalar = Field(description="The parameter's value, fixed from now on.", examples=[2])
+
+
+class NewUserAttrs(Body):
+    """What an entrypoint notes with its trial; another value of the same name takes its place."""
+
+    user_attrs: UserAttrs
+
+
+class KnownUserAttrs(Answer):
+    user_attrs: dict[str, JsonValue] = Field(description="All that is noted.", examples=[{"note": "x"}])
 
 
 class Closed(Answer):

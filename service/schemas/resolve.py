@@ -5,9 +5,10 @@ from typing import Any
 
 from service.schemas.fields import Scalar
 from service.schemas.training import Training
+from service.schemas.user_training import UserTraining
 
 
-def fixed_fields(training: Training) -> dict[str, Any]:
+def fixed_fields(training: Training | UserTraining) -> dict[str, Any]:
     """The fields that the study's author wrote, without defaults."""
     return training.model_dump(exclude_unset=True)
 

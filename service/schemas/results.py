@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer
+from pydantic import Field, JsonValue, PlainSerializer
 
 from service.schemas.definition import Definition, Params
 from service.schemas.fields import Answer, Body, Number, StudyName, Timestamp
@@ -63,6 +63,9 @@ class Trial(Answer):
         description="The last reported or the final value of each metric, in the metric's unit.",
         examples=[{"validation_accuracy": 0.978}],
     )
+    user_attrs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="What an entrypoint has noted by set_user_attr.", examples=[{}]
+    )
     step: int | None = Field(description="Last reported step (epoch, from 0), or null.", examples=[19])
     attempts: list[Attempt] = Field(description="Its leases, first to last.", examples=[[]])
     reason: str | None = Field(description="Why it failed; null otherwise.", examples=[None])
@@ -98,6 +101,9 @@ class Study(Answer):
     finished_at: Timestamp | None = Field(description="When it ended.", examples=["2026-01-02T04:04:05Z"])
     finished_reason: str | None = Field(
         description="Why it ended, in words; null while it goes on.", examples=["all 100 trials are finished"]
+    )
+    waits_for: str | None = Field(
+        None, description="Why no trial begins, when no worker allows the entrypoint; else null.", examples=[None]
     )
     trials_per_hour: float | None = Field(
         description="Finished trials per hour since started_at; null before the first.", examples=[412.5]

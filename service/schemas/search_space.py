@@ -31,15 +31,14 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class FloatParameter(StrictBody):
-    """A real number between two inclusive bounds."""
+class FloatRange(StrictBody):
+    """A real number between two inclusive bounds, which may be one number where code asks for it as it runs."""
 
     type: Literal["float"] = Field(description="Kind of the parameter.", examples=["float"])
     low: float = Field(description="Smallest value, inclusive; in the unit of the training field.", examples=[1e-6])
     high: float = Field(description="Largest value, inclusive; in the unit of the training field.", examples=[1e-2])
     log: Log = False
     step: float | None = Field(None, gt=0, description="Grid step from low; null for continuous.", examples=[0.1])
-    when: When = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -82,8 +81,19 @@ class FloatParameter(StrictBody):
         return float(Decimal(str(self.low)) + index * Decimal(str(self.step)))
 
 
-class IntParameter(StrictBody):
-    """A whole number between two inclusive bounds."""
+class FloatParameter(FloatRange):
+    """A real number between two inclusive bounds."""
+
+    when: When = None
+
+    @model_validator(mode="after")
+    def _check_width(self) -> Self:
+        check_width(self.low, self.high)
+        return self
+
+
+class IntRange(StrictBody):
+    """A whole number between two inclusive bounds, which may be one number where code asks for it as it runs."""
 
     type: Literal["int"] = Field(description="Kind of the parameter.", examples=["int"])
     low: int = Field(ge=-MAX_INT, le=MAX_INT, description="Smallest value, inclusive.", examples=[32])
@@ -92,7 +102,6 @@ class IntParameter(StrictBody):
     step: int | None = Field(
         None, ge=1, le=MAX_INT, description="Step from low; null for every whole number.", examples=[32]
     )
-    when: When = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -122,7 +131,18 @@ class IntParameter(StrictBody):
         return range(self.low, self.high + 1, self.step or 1)
 
 
-class CategoricalParameter(StrictBody):
+class IntParameter(IntRange):
+    """A whole number between two inclusive bounds."""
+
+    when: When = None
+
+    @model_validator(mode="after")
+    def _check_width(self) -> Self:
+        check_width(self.low, self.high)
+        return self
+
+
+class Choices(StrictBody):
     """One of a list of values."""
 
     type: Literal["categorical"] = Field(description="Kind of the parameter.", examples=["categorical"])
@@ -132,7 +152,6 @@ class CategoricalParameter(StrictBody):
         description="The values to choose from: strings, numbers, true, false or null, all distinct.",
         examples=[["sgd", "adam"]],
     )
-    when: When = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -155,14 +174,26 @@ class CategoricalParameter(StrictBody):
         return list(self.choices)
 
 
-def check_bounds(low: float, high: float, log: bool) -> None:
+class CategoricalParameter(Choices):
+    """One of a list of values."""
+
+    when: When = None
+
+
+def check_width(low: float, high: float) -> None:
     if low >= high:
+        raise ValueError(f"low must be below high: low={low}, high={high}")
+
+
+def check_bounds(low: float, high: float, log: bool) -> None:
+    if low > high:
         raise ValueError(f"low must be below high: low={low}, high={high}")
     if log and low <= 0:
         raise ValueError(f"low must be above 0 when log is true: low={low}")
 
 
 Parameter = Annotated[FloatParameter | IntParameter | CategoricalParameter, Field(discriminator="type")]
+Distribution = Annotated[FloatRange | IntRange | Choices, Field(discriminator="type")]
 SearchSpace = dict[Annotated[str, Field(min_length=1, max_length=128)], Parameter]
 
 

@@ -32,6 +32,9 @@ PATHS = {
     "/v1/leases/{lease_id}/complete": ("POST",),
     "/v1/leases/{lease_id}/fail": ("POST",),
     "/v1/leases/{lease_id}/release": ("POST",),
+    "/v1/leases/{lease_id}/prune": ("POST",),
+    "/v1/leases/{lease_id}/suggest": ("POST",),
+    "/v1/leases/{lease_id}/user-attrs": ("POST",),
     "/v1/tokens": ("GET", "POST"),
     "/v1/tokens/{token}": ("DELETE",),
     "/v1/workers": ("GET",),
@@ -40,8 +43,9 @@ PATHS = {
     "/readyz": ("GET",),
     "/metrics": ("GET",),
 }
+WITHOUT_BODY = ("/v1/leases/{lease_id}/release", "/v1/leases/{lease_id}/prune")
 ROUTES = [(method, path) for path, methods in PATHS.items() for method in methods]
-WITH_BODY = [(method, path) for method, path in ROUTES if method in ("POST", "PATCH") and "release" not in path]
+WITH_BODY = [(method, path) for method, path in ROUTES if method in ("POST", "PATCH") and path not in WITHOUT_BODY]
 WITH_ID = [(method, path) for method, path in ROUTES if "{" in path]
 IDS = ["no-such", "%00", "-1", "9" * 60, "日本", "x" * 500, "%ff", "a b", "%0a", "renew"]
 METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO")

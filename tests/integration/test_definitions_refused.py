@@ -42,7 +42,7 @@ def test_a_bad_definition_is_refused_with_its_field_rule_and_value(service: Serv
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("field", ["name", "search_space", "training", "n_trials"])
+@pytest.mark.parametrize("field", ["name", "training", "n_trials"])
 def test_a_definition_without_a_needed_field_is_refused(service: Service, field: str) -> None:
     wanted = definition()
     del wanted[field]

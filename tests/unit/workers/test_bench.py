@@ -94,7 +94,7 @@ def finals(events: list[Finished | Broken]) -> dict[int, dict[str, float]]:
 
 def alone(work: Work, data: TrialData) -> dict[str, float]:
     lease = work.lease
-    metrics = train_trial(lease.training, lease.seed, data, CPU, report=lambda *_: None, should_stop=lambda: False)
+    metrics = train_trial(lease.built_in, lease.seed, data, CPU, report=lambda *_: None, should_stop=lambda: False)
     assert metrics is not None
     return without_clocks(metrics)
 

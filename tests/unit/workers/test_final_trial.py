@@ -125,9 +125,9 @@ def test_train_and_validation_data_together_train_and_nothing_is_said_of_validat
     )
     assert set(TEST_METRICS) <= set(found[0])
     expected = train_model(
-        whole.lease.training,
+        whole.lease.built_in,
         7,
-        with_validation(digits(whole.lease.training.dataset)),
+        with_validation(digits(whole.lease.built_in.dataset)),
         CPU,
         report=lambda *_: None,
         should_stop=lambda: False,

@@ -1,0 +1,35 @@
+"""Entrypoints of users' own training code, and the prefixes of those that a worker runs."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field
+
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+MODULE_PATTERN = rf"^{NAME}(\.{NAME})*$"
+ENTRYPOINT_PATTERN = rf"^{NAME}(\.{NAME})*:{NAME}$"
+
+Entrypoint = Annotated[
+    str,
+    Field(
+        pattern=ENTRYPOINT_PATTERN,
+        max_length=255,
+        description="The function that trains, as package.module:function, in letters, digits and '_'.",
+        examples=["mypkg.train:objective"],
+    ),
+]
+Prefix = Annotated[
+    str,
+    Field(
+        pattern=MODULE_PATTERN,
+        max_length=255,
+        description="A module or package whose entrypoints a worker runs, with all that lies below it.",
+        examples=["mypkg"],
+    ),
+]
+
+
+def is_allowed(entrypoint: str, prefixes: Iterable[str]) -> bool:
+    """Whether a prefix names the entrypoint's module or one above it: mypkg allows mypkg.train, and not mypkg2."""
+    module = entrypoint.partition(":")[0]
+    return any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
