@@ -10,6 +10,7 @@ from workers import devices
 from workers.fleet import CRASHED, USELESS, Fleet, Place
 from workers.options import Options, parse
 from workers.parent import end_with_parent
+from workers.secrets import TOKEN, close_memory, take_token
 from workers.stopping import Stopping
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -17,6 +18,9 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
+    take_token()
+    if options.allow:
+        close_memory()
     configure_logging(options.log_level, options.device)
     if importlib.util.find_spec("torch") is None:
         print("narrows: training needs PyTorch: pip install 'narrows[worker]'", file=sys.stderr)
@@ -40,7 +44,9 @@ def run_fleet(options: Options) -> int:
 
 def _place(options: Options, device: str, n_threads: int) -> Place:
     command = [sys.executable, "-m", "workers", *options.arguments(device)]
-    return Place(device, command, dict.fromkeys(THREADS, str(n_threads)) if device == "cpu" else {})
+    threads = dict.fromkeys(THREADS, str(n_threads)) if device == "cpu" else {}
+    token = {} if options.token is None else {TOKEN: options.token}
+    return Place(device, command, {**token, **threads})
 
 
 def run_child(options: Options, device: str) -> int:

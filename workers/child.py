@@ -19,6 +19,7 @@ from workers.lane_choice import LaneChoice
 from workers.loop import BrokenDeviceError, Loop
 from workers.options import Options
 from workers.stopping import Stopping
+from workers.user_code.trials import UserCode
 
 logger = logging.getLogger("narrows.worker")
 
@@ -49,6 +50,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
                 checkpoint_seconds=options.checkpoint_seconds,
                 keep_models=options.keep_models,
                 n_processes=options.processes or 1,
+                user_code=UserCode(options.allow, options.code),
             )
             loop.run()
     except ClientError as error:

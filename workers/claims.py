@@ -1,5 +1,6 @@
 import logging
 import threading
+from collections.abc import Sequence
 from functools import partial
 from uuid import uuid4
 
@@ -22,14 +23,17 @@ class Claims:
         self._lock = threading.Lock()
         self._open: Claim | None = None
 
-    def ask(self, n_trials: int, n_lanes: int, wait_seconds: float, retries: Retries) -> list[Lease]:
-        """Up to so many trials, as soon as there is one. Raises ClientError."""
+    def ask(
+        self, n_trials: int, n_lanes: int, wait_seconds: float, retries: Retries, allow: Sequence[str] = ()
+    ) -> list[Lease]:
+        """Up to so many trials, as soon as there is one; or one of an allowed entrypoint. Raises ClientError."""
         with self._lock:
             claim = self._open or Claim(
                 claim_id=uuid4().hex,
                 worker=self._worker.model_copy(update={"n_lanes": n_lanes}),
                 max_trials=n_trials,
                 study=self._study,
+                allow=list(allow),
             )
             self._open = claim = claim.model_copy(update={"wait_seconds": wait_seconds})
             leases = retries(lambda: self._client.claim(claim)).leases

@@ -23,8 +23,9 @@ class Delivery:
         self._patiently = Retries(AWAY_LIMIT_SECONDS, stopping)
         self._briefly = Retries(CLOSING_SECONDS)
 
-    def complete(self, lease: Lease, metrics: dict[str, float]) -> None:
-        complete = Complete(metrics=metrics)
+    def complete(self, lease: Lease, metrics: dict[str, float], values: list[float] | None = None) -> None:
+        """Without objective values they are taken from the metrics."""
+        complete = Complete(metrics=metrics, values=values)
         try:
             closed = self._close(lease, lambda: self._client.complete(lease.lease_id, complete))
         except ServiceError as error:
@@ -40,6 +41,11 @@ class Delivery:
         closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
         if closed is not None:
             logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)
+
+    def prune(self, lease: Lease) -> None:
+        closed = self._close(lease, lambda: self._client.prune(lease.lease_id))
+        if closed is not None:
+            logger.info("%s: %s by its own code", title(lease), closed.state)
 
     def release(self, lease: Lease) -> None:
         """Give a trial back; a service that is away finds out by itself."""

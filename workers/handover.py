@@ -45,9 +45,15 @@ class Handover:
         self._stopping = stopping
         self._clock = clock
 
-    def complete(self, lease: Lease, metrics: Metrics, model: Content) -> None:
+    def complete(
+        self, lease: Lease, metrics: Metrics, model: Content | None, values: list[float] | None = None
+    ) -> None:
         """Keep the model and close the trial, once all its reports are answered; unless one closed it already."""
-        self._errands.do(lambda: self._complete(lease, metrics, model))
+        self._errands.do(lambda: self._when_answered(lease, lambda: self._complete(lease, metrics, model, values)))
+
+    def prune(self, lease: Lease) -> None:
+        """The same for a trial that its own code gave up."""
+        self._errands.do(lambda: self._when_answered(lease, lambda: self._delivery.prune(lease)))
 
     def leave(self, lease: Lease) -> None:
         """Take note that the service has closed a trial with its decision on a report."""
@@ -79,18 +85,19 @@ class Handover:
         close()
         self._reporter.forget(lease.lease_id)
 
-    def _complete(self, lease: Lease, metrics: Metrics, model: Content) -> None:
+    def _when_answered(self, lease: Lease, close: Callable[[], None]) -> None:
         answered = self._reports_answered(lease.lease_id)
         if self._reporter.decision(lease.lease_id) != "continue":
             self.leave(lease)
         elif not answered:
             self._close(lease, lambda: self._delivery.release(lease))
         else:
-            self._close(lease, lambda: self._keep_and_complete(lease, metrics, model))
+            self._close(lease, close)
 
-    def _keep_and_complete(self, lease: Lease, metrics: Metrics, model: Content) -> None:
-        self._keeping.keep(lease, metrics, model)
-        self._delivery.complete(lease, metrics)
+    def _complete(self, lease: Lease, metrics: Metrics, model: Content | None, values: list[float] | None) -> None:
+        if model is not None:
+            self._keeping.keep(lease, metrics, model)
+        self._delivery.complete(lease, metrics, values)
 
     def _reports_answered(self, lease_id: str) -> bool:
         """Wait until the service has answered every report; not for long when this process was asked to end."""

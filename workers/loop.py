@@ -8,13 +8,14 @@ from typing import Protocol
 from service.client import Client, ClientError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease, WorkerInfo
+from service.schemas.user_training import UserTraining
 from workers.account import Account
 from workers.bench import Broken, Finished
 from workers.checkpointing import Checkpointing
 from workers.claims import Claims
 from workers.delivery import AWAY_LIMIT_SECONDS, Delivery
 from workers.errands import Errands
-from workers.faults import fault_of
+from workers.faults import Fault, fault_of
 from workers.handover import Handover
 from workers.intake import Intake
 from workers.keeping import Keeping
@@ -22,6 +23,7 @@ from workers.options import KeepModels
 from workers.reporter import Reporter
 from workers.stopping import Ended, Interrupted, Stopping
 from workers.studies import Studies
+from workers.user_code.trials import UserCode, UserTrials
 from workers.work import Work
 
 logger = logging.getLogger("narrows.worker")
@@ -33,6 +35,7 @@ POLL_SECONDS = 0.05
 LONGEST_REST_SECONDS = 60.0
 AHEAD_SECONDS = 0.5
 """A trial is claimed so long before its lane is free."""
+NO_USER_CODE = UserCode()
 CLOSING_SECONDS = 20.0
 """For what is to be told at the end, once this process was asked to end."""
 
@@ -81,6 +84,7 @@ class Loop:
         checkpoint_seconds: float = 30.0,
         keep_models: KeepModels = "best",
         n_processes: int = 1,
+        user_code: UserCode = NO_USER_CODE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = worker.device
@@ -102,6 +106,18 @@ class Loop:
         self._handover = Handover(
             self._reporter, delivery, keeping, self._checkpointing, self._errands, stopping, clock
         )
+        self._user_trials = UserTrials(
+            user_code,
+            worker.device,
+            client,
+            self._reporter,
+            self._handover,
+            self._errands,
+            stopping,
+            checkpoint_seconds=checkpoint_seconds,
+            clock=clock,
+        )
+        self._allow = user_code.allow
         self._idle_since: float | None = None
         self._rest_seconds = 0.0
         self._rest_until = clock()
@@ -134,6 +150,8 @@ class Loop:
 
     def _receive(self, lease: Lease) -> Work:
         self._reporter.follow(lease)
+        if isinstance(lease.training, UserTraining):
+            return Work(lease)
         return self._checkpointing.fetch(lease, Retries(CLAIM_LIMIT_SECONDS, self._ended))
 
     def _begin_ready(self) -> None:
@@ -148,6 +166,9 @@ class Loop:
         self._idle_since = None
         if self._reporter.decision(work.lease_id) != "continue":
             self._handover.leave(work.lease)
+            return
+        if isinstance(work.lease.training, UserTraining):
+            self._train_user_code(work.lease)
             return
         facts = self._studies.facts(work.lease.study)
         work.saved_at = self._clock()
@@ -186,7 +207,9 @@ class Loop:
         retries = Retries(min(CLAIM_LIMIT_SECONDS, self._patience_seconds), self._stopping)
         try:
             with self._stopping.interruptible():
-                leases = self._claims.ask(max(1, self._bench.room), self._bench.n_lanes, wait_seconds, retries)
+                leases = self._claims.ask(
+                    max(1, self._bench.room), self._bench.n_lanes, wait_seconds, retries, self._allow
+                )
                 works = [self._receive(lease) for lease in leases]
         except ClientError as error:
             if not will_pass(error) or last:
@@ -205,6 +228,17 @@ class Loop:
         self._account.switch("waiting")
 
     # Training
+
+    def _train_user_code(self, lease: Lease) -> None:
+        """From its start to its end. It comes when the lanes are empty, and they stay so meanwhile."""
+        self._account.switch("training")
+        fault = self._user_trials.run(lease)
+        self._account.switch("waiting")
+        self._account.take_waiting()
+        if fault is None:
+            self._rest_seconds = 0.0
+        else:
+            self._rest_after(fault)
 
     def _train(self) -> None:
         n_trained = self._bench.n_in_lanes
@@ -239,10 +273,14 @@ class Loop:
             logger.error("%s: unexpected error", event.work.title, exc_info=event.error)
         self._account.take_waiting()
         self._handover.fail(event.work.lease, fault)
+        self._rest_after(fault)
+        return fault.reason if fault.broken else None
+
+    def _rest_after(self, fault: Fault) -> None:
+        """Other machines may have what this one lacks."""
         if fault.retry and not fault.broken:
             self._rest_seconds = min(LONGEST_REST_SECONDS, max(1.0, 2 * self._rest_seconds))
             self._rest_until = self._clock() + self._rest_seconds
-        return fault.reason if fault.broken else None
 
     def _leave_closed(self) -> None:
         """Drop the trials that the service has closed with its decision on a report."""

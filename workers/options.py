@@ -1,8 +1,11 @@
 import argparse
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+
+from service.schemas.entrypoints import MODULE_PATTERN
 
 KeepModels = Literal["best", "all", "none"]
 MOST_LANES = 1024
@@ -22,6 +25,8 @@ class Options:
     lanes: int | None
     checkpoint_seconds: float
     keep_models: KeepModels
+    allow: tuple[str, ...]
+    code: Path | None
     log_level: str
     device: str | None
     token: str | None
@@ -38,10 +43,12 @@ class Options:
             "--lanes": "auto" if self.lanes is None else self.lanes,
             "--checkpoint-seconds": self.checkpoint_seconds,
             "--keep-models": self.keep_models,
+            "--code": self.code,
             "--log-level": self.log_level,
             "--device": device,
         }
         flags = [f"{flag}={value}" for flag, value in given.items() if value is not None]
+        flags += [f"--allow={prefix}" for prefix in self.allow]
         return [*flags, "--download" if self.download else "--no-download"]
 
 
@@ -52,6 +59,20 @@ def n_lanes(text: str) -> int | None:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_LANES:
         raise ValueError(f"lanes must be auto or a number from 1 to {MOST_LANES}: {text!r}")
     return int(text)
+
+
+def prefix(text: str) -> str:
+    """Raises ValueError for what is no module's name: nothing may be allowed by mistake."""
+    if re.fullmatch(MODULE_PATTERN, text) is None:
+        raise argparse.ArgumentTypeError(f"allow must name a module or package, as mypkg or mypkg.train: {text!r}")
+    return text
+
+
+def folder(text: str) -> Path:
+    path = Path(text).resolve()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"code must be a folder: {text!r}")
+    return path
 
 
 def parse(arguments: list[str]) -> Options:
@@ -66,6 +87,10 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--lanes", type=n_lanes, required=True)
     parser.add_argument("--checkpoint-seconds", type=float, required=True)
     parser.add_argument("--keep-models", choices=get_args(KeepModels), required=True)
+    parser.add_argument("--allow", action="append", default=[], type=prefix)
+    parser.add_argument("--code", type=folder)
     parser.add_argument("--log-level", required=True)
     parser.add_argument("--device", help="train on this device, in this very process, until stdin ends")
-    return Options(**vars(parser.parse_args(arguments)), token=os.environ.get("NARROWS_TOKEN") or None)
+    given = vars(parser.parse_args(arguments))
+    given["allow"] = tuple(given["allow"])
+    return Options(**given, token=os.environ.get("NARROWS_TOKEN") or None)

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from service.cli import demo, diagnose, experiment, final, narrow, report, serve, studies, submit, token, trials, worker
+from service.cli import (
+    demo,
+    diagnose,
+    experiment,
+    final,
+    logs,
+    narrow,
+    report,
+    serve,
+    studies,
+    submit,
+    token,
+    trials,
+    worker,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +43,7 @@ for command in (
     trials.best,
     trials.export,
     trials.model,
+    logs.logs,
     final.final,
     diagnose.diagnose,
     report.report,

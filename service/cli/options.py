@@ -1,12 +1,14 @@
 """The settings as options of commands: flags, environment variables, defaults and help come from the one table."""
 
+import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from service.settings import BY_NAME, SETTINGS
 
-DEFAULT: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+DEFAULT: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS} | {"allow": []}
 
 
 def _option(name: str, **changes: Any) -> Any:
@@ -25,6 +27,15 @@ def _lanes(text: str) -> str:
     return text
 
 
+def _prefixes(given: list[str]) -> list[str]:
+    from service.schemas.entrypoints import MODULE_PATTERN
+
+    for prefix in given:
+        if re.fullmatch(MODULE_PATTERN, prefix) is None:
+            raise typer.BadParameter(f"must name a module or package, as mypkg or mypkg.train: {prefix!r}")
+    return given
+
+
 Host = Annotated[str, _option("host")]
 Port = Annotated[int, _option("port", min=0, max=65535)]
 Database = Annotated[str, _option("database")]
@@ -41,6 +52,8 @@ Processes = Annotated[int | None, _option("processes", min=1)]
 Lanes = Annotated[str, _option("lanes", callback=_lanes)]
 CheckpointSeconds = Annotated[float, _option("checkpoint_seconds", min=1)]
 KeepModels = Annotated[Literal["best", "all", "none"], _option("keep_models")]
+Allow = Annotated[list[str], _option("allow", callback=_prefixes)]
+Code = Annotated[Path | None, _option("code", exists=True, file_okay=False)]
 Study = Annotated[str | None, _option("study")]
 DataDir = Annotated[str, _option("data_dir")]
 Download = Annotated[bool, _option("download")]

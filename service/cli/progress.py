@@ -65,12 +65,12 @@ class LiveDisplay:
 
 
 class LineDisplay:
-    """Prints a line when trials have ended since the last one, every few seconds at most."""
+    """Prints a line when trials have ended since the last one, or none can begin, every few seconds at most."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
-        self._done = -1
+        self._shown: tuple[int, str | None] = (-1, None)
         self._printed_at = float("-inf")
 
     def __enter__(self) -> Self:
@@ -83,9 +83,9 @@ class LineDisplay:
 
     def show(self, study: Study) -> None:
         done, now = n_done(study), self._clock()
-        if done == self._done or now - self._printed_at < LINE_SECONDS:
+        if (done, study.waits_for) == self._shown or now - self._printed_at < LINE_SECONDS:
             return
-        self._done, self._printed_at = done, now
+        self._shown, self._printed_at = (done, study.waits_for), now
         self._console.print(line(study), soft_wrap=True)
 
 
@@ -110,6 +110,7 @@ def line(study: Study) -> str:
         f"{counts.FAIL} failed",
         *_best(study),
         *_speed(study),
+        *([] if study.waits_for is None else [study.waits_for]),
     ]
     return ", ".join(parts)
 
@@ -131,6 +132,8 @@ def panel(study: Study) -> RenderableType:
     )
     counted.append(f"{counts.FAIL} failed", style="red" if counts.FAIL else "default")
     rows: list[RenderableType] = [bar, counted]
+    if study.waits_for is not None:
+        rows.append(Text(study.waits_for, style="yellow"))
     if study.best is not None:
         rows += [Text("  ".join(_best(study)), style="bold"), Text(params_line(study.best.params), style="dim")]
     return Group(*rows)

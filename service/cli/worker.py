@@ -3,7 +3,9 @@ import sys
 
 from service.cli.options import (
     DEFAULT,
+    Allow,
     CheckpointSeconds,
+    Code,
     DataDir,
     Devices,
     Download,
@@ -26,6 +28,8 @@ def worker(
     lanes: Lanes = DEFAULT["lanes"],
     checkpoint_seconds: CheckpointSeconds = DEFAULT["checkpoint_seconds"],
     keep_models: KeepModels = DEFAULT["keep_models"],
+    allow: Allow = DEFAULT["allow"],
+    code: Code = DEFAULT["code"],
     study: Study = DEFAULT["study"],
     data_dir: DataDir = DEFAULT["data_dir"],
     download: Download = DEFAULT["download"],
@@ -40,12 +44,14 @@ def worker(
         "--lanes": lanes,
         "--checkpoint-seconds": checkpoint_seconds,
         "--keep-models": keep_models,
+        "--code": code,
         "--study": study,
         "--data-dir": data_dir,
         "--exit-when-idle": exit_when_idle,
         "--log-level": log_level,
     }
     flags = [f"{flag}={value}" for flag, value in given.items() if value is not None]
+    flags += [f"--allow={prefix}" for prefix in allow]
     if token:
         os.environ["NARROWS_TOKEN"] = token
     sys.stdout.flush()

@@ -1,0 +1,37 @@
+"""How an attempt at a trial of a user's own code ends."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The function has returned: objective values, or metrics that hold them."""
+
+    values: list[float] | None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """retry: another attempt may go better, on another machine above all."""
+
+    reason: str
+    retry: bool = False
+
+
+@dataclass(frozen=True)
+class GaveUp:
+    """The code pruned its trial by itself."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The service has closed the trial with a decision, or the lease is lost."""
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """This worker ends, or has not reached the service for long: the trial goes on elsewhere."""
+
+
+Outcome = Completed | Failed | GaveUp | Closed | GivenBack

@@ -1,0 +1,51 @@
+import threading
+from typing import IO
+
+MAX_BYTES = 1024**2
+PIECE_BYTES = 65536
+REASON_LINES = 20
+REASON_CHARACTERS = 1500
+
+
+class Output:
+    """Keeps the end of what a process writes, read on a thread so that the process never waits for it."""
+
+    def __init__(self, pipe: IO[bytes], max_bytes: int = MAX_BYTES) -> None:
+        self._pipe = pipe
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._kept = bytearray()
+        self._n_dropped = 0
+        self._thread = threading.Thread(target=self._run, name="output", daemon=True)
+        self._thread.start()
+
+    @property
+    def n_bytes(self) -> int:
+        """All that was written so far."""
+        return self._n_dropped + len(self._kept)
+
+    def content(self) -> bytes:
+        """The end of it; where the beginning was dropped, a first line says how much."""
+        with self._lock:
+            first = f"[the first {self._n_dropped} bytes are not kept]\n".encode() if self._n_dropped else b""
+            return first + bytes(self._kept)
+
+    def last_lines(self) -> str:
+        """The end of it, as short as a reason is."""
+        with self._lock:
+            text = bytes(self._kept[-4 * REASON_CHARACTERS :]).decode(errors="replace")
+        return "\n".join(text.rstrip().splitlines()[-REASON_LINES:])[-REASON_CHARACTERS:]
+
+    def finish(self, timeout_seconds: float) -> None:
+        """Wait until nobody can write any more, but not for long."""
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        with self._pipe:
+            while piece := self._pipe.read(PIECE_BYTES):
+                with self._lock:
+                    self._kept += piece
+                    excess = len(self._kept) - self._max_bytes
+                    if excess > 0:
+                        del self._kept[:excess]
+                        self._n_dropped += excess

@@ -1,0 +1,87 @@
+import logging
+from functools import partial
+from pathlib import Path
+
+from service.client import Client, ClientError
+from service.client.retries import Retries
+from service.schemas.artifacts import CHECKPOINT
+from service.schemas.protocol import Lease
+from workers.errands import Errands
+from workers.reporter import Reporter
+from workers.user_code.folder import FolderError, Listing, listing, pack, unpack
+
+logger = logging.getLogger("narrows.worker")
+
+UPLOAD_SECONDS = 20.0
+
+
+class Snapshots:
+    """Keeps what the code has in checkpoint_dir with the service, as the artifact `checkpoint`, and brings it back.
+
+    What lies there while the code reports a step is its state after that step: whoever goes on with the trial goes on
+    from there. A failure costs time at most, so it is only logged.
+    """
+
+    def __init__(self, lease: Lease, scratch: Path, client: Client, reporter: Reporter, errands: Errands) -> None:
+        self.folder = scratch / "checkpoint"
+        self.folder.mkdir()
+        self._lease = lease
+        self._scratch = scratch
+        self._client = client
+        self._reporter = reporter
+        self._errands = errands
+        self._kept: Listing = {}
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether the code keeps anything there."""
+        return any(self.folder.iterdir())
+
+    def fetch(self, retries: Retries) -> int:
+        """Bring back what an earlier attempt has left; the first step that is to be trained."""
+        lease = self._lease
+        if lease.resume is None:
+            return 0
+        archive = self._scratch / "fetched.tar"
+        try:
+            retries(
+                lambda: self._client.download_artifact(lease.study, lease.trial_number, CHECKPOINT, archive),
+            )
+            unpack(archive, self.folder)
+        except (ClientError, FolderError, OSError) as error:
+            logger.warning("%s #%d: begins anew, without its checkpoint: %s", lease.study, lease.trial_number, error)
+            for path in sorted(self.folder.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+            return 0
+        self._kept = listing(self.folder)
+        logger.info("%s #%d: goes on after step %d", lease.study, lease.trial_number, lease.resume.step)
+        return lease.resume.step + 1
+
+    def keep(self, step: int) -> None:
+        """Take what lies there now, if it has changed, and upload it when there is time."""
+        archive = self._scratch / f"step-{step}.tar"
+        try:
+            found = listing(self.folder)
+            if not found or found == self._kept:
+                return
+            pack(self.folder, archive)
+        except (FolderError, OSError) as error:
+            logger.warning("%s #%d: no checkpoint at step %d: %s", *self._title, step, error)
+            return
+        self._kept = found
+        self._errands.do(partial(self._upload, archive, step))
+
+    @property
+    def _title(self) -> tuple[str, int]:
+        return self._lease.study, self._lease.trial_number
+
+    def _upload(self, archive: Path, step: int) -> None:
+        lease_id, retries = self._lease.lease_id, Retries(UPLOAD_SECONDS)
+        try:
+            # After the answer to the step's report: nothing is resumed from what was not reported.
+            if self._reporter.flush(lease_id, UPLOAD_SECONDS) and self._reporter.decision(lease_id) == "continue":
+                retries(lambda: self._client.upload_artifact(lease_id, CHECKPOINT, archive, step=step))
+        except (ClientError, OSError) as error:
+            logger.warning("%s #%d: no checkpoint at step %d: %s", *self._title, step, error)
+        finally:
+            archive.unlink(missing_ok=True)

@@ -1,0 +1,190 @@
+"""Trials of users' own code, one at a time, each in a process of its own."""
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from service.client import Client, ClientError
+from service.client.retries import Retries
+from service.schemas.artifacts import OUTPUT
+from service.schemas.entrypoints import is_allowed
+from service.schemas.protocol import Lease
+from workers.delivery import AWAY_LIMIT_SECONDS, title
+from workers.errands import Errands
+from workers.faults import MAX_REASON, Fault
+from workers.handover import Handover
+from workers.reporter import Reporter
+from workers.stopping import Ended, Stopping
+from workers.user_code.attempt import Attempt
+from workers.user_code.calls import Calls
+from workers.user_code.conversation import Conversation, Message
+from workers.user_code.launch import UserProcess, device_seen
+from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, Outcome
+from workers.user_code.snapshots import Snapshots
+
+logger = logging.getLogger("narrows.worker")
+
+FETCH_SECONDS = 60.0
+OUTPUT_SECONDS = 5.0
+"""Between two uploads of what the code wrote."""
+UPLOAD_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """Which entrypoints a worker runs, by the prefixes of their modules, and a folder where Python finds them too."""
+
+    allow: tuple[str, ...] = ()
+    code: Path | None = None
+
+
+class UserTrials:
+    """Runs a trial to its end. Its reports are sent and its lease is renewed on the reporter's thread."""
+
+    def __init__(
+        self,
+        user_code: UserCode,
+        device: str,
+        client: Client,
+        reporter: Reporter,
+        handover: Handover,
+        errands: Errands,
+        stopping: Stopping,
+        *,
+        checkpoint_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._user_code = user_code
+        self._device = device
+        self._client = client
+        self._reporter = reporter
+        self._handover = handover
+        self._errands = errands
+        self._stopping = stopping
+        self._checkpoint_seconds = checkpoint_seconds
+        self._clock = clock
+
+    def run(self, lease: Lease) -> Fault | None:
+        """Train, and hand the outcome over; what was wrong with it, if anything was."""
+        entrypoint = lease.user_code.entrypoint
+        if not is_allowed(entrypoint, self._user_code.allow):
+            fault = Fault(f"this worker does not allow the entrypoint {entrypoint} (--allow)", retry=True)
+            self._handover.fail(lease, fault)
+            return fault
+        scratch = Path(tempfile.mkdtemp(prefix="narrows-trial-"))
+        try:
+            return self._run(lease, scratch)
+        finally:  # after the errands that read what is in it
+            self._errands.do(partial(shutil.rmtree, scratch, ignore_errors=True))
+
+    def _run(self, lease: Lease, scratch: Path) -> Fault | None:
+        began = self._clock()
+        snapshots = Snapshots(lease, scratch, self._client, self._reporter, self._errands)
+        resume_step = snapshots.fetch(Retries(FETCH_SECONDS, self._stopping))
+        model = scratch / "model.safetensors"
+        process = UserProcess(self._device, self._user_code.code)
+        output = _OutputUploads(lease, process, self._client, self._errands, self._clock)
+        try:
+            conversation = Conversation(process.connection)
+            conversation.send(self._start(lease, snapshots.folder, model, resume_step))
+            outcome = Attempt(
+                lease.user_code,
+                process,
+                conversation,
+                Calls(lease, self._client, self._reporter, Retries(AWAY_LIMIT_SECONDS, Ended(self._stopping))),
+                snapshots,
+                lambda: self._reporter.decision(lease.lease_id),
+                self._stopping,
+                self._checkpoint_seconds,
+                output.turn,
+                self._clock,
+            ).watch()
+        finally:
+            process.end()
+        output.upload()
+        return self._hand_over(lease, outcome, process.output.last_lines(), model, self._clock() - began)
+
+    def _start(self, lease: Lease, checkpoint_dir: Path, model: Path, resume_step: int) -> Message:
+        """What the process is told. Neither the lease's id nor anything of the service is in it."""
+        training, code = lease.user_code, self._user_code.code
+        return {
+            "study": lease.study,
+            "number": lease.trial_number,
+            "params": lease.params,
+            "user_attrs": lease.user_attrs,
+            "objectives": [objective.model_dump() for objective in lease.objectives],
+            "entrypoint": training.entrypoint,
+            "arguments": training.arguments,
+            "memory_limit_mib": training.memory_limit_mib,
+            "seed": lease.seed,
+            "device": device_seen(self._device),
+            "checkpoint_dir": str(checkpoint_dir),
+            "resume_step": resume_step,
+            "model_path": str(model),
+            "code": None if code is None else str(code),
+        }
+
+    def _hand_over(self, lease: Lease, outcome: Outcome, said: str, model: Path, seconds: float) -> Fault | None:
+        if self._reporter.decision(lease.lease_id) != "continue":
+            self._handover.leave(lease)
+        elif isinstance(outcome, Completed):
+            metrics = {**_by_objective(lease, outcome), **outcome.metrics, "training_seconds": seconds}
+            content = model.read_bytes() if model.is_file() and not model.is_symlink() else None
+            self._handover.complete(lease, metrics, None if content is None else lambda: content, outcome.values)
+        elif isinstance(outcome, Failed):
+            reason = f"{outcome.reason}; the end of its output:\n{said}" if said else outcome.reason
+            fault = Fault(reason[:MAX_REASON], retry=outcome.retry)
+            self._handover.fail(lease, fault)
+            return fault
+        elif isinstance(outcome, GaveUp):
+            self._handover.prune(lease)
+        elif isinstance(outcome, Closed):
+            logger.warning("%s: lost to another worker", title(lease))
+            self._reporter.forget(lease.lease_id)
+        else:
+            self._handover.release(lease)
+        return None
+
+
+def _by_objective(lease: Lease, outcome: Completed) -> dict[str, float]:
+    names = [objective.metric for objective in lease.objectives]
+    return dict(zip(names, outcome.values or [], strict=False))
+
+
+class _OutputUploads:
+    """Keeps what the code writes with its trial, from time to time while no other errand is under way."""
+
+    def __init__(
+        self, lease: Lease, process: UserProcess, client: Client, errands: Errands, clock: Callable[[], float]
+    ) -> None:
+        self._lease = lease
+        self._output = process.output
+        self._client = client
+        self._errands = errands
+        self._clock = clock
+        self._uploaded_at = clock()
+        self._n_uploaded = 0
+
+    def turn(self) -> None:
+        self._errands.check()
+        if self._clock() - self._uploaded_at >= OUTPUT_SECONDS and not self._errands.is_busy:
+            self.upload()
+
+    def upload(self) -> None:
+        """Upload what is new since the last time, if anything is."""
+        self._uploaded_at = self._clock()
+        if self._output.n_bytes > self._n_uploaded:
+            self._n_uploaded = self._output.n_bytes
+            self._errands.do(partial(self._send, self._output.content()))
+
+    def _send(self, content: bytes) -> None:
+        retries = Retries(UPLOAD_SECONDS)
+        try:
+            retries(lambda: self._client.upload_artifact(self._lease.lease_id, OUTPUT, content))
+        except ClientError as error:
+            logger.warning("%s: its output is not kept: %s", title(self._lease), error)
