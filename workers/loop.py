@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from service.client import Client, ClientError
 from service.client.retries import Retries, will_pass
@@ -15,14 +14,16 @@ from workers.checkpointing import Checkpointing
 from workers.claims import Claims
 from workers.delivery import AWAY_LIMIT_SECONDS, Delivery
 from workers.errands import Errands
-from workers.faults import Fault, fault_of
+from workers.faults import fault_of
 from workers.handover import Handover
 from workers.intake import Intake
 from workers.keeping import Keeping
 from workers.options import KeepModels
 from workers.reporter import Reporter
+from workers.rest import Rest
 from workers.stopping import Ended, Interrupted, Stopping
 from workers.studies import Studies
+from workers.training_bench import TrainingBench
 from workers.user_code.trials import UserCode, UserTrials
 from workers.work import Work
 
@@ -32,37 +33,11 @@ LONG_POLL_SECONDS = 20.0
 CLAIM_LIMIT_SECONDS = 60.0
 ASKING_SECONDS = 10.0
 POLL_SECONDS = 0.05
-LONGEST_REST_SECONDS = 60.0
 AHEAD_SECONDS = 0.5
 """A trial is claimed so long before its lane is free."""
 NO_USER_CODE = UserCode()
 CLOSING_SECONDS = 20.0
 """For what is to be told at the end, once this process was asked to end."""
-
-
-class TrainingBench(Protocol):
-    """What the loop needs of workers.bench.Bench."""
-
-    n_lanes: int
-
-    @property
-    def works(self) -> list[Work]: ...
-
-    @property
-    def n_in_lanes(self) -> int: ...
-
-    @property
-    def room(self) -> int: ...
-
-    def n_soon_free(self, seconds: float) -> int: ...
-
-    def begin(self, work: Work, most_lanes: int | None) -> None: ...
-
-    def drop(self, lease_id: str) -> Work: ...
-
-    def keep(self, work: Work) -> None: ...
-
-    def step(self) -> list[Finished | Broken]: ...
 
 
 class BrokenDeviceError(Exception):
@@ -119,8 +94,7 @@ class Loop:
         )
         self._allow = user_code.allow
         self._idle_since: float | None = None
-        self._rest_seconds = 0.0
-        self._rest_until = clock()
+        self._rest = Rest(clock)
         self._checked_at = clock()
 
     def run(self) -> None:
@@ -157,8 +131,7 @@ class Loop:
     def _begin_ready(self) -> None:
         while len(self._bench.works) < max(1, self._bench.n_lanes) and (work := self._intake.take()) is not None:
             self._begin(work)
-        resting = self._clock() < self._rest_until
-        wanted = 0 if resting else self._bench.room + self._bench.n_soon_free(AHEAD_SECONDS)
+        wanted = 0 if self._rest.seconds_left > 0 else self._bench.room + self._bench.n_soon_free(AHEAD_SECONDS)
         if self._bench.works:
             self._intake.want(wanted, self._bench.n_lanes)
 
@@ -189,8 +162,10 @@ class Loop:
         if not self._intake.pause():
             self._stopping.wait(POLL_SECONDS)
             return True
-        if self._clock() < self._rest_until:
-            self._rest()
+        if self._rest.seconds_left > 0:
+            self._account.switch("idle")
+            self._stopping.wait(self._rest.seconds_left)
+            self._account.switch("waiting")
             return True
         first, busy, now = self._idle_since is None, self._errands.is_busy, self._clock()
         if self._idle_since is None or busy:  # a trial is not over before the service knows
@@ -221,12 +196,6 @@ class Loop:
             self._begin(work)
         return True
 
-    def _rest(self) -> None:
-        """Leave the next trials to other machines for a while, when this one lacks what they need."""
-        self._account.switch("idle")
-        self._stopping.wait(self._rest_until - self._clock())
-        self._account.switch("waiting")
-
     # Training
 
     def _train_user_code(self, lease: Lease) -> None:
@@ -235,10 +204,7 @@ class Loop:
         fault = self._user_trials.run(lease)
         self._account.switch("waiting")
         self._account.take_waiting()
-        if fault is None:
-            self._rest_seconds = 0.0
-        else:
-            self._rest_after(fault)
+        self._rest.after(fault)
 
     def _train(self) -> None:
         n_trained = self._bench.n_in_lanes
@@ -262,7 +228,7 @@ class Loop:
             self._reporter.report(work.lease_id, event.epoch, event.metrics)
             work.last_step = event.epoch
         if event.final is not None and event.model is not None:
-            self._rest_seconds = 0.0
+            self._rest.after(None)
             final = {**event.final, "waiting_seconds": self._account.take_waiting()}
             self._handover.complete(work.lease, final, event.model)
 
@@ -273,14 +239,8 @@ class Loop:
             logger.error("%s: unexpected error", event.work.title, exc_info=event.error)
         self._account.take_waiting()
         self._handover.fail(event.work.lease, fault)
-        self._rest_after(fault)
+        self._rest.after(fault)
         return fault.reason if fault.broken else None
-
-    def _rest_after(self, fault: Fault) -> None:
-        """Other machines may have what this one lacks."""
-        if fault.retry and not fault.broken:
-            self._rest_seconds = min(LONGEST_REST_SECONDS, max(1.0, 2 * self._rest_seconds))
-            self._rest_until = self._clock() + self._rest_seconds
 
     def _leave_closed(self) -> None:
         """Drop the trials that the service has closed with its decision on a report."""

@@ -151,7 +151,7 @@ def test_a_generator_reports_what_it_yields_and_keeps_a_model(house: House) -> N
 
     rate = float(str(trial.params["rate"]))
     assert trial.state == "COMPLETE", trial.reason
-    assert trial.values == [pytest.approx(rate / 3)]
+    assert pytest.approx(rate / 3) == (trial.values or [])[0]
     assert house.client.curves("yielding", 0).metrics["loss"] == pytest.approx([rate, rate / 2, rate / 3])
     from safetensors import safe_open
 

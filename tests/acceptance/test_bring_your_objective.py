@@ -1,0 +1,54 @@
+"""The code in docs/bring-your-objective.md does what it says, with a real service and a real worker."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service import yaml_loader
+from service.schemas.definition import Definition
+from tests.acceptance.user_code_house import House, open_house
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "bring-your-objective.md").read_text()
+FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
+DEFINITIONS = [
+    Definition.model_validate(yaml_loader.load(text))
+    for text in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("page")
+    code = folder / "code"
+    for name, text in FILES:
+        path: Path = code / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with open_house(folder) as house:
+        for definition in DEFINITIONS:
+            house.client.create_study(definition.model_dump(mode="json", exclude_unset=True))
+        with house.worker("--allow", "tuning", "--processes", "2", code=code):
+            yield house
+
+
+def test_the_page_has_its_code_in_files() -> None:
+    assert len(FILES) == PAGE.count("```python") == len(DEFINITIONS) == 3
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.name)
+def test_every_study_of_the_page_finishes(house: House, definition: Definition) -> None:
+    trials = house.finished(definition.name, 90)
+
+    assert len(trials) == definition.n_trials
+    assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
+    assert house.client.study(definition.name).best is not None
+
+
+def test_the_train_function_keeps_its_model_and_its_curves(house: House) -> None:
+    house.finished("own-digits", 90)
+    best = house.client.best("own-digits", 1)[0]
+    assert house.client.curves("own-digits", best.number).steps == list(range(8))
+    assert "model" in [artifact.name for artifact in house.client.artifacts("own-digits", best.number)]

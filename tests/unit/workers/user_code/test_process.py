@@ -1,0 +1,116 @@
+"""The process of a user's code, by itself: what it sees, what it writes, and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workers.user_code.conversation import BrokenConversationError, Conversation
+from workers.user_code.launch import UserProcess, device_seen, environment_for
+from workers.user_code.output import Output
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "expected"),
+    [
+        ("cpu", "0,1", ""),
+        ("cuda:1", None, "1"),
+        ("cuda:1", "4,7", "7"),
+        ("cuda:0", "MIG-a,MIG-b", "MIG-a"),
+        ("cuda", "3", "3"),
+    ],
+)
+def test_the_code_sees_the_trials_gpu_alone(device: str, visible: str | None, expected: str) -> None:
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert environment_for(device, environment)["CUDA_VISIBLE_DEVICES"] == expected
+    assert device_seen(device) == device.partition(":")[0]
+
+
+def test_the_code_sees_no_variable_of_narrows() -> None:
+    environment = {"NARROWS_TOKEN": "secret", "NARROWS_": "x", "PATH": "/bin", "MY_NARROWS": "mine"}
+    assert environment_for("cpu", environment).keys() == {
+        "PATH",
+        "MY_NARROWS",
+        "CUDA_VISIBLE_DEVICES",
+        "PYTHONUNBUFFERED",
+    }
+
+
+def test_the_end_of_the_output_is_kept() -> None:
+    command = [sys.executable, "-c", "for n in range(3000): print('line', n)"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        output = Output(process.stdout, max_bytes=1000)
+        output.finish(30)
+    first, _, rest = output.content().partition(b"\n")
+    assert first == b"[the first %d bytes are not kept]" % (output.n_bytes - 1000)
+    assert len(rest) == 1000
+    assert output.last_lines().splitlines() == [f"line {n}" for n in range(2980, 3000)]
+
+
+def process_of(entrypoint: str, tmp_path: Path, code: str) -> tuple[UserProcess, Conversation]:
+    (tmp_path / "mine.py").write_text(code)
+    process = UserProcess("cpu", tmp_path)
+    conversation = Conversation(process.connection)
+    start = {"entrypoint": entrypoint, "arguments": {}, "objectives": [{"metric": "loss", "direction": "minimize"}]}
+    start |= {
+        "code": str(tmp_path),
+        "memory_limit_mib": None,
+        "number": 3,
+        "study": "s",
+        "params": {},
+        "user_attrs": {},
+    }
+    conversation.send(start)
+    return process, conversation
+
+
+def test_it_says_what_the_objective_returns_and_ends(tmp_path: Path) -> None:
+    process, conversation = process_of("mine:f", tmp_path, "def f(trial):\n    return trial.number\n")
+    assert conversation.next(30) == {"call": "complete", "values": [3.0], "metrics": {}}
+    conversation.send({})
+    assert process.ended_within(30)
+    assert process.end() == 0
+
+
+def test_it_does_not_find_modules_where_the_worker_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "stray.py").write_text("def f(trial):\n    return 1.0\n")
+    monkeypatch.chdir(tmp_path / "here")
+    process, conversation = process_of("stray:f", tmp_path, "")
+    try:
+        message = conversation.next(30)
+        assert message is not None
+        assert "No module named 'stray'" in message["reason"]
+        assert message["retry"] is True
+    finally:
+        process.end()
+
+
+def test_it_ends_when_the_worker_lets_go_of_it(tmp_path: Path) -> None:
+    code = "import time\ndef f(trial):\n    print('begun', flush=True)\n    time.sleep(600)\n"
+    process, _ = process_of("mine:f", tmp_path, code)
+    deadline = time.monotonic() + 30
+    while b"begun" not in process.output.content():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.close(process._lifeline)
+    process._lifeline = os.open(os.devnull, os.O_RDONLY)
+    assert process.ended_within(10)
+    assert process.end() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("said", [b"no JSON\n", b"[1]\n", b'{"call": 1}\n', b"{}\n", b"x" * (2**20 + 1)])
+def test_what_is_no_message_ends_the_conversation(tmp_path: Path, said: bytes) -> None:
+    code = f"import os, time\ndef f(trial):\n    os.write(trial._channel._connection.fileno(), {said[:1]!r} * {len(said)} if {len(said) > 100} else {said!r})\n    time.sleep(600)\n"
+    process, conversation = process_of("mine:f", tmp_path, code)
+    try:
+        with pytest.raises(BrokenConversationError):
+            for _ in range(1000):
+                conversation.next(0.1)
+    finally:
+        process.end(0.0)
