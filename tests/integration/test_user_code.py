@@ -249,6 +249,20 @@ def test_an_export_has_the_parameters_that_were_asked_for(service: Service) -> N
     assert dict(zip(header.split(","), row.split(","), strict=True))["params_lr"] == str(rate)
 
 
+@pytest.mark.parametrize(
+    "path", ["best", "importance", "diagnosis", "rounds", "export?format=json", "trials/0/curves", "trials/0/artifacts"]
+)
+def test_what_is_told_of_a_study_is_told_of_users_code_too(service: Service, path: str) -> None:
+    study = create(service, n_trials=7)
+    for number in range(7):
+        lease = lease_of(service, study)
+        value_of(service, lease, "lr", RATE)
+        for step in range(4):
+            service.report(lease, step, 0.1 * number, train_accuracy=0.9)
+        service.complete(lease, values=[0.1 * number])
+    assert service.http.get(f"/v1/studies/{study}/{path}").status_code == 200
+
+
 def test_there_is_no_final_evaluation_of_users_code(service: Service) -> None:
     study = create(service, n_trials=1)
     service.complete(lease_of(service, study), values=[1.0])
