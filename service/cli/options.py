@@ -8,7 +8,7 @@ import typer
 
 from service.settings import BY_NAME, SETTINGS
 
-DEFAULT: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS} | {"allow": []}
+DEFAULT: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
 
 
 def _option(name: str, **changes: Any) -> Any:
@@ -27,13 +27,13 @@ def _lanes(text: str) -> str:
     return text
 
 
-def _prefixes(given: list[str]) -> list[str]:
+def _prefixes(given: list[str] | None) -> list[str]:
     from service.schemas.entrypoints import MODULE_PATTERN
 
-    for prefix in given:
+    for prefix in given or []:
         if re.fullmatch(MODULE_PATTERN, prefix) is None:
             raise typer.BadParameter(f"must name a module or package, as mypkg or mypkg.train: {prefix!r}")
-    return given
+    return given or []
 
 
 Host = Annotated[str, _option("host")]
@@ -52,7 +52,7 @@ Processes = Annotated[int | None, _option("processes", min=1)]
 Lanes = Annotated[str, _option("lanes", callback=_lanes)]
 CheckpointSeconds = Annotated[float, _option("checkpoint_seconds", min=1)]
 KeepModels = Annotated[Literal["best", "all", "none"], _option("keep_models")]
-Allow = Annotated[list[str], _option("allow", callback=_prefixes)]
+Allow = Annotated[list[str] | None, _option("allow", callback=_prefixes)]
 Code = Annotated[Path | None, _option("code", exists=True, file_okay=False)]
 Study = Annotated[str | None, _option("study")]
 DataDir = Annotated[str, _option("data_dir")]

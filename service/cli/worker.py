@@ -51,7 +51,7 @@ def worker(
         "--log-level": log_level,
     }
     flags = [f"{flag}={value}" for flag, value in given.items() if value is not None]
-    flags += [f"--allow={prefix}" for prefix in allow]
+    flags += [f"--allow={prefix}" for prefix in allow or []]
     if token:
         os.environ["NARROWS_TOKEN"] = token
     sys.stdout.flush()

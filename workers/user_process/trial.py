@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ class Trial:
     def __init__(self, start: Message, channel: Channel) -> None:
         self.number: int = start["number"]
         self.datetime_start = datetime.now()
+        self._trial_id = self.number
         self._study_name: str = start["study"]
         self._objectives: list[dict[str, str]] = start["objectives"]
         self._params: dict[str, Any] = dict(start["params"])
@@ -100,8 +102,7 @@ class Trial:
     @property
     def distributions(self) -> dict[str, Any]:
         """Of the parameters that were asked for, as Optuna has them; needs Optuna."""
-        from optuna import distributions
-
+        distributions = import_module("optuna.distributions")  # the code's own: a worker needs none
         kinds: dict[str, Callable[..., Any]] = {
             "float": distributions.FloatDistribution,
             "int": lambda step, **others: distributions.IntDistribution(step=step or 1, **others),
@@ -120,10 +121,12 @@ class Trial:
     @property
     def study(self) -> SimpleNamespace:
         """study_name, direction and directions; needs Optuna, whose directions these are."""
-        from optuna.study import StudyDirection
-
-        directions = [StudyDirection[objective["direction"].upper()] for objective in self._objectives]
-        return SimpleNamespace(study_name=self._study_name, directions=directions, direction=directions[0])
+        kinds = import_module("optuna.study").StudyDirection
+        directions = [kinds[objective["direction"].upper()] for objective in self._objectives]
+        # Optuna's callbacks look at the storage for what processes of one trial share: there is nothing.
+        return SimpleNamespace(
+            study_name=self._study_name, directions=directions, direction=directions[0], _storage=None
+        )
 
 
 def _number(name: str, value: Any) -> float:
