@@ -40,7 +40,7 @@ def test_the_page_has_its_code_in_files() -> None:
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.name)
 def test_every_study_of_the_page_finishes(house: House, definition: Definition) -> None:
-    trials = house.finished(definition.name, 90)
+    trials = house.finished(definition.name, 300)
 
     assert len(trials) == definition.n_trials
     assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
@@ -48,7 +48,7 @@ def test_every_study_of_the_page_finishes(house: House, definition: Definition) 
 
 
 def test_the_train_function_keeps_its_model_and_its_curves(house: House) -> None:
-    house.finished("own-digits", 90)
+    house.finished("own-digits", 300)
     best = house.client.best("own-digits", 1)[0]
     assert house.client.curves("own-digits", best.number).steps == list(range(8))
     assert "model" in [artifact.name for artifact in house.client.artifacts("own-digits", best.number)]

@@ -93,7 +93,7 @@ def test_code_that_this_machine_lacks_is_tried_again(house: House) -> None:
 
 
 def test_optunas_classifier_choice(examples: House) -> None:
-    trials = examples.finished("iris", 90)
+    trials = examples.finished("iris", 300)
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * 3, [trial.reason for trial in trials]
     branches = {"SVC": "svc_c", "RandomForest": "rf_max_depth"}
@@ -110,7 +110,7 @@ def test_optunas_pruned_classifier(examples: House) -> None:
 
 
 def test_optunas_network(examples: House) -> None:
-    for trial in examples.finished("network", 90):
+    for trial in examples.finished("network", 300):
         assert trial.state == "COMPLETE", trial.reason
         n_layers = int(str(trial.params["n_layers"]))
         layers = {f"{kind}_l{layer}" for kind in ("n_units", "dropout") for layer in range(n_layers)}

@@ -54,7 +54,7 @@ class House:
         self.client.create_study(definition)
         return name
 
-    def finished(self, name: str, seconds: float = 60.0) -> list[Trial]:
+    def finished(self, name: str, seconds: float = 120.0) -> list[Trial]:
         """The trials of a study, once it has finished."""
         until(lambda: self.client.study(name).state == "finished", seconds, f"{name} has finished")
         return list(self.client.trials(name))
