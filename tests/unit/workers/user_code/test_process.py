@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.user_code.conversation import BrokenConversationError, Conversation
+from workers.user_code.conversation import BrokenConversationError, Conversation, Message
 from workers.user_code.launch import UserProcess, device_seen, environment_for
 from workers.user_code.output import Output
 
@@ -56,7 +56,11 @@ def process_of(entrypoint: str, tmp_path: Path, code: str) -> tuple[UserProcess,
     (tmp_path / "mine.py").write_text(code)
     process = UserProcess("cpu", tmp_path)
     conversation = Conversation(process.connection)
-    start = {"entrypoint": entrypoint, "arguments": {}, "objectives": [{"metric": "loss", "direction": "minimize"}]}
+    start: Message = {
+        "entrypoint": entrypoint,
+        "arguments": {},
+        "objectives": [{"metric": "loss", "direction": "minimize"}],
+    }
     start |= {
         "code": str(tmp_path),
         "memory_limit_mib": None,
