@@ -62,7 +62,7 @@ class Handover:
             self.fail(lease, Fault(f"the service refused a report: {refusal}"))
             return
         logger.info("%s: %s", title(lease), ENDINGS[self._reporter.decision(lease.lease_id)])
-        self._reporter.forget(lease.lease_id)
+        self._errands.do(lambda: self._reporter.forget(lease.lease_id))  # errands before it still ask for the decision
 
     def fail(self, lease: Lease, fault: Fault) -> None:
         self._errands.do(lambda: self._close(lease, lambda: self._delivery.fail(lease, fault)))

@@ -131,7 +131,7 @@ class UserTrials:
 
     def _hand_over(self, lease: Lease, outcome: Outcome, said: str, model: Path, seconds: float) -> Fault | None:
         if self._reporter.decision(lease.lease_id) != "continue":
-            self._errands.do(partial(self._handover.leave, lease))  # after the errands that ask the reporter about it
+            self._handover.leave(lease)
         elif isinstance(outcome, Completed):
             metrics = {**_by_objective(lease, outcome), **outcome.metrics, "training_seconds": seconds}
             content = model.read_bytes() if model.is_file() and not model.is_symlink() else None
