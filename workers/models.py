@@ -5,6 +5,7 @@ from torch import nn
 from service.schemas.models import Cnn, LeNet, Mlp, ResNet18, n_dropout_layers
 from workers.convolutions import build_cnn, build_lenet, build_resnet18
 from workers.errors import ModelError
+from workers.initialization import initialize
 from workers.layers import Dropout, GaussianNoise, dense_layer
 
 
@@ -31,6 +32,7 @@ def build_model(
             body = build_mlp(
                 n_inputs, n_classes, model.hidden, model.activation, model.batch_norm, rates, hidden_noise_std
             )
+            initialize(body, model.initialization, model.activation)
         case Cnn():
             blocks = [(block.channels, block.kernel, block.pooling, block.pool_size) for block in model.blocks]
             body = build_cnn(
@@ -43,6 +45,7 @@ def build_model(
                 rates,
                 hidden_noise_std,
             )
+            initialize(body, model.initialization, model.activation)
         case LeNet():
             body = build_lenet(image_shape, n_classes, model.activation, model.pooling, rates, hidden_noise_std)
         case ResNet18():

@@ -13,6 +13,14 @@ Activation = Annotated[
     Field(description="Activation function after every hidden layer.", examples=["relu"]),
 ]
 BatchNorm = Annotated[bool, Field(description="Batch normalization before every activation.", examples=[False])]
+Initialization = Annotated[
+    Literal["default", "he", "xavier"],
+    Field(
+        description="First weights of every layer: default is PyTorch's own; he and xavier are normal by the "
+        "activation's gain, with biases of zero.",
+        examples=["default"],
+    ),
+]
 
 
 class Mlp(StrictBody):
@@ -24,6 +32,7 @@ class Mlp(StrictBody):
     )
     activation: Activation = "relu"
     batch_norm: BatchNorm = False
+    initialization: Initialization = "default"
 
 
 class ConvBlock(StrictBody):
@@ -51,6 +60,7 @@ class Cnn(StrictBody):
     )
     activation: Activation = "relu"
     batch_norm: BatchNorm = False
+    initialization: Initialization = "default"
 
 
 class LeNet(StrictBody):

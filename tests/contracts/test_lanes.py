@@ -21,10 +21,16 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 MODELS: list[dict[str, Any]] = [
     {"name": "mlp", "hidden": []},
-    {"name": "mlp", "hidden": [9, 5], "activation": "tanh"},
+    {"name": "mlp", "hidden": [9, 5], "activation": "tanh", "initialization": "he"},
     {"name": "mlp", "hidden": [8], "batch_norm": True, "activation": "gelu"},
     {"name": "cnn", "blocks": [{"channels": 3}, {"channels": 4, "kernel": 2, "pooling": "avg"}], "dense": [6]},
-    {"name": "cnn", "blocks": [{"channels": 3, "pooling": "none"}], "dense": [], "batch_norm": True},
+    {
+        "name": "cnn",
+        "blocks": [{"channels": 3, "pooling": "none"}],
+        "dense": [],
+        "batch_norm": True,
+        "initialization": "xavier",
+    },
     {"name": "lenet"},
 ]
 OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
