@@ -13,13 +13,17 @@ from service.cli.options import DEFAULT, DataDir
 
 if TYPE_CHECKING:
     from service.experiments.definition import Experiment
+    from service.experiments.rows import Rows
     from service.experiments.runner import Measured
-    from service.experiments.tables import Rows
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the experiment, or its file.")]
 List = Annotated[bool, typer.Option("--list", help="List the experiments.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, max=100, help="Run all of it with so many seeds.", show_default="its own"),
+]
 Quick = Annotated[bool, typer.Option("--quick", help="Two epochs and three trials: does it run, not what it shows.")]
 Record = Annotated[bool, typer.Option("--record", help="Keep the tables in benchmarks/records/ of the checkout.")]
 
@@ -27,6 +31,7 @@ Record = Annotated[bool, typer.Option("--record", help="Keep the tables in bench
 def experiment(
     name: Name = None,
     listed: List = False,
+    seeds: Seeds = None,
     quick: Quick = False,
     record: Record = False,
     data_dir: DataDir = DEFAULT["data_dir"],
@@ -36,7 +41,8 @@ def experiment(
     Starts a service with a database of its own, and workers, and ends them again.
     """
     from service.cli.errors import CommandError
-    from service.experiments import definition
+    from service.experiments.definition import read_experiment
+    from service.experiments.studies import quick as shortened
 
     if listed or name is None:
         _list()
@@ -45,9 +51,11 @@ def experiment(
         raise CommandError("--record must not be given with --quick: its figures show nothing")
     if record and not RECORDS.is_dir():
         raise CommandError(f"--record needs a checkout: there is no {RECORDS}")
-    wanted = definition.read_experiment(name)
+    wanted = read_experiment(name)
+    if seeds is not None:
+        wanted = wanted.model_copy(update={"seeds": seeds})
     stem = Path(name).stem
-    found = _run(stem, definition.quick(wanted) if quick else wanted, quick, data_dir)
+    found = _run(stem, shortened(wanted) if quick else wanted, quick, data_dir)
     if record:
         print(f"kept as {_keep(stem, wanted, found)}")
 
@@ -73,14 +81,14 @@ def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str) -> "li
     out.print(f"{experiment.title} ({experiment.source})", style="bold")
     if quick:
         out.print("quick: a few epochs and trials, so the figures show nothing but that it runs")
-    found = tables(experiment, *_measure(name, experiment, data_dir))
+    found = tables(experiment, _measure(name, experiment, data_dir))
     for rows in found:
         _show(rows)
     out.print(f"\n{experiment.differences.strip()}", soft_wrap=True)
     return found
 
 
-def _measure(name: str, experiment: "Experiment", data_dir: str) -> "tuple[list[Measured], list[Measured]]":
+def _measure(name: str, experiment: "Experiment", data_dir: str) -> "list[list[Measured]]":
     from service.cli.processes import Process
     from service.client import Client
     from service.experiments.runner import Runner
@@ -116,10 +124,10 @@ def _show(rows: "Rows") -> None:
 
 
 def _keep(name: str, experiment: "Experiment", found: "list[Rows]") -> str:
-    from service.experiments.tables import markdown
+    from service.experiments.rows import markdown
     from service.machine import describe
 
-    about = f"- data: {experiment.data}\n- published by: {experiment.source}"
+    about = f"- data: {experiment.data}\n- published by: {experiment.source}\n- seeds: {experiment.seeds}"
     parts = [f"# {experiment.title}", f"{describe()}\n{about}", *map(markdown, found), experiment.differences.strip()]
     path = RECORDS / f"{datetime.now(UTC):%Y-%m-%d}-experiment-{name}.md"
     path.write_text("\n\n".join(parts) + "\n")

@@ -1,6 +1,5 @@
 """An experiment: studies to run beside figures that others have published, in one YAML file."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +7,11 @@ from pydantic import Field, ValidationError
 
 from service.cli.errors import CommandError
 from service.experiments.figures import FIGURES
+from service.schemas.definition import Confirmation
 from service.schemas.fields import StrictBody
 from service.yaml_loader import YamlError, load
 
 FOLDER = Path(__file__).parents[2] / "examples" / "experiments"
-QUICK_EPOCHS = 2
-QUICK_TRIALS = 3
 
 Json = dict[str, Any]
 Published = dict[str, float | str]
@@ -41,6 +39,7 @@ class Search(Variant):
     )
     n_trials: int = Field(ge=1, description="Trials of the search.", examples=[100])
     enqueue: list[Json] = Field([], description="As in a definition.", examples=[[{"dropout": 0.1}]])
+    narrowing: Json | None = Field(None, description="As in a definition.", examples=[{"rounds": 4}])
 
 
 class Experiment(StrictBody):
@@ -53,7 +52,23 @@ class Experiment(StrictBody):
     figures: list[str] = Field(description="Columns of the table, by name.", examples=[["test_accuracy"]])
     variants: list[Variant] = Field([], description="Single configurations, trained side by side.", examples=[[]])
     searches: list[Search] = Field([], description="Searches, after the variants.", examples=[[]])
-    n_seeds: int = Field(1, ge=1, le=30, description="Confirmations of each study's winner.", examples=[1])
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="So often all of it is run, each time with another seed of split, trainings and sampler.",
+        examples=[10],
+    )
+    confirmation: Confirmation = Field(
+        Confirmation(top_k=1, n_seeds=1),
+        description="The final evaluation of each study.",
+        examples=[{"top_k": 3, "n_seeds": 5}],
+    )
+    winner_bias: bool = Field(
+        False,
+        description="Evaluate the best trial of each search by itself before that, to see how much too good it looked.",
+        examples=[False],
+    )
     differences: str = Field(description="Why measured and published figures differ.", examples=["another optimizer"])
 
 
@@ -77,46 +92,3 @@ def read_experiment(name: str) -> Experiment:
     if unknown:
         raise CommandError(f"{path}: figures must be of {', '.join(FIGURES)}: {', '.join(sorted(unknown))}")
     return experiment
-
-
-def quick(experiment: Experiment) -> Experiment:
-    """The same with a few epochs and trials: whether it runs, not what it shows."""
-    searches = [
-        search.model_copy(update={"n_trials": min(search.n_trials, QUICK_TRIALS), "training": _short(search.training)})
-        for search in experiment.searches
-    ]
-    variants = [one.model_copy(update={"training": _short(one.training)}) for one in experiment.variants]
-    training = {**experiment.training, "epochs": QUICK_EPOCHS}
-    return experiment.model_copy(
-        update={"training": training, "variants": variants, "searches": searches, "n_seeds": 1}
-    )
-
-
-def _short(training: Json) -> Json:
-    return {name: value for name, value in training.items() if name != "epochs"}
-
-
-def study_definition(name: str, experiment: Experiment, one: Variant) -> Json:
-    """The definition to POST for a variant or a search."""
-    training = merged(experiment.training, one.training)
-    if not isinstance(one, Search):
-        rate = {"type": "categorical", "choices": [training.pop("learning_rate", 1e-3)]}
-        fixed: Json = {"search_space": {"learning_rate": rate}, "sampler": "random", "pruner": "none", "n_trials": 1}
-        return {"name": name, "training": training, **fixed}
-    chosen = {"sampler": one.sampler, "pruner": one.pruner, "enqueue": one.enqueue or None}
-    return {
-        "name": name,
-        "search_space": one.search_space,
-        "training": {field: value for field, value in training.items() if field not in one.search_space},
-        "n_trials": one.n_trials,
-        **{field: value for field, value in chosen.items() if value is not None},
-    }
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Json:
-    """The base with the changes, object by object."""
-    result = dict(base)
-    for name, value in changes.items():
-        inner = result.get(name)
-        result[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return result

@@ -3,28 +3,33 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from service.cli.errors import CommandError
 from service.client import Client
-from service.experiments.definition import Experiment, Variant, study_definition
+from service.experiments.definition import Experiment, Search, Variant
 from service.experiments.figures import Model
+from service.experiments.studies import study_definition
 from service.schemas.final import Final
 from service.schemas.results import Study, Trial
 
 Answer = TypeVar("Answer", Study, Final)
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
+ALONE = {"top_k": 1, "n_seeds": 1}
+AGAIN = {"force": True, "reason": "to compare the search's best trial with the winner of its confirmation"}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A study of an experiment, searched and evaluated."""
+    """A study of an experiment, searched and evaluated; `best` is the evaluation of its best trial by itself."""
 
     one: Variant
+    seed: int
     trials: list[Trial]
     final: Final
     model: Model
+    best: Final | None = None
 
 
 @dataclass(frozen=True)
@@ -36,38 +41,56 @@ class Runner:
     say: Callable[[str], None]
     sleep: Callable[[float], None] = time.sleep
 
-    def run(self, name: str, experiment: Experiment) -> tuple[list[Measured], list[Measured]]:
-        """The variants and the searches, measured. Raises CommandError when one of them has no test figure."""
-        variants = list(self._measure(name, experiment, experiment.variants, first=0))
-        searches: list[Measured] = []
-        for search in experiment.searches:
-            searches += self._measure(name, experiment, [search], first=len(variants) + len(searches))
-        return variants, searches
+    def run(self, name: str, experiment: Experiment) -> list[list[Measured]]:
+        """For each variant and each search, what was measured with every seed.
 
-    def _measure(self, name: str, experiment: Experiment, group: Sequence[Variant], first: int) -> Iterator[Measured]:
-        studies = [f"{name}-{number}" for number, _ in enumerate(group, start=first)]
+        Raises CommandError when a study has no test figure.
+        """
+        every = [*experiment.variants, *experiment.searches]
+        by_seed = [list(self._run_seed(name, experiment, seed)) for seed in range(experiment.seeds)]
+        return [[measured[place] for measured in by_seed] for place, _ in enumerate(every)]
+
+    def _run_seed(self, name: str, experiment: Experiment, seed: int) -> Iterator[Measured]:
+        yield from self._measure(f"{name}-{seed}-variant", experiment, experiment.variants, seed)
+        for number, search in enumerate(experiment.searches):
+            yield from self._measure(f"{name}-{seed}-search-{number}", experiment, [search], seed)
+
+    def _measure(self, name: str, experiment: Experiment, group: Sequence[Variant], seed: int) -> Iterator[Measured]:
+        studies = [f"{name}-{number}" for number, _ in enumerate(group)]
         for study, one in zip(studies, group, strict=True):
-            self.client.create_study(study_definition(study, experiment, one))
+            self.client.create_study(study_definition(study, experiment, one, seed))
+        alone: dict[str, Final] = {}
         for study, one in zip(studies, group, strict=True):
             self._search(study, one.label)
-            self.client.begin_final(study, {"top_k": 1, "n_seeds": experiment.n_seeds})
+            asked: dict[str, Any] = experiment.confirmation.model_dump()
+            if experiment.winner_bias and isinstance(one, Search):
+                self.client.begin_final(study, ALONE)
+                alone[study] = self._evaluated(study, one.label)
+                asked |= AGAIN
+            self.client.begin_final(study, asked)
         for study, one in zip(studies, group, strict=True):
-            yield self._measured(study, one)
+            yield self._measured(study, one, seed, alone.get(study))
 
     def _search(self, study: str, label: str) -> None:
         if self._until(lambda: self.client.study(study)).best is None:
             reasons = {trial.reason for trial in self.client.trials(study) if trial.reason}
             raise CommandError(f"{label}: no trial is complete: {'; '.join(sorted(reasons))}")
 
-    def _measured(self, study: str, one: Variant) -> Measured:
+    def _evaluated(self, study: str, label: str) -> Final:
         final = self._until(lambda: self.client.final(study))
-        if final.test_said is None or final.tested_trial is None:
-            raise CommandError(f"{one.label}: no test figure: {final.failure}")
-        self.say(f"{one.label}: test accuracy {final.test_said.accuracy:.4f}")
+        if final.test_said is None:
+            raise CommandError(f"{label}: no test figure: {final.failure}")
+        return final
+
+    def _measured(self, study: str, one: Variant, seed: int, best: Final | None) -> Measured:
+        final = self._evaluated(study, one.label)
+        assert final.test_said is not None, "an evaluation with a test score"
+        assert final.tested_trial is not None, "a test score is that of a trial"
+        self.say(f"{one.label}, seed {seed}: test accuracy {final.test_said.accuracy:.4f}")
         tested = self.client.trial(final.linked_study, final.tested_trial)
         curves = self.client.curves(final.linked_study, final.tested_trial).metrics["validation_loss"]
         model = Model(tested.metrics, [value for value in curves if value is not None], final.test_said)
-        return Measured(one, list(self.client.trials(study)), final, model)
+        return Measured(one, seed, list(self.client.trials(study)), final, model, best)
 
     def _until(self, fetch: Callable[[], Answer]) -> Answer:
         while True:

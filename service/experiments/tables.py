@@ -1,76 +1,76 @@
-"""The tables of an experiment: rows of text, for the terminal and for a record alike."""
+"""The tables of an experiment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from service.cli.output import number, params_line
-from service.experiments.definition import Experiment
+from service.experiments.definition import Experiment, Search
 from service.experiments.figures import FIGURES
+from service.experiments.rows import Rows
 from service.experiments.runner import Measured
-from service.experiments.searches import n_epochs, reached
+from service.experiments.searches import best_value, n_epochs, reached
+from service.experiments.spread import spread
+from service.experiments.winner_bias import bias_rows
 
 N_BEST = 5
 
 
-@dataclass(frozen=True)
-class Rows:
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-
-
-def tables(experiment: Experiment, variants: Sequence[Measured], searches: Sequence[Measured]) -> list[Rows]:
-    """The figures of all models beside the published ones; of searches, what they cost and found."""
-    found = [figure_rows(experiment, [*variants, *searches])]
+def tables(experiment: Experiment, measured: Sequence[Sequence[Measured]]) -> list[Rows]:
+    """The figures of all models beside the published ones; of searches, what they cost, found, and said of winners."""
+    found = [figure_rows(experiment, measured)]
+    searches = [each for each in measured if isinstance(each[0].one, Search)]
     if searches:
         found.append(search_rows(searches))
-        found += [best_rows(search) for search in searches]
+    for each in searches:
+        found += [best_rows(each), *bias_rows(each)]
     return found
 
 
-def figure_rows(experiment: Experiment, measured: Sequence[Measured]) -> Rows:
+def figure_rows(experiment: Experiment, measured: Sequence[Sequence[Measured]]) -> Rows:
     """Each cell is `measured / published`, or the measured one alone."""
-    rows = [[one.one.label, *(_cell(one, name) for name in experiment.figures)] for one in measured]
+    rows = [[each[0].one.label, *(_cell(each, name) for name in experiment.figures)] for each in measured]
     header = ["", *(name.replace("_", " ") for name in experiment.figures)]
-    return Rows("Measured / published, of the model that the test split has judged", header, rows)
+    several = f" (median, lowest and highest of {experiment.seeds} seeds)" if experiment.seeds > 1 else ""
+    return Rows(f"Measured{several} / published, of the model that the test split has judged", header, rows)
 
 
-def _cell(measured: Measured, name: str) -> str:
-    value = number(FIGURES[name](measured.model))
-    published = measured.one.published.get(name)
+def _cell(measured: Sequence[Measured], name: str) -> str:
+    value = spread([FIGURES[name](one.model) for one in measured])
+    published = measured[0].one.published.get(name)
     return value if published is None else f"{value} / {published}"
 
 
-def search_rows(searches: Sequence[Measured]) -> Rows:
-    """What each search cost until it was as good as the best trial of the first."""
-    target = best_trials(searches[0], 1)[0][0]
-    header = ["", "trials", "best validation", "epochs", f"epochs to {number(target)}", f"seconds to {number(target)}"]
+def search_rows(searches: Sequence[Sequence[Measured]]) -> Rows:
+    """What each search cost until it was as good as the best trial of the first one with the same seed."""
+    first = searches[0]
+    goals = [best_value(one.trials) for one in first]
+    budgets = [n_epochs(one.trials) for one in first]
+    wanted = f"the best of {first[0].one.label}"
+    header = ["", "trials", "best validation", "epochs", f"epochs to {wanted}", f"share of its {budgets[0]}", "seconds"]
     rows = []
-    for search in searches:
-        when = reached(search.trials, target)
-        cost = ["never", "never"] if when is None else [str(when.epochs), f"{when.seconds:.1f}"]
-        best = number(best_trials(search, 1)[0][0])
-        rows.append([search.one.label, str(len(search.trials)), best, str(n_epochs(search.trials)), *cost])
+    for each in searches:
+        when = [reached(one.trials, goal) for one, goal in zip(each, goals, strict=True)]
+        figures = [
+            [best_value(one.trials) for one in each],
+            [float(n_epochs(one.trials)) for one in each],
+            [one.epochs for one in when],
+            [one.epochs / budget for one, budget in zip(when, budgets, strict=True)],
+            [one.seconds for one in when],
+        ]
+        rows.append([each[0].one.label, str(len(each[0].trials)), *map(spread, figures)])
     return Rows("What the searches cost", header, rows)
 
 
-def best_rows(search: Measured) -> Rows:
+def best_rows(measured: Sequence[Measured]) -> Rows:
+    """Of the search with the first seed."""
+    search = measured[0]
     rows = [[number(value), text] for value, text in best_trials(search, N_BEST)]
     published = search.one.published.get("best_trials")
     note = "" if published is None else f"; published: {published}"
-    return Rows(f"The best trials, {search.one.label}{note}", ["validation", "params"], rows)
+    seed = f", seed {search.seed}" if len(measured) > 1 else ""
+    return Rows(f"The best trials, {search.one.label}{seed}{note}", ["validation", "params"], rows)
 
 
 def best_trials(search: Measured, k: int) -> list[tuple[float, str]]:
     """Validation figure and parameters of the best complete trials, best first."""
     complete = [(trial.values[0], params_line(trial.params)) for trial in search.trials if trial.values]
     return sorted(complete, reverse=True)[:k]
-
-
-def markdown(rows: Rows) -> str:
-    lines = [f"{rows.title}:", "", _line(rows.header), _line(["---"] * len(rows.header)), *map(_line, rows.rows)]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -47,7 +47,7 @@ def test_variants_and_searches_of_a_file_stand_beside_what_was_published(tmp_pat
 def test_the_smallest_experiment_runs_on_real_data(tmp_path: Path, data_dir: Path) -> None:
     status, output = run(tmp_path, "overfit-200", "--quick", data_dir=data_dir)
     assert status == 0, output
-    assert "dropout 0.5: test accuracy 0." in output
+    assert "dropout 0.5, seed 0: test accuracy 0." in output
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 
 from service.cli.errors import CommandError
-from service.experiments.definition import merged, names, quick, read_experiment, study_definition
+from service.experiments.definition import names, read_experiment
 from service.experiments.figures import FIGURES, Model
-from service.experiments.searches import Reached, n_epochs, reached
-from service.experiments.tables import Rows, markdown
+from service.experiments.rows import Rows, markdown
+from service.experiments.searches import NEVER, Reached, best_value, n_epochs, reached
+from service.experiments.spread import mean_and_error, spread
+from service.experiments.studies import merged, quick, study_definition
 from service.schemas.definition import Definition
 from service.schemas.final import TestScore
 from service.schemas.results import Trial
@@ -73,6 +75,7 @@ def test_changes_go_into_inner_objects_and_leave_the_base_alone() -> None:
         "epochs": 3,
         "dropout": 0.1,
     }
+    assert merged({"dataset": "mnist"}, {"dataset": {"n_train": 3}}) == {"dataset": {"name": "mnist", "n_train": 3}}
     assert base["model"] == {"name": "mlp", "hidden": [1]}
 
 
@@ -82,11 +85,31 @@ def test_figures_are_of_the_tested_model() -> None:
     assert {name: FIGURES[name](model) for name in wanted} == wanted
 
 
-def test_a_search_has_cost_all_epochs_of_trials_that_began_before_it_was_as_good() -> None:
-    trials = [trial(0, 10, 5, 0.6), trial(1, 4, 2, None), trial(9, 20, 5, 0.8), trial(20, 30, 5, 0.9)]
-    assert n_epochs(trials) == 17
-    assert reached(trials, 0.8) == Reached(epochs=12, seconds=20.0)
-    assert reached(trials, 0.95) is None
+def test_a_search_has_cost_the_share_that_each_trial_had_trained_when_it_was_as_good() -> None:
+    trials = [trial(0, 10, 5, 0.6), trial(1, 4, 2, None), trial(9, 20, 6, 0.8), trial(15, 35, 8, 0.9)]
+    assert n_epochs(trials) == 21
+    assert best_value(trials) == 0.9
+    assert reached(trials, 0.8) == Reached(epochs=5 + 2 + 6 + 8 / 4, seconds=20.0)
+    assert reached(trials, 0.6) == Reached(epochs=5 + 2 + 6 / 11, seconds=10.0)
+    assert reached(trials, 0.95) == NEVER
+
+
+def test_a_cell_has_the_median_between_the_lowest_and_the_highest_seed() -> None:
+    assert spread([0.25]) == "0.25"
+    assert spread([0.5, 0.125, 4321.5]) == "0.5 (0.125 to 4322)"
+    assert spread([NEVER.epochs, 3.0, 2.0]) == "3 (2 to never)"
+    assert spread([NEVER.epochs, 3.0]) == "never (3 to never)"
+    assert mean_and_error([0.125]) == "0.125"
+    assert mean_and_error([0.1, 0.3]) == "0.2 ± 0.1"
+
+
+def test_each_seed_is_that_of_split_trainings_and_sampler() -> None:
+    experiment = read_experiment("random-search")
+    studies = [study_definition("s", experiment, experiment.searches[0], seed) for seed in (0, 7)]
+    for seed, study in zip((0, 7), studies, strict=True):
+        assert study["sampler"] == {"name": "random", "seed": seed}
+        assert study["training"]["seed"] == study["training"]["dataset"]["split_seed"] == seed
+    assert study_definition("s", experiment, experiment.searches[1], 7)["sampler"] == {"name": "tpe", "seed": 7}
 
 
 def test_a_record_has_the_rows_of_the_table() -> None:

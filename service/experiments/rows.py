@@ -1,0 +1,20 @@
+"""A table: rows of text, for the terminal and for a record alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rows:
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def markdown(rows: Rows) -> str:
+    lines = [f"{rows.title}:", "", _line(rows.header), _line(["---"] * len(rows.header)), *map(_line, rows.rows)]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
