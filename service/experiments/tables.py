@@ -45,7 +45,15 @@ def search_rows(searches: Sequence[Sequence[Measured]]) -> Rows:
     goals = [best_value(one.trials) for one in first]
     budgets = [n_epochs(one.trials) for one in first]
     wanted = f"the best of {first[0].one.label}"
-    header = ["", "trials", "best validation", "epochs", f"epochs to {wanted}", f"share of its {budgets[0]}", "seconds"]
+    header = [
+        "",
+        "trials",
+        "best validation",
+        "epochs",
+        f"epochs to {wanted}",
+        "share of all its epochs",
+        "seconds to it",
+    ]
     rows = []
     for each in searches:
         when = [reached(one.trials, goal) for one, goal in zip(each, goals, strict=True)]
