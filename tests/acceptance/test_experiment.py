@@ -19,6 +19,7 @@ searches:
   - label: searched
     search_space: {dropout: {type: float, low: 0.0, high: 0.5}}
     n_trials: 50
+winner_bias: true
 differences: None was ever published.
 """
 
@@ -40,6 +41,7 @@ def test_variants_and_searches_of_a_file_stand_beside_what_was_published(tmp_pat
     assert "quick: a few epochs and trials" in output
     assert " / 0.1234" in output
     assert "What the searches cost" in output
+    assert "Reported and test accuracy of the winner, searched, 1 studies" in output
     assert "None was ever published." in output
     assert not (tmp_path / "narrows.db").exists()
 
