@@ -12,6 +12,7 @@ from service.cli.demo import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG, end
 from service.cli.options import DEFAULT, DataDir
 
 if TYPE_CHECKING:
+    from service.client import Client
     from service.experiments.definition import Experiment
     from service.experiments.rows import Rows
     from service.experiments.runner import Measured
@@ -25,6 +26,9 @@ Seeds = Annotated[
     typer.Option("--seeds", min=1, max=100, help="Run all of it with so many seeds.", show_default="its own"),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Two epochs and three trials: does it run, not what it shows.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="DIR", help="Write a page of each search with its first seed.")
+]
 Record = Annotated[bool, typer.Option("--record", help="Keep the tables in benchmarks/records/ of the checkout.")]
 
 
@@ -34,6 +38,7 @@ def experiment(
     seeds: Seeds = None,
     quick: Quick = False,
     record: Record = False,
+    report: Report = None,
     data_dir: DataDir = DEFAULT["data_dir"],
 ) -> None:
     """Run an experiment on this machine, and show its figures beside the published ones.
@@ -41,6 +46,7 @@ def experiment(
     Starts a service with a database of its own, and workers, and ends them again.
     """
     from service.cli.errors import CommandError
+    from service.cli.report import check_installed
     from service.experiments.definition import read_experiment
     from service.experiments.studies import quick as shortened
 
@@ -51,11 +57,13 @@ def experiment(
         raise CommandError("--record must not be given with --quick: its figures show nothing")
     if record and not RECORDS.is_dir():
         raise CommandError(f"--record needs a checkout: there is no {RECORDS}")
-    wanted = read_experiment(name)
+    if report is not None:
+        check_installed()
+    wanted = shortened(read_experiment(name)) if quick else read_experiment(name)
     if seeds is not None:
         wanted = wanted.model_copy(update={"seeds": seeds})
     stem = Path(name).stem
-    found = _run(stem, shortened(wanted) if quick else wanted, quick, data_dir)
+    found = _run(stem, wanted, quick, data_dir, report)
     if record:
         print(f"kept as {_keep(stem, wanted, found)}")
 
@@ -73,7 +81,7 @@ def _list() -> None:
     console().print(table)
 
 
-def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str) -> "list[Rows]":
+def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str, report: Path | None) -> "list[Rows]":
     from service.cli.output import console
     from service.experiments.tables import tables
 
@@ -81,14 +89,14 @@ def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str) -> "li
     out.print(f"{experiment.title} ({experiment.source})", style="bold")
     if quick:
         out.print("quick: a few epochs and trials, so the figures show nothing but that it runs")
-    found = tables(experiment, _measure(name, experiment, data_dir))
+    found = tables(experiment, _measure(name, experiment, data_dir, report))
     for rows in found:
         _show(rows)
     out.print(f"\n{experiment.differences.strip()}", soft_wrap=True)
     return found
 
 
-def _measure(name: str, experiment: "Experiment", data_dir: str) -> "list[list[Measured]]":
+def _measure(name: str, experiment: "Experiment", data_dir: str, report: Path | None) -> "list[list[Measured]]":
     from service.cli.processes import Process
     from service.client import Client
     from service.experiments.runner import Runner
@@ -109,7 +117,19 @@ def _measure(name: str, experiment: "Experiment", data_dir: str) -> "list[list[M
                     service.check()
                     workers.check()
 
-                return Runner(client, check, print).run(name, experiment)
+                measured = Runner(client, check, print).run(name, experiment)
+                if report is not None:
+                    _write_reports(client, measured, report)
+                return measured
+
+
+def _write_reports(client: "Client", measured: "list[list[Measured]]", folder: Path) -> None:
+    from service.cli.report import write
+    from service.experiments.definition import Search
+
+    for first, *_ in measured:
+        if isinstance(first.one, Search):
+            print(f"{first.one.label}: {write(client, first.final.study, folder / first.final.study)}")
 
 
 def _show(rows: "Rows") -> None:

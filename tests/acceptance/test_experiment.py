@@ -36,13 +36,14 @@ def run(folder: Path, *arguments: str, data_dir: Path | None = None) -> tuple[in
 def test_variants_and_searches_of_a_file_stand_beside_what_was_published(tmp_path: Path) -> None:
     file = tmp_path / "small.yaml"
     file.write_text(SMALL)
-    status, output = run(tmp_path, str(file), "--quick")
+    status, output = run(tmp_path, str(file), "--quick", "--report", "pages")
     assert status == 0, output
     assert "quick: a few epochs and trials" in output
     assert " / 0.1234" in output
     assert "What the searches cost" in output
     assert "Reported and test accuracy of the winner, searched, 1 studies" in output
     assert "None was ever published." in output
+    assert "<h1>" in (tmp_path / "pages/small-0-search-0-0/index.html").read_text()
     assert not (tmp_path / "narrows.db").exists()
 
 

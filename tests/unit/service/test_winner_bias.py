@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from service.experiments.definition import Variant
@@ -20,7 +22,8 @@ def candidate(said: float, values: list[float]) -> Candidate:
 
 
 def final(accuracy: float, *candidates: Candidate) -> Final:
-    return Final.model_construct(candidates=list(candidates), test_said=score(accuracy))
+    fields: dict[str, Any] = {"candidates": list(candidates), "test_said": score(accuracy)}
+    return Final.model_construct(**fields)
 
 
 def score(accuracy: float) -> TestScore:
