@@ -8,9 +8,9 @@ from service.cli.output import number
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median, with the lowest and the highest where there are several; infinity is written as never."""
+    """The median, with the lowest and the highest where they differ; infinity is written as never."""
     middle = written(statistics.median(values))
-    return middle if len(values) == 1 else f"{middle} ({written(min(values))} to {written(max(values))})"
+    return middle if min(values) == max(values) else f"{middle} ({written(min(values))} to {written(max(values))})"
 
 
 def mean_and_error(values: Sequence[float]) -> str:

@@ -36,7 +36,7 @@ def figure_rows(experiment: Experiment, measured: Sequence[Sequence[Measured]]) 
 def _cell(measured: Sequence[Measured], name: str) -> str:
     value = spread([FIGURES[name](one.model) for one in measured])
     published = measured[0].one.published.get(name)
-    return value if published is None else f"{value} / {published}"
+    return value if published is None else f"{value} / {number(published)}"
 
 
 def search_rows(searches: Sequence[Sequence[Measured]]) -> Rows:

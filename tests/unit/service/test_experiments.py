@@ -96,6 +96,7 @@ def test_a_search_has_cost_the_share_that_each_trial_had_trained_when_it_was_as_
 
 def test_a_cell_has_the_median_between_the_lowest_and_the_highest_seed() -> None:
     assert spread([0.25]) == "0.25"
+    assert spread([0.25, 0.25]) == "0.25"
     assert spread([0.5, 0.125, 4321.5]) == "0.5 (0.125 to 4322)"
     assert spread([NEVER.epochs, 3.0, 2.0]) == "3 (2 to never)"
     assert spread([NEVER.epochs, 3.0]) == "never (3 to never)"
