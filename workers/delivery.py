@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries
-from service.schemas.protocol import Closed, Complete, Fail, Lease
+from service.schemas.protocol import Closed, Complete, Fail, Lease, NewUserAttrs
 from workers.faults import Fault
 from workers.reporter import LOST_CODES
 from workers.stopping import Stopping
@@ -41,6 +41,14 @@ class Delivery:
         closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
         if closed is not None:
             logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)
+
+    def note(self, lease: Lease, user_attrs: dict[str, str]) -> None:
+        """A trial without its note is none the worse for it."""
+        attrs = NewUserAttrs(user_attrs=user_attrs)
+        try:
+            self._briefly(lambda: self._client.set_user_attrs(lease.lease_id, attrs))
+        except ClientError as error:
+            logger.warning("%s: %s are not noted: %s", title(lease), user_attrs, error)
 
     def prune(self, lease: Lease) -> None:
         closed = self._close(lease, lambda: self._client.prune(lease.lease_id))

@@ -70,6 +70,10 @@ class Handover:
     def release(self, lease: Lease) -> None:
         self._errands.do(lambda: self._close(lease, lambda: self._delivery.release(lease)))
 
+    def note(self, lease: Lease, user_attrs: dict[str, str]) -> None:
+        """Keep with a trial how it is trained here."""
+        self._errands.do(lambda: self._delivery.note(lease, user_attrs))
+
     def save(self, work: Work) -> None:
         """Keep a trial's state with the service, for whoever may have to go on with it."""
         retries = Retries(SAVING_SECONDS, self._stopping)

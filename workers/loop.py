@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
+import torch
+
 from service.client import Client, ClientError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease, WorkerInfo
@@ -19,6 +21,7 @@ from workers.handover import Handover
 from workers.intake import Intake
 from workers.keeping import Keeping
 from workers.options import KeepModels
+from workers.precision import resolve
 from workers.reporter import Reporter
 from workers.rest import Rest
 from workers.stopping import Ended, Interrupted, Stopping
@@ -153,6 +156,10 @@ class Loop:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a trial raises ends the trial, not the worker
             self._give_up(Broken(work, error))
+        else:
+            training = work.lease.built_in
+            if training.precision == "auto":  # else the definition says it
+                self._handover.note(work.lease, {"precision": resolve(training, torch.device(self._device))})
 
     def _wait_for_trial(self) -> bool:
         """Ask until there is a trial; False after too long without one.

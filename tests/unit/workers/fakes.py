@@ -124,6 +124,8 @@ class FakeService:
             return {"leases": leases}
         if path.startswith("artifacts/"):
             return artifact_json(path.rsplit("/")[-1])
+        if path.endswith("/user-attrs"):
+            return body
         return {"state": {"complete": "COMPLETE", "fail": "FAIL", "release": "WAITING"}[path.rsplit("/")[-1]]}
 
     def _decision(self, report: Any) -> dict[str, Any]:

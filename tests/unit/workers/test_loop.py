@@ -92,6 +92,15 @@ def test_a_trial_is_claimed_trained_reported_and_completed() -> None:
     assert worker.reports() == [("lease-0", 0), ("lease-0", 1), ("lease-1", 0), ("lease-1", 1)]
 
 
+@pytest.mark.parametrize(("precision", "noted"), [("auto", [{"user_attrs": {"precision": "fp32"}}]), ("fp32", [])])
+def test_the_precision_that_was_chosen_is_noted_with_the_trial(precision: str, noted: list[Any]) -> None:
+    worker = Worker()
+    worker.service.waiting[0]["training"]["precision"] = precision
+    worker.run()
+    assert worker.service.bodies("leases/lease-0/user-attrs") == noted
+    assert worker.service.paths()[-1] == "leases/lease-0/complete"
+
+
 def test_reports_are_answered_before_the_trial_is_completed() -> None:
     worker = Worker()
     worker.run()
