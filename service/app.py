@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
@@ -45,6 +46,8 @@ from storage import DATABASE_ERRORS, BlobStore, StorageError, Store, open_artifa
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
+SAMPLING_THREADS = 4
+"""How many parameters are sampled at a time for code that asks for them as it runs."""
 DESCRIPTION = "Self-hosted hyperparameter optimization for PyTorch. Errors are problem details (RFC 9457)."
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -94,6 +97,7 @@ def create_app(
     app.state.signal = signal
     app.state.gate = gate = Gate(Tokens(store, clock, token), clock)
     app.state.events = stream
+    app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)
     app.state.metrics = metrics
     app.state.artifacts = Artifacts(
         registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes

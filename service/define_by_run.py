@@ -1,5 +1,6 @@
 """What entrypoints ask for as they run: parameters, sampled by the study's sampler, and notes with their trial."""
 
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -18,6 +19,8 @@ from service.schemas.protocol import Suggest
 from storage import LeaseRecord
 
 MAX_USER_ATTRS = 100
+MAX_USER_ATTRS_BYTES = 64 * 1024
+"""Of a trial, as JSON: they are in memory, and in every answer that has the trial."""
 MAX_PARAMETERS = 1000
 
 Committed = Sequence[Future[None]]
@@ -109,9 +112,14 @@ def set_user_attrs(
     with changing(live) as committed:
         check_open(registry, live, lease_id)
         storage = live.store.optuna
-        names = storage.get_trial(lease.trial_id).user_attrs.keys() | user_attrs.keys()
-        if len(names) > MAX_USER_ATTRS:
-            raise InvalidError([("user_attrs", f"a trial must have at most {MAX_USER_ATTRS} user_attrs: {len(names)}")])
+        merged = {**storage.get_trial(lease.trial_id).user_attrs, **user_attrs}
+        if len(merged) > MAX_USER_ATTRS:
+            problem = f"a trial must have at most {MAX_USER_ATTRS} user_attrs: {len(merged)}"
+            raise InvalidError([("user_attrs", problem)])
+        n_bytes = len(json.dumps(merged))
+        if n_bytes > MAX_USER_ATTRS_BYTES:
+            problem = f"user_attrs of a trial must have at most {MAX_USER_ATTRS_BYTES} bytes as JSON: {n_bytes}"
+            raise InvalidError([("user_attrs", problem)])
         for name, value in user_attrs.items():
             storage.set_trial_user_attr(lease.trial_id, name, value)
         return dict(storage.get_trial(lease.trial_id).user_attrs), [committed]

@@ -233,7 +233,6 @@ class Registry:
 
     def seen(self, claim: Claim) -> None:
         """Note that a worker asked, even if there was no work for it. Nobody waits for this to be committed."""
-        self.allowances.note(claim)
         now = self.clock.now()
         worker = claim.worker
         with self.store.deferred():

@@ -78,9 +78,17 @@ def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
 
 
 def renew(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
-    """Give a lease a fresh term, and answer its seconds; 0 when it is lost."""
+    """Give a lease a fresh term, and answer its seconds; 0 when it is lost.
+
+    A study that is to stop ends it: users' code may never report, which is where other trials hear of it.
+    """
     with changing(live) as committed:
-        if live.leases.get(lease_id) is None:
+        lease = live.leases.get(lease_id)
+        if lease is None:
+            return 0.0, committed
+        reason = live.stop_reason()
+        if reason is not None and live.definition.is_user_code:
+            finish(live, lease, "stop", failed(lease, f"stopped: {reason}"))
             return 0.0, committed
         live.leases.renew(lease_id)
         return live.leases.remaining_seconds(lease_id), committed

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import optuna
@@ -42,10 +42,12 @@ def _final_of(store: Store, live: LiveStudy) -> str | None:
     return None if live.final is None else store.study(live.final.study_id).name
 
 
-def study_view_if_there(store: Store, live: LiveStudy, now: datetime, waits_for: str | None = None) -> Study | None:
+def study_view_if_there(
+    store: Store, live: LiveStudy, now: datetime, waits_for: Callable[[LiveStudy], str | None]
+) -> Study | None:
     """The same, or None for a study that is deleted at this moment."""
     try:
-        return study_view(store, live, now, waits_for)
+        return study_view(store, live, now, waits_for(live))
     except KeyError:
         if live.deleted:
             return None

@@ -31,6 +31,10 @@ STREAM_SECONDS = 1.0
 """Event streams end at once when the service does; a reader that has not taken the end by then is let go."""
 
 
+SWITCH_SECONDS = 0.001
+"""How long a sampler keeps the interpreter from the calls that come meanwhile: a claim waits for it several times."""
+
+
 def serve(
     *,
     host: str,
@@ -52,6 +56,7 @@ def serve(
     # busy machine of 2 cores its suggestions take a half to a tenth of the time on one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     blobs = open_artifacts(artifacts, parse_url(database))
+    sys.setswitchinterval(SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, _exit)  # uvicorn raises the signal again when it is done
     if standby:
         store, listener = stand_by(database, partial(listen, host, port))

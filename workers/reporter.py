@@ -94,8 +94,7 @@ class Reporter:
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Stop; what is still queued is dropped."""
         with self._changed:
-            self._closed = True
-            self._followed.clear()
+            self._closed = True  # errands that are still under way may ask for decisions
             self._changed.notify_all()
         self._thread.join(timeout_seconds)
 

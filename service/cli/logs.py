@@ -18,6 +18,8 @@ Follow = Annotated[bool, typer.Option("--follow", help="Go on until the trial ha
 POLL_SECONDS = 1.0
 LAST_POLLS = 3
 """How often to look after the end of the trial: its worker may just be sending the last of its output."""
+CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What makes a terminal do more than show text: it is somebody else's code that wrote it."""
 DROPPED = re.compile(rb"\[the first (\d+) bytes are not kept\]\n")
 
 
@@ -74,7 +76,7 @@ class Shown:
         if start + len(text) < self._n_bytes:
             self._n_bytes = 0
         new = text[max(0, self._n_bytes - start) :] if self._n_bytes else content
-        sys.stdout.buffer.write(new)
+        sys.stdout.buffer.write(CONTROL.sub(b"", new) if sys.stdout.isatty() else new)
         sys.stdout.flush()
         self._n_bytes = start + len(text)
         return bool(new)

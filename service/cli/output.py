@@ -8,6 +8,7 @@ from datetime import datetime
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from service.schemas.fields import Scalar
 from service.schemas.results import Study, Trial
@@ -73,7 +74,8 @@ def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool
         values = [number(value) for value in trial.values] if trial.values else [""] * len(metrics)
         epochs = "" if trial.step is None else str(trial.step + 1)
         cells = [*values, *shown, epochs, seconds(trial.duration_seconds), *line]
-        table.add_row(str(trial.number), *([trial.state, *cells, trial.reason or ""] if states else cells))
+        row = [str(trial.number), *([trial.state, *cells, trial.reason or ""] if states else cells)]
+        table.add_row(*map(Text, row))  # brackets are the user's own, and no markup
     return table
 
 

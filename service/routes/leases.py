@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
@@ -43,6 +44,7 @@ async def claim(body: Claim, registry: RegistryDependency, request: Request) -> 
     """Ask for trials; waits up to wait_seconds for one. The same claim_id again gets the same leases."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait_seconds
+    registry.allowances.note(body)
     has_been_seen = False
     while True:
         ticket = registry.signal.ticket()
@@ -104,13 +106,15 @@ async def prune(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
 
 
 @router.post("/leases/{lease_id}/suggest")
-async def suggest(lease_id: LeaseIdPath, body: Suggest, registry: RegistryDependency) -> Suggested:
+async def suggest(lease_id: LeaseIdPath, body: Suggest, registry: RegistryDependency, request: Request) -> Suggested:
     """A parameter that an entrypoint asks for as it runs: sampled by the first call, and the same value from then on.
 
     A parameter that has another kind of values, or other choices, gets 409 `distribution_conflict`.
     """
-    # Never on the event loop: a sampler takes its time.
-    value, committed = await run_in_threadpool(define_by_run.suggest, registry, lease_id, body)
+    # Never on the event loop, nor in all of its threads: a sampler takes its time.
+    value, committed = await to_thread.run_sync(
+        define_by_run.suggest, registry, lease_id, body, limiter=request.app.state.sampling_threads
+    )
     await registry.store.committed(committed)
     return Suggested(value=value)
 

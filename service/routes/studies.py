@@ -40,7 +40,7 @@ def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: Curso
     """All studies, oldest first."""
     entries, following = page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
     now = registry.clock.now()
-    views = [study_view_if_there(registry.store, live, now, registry.waits_for(live)) for live in entries]
+    views = [study_view_if_there(registry.store, live, now, registry.waits_for) for live in entries]
     return StudyList(studies=[view for view in views if view is not None], next_cursor=following)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 import pytest
 
-from tests.integration.service_driver import LEASE_SECONDS, Json, Service, code_of, definition, problem_of
+from tests.integration.service_driver import LEASE_SECONDS, Json, Service, code_of, definition, errors_of, problem_of
 
 ENTRYPOINT = "mypkg.train:objective"
 RATE: Json = {"type": "float", "low": 1e-5, "high": 1e-1, "log": True}
@@ -208,8 +208,26 @@ def test_user_attrs_are_kept_and_come_with_the_next_lease(each_service: Service)
     expected = {"note": "y", "list": [1, {"a": None}]}
     assert lease_of(service, study)["user_attrs"] == expected
     assert service.trial(study, 0)["user_attrs"] == expected
-    too_many = {f"name-{number}": 1 for number in range(100)}
-    assert problem_of(service.http.post(url, json={"user_attrs": too_many}), 409)
+    assert code_of(service.http.post(url, json={"user_attrs": {"note": "z"}}), 409) == "lease_closed"
+
+
+@pytest.mark.parametrize("attrs", [{f"name-{number}": 1 for number in range(100)}, {"large": "x" * 65_536}])
+def test_a_trial_has_so_many_user_attrs_and_no_more(service: Service, attrs: Json) -> None:
+    lease = lease_of(service, create(service))
+    url = f"/v1/leases/{lease['lease_id']}/user-attrs"
+    assert service.http.post(url, json={"user_attrs": {"first": 1}}).status_code == 200
+    assert "at most" in errors_of(service.http.post(url, json={"user_attrs": attrs}))["user_attrs"]
+    assert service.trial(lease["study"], 0)["user_attrs"] == {"first": 1}
+
+
+def test_code_that_never_reports_hears_of_the_end_of_its_study_when_its_lease_is_renewed(service: Service) -> None:
+    study = create(service)
+    lease = lease_of(service, study)
+    assert service.http.patch(f"/v1/studies/{study}", json={"state": "stopped"}).status_code == 200
+    renewed = service.http.post("/v1/leases/renew", json={"lease_ids": [lease["lease_id"]]}).json()
+    assert [one["alive"] for one in renewed["leases"]] == [False]
+    assert service.trial(study, 0)["state"] == "FAIL"
+    assert "stopped" in service.trial(study, 0)["reason"]
 
 
 def test_a_trial_that_gives_itself_up_is_pruned(service: Service) -> None:

@@ -68,7 +68,7 @@ def test_several_objectives_show_the_pareto_front(service: StandIn, capsys: Capt
 
 def test_trials_show_state_and_reason_and_that_there_are_more(service: StandIn, capsys: Capture) -> None:
     service.answers["GET /v1/studies/digits"] = (200, study_json())
-    reason = "train_loss is nan at epoch 3"
+    reason = "train_loss [/red] of list[int] is nan"
     page = {"trials": [trial_json(3, None, reason=reason)], "next_cursor": "c"}
     service.answers["GET /v1/studies/digits/trials?order_by=number&limit=1"] = (200, page)
     assert run(["trials", "digits", "--limit", "1"]) == 0

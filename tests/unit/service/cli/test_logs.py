@@ -41,6 +41,17 @@ def test_a_next_attempt_is_shown_from_its_beginning(monkeypatch: pytest.MonkeyPa
     assert written(monkeypatch, b"a long one\n", b"next\n") == [b"a long one\n", b"next\n"]
 
 
+def test_a_terminal_is_shown_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    out = BytesIO()
+    monkeypatch.setattr(sys, "stdout", Terminal(out))
+    Shown().show("\x1b]0;title\x07a\x1b[31mr\x1b[0m\tb\r\n\x1b[2Jé\n".encode())
+    assert out.getvalue().decode() == "]0;titlear\tb\r\né\n"
+
+
 def test_a_trial_without_output_shows_nothing(service: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     service.answers["GET /v1/studies/digits/trials/3"] = (200, trial_json(3))
     service.answers["GET /v1/studies/digits/trials/3/artifacts"] = (200, {"artifacts": []})
