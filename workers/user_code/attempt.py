@@ -85,7 +85,9 @@ class Attempt:
             case "pruned":
                 return self._end(GaveUp())
             case "failed":
-                return self._end(Failed(str(message.get("reason"))[:MAX_REASON], message.get("retry") is True))
+                return self._end(
+                    Failed(str(message.get("reason"))[:MAX_REASON] or "no reason", message.get("retry") is True)
+                )
         asked = self._clock()
         answer = self._calls.answer(message)
         spent = self._clock() - asked  # the service's time is not the code's
@@ -116,7 +118,7 @@ class Attempt:
         status = self._process.end()
         if status >= 0:
             return Failed(f"its process ended with status {status} before the function had returned")
-        name = signal.Signals(-status).name
+        name = _signal_name(-status)
         if -status == signal.SIGKILL:
             return Failed(f"its process was killed by {name}, as happens when memory runs out", retry=True)
         return Failed(f"its process was killed by {name}")
@@ -145,6 +147,14 @@ class Attempt:
         if step is not None and now - self._reported > step:
             return Failed(f"it had reported nothing for {step:g} s (step_timeout_seconds)")
         return None
+
+
+def _signal_name(number: int) -> str:
+    """Real-time signals have no names."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _completed(message: Message) -> Outcome:

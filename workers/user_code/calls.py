@@ -35,6 +35,8 @@ class Calls:
                 raise
             self.is_lost = self.is_lost or error.code in LOST_CODES
             return {"error": str(error)}
+        except ValueError as error:  # such as text that is no Unicode
+            return {"error": str(error)}
 
     def _answer(self, message: Message) -> Message:
         fields = {name: value for name, value in message.items() if name != "call"}

@@ -58,7 +58,7 @@ class Conversation:
         del self._heard[: end + 1]
         try:
             message = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BrokenConversationError(f"a message must be JSON: {error}") from error
         if not isinstance(message, dict) or not isinstance(message.get("call"), str):
             raise BrokenConversationError("a message must name a call")

@@ -2,13 +2,13 @@
 
 import io
 import os
-import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 MAX_BYTES = 1024**3
 MAX_FILES = 10_000
+MAX_DEPTH = 100
 
 Listing = dict[str, tuple[int, int]]
 
@@ -18,7 +18,10 @@ class FolderError(Exception):
 
 
 def listing(folder: Path) -> Listing:
-    """Size in bytes and time of change of every plain file, by its path; links and devices are left out."""
+    """Size in bytes and time of change of every plain file, by its path; links and devices are left out.
+
+    Raises FolderError and OSError.
+    """
     found = {}
     for path in _files(folder):
         known = path.lstat()
@@ -62,6 +65,8 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Non
     path = PurePosixPath(member.name)
     if not member.isreg() or path.is_absolute() or ".." in path.parts or not path.parts:
         raise FolderError(f"a checkpoint must hold plain files with paths below it: {member.name!r}")
+    if len(path.parts) > MAX_DEPTH:
+        raise FolderError(f"a checkpoint must be at most {MAX_DEPTH} folders deep: {member.name[:100]!r}")
     content = tar.extractfile(member)
     assert content is not None, "it is a plain file"
     target = folder / path
@@ -72,8 +77,14 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Non
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            if stat.S_ISREG(path.lstat().st_mode):
-                yield path
+    waiting = [(folder, 1)]
+    while waiting:
+        parent, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise FolderError(f"checkpoint_dir must be at most {MAX_DEPTH} folders deep")
+        with os.scandir(parent) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), depth + 1))
+                elif entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path)

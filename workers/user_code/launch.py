@@ -61,7 +61,14 @@ class UserProcess:
             theirs.close()
             os.close(alive)
         assert self._process.stdout is not None, "it is a pipe"
-        self.output = Output(self._process.stdout)
+        try:
+            self.output = Output(self._process.stdout)
+        except BaseException:  # no thread can be started
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            os.close(self._lifeline)
+            self.connection.close()
+            raise
         self._closed = False
 
     @property

@@ -35,7 +35,10 @@ class Snapshots:
     @property
     def is_in_use(self) -> bool:
         """Whether the code keeps anything there."""
-        return any(self.folder.iterdir())
+        try:
+            return any(self.folder.iterdir())
+        except OSError:  # the code may have removed it
+            return False
 
     def fetch(self, retries: Retries) -> int:
         """Bring back what an earlier attempt has left; the first step that is to be trained."""

@@ -2,9 +2,11 @@
 
 import logging
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,11 +78,19 @@ class UserTrials:
             fault = Fault(f"this worker does not allow the entrypoint {entrypoint} (--allow)", retry=True)
             self._handover.fail(lease, fault)
             return fault
-        scratch = Path(tempfile.mkdtemp(prefix="narrows-trial-"))
+        scratch = None
         try:
+            scratch = Path(tempfile.mkdtemp(prefix="narrows-trial-"))
             return self._run(lease, scratch)
-        finally:  # after the errands that read what is in it
-            self._errands.do(partial(shutil.rmtree, scratch, ignore_errors=True))
+        except Exception as error:  # whatever a trial raises ends the trial, not the worker
+            logger.error("%s: unexpected error", title(lease), exc_info=error)
+            reason = f"its process could not be run: {error!r}"[:MAX_REASON]
+            fault = Fault(reason, retry=isinstance(error, OSError))
+            self._handover.fail(lease, fault)
+            return fault
+        finally:
+            if scratch is not None:  # after the errands that read what is in it
+                self._errands.do(partial(_remove, scratch))
 
     def _run(self, lease: Lease, scratch: Path) -> Fault | None:
         began = self._clock()
@@ -88,8 +98,8 @@ class UserTrials:
         resume_step = snapshots.fetch(Retries(FETCH_SECONDS, self._stopping))
         model = scratch / "model.safetensors"
         process = UserProcess(self._device, self._user_code.code)
-        output = _OutputUploads(lease, process, self._client, self._errands, self._clock)
         try:
+            output = _OutputUploads(lease, process, self._client, self._errands, self._clock)
             conversation = Conversation(process.connection)
             conversation.send(self._start(lease, snapshots.folder, model, resume_step))
             outcome = Attempt(
@@ -149,6 +159,17 @@ class UserTrials:
         else:
             self._handover.release(lease)
         return None
+
+
+def _remove(scratch: Path) -> None:
+    """However deep it is, and whatever may go wrong: a folder that is left behind is no reason to end."""
+    with suppress(RecursionError):
+        shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        if scratch.exists():
+            subprocess.run(["rm", "-rf", "--", str(scratch)], check=True, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.warning("%s is left behind: %s", scratch, error)
 
 
 def _by_objective(lease: Lease, outcome: Completed) -> dict[str, float]:

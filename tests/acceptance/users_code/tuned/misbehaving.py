@@ -48,6 +48,22 @@ def killed(trial):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def killed_by_40(trial):
+    print("about to be killed by a signal without a name")
+    os.kill(os.getpid(), 40)
+
+
+def nest(trial):
+    print("about to nest")
+    os.write(trial._channel._connection.fileno(), b"[" * 5000 + b"\n")
+    time.sleep(600)
+
+
+def no_unicode(trial):
+    print("about to note no Unicode")
+    trial.set_user_attr("n", "\ud800")
+
+
 def babble(trial):
     print("about to babble")
     for fd in range(3, 64):

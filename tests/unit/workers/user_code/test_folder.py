@@ -98,3 +98,13 @@ def test_a_folder_of_a_sparse_file_is_too_large(tmp_path: Path) -> None:
         file.truncate(2**30 + 1)
     with pytest.raises(FolderError, match="at most 1073741824 bytes"):
         pack(folder, tmp_path / "archive")
+
+
+def test_a_deep_path_is_refused_on_both_ways(tmp_path: Path) -> None:
+    folder, name = tmp_path / "folder", "/".join(["d"] * 101)
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text("x")
+    with pytest.raises(FolderError, match="100 folders"):
+        listing(folder)
+    with pytest.raises(FolderError, match="100 folders"):
+        unpack(archive_of(tmp_path / "archive", member(name)), tmp_path)

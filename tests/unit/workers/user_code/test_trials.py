@@ -1,0 +1,142 @@
+"""Trials of users' code in real processes, with a service that answers from memory: whatever the code does ends it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.client.retries import Retries
+from service.schemas.protocol import Lease
+from tests.unit.workers.fakes import FakeService, lease_json
+from workers.checkpointing import Checkpointing
+from workers.delivery import Delivery
+from workers.errands import Errands
+from workers.faults import Fault
+from workers.handover import Handover
+from workers.keeping import Keeping
+from workers.options import KeepModels
+from workers.reporter import Reporter
+from workers.stopping import Stopping
+from workers.studies import Studies
+from workers.user_code.snapshots import Snapshots
+from workers.user_code.trials import UserCode, UserTrials
+
+
+class Place:
+    """A worker's parts around UserTrials; its scratch folders are in `scratch`, the code in `code`."""
+
+    def __init__(self, folder: Path, keep_models: KeepModels = "all") -> None:
+        self.code, self.scratch = folder / "code", folder / "scratch"
+        self.code.mkdir()
+        self.scratch.mkdir()
+        self.keep_models = keep_models
+        self.service, self.errands, self.stopping = FakeService(), Errands(), Stopping()
+        self.client = self.service.client()
+        self.reporter = Reporter(self.client, Retries(1.0))
+
+    def run(self, body: str, entrypoint: str = "mine:f", checkpoint_seconds: float = 30.0) -> Fault | None:
+        """Run a trial of `def f(context)` with this body, until all is told."""
+        lines = "".join(f"    {line}\n" for line in body.splitlines())
+        (self.code / "mine.py").write_text(f"import json, os, sys, time\ndef f(context):\n{lines}")
+        return self.run_lease(entrypoint, self.code, checkpoint_seconds)
+
+    def run_lease(self, entrypoint: str, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
+        lease = lease_of(entrypoint)
+        self.reporter.follow(lease)
+        retries = Retries(1.0)
+        keeping = Keeping(self.client, Studies(self.client, retries), self.keep_models, retries)
+        checkpointing, delivery = Checkpointing(self.client, self.reporter), Delivery(self.client, self.stopping)
+        handover = Handover(self.reporter, delivery, keeping, checkpointing, self.errands, self.stopping)
+        user_code, parts = UserCode(("mine",), code), (self.client, self.reporter, handover, self.errands)
+        trials = UserTrials(user_code, "cpu", *parts, self.stopping, checkpoint_seconds=checkpoint_seconds)
+        fault = trials.run(lease)
+        assert self.errands.finish(30.0)
+        self.errands.check()
+        return fault
+
+    def told(self, end: str) -> list[Any]:
+        return self.service.bodies(f"leases/lease-0/{end}")
+
+    def close(self) -> None:
+        self.errands.close()
+        self.reporter.close()
+        self.client.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    place = Place(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(place.scratch))
+    yield place
+    place.close()
+
+
+def lease_of(entrypoint: str) -> Lease:
+    objectives = [{"metric": "loss", "direction": "minimize"}]
+    fields = {"training": {"entrypoint": entrypoint}, "objectives": objectives}
+    return Lease.model_validate({**lease_json(), **fields})
+
+
+NESTED = "os.write(context._channel._connection.fileno(), b'[' * 5000 + b'\\n')\ntime.sleep(600)"
+ATTRIBUTE = "context._channel.call('set_user_attr', user_attrs={'n': '\\ud800'})"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("os.kill(os.getpid(), 40)", "killed by signal 40"),
+        (NESTED, "broke off the conversation"),
+        (ATTRIBUTE, "surrogates not allowed"),
+        ("context._channel.send({'call': 'failed', 'reason': ''})\ntime.sleep(600)", "no reason"),
+    ],
+    ids=["unnamed signal", "nested message", "no Unicode", "no reason"],
+)
+def test_whatever_the_code_does_ends_its_trial_alone(place: Place, body: str, reason: str) -> None:
+    fault = place.run(body)
+    assert fault is not None
+    assert reason in fault.reason
+    assert [reason in told["reason"] for told in place.told("fail")] == [True]
+    assert list(place.scratch.iterdir()) == []
+
+
+def test_a_process_that_cannot_be_started_fails_its_trial_for_another_worker(place: Place) -> None:
+    fault = place.run_lease("mine:f", place.code / "removed")
+    assert fault is not None
+    assert fault.retry
+    assert "could not be run: FileNotFoundError" in fault.reason
+    assert len(place.told("fail")) == 1
+    assert list(place.scratch.iterdir()) == []
+
+
+def test_a_full_disk_fails_its_trial_for_another_worker(place: Place) -> None:
+    place.scratch.rmdir()
+    fault = place.run("return 1.0")
+    assert fault is not None
+    assert fault.retry
+    assert len(place.told("fail")) == 1
+
+
+def test_folders_without_end_are_not_kept_and_not_left_behind(place: Place) -> None:
+    deep = "os.chdir(context.checkpoint_dir)\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
+    assert place.run(f"{deep}context.report(0, loss=1.0)\nreturn 1.0", checkpoint_seconds=0.0) is None
+    assert len(place.told("complete")) == 1
+    assert "artifacts/lease-0/checkpoint" not in place.service.paths()
+    assert list(place.scratch.iterdir()) == []
+
+
+def test_a_checkpoint_folder_that_the_code_has_removed_is_not_in_use(place: Place) -> None:
+    snapshots = Snapshots(lease_of("mine:f"), place.scratch, place.client, place.reporter, place.errands)
+    snapshots.folder.rmdir()
+    assert not snapshots.is_in_use
+
+
+def test_an_entrypoint_that_is_not_allowed_is_not_even_imported(place: Place) -> None:
+    (place.code / "other.py").write_text(f"open({str(place.code / 'imported')!r}, 'w')\ndef f(context): pass\n")
+    fault = place.run_lease("other:f", place.code)
+    assert fault is not None
+    assert fault.retry
+    assert "does not allow the entrypoint other:f" in fault.reason
+    assert [told["retry"] for told in place.told("fail")] == [True]
+    assert not (place.code / "imported").exists()
