@@ -37,7 +37,8 @@ class Delivery:
                 logger.info("%s: %s, %s", title(lease), closed.state, summary(metrics))
 
     def fail(self, lease: Lease, fault: Fault) -> None:
-        fail = Fail(reason=fault.reason, retry=fault.retry)
+        reason = fault.reason.encode(errors="replace").decode()  # an exception's text may be no Unicode
+        fail = Fail(reason=reason, retry=fault.retry)
         closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
         if closed is not None:
             logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)

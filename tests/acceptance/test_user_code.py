@@ -23,6 +23,8 @@ MISBEHAVIOUR = {
     "killed": ({}, "killed by SIGKILL, as happens when memory runs out", "about to be killed"),
     "killed_by_40": ({}, "killed by signal 40", "about to be killed by a signal without a name"),
     "nest": ({}, "broke off the conversation", "about to nest"),
+    "no_unicode_error": ({}, "ValueError: ?", "about to raise no Unicode"),
+    "many_metrics": ({}, "at most 100 items", "about to return 100 metrics"),
     "no_unicode": ({}, "surrogates not allowed", "about to note no Unicode"),
     "babble": ({}, "broke off the conversation", "about to babble"),
     "hang_up": ({}, "closed its connection", "about to close every file"),

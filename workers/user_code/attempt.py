@@ -161,6 +161,11 @@ def _completed(message: Message) -> Outcome:
     try:
         complete = Complete.model_validate({name: message.get(name) for name in ("values", "metrics")})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        return Failed(f"its results are not such as a trial can have: {first['loc']}: {first['msg']}"[:MAX_REASON])
+        return unusual(error)
     return Completed(complete.values, complete.metrics)
+
+
+def unusual(error: ValidationError) -> Failed:
+    """What becomes of results that break a rule of Complete."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    return Failed(f"its results are not such as a trial can have: {first['loc']}: {first['msg']}"[:MAX_REASON])

@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.artifacts import OUTPUT
 from service.schemas.entrypoints import is_allowed
-from service.schemas.protocol import Lease
+from service.schemas.protocol import Complete, Lease
 from workers.delivery import AWAY_LIMIT_SECONDS, title
 from workers.errands import Errands
 from workers.faults import MAX_REASON, Fault
 from workers.handover import Handover
 from workers.reporter import Reporter
 from workers.stopping import Ended, Stopping
-from workers.user_code.attempt import Attempt
+from workers.user_code.attempt import Attempt, unusual
 from workers.user_code.calls import Calls
 from workers.user_code.conversation import Conversation, Message
 from workers.user_code.launch import UserProcess, device_seen
@@ -144,6 +146,10 @@ class UserTrials:
             self._handover.leave(lease)
         elif isinstance(outcome, Completed):
             metrics = {**_by_objective(lease, outcome), **outcome.metrics, "training_seconds": seconds}
+            try:
+                Complete(metrics=metrics, values=outcome.values)
+            except ValidationError as error:
+                return self._hand_over(lease, unusual(error), said, model, seconds)
             content = model.read_bytes() if model.is_file() and not model.is_symlink() else None
             self._handover.complete(lease, metrics, None if content is None else lambda: content, outcome.values)
         elif isinstance(outcome, Failed):

@@ -64,6 +64,17 @@ def no_unicode(trial):
     trial.set_user_attr("n", "\ud800")
 
 
+def no_unicode_error(trial):
+    print("about to raise no Unicode")
+    raise ValueError("\udce4")
+
+
+def many_metrics(context):
+    """As many as may be, and the worker adds one."""
+    print("about to return 100 metrics")
+    return {f"m{number}": 1.0 for number in range(100)}
+
+
 def babble(trial):
     print("about to babble")
     for fd in range(3, 64):
