@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from workers.user_code.output import Output
@@ -92,6 +93,8 @@ class UserProcess:
                 self._signal(signal.SIGTERM)
                 self.ended_within(grace_seconds)
             self._signal(signal.SIGKILL)
+            with suppress(OSError):
+                os.write(self._lifeline, b".")  # nothing is left for the guard to do
         status = self._process.wait()
         if not self._closed:
             self._closed = True

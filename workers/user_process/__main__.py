@@ -16,8 +16,7 @@ from workers.user_process.function import Outcome, call, failure
 
 
 def main(socket_fd: int, alive_fd: int, worker: int) -> None:
-    for descriptor in (socket_fd, alive_fd):
-        os.set_inheritable(descriptor, False)
+    os.set_inheritable(socket_fd, False)
     end_with_worker(alive_fd, worker)
     channel = Channel(socket.socket(fileno=socket_fd))
     start = channel.receive()

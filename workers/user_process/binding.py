@@ -1,29 +1,33 @@
-import ctypes
 import os
 import signal
-import sys
-import threading
-
-PR_SET_PDEATHSIG = 1
+from contextlib import suppress
 
 
 def end_with_worker(alive_fd: int, worker: int) -> None:
-    """Kill this process and all that it starts when the worker dies, which holds the other end of a pipe.
+    """Have this process and all that it starts killed when the worker dies, which holds the other end of a pipe.
 
-    Where the code never lets another thread run, it is Linux that kills this process.
+    It is done by a guard, a process outside of the group, whatever becomes of this one. The guard ends when the worker
+    writes to the pipe, as it does once it has ended the group itself.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    group = os.getpgrp()
     if os.getppid() != worker:
-        _kill()
+        os.killpg(group, signal.SIGKILL)
+    between = os.fork()
+    if between == 0:
+        if os.fork() == 0:
+            _guard(group, alive_fd)
+        os._exit(0)
+    os.waitpid(between, 0)  # the guard is no child of the code's, which may wait for all that it has
+    os.close(alive_fd)
 
-    def watch() -> None:
-        while os.read(alive_fd, 1):
-            pass
-        _kill()
 
-    threading.Thread(target=watch, name="narrows-alive", daemon=True).start()
-
-
-def _kill() -> None:
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+def _guard(group: int, alive_fd: int) -> None:
+    try:
+        os.setsid()
+        os.closerange(0, alive_fd)
+        os.closerange(alive_fd + 1, os.sysconf("SC_OPEN_MAX"))
+        if not os.read(alive_fd, 1):
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+    finally:
+        os._exit(0)

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.acceptance.user_code_house import is_alive
 from workers.user_code.conversation import BrokenConversationError, Conversation, Message
 from workers.user_code.launch import UserProcess, device_seen, environment_for
 from workers.user_code.output import Output
@@ -106,6 +109,73 @@ def test_it_ends_when_the_worker_lets_go_of_it(tmp_path: Path) -> None:
     process._lifeline = os.open(os.devnull, os.O_RDONLY)
     assert process.ended_within(10)
     assert process.end() == -signal.SIGKILL
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from workers.user_code.conversation import Conversation
+from workers.user_code.launch import UserProcess
+
+process = UserProcess("cpu", Path(sys.argv[1]))
+start = {"entrypoint": "mine:f", "arguments": {}, "objectives": [], "code": sys.argv[1], "memory_limit_mib": None}
+start |= {"number": 3, "study": "s", "params": {}, "user_attrs": {}}
+Conversation(process.connection).send(start)
+time.sleep(600)
+"""
+
+
+def test_what_the_code_has_started_ends_when_the_worker_is_killed(tmp_path: Path) -> None:
+    code = "import os, subprocess, time\ndef f(trial):\n    child = subprocess.Popen(['sleep', '600'])\n"
+    code += "    with open('part', 'w') as file: file.write(str(child.pid))\n    os.rename('part', 'pid')\n"
+    (tmp_path / "mine.py").write_text(code + "    time.sleep(600)\n")
+    with subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)]) as worker:
+        try:
+            wait_for((tmp_path / "pid").exists)
+            grandchild = int((tmp_path / "pid").read_text())
+            assert is_alive(grandchild)
+        finally:
+            worker.kill()
+    wait_for(lambda: not is_alive(grandchild))
+
+
+def test_the_guard_holds_no_file_of_the_code_and_ends_with_the_trial(tmp_path: Path) -> None:
+    process, conversation = process_of("mine:f", tmp_path, "def f(trial):\n    return 1.0\n")
+    assert conversation.next(30) is not None
+    (guard,) = guards_of(process)
+    assert [file.readlink().as_posix().partition(":")[0] for file in Path(f"/proc/{guard}/fd").iterdir()] == ["pipe"]
+    conversation.send({})
+    assert process.ended_within(30)
+    assert process.end() == 0
+    assert not process.output._thread.is_alive()
+    wait_for(lambda: not is_alive(guard))
+
+
+def test_code_that_waits_for_its_children_does_not_wait_for_the_guard(tmp_path: Path) -> None:
+    code = "import os\ndef f(trial):\n    try:\n        os.wait()\n    except ChildProcessError:\n        return 1.0\n"
+    process, conversation = process_of("mine:f", tmp_path, code)
+    try:
+        assert conversation.next(30) == {"call": "complete", "values": [1.0], "metrics": {}}
+    finally:
+        process.end(0.0)
+
+
+def guards_of(process: UserProcess) -> list[int]:
+    """Processes with the same command line."""
+    mine = Path(f"/proc/{process._process.pid}/cmdline").read_bytes()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if path.read_bytes() == mine and int(path.parent.name) != process._process.pid:
+                found.append(int(path.parent.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("said", [r"b'no JSON\n'", r"b'[1]\n'", r"b'{\"call\": 1}\n'", r"b'{}\n'", "b'x' * 2**21"])
