@@ -90,19 +90,22 @@ class Attempt:
                 )
         asked = self._clock()
         answer = self._calls.answer(message)
-        spent = self._clock() - asked  # the service's time is not the code's
+        is_report = message["call"] == "report" and "decision" in answer
+        ends = is_report and answer["decision"] == "continue" and self._keep(message["step"])
+        spent = self._clock() - asked  # the service's time, and the worker's, is not the code's
         self._began, self._reported = self._began + spent, self._reported + spent
-        if message["call"] == "report" and "decision" in answer:
+        if is_report:
             self._reported = self._clock()
-            if answer["decision"] == "continue" and self._keep(message["step"]):
-                return GivenBack()
+        if ends:
+            return GivenBack()
         self._conversation.send(answer)
         return None
 
     def _keep(self, step: int) -> bool:
-        """Keep a checkpoint when it is time to; whether this worker ends now."""
+        """Keep a checkpoint when it is time to and the last one is away; whether this worker ends now."""
         ends = self._stopping.is_set()
-        if ends or self._clock() - self._kept >= self._checkpoint_seconds:
+        due = self._clock() - self._kept >= self._checkpoint_seconds
+        if ends or (due and not self._snapshots.is_uploading):
             self._kept = self._clock()
             self._snapshots.keep(step)
         return ends

@@ -1,4 +1,5 @@
 import logging
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Snapshots:
         self._reporter = reporter
         self._errands = errands
         self._kept: Listing = {}
+        self._open: set[int] = set()
 
     @property
     def is_in_use(self) -> bool:
@@ -39,6 +41,11 @@ class Snapshots:
             return any(self.folder.iterdir())
         except OSError:  # the code may have removed it
             return False
+
+    @property
+    def is_uploading(self) -> bool:
+        """Whether what was taken before still waits, on this machine's disk."""
+        return bool(self._open)
 
     def fetch(self, retries: Retries) -> int:
         """Bring back what an earlier attempt has left; the first step that is to be trained."""
@@ -70,8 +77,10 @@ class Snapshots:
             pack(self.folder, archive)
         except (FolderError, OSError) as error:
             logger.warning("%s #%d: no checkpoint at step %d: %s", *self._title, step, error)
+            _remove(archive)
             return
         self._kept = found
+        self._open.add(step)
         self._errands.do(partial(self._upload, archive, step))
 
     @property
@@ -87,4 +96,11 @@ class Snapshots:
         except (ClientError, OSError) as error:
             logger.warning("%s #%d: no checkpoint at step %d: %s", *self._title, step, error)
         finally:
-            archive.unlink(missing_ok=True)
+            _remove(archive)
+            self._open.discard(step)
+
+
+def _remove(archive: Path) -> None:
+    """The code may have removed it, and more."""
+    with suppress(OSError):
+        archive.unlink()

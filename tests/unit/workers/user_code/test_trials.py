@@ -1,7 +1,10 @@
 """Trials of users' code in real processes, with a service that answers from memory: whatever the code does ends it."""
 
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 
 from service.client.retries import Retries
 from service.schemas.protocol import Lease
-from tests.unit.workers.fakes import FakeService, lease_json
+from tests.unit.workers.fakes import FakeService, FakeTime, lease_json, until
 from workers.checkpointing import Checkpointing
 from workers.delivery import Delivery
 from workers.errands import Errands
@@ -20,6 +23,11 @@ from workers.options import KeepModels
 from workers.reporter import Reporter
 from workers.stopping import Stopping
 from workers.studies import Studies
+from workers.user_code.attempt import Attempt
+from workers.user_code.calls import Calls
+from workers.user_code.conversation import Conversation
+from workers.user_code.launch import UserProcess
+from workers.user_code.outcome import GaveUp
 from workers.user_code.snapshots import Snapshots
 from workers.user_code.trials import UserCode, UserTrials
 
@@ -142,3 +150,72 @@ def test_an_entrypoint_that_is_not_allowed_is_not_even_imported(place: Place) ->
     assert "does not allow the entrypoint other:f" in fault.reason
     assert [told["retry"] for told in place.told("fail")] == [True]
     assert not (place.code / "imported").exists()
+
+
+def test_no_checkpoint_is_taken_while_another_waits(place: Place) -> None:
+    """The first upload waits until five steps are over: none of the others is kept meanwhile."""
+    turn = threading.Event()
+    place.errands.do(partial(_wait, turn))
+    go = place.code / "go"
+    body = f"""for step in range(5):
+    (context.checkpoint_dir / "state").write_text(str(step))
+    context.report(step, loss=1.0)
+open({str(go)!r}, "w").close()
+while os.path.exists({str(go)!r}):
+    time.sleep(0.01)
+return 1.0"""
+    archives: list[list[str]] = []
+
+    def look() -> None:
+        until(go.exists, 20.0)
+        archives.append(sorted(path.name for path in place.scratch.glob("*/step-*.tar")))
+        turn.set()
+        go.unlink()
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        assert place.run(body, checkpoint_seconds=0.0) is None
+    finally:
+        watcher.join()
+    assert archives == [["step-0.tar"]]
+    assert place.service.paths().count("artifacts/lease-0/checkpoint") == 1
+
+
+def test_packing_a_checkpoint_is_not_the_codes_time(place: Place) -> None:
+    """Nor of a step, nor of the trial."""
+    clock = FakeTime()
+
+    class Slow(Snapshots):
+        def keep(self, step: int) -> None:
+            super().keep(step)
+            clock.sleep(100.0)
+
+    lease, retries = lease_of("mine:f"), Retries(1.0)
+    place.reporter.follow(lease)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for step in range(2):
+            theirs.sendall(b'{"call": "report", "step": %d, "metrics": {"loss": 1}}\n' % step)
+        theirs.sendall(b'{"call": "pruned"}\n')
+        process = UserProcess("cpu", None)
+        try:
+            outcome = Attempt(
+                lease.user_code.model_copy(update={"step_timeout_seconds": 50.0, "trial_timeout_seconds": 50.0}),
+                process,
+                Conversation(ours),
+                Calls(lease, place.client, place.reporter, retries),
+                Slow(lease, place.scratch, place.client, place.reporter, place.errands),
+                lambda: "continue",
+                place.stopping,
+                0.0,
+                lambda: None,
+                clock,
+            ).watch()
+        finally:
+            process.end(0.0)
+    assert outcome == GaveUp()
+
+
+def _wait(turn: threading.Event) -> None:
+    assert turn.wait(20.0)
