@@ -35,10 +35,10 @@ class Keeping:
         facts = self._studies.facts(lease.study) if self._mode == "best" and not lease.test else None
         if self._mode == "none" or (facts is not None and not self._is_good(lease.study, facts, metrics)):
             return
-        model = content()
         try:
+            model = content()
             self._retries(lambda: self._client.upload_artifact(lease.lease_id, MODEL, model))
-        except ClientError as error:
+        except (ClientError, OSError) as error:
             logger.warning("%s #%d: its model is not kept: %s", lease.study, lease.trial_number, error)
 
     def _is_good(self, study: str, facts: Facts, metrics: dict[str, float]) -> bool:

@@ -28,6 +28,7 @@ from workers.user_code.attempt import Attempt, unusual
 from workers.user_code.calls import Calls
 from workers.user_code.conversation import Conversation, Message
 from workers.user_code.launch import UserProcess, device_seen
+from workers.user_code.model import content_of
 from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, Outcome
 from workers.user_code.snapshots import Snapshots
 
@@ -150,8 +151,7 @@ class UserTrials:
                 Complete(metrics=metrics, values=outcome.values)
             except ValidationError as error:
                 return self._hand_over(lease, unusual(error), said, model, seconds)
-            content = model.read_bytes() if model.is_file() and not model.is_symlink() else None
-            self._handover.complete(lease, metrics, None if content is None else lambda: content, outcome.values)
+            self._handover.complete(lease, metrics, content_of(model, title(lease)), outcome.values)
         elif isinstance(outcome, Failed):
             reason = f"{outcome.reason}; the end of its output:\n{said}" if said else outcome.reason
             fault = Fault(reason[:MAX_REASON], retry=outcome.retry)

@@ -27,6 +27,7 @@ from workers.user_code.attempt import Attempt
 from workers.user_code.calls import Calls
 from workers.user_code.conversation import Conversation
 from workers.user_code.launch import UserProcess
+from workers.user_code.model import content_of
 from workers.user_code.outcome import GaveUp
 from workers.user_code.snapshots import Snapshots
 from workers.user_code.trials import UserCode, UserTrials
@@ -219,3 +220,52 @@ def test_packing_a_checkpoint_is_not_the_codes_time(place: Place) -> None:
 
 def _wait(turn: threading.Event) -> None:
     assert turn.wait(20.0)
+
+
+MODEL = "path = context._start['model_path']\n"
+
+
+def test_a_model_is_kept(place: Place) -> None:
+    assert place.run(f"{MODEL}open(path, 'w').write('weights')\nreturn 1.0") is None
+    assert "artifacts/lease-0/model" in place.service.paths()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "os.symlink(__file__, path)",
+        "os.mkfifo(path)",
+        "os.mkdir(path)",
+        "open(path, 'w').truncate(2**30 + 1)",
+    ],
+    ids=["link", "pipe", "folder", "too large"],
+)
+def test_a_model_that_is_no_plain_file_of_moderate_size_is_not_read(
+    place: Place, made: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert place.run(f"{MODEL}{made}\nreturn 1.0") is None
+    assert len(place.told("complete")) == 1
+    assert "artifacts/lease-0/model" not in place.service.paths()
+    assert "a model must" in caplog.text
+
+
+def test_a_model_that_is_not_to_be_kept_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"first")
+    content = content_of(path, "s #0")
+    path.write_bytes(b"second")
+    assert content is not None
+    assert content() == b"second", "it is read when it is asked for"
+
+
+def test_a_model_that_has_gone_meanwhile_harms_nothing(place: Place) -> None:
+    retries, lease = Retries(1.0), lease_of("mine:f")
+    keeping = Keeping(place.client, Studies(place.client, retries), "all", retries)
+    path = place.scratch / "model"
+    path.write_bytes(b"weights")
+    content = content_of(path, "s #0")
+    assert content is not None
+    path.unlink()
+    path.symlink_to(place.code)
+    keeping.keep(lease, {}, content)
+    assert place.service.paths() == []
