@@ -125,7 +125,12 @@ class Reporter:
         try:
             answer = self._retries(lambda: self._client.report(Reports(reports=reports)), self._longest_pause())
         except ClientError as error:
-            self._refused({report.lease_id for report in reports}, error)
+            lease_ids = dict.fromkeys(report.lease_id for report in reports)
+            if len(lease_ids) == 1 or will_pass(error):
+                self._refused(lease_ids, error)
+                return
+            for lease_id in lease_ids:  # a batch is refused as a whole, for what may be the fault of one trial
+                self._send([report for report in reports if report.lease_id == lease_id])
             return
         with self._changed:
             for decision in answer.decisions:

@@ -99,6 +99,33 @@ def test_a_report_that_is_refused_ends_the_trial_with_the_reason(service: FakeSe
     assert str(reporter.refusal("lease-0")) == "no: invalid"
 
 
+def test_a_report_that_is_refused_ends_no_other_trial(service: FakeService, reporter: Reporter) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def decide(_lease_id: str, _step: int) -> str:
+        asked.set()
+        assert answer.wait(5.0)
+        return "continue"
+
+    service.decide = decide
+    reporter.report("lease-0", 0, {"train_loss": 1.0})
+    assert asked.wait(5.0)
+    for number in (1, 2):
+        reporter.follow(lease(number))
+    for lease_id in ("lease-0", "lease-1", "lease-2"):
+        reporter.report(lease_id, 1, {"train_loss": 1.0})
+    # The batch, lease-0 alone, lease-1 alone.
+    accepted = {"decisions": [{"lease_id": "lease-0", "step": 1, "decision": "continue"}]}
+    service.answers["reports"] = [problem(422, "invalid"), httpx.Response(200, json=accepted), problem(422, "invalid")]
+    answer.set()
+    until(lambda: reporter.decision("lease-1") == "lost")
+    assert reporter.flush("lease-0", 5.0)
+    assert reporter.flush("lease-2", 5.0)
+    assert [reporter.decision(f"lease-{number}") for number in range(3)] == ["continue", "lost", "continue"]
+    assert str(reporter.refusal("lease-1")) == "no: invalid"
+    assert reporter.refusal("lease-0") is reporter.refusal("lease-2") is None
+
+
 def test_a_lost_lease_is_no_refusal(service: FakeService, reporter: Reporter) -> None:
     service.answers["reports"] = [problem(409, "lease_lost")]
     reporter.report("lease-0", 0, {"train_loss": 1.0})
