@@ -20,17 +20,17 @@ class Conversation:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._connection.settimeout(SEND_SECONDS)
+        self._readable = select.poll()  # select.select fails where a process has more than 1,024 files open
+        self._readable.register(connection, select.POLLIN)
         self._heard = bytearray()
         self.has_ended = False
 
     def next(self, timeout_seconds: float) -> Message | None:
         """The next message, or None when there is none within so long. Raises BrokenConversationError."""
         message = self._take()
-        if message is None and not self.has_ended:
-            readable, _, _ = select.select([self._connection], [], [], timeout_seconds)
-            if readable:
-                self._read()
-                message = self._take()
+        if message is None and not self.has_ended and self._readable.poll(timeout_seconds * 1000):
+            self._read()
+            message = self._take()
         return message
 
     def send(self, message: Message) -> None:

@@ -1,8 +1,10 @@
+import select
 import threading
 from typing import IO
 
 MAX_BYTES = 1024**2
 PIECE_BYTES = 65536
+POLL_SECONDS = 1.0
 REASON_LINES = 20
 REASON_CHARACTERS = 1400
 
@@ -16,6 +18,7 @@ class Output:
         self._lock = threading.Lock()
         self._kept = bytearray()
         self._n_dropped = 0
+        self._finished = False
         self._thread = threading.Thread(target=self._run, name="output", daemon=True)
         self._thread.start()
 
@@ -37,15 +40,25 @@ class Output:
         return "\n".join(text.rstrip().splitlines()[-REASON_LINES:])[-REASON_CHARACTERS:]
 
     def finish(self, timeout_seconds: float) -> None:
-        """Wait until nobody can write any more, but not for long."""
+        """Wait until nobody can write any more, but not for long: what still writes then is not read."""
         self._thread.join(timeout_seconds)
+        self._finished = True
 
     def _run(self) -> None:
         with self._pipe:
-            while piece := self._pipe.read(PIECE_BYTES):
-                with self._lock:
-                    self._kept += piece
-                    excess = len(self._kept) - self._max_bytes
-                    if excess > 0:
-                        del self._kept[:excess]
-                        self._n_dropped += excess
+            readable = select.poll()
+            readable.register(self._pipe, select.POLLIN)
+            while not self._finished:
+                if readable.poll(POLL_SECONDS * 1000):
+                    piece = self._pipe.read(PIECE_BYTES)
+                    if not piece:
+                        return
+                    self._keep(piece)
+
+    def _keep(self, piece: bytes) -> None:
+        with self._lock:
+            self._kept += piece
+            excess = len(self._kept) - self._max_bytes
+            if excess > 0:
+                del self._kept[:excess]
+                self._n_dropped += excess

@@ -30,6 +30,7 @@ from workers.user_code.conversation import Conversation, Message
 from workers.user_code.launch import UserProcess, device_seen
 from workers.user_code.model import content_of
 from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, Outcome
+from workers.user_code.output import Output
 from workers.user_code.snapshots import Snapshots
 
 logger = logging.getLogger("narrows.worker")
@@ -102,7 +103,7 @@ class UserTrials:
         model = scratch / "model.safetensors"
         process = UserProcess(self._device, self._user_code.code)
         try:
-            output = _OutputUploads(lease, process, self._client, self._errands, self._clock)
+            output = OutputUploads(lease, process.output, self._client, self._errands, self._clock)
             conversation = Conversation(process.connection)
             conversation.send(self._start(lease, snapshots.folder, model, resume_step))
             outcome = Attempt(
@@ -183,14 +184,14 @@ def _by_objective(lease: Lease, outcome: Completed) -> dict[str, float]:
     return dict(zip(names, outcome.values or [], strict=False))
 
 
-class _OutputUploads:
+class OutputUploads:
     """Keeps what the code writes with its trial, from time to time while no other errand is under way."""
 
     def __init__(
-        self, lease: Lease, process: UserProcess, client: Client, errands: Errands, clock: Callable[[], float]
+        self, lease: Lease, output: Output, client: Client, errands: Errands, clock: Callable[[], float]
     ) -> None:
         self._lease = lease
-        self._output = process.output
+        self._output = output
         self._client = client
         self._errands = errands
         self._clock = clock
@@ -205,13 +206,15 @@ class _OutputUploads:
     def upload(self) -> None:
         """Upload what is new since the last time, if anything is."""
         self._uploaded_at = self._clock()
-        if self._output.n_bytes > self._n_uploaded:
-            self._n_uploaded = self._output.n_bytes
-            self._errands.do(partial(self._send, self._output.content()))
+        n_bytes = self._output.n_bytes
+        if n_bytes > self._n_uploaded:
+            self._errands.do(partial(self._send, self._output.content(), n_bytes))
 
-    def _send(self, content: bytes) -> None:
+    def _send(self, content: bytes, n_bytes: int) -> None:
         retries = Retries(UPLOAD_SECONDS)
         try:
             retries(lambda: self._client.upload_artifact(self._lease.lease_id, OUTPUT, content))
         except ClientError as error:
             logger.warning("%s: its output is not kept: %s", title(self._lease), error)
+        else:
+            self._n_uploaded = n_bytes

@@ -1,7 +1,10 @@
 """The process of a user's code, by itself: what it sees, what it writes, and how it ends."""
 
+import fcntl
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,6 +56,34 @@ def test_the_end_of_the_output_is_kept() -> None:
     assert first == b"[the first %d bytes are not kept]" % (output.n_bytes - 1000)
     assert len(rest) == 1000
     assert output.last_lines().splitlines() == [f"line {n}" for n in range(2980, 3000)]
+
+
+def test_output_that_a_detached_process_holds_open_is_let_go() -> None:
+    command = ["sh", "-c", "echo first; exec sleep 600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        output = Output(process.stdout)
+        wait_for(lambda: output.content() == b"first\n")
+        output.finish(0.0)
+        output._thread.join(10)
+        assert not output._thread.is_alive()
+        assert process.stdout.closed
+        process.kill()
+
+
+def test_a_conversation_goes_on_in_a_process_with_more_than_1024_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1200:
+        pytest.skip(f"the hard limit of open files must be above 1200: {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    ours, theirs = socket.socketpair()
+    high = fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD_CLOEXEC, 1100)
+    try:
+        with ours, theirs, socket.socket(fileno=high) as connection:
+            theirs.sendall(b'{"call": "decision"}\n')
+            assert Conversation(connection).next(10) == {"call": "decision"}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def process_of(entrypoint: str, tmp_path: Path, code: str) -> tuple[UserProcess, Conversation]:
@@ -143,7 +174,8 @@ def test_the_guard_holds_no_file_of_the_code_and_ends_with_the_trial(tmp_path: P
     process, conversation = process_of("mine:f", tmp_path, "def f(trial):\n    return 1.0\n")
     assert conversation.next(30) is not None
     (guard,) = guards_of(process)
-    assert [file.readlink().as_posix().partition(":")[0] for file in Path(f"/proc/{guard}/fd").iterdir()] == ["pipe"]
+    lifeline = Path(f"/proc/{guard}/cmdline").read_text().split("\0")[-3]
+    wait_for(lambda: [file.name for file in Path(f"/proc/{guard}/fd").iterdir()] == [lifeline])
     conversation.send({})
     assert process.ended_within(30)
     assert process.end() == 0

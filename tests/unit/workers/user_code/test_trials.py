@@ -1,6 +1,7 @@
 """Trials of users' code in real processes, with a service that answers from memory: whatever the code does ends it."""
 
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from service.client.retries import Retries
 from service.schemas.protocol import Lease
-from tests.unit.workers.fakes import FakeService, FakeTime, lease_json, until
+from tests.unit.workers.fakes import FakeService, FakeTime, lease_json, problem, until
 from workers.checkpointing import Checkpointing
 from workers.delivery import Delivery
 from workers.errands import Errands
@@ -29,8 +30,9 @@ from workers.user_code.conversation import Conversation
 from workers.user_code.launch import UserProcess
 from workers.user_code.model import content_of
 from workers.user_code.outcome import GaveUp
+from workers.user_code.output import Output
 from workers.user_code.snapshots import Snapshots
-from workers.user_code.trials import UserCode, UserTrials
+from workers.user_code.trials import OutputUploads, UserCode, UserTrials
 
 
 class Place:
@@ -269,3 +271,16 @@ def test_a_model_that_has_gone_meanwhile_harms_nothing(place: Place) -> None:
     path.symlink_to(place.code)
     keeping.keep(lease, {}, content)
     assert place.service.paths() == []
+
+
+def test_output_whose_upload_failed_is_uploaded_again(place: Place) -> None:
+    place.service.answers["artifacts/lease-0/output"] = [problem(500, "broken")]
+    with subprocess.Popen(["echo", "said"], stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        output = Output(process.stdout)
+        output.finish(10.0)
+    uploads = OutputUploads(lease_of("mine:f"), output, place.client, place.errands, lambda: 0.0)
+    for _ in range(3):
+        uploads.upload()
+        assert place.errands.finish(10.0)
+    assert place.service.paths() == ["artifacts/lease-0/output"] * 2
