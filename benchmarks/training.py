@@ -51,10 +51,9 @@ def _loop_per_core(setup: Setup) -> Measured:
     return in_processes(setup, hand_written.prepare, n_processes=N_CORES, n_threads=1, flush_denormals=True)
 
 
-def _narrows(lanes: str, n_processes: int | None = None) -> Callable[[Setup], Measured]:
+def _narrows(lanes: str) -> Callable[[Setup], Measured]:
     def measure(setup: Setup) -> Measured:
-        n_devices = N_CORES if setup.device == "cpu" else torch.cuda.device_count()
-        return narrows.measure(setup, lanes, n_processes or n_devices)
+        return narrows.measure(setup, lanes, N_CORES if setup.device == "cpu" else torch.cuda.device_count())
 
     return measure
 
@@ -65,7 +64,6 @@ PEERS = {
     "loop-per-core": Peer("hand-written loop, a process per core", _loop_per_core),
     "ray": Peer("Ray Tune with the hand-written loop", lambda setup: ray_tune.measure(setup, N_CORES)),
     "narrows-1": Peer("Narrows, one lane", _narrows("1")),
-    "narrows-threads": Peer("Narrows, lanes auto, one process with all threads", _narrows("auto", 1)),
     "narrows-auto": Peer("Narrows, lanes auto", _narrows("auto")),
 }
 HAND_WRITTEN = ("loop", "loop-per-core")

@@ -99,7 +99,7 @@ SETTINGS = (
     Setting(
         "processes",
         None,
-        "Worker processes on this machine; those on the CPU share its cores.",
+        "Worker processes on this machine.",
         ("worker",),
         int,
         default_text="one per GPU, or one per CPU core",

@@ -13,7 +13,8 @@ from workers.parent import end_with_parent
 from workers.secrets import TOKEN, close_memory, take_token
 from workers.stopping import Stopping
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+"""With more, sums would be taken in another order, and a trial's result would depend on who trained it."""
 
 
 def main(arguments: list[str]) -> int:
@@ -30,21 +31,20 @@ def main(arguments: list[str]) -> int:
 
 def run_fleet(options: Options) -> int:
     try:
-        n_cores = devices.n_cores()
-        names = devices.places(options.devices, options.processes, devices.count_gpus, n_cores)
+        names = devices.places(options.devices, options.processes, devices.count_gpus, devices.n_cores())
     except devices.NoDeviceError as error:
         print(f"narrows: {error}", file=sys.stderr)
         return USELESS
     logging.getLogger("narrows.fleet").info("%d processes: %s", len(names), ", ".join(names))
-    each, n_threads = replace(options, processes=len(names)), devices.n_threads(names, n_cores)
-    fleet = Fleet([_place(each, name, n_threads) for name in names])
+    each = replace(options, processes=len(names))
+    fleet = Fleet([_place(each, name) for name in names])
     fleet.install()
     return fleet.run()
 
 
-def _place(options: Options, device: str, n_threads: int) -> Place:
+def _place(options: Options, device: str) -> Place:
     command = [sys.executable, "-m", "workers", *options.arguments(device)]
-    threads = dict.fromkeys(THREADS, str(n_threads)) if device == "cpu" else {}
+    threads = SINGLE_THREAD if device == "cpu" else {}
     token = {} if options.token is None else {TOKEN: options.token}
     return Place(device, command, {**token, **threads})
 

@@ -34,7 +34,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     else:
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))  # else torch takes all cores
+        torch.set_num_threads(1)
     prepare_data = partial(prepare, data_dir=options.data_dir, device=device, download=options.download)
     test = FinalTest(device, options.data_dir, download=options.download)
     bench = Bench(prepare_data, device, LaneChoice(device, options.lanes), test)

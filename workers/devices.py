@@ -26,11 +26,6 @@ def places(devices: str, processes: int | None, count_gpus: Callable[[], int], n
     return [device for device in found for _ in range(n_cores if device == "cpu" else 1)]
 
 
-def n_threads(places: list[str], n_cores: int) -> int:
-    """How many threads each process on the CPU has: the cores, shared out."""
-    return max(1, n_cores // max(1, places.count("cpu")))
-
-
 def _found(devices: str, count_gpus: Callable[[], int]) -> list[str]:
     names = [name.strip() for name in devices.split(",")]
     unknown = [name for name in names if name != "auto" and not DEVICE.fullmatch(name)]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.devices import NoDeviceError, n_cores, n_threads, places
+from workers.devices import NoDeviceError, n_cores, places
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,6 @@ def test_a_process_for_each_gpu_or_each_core(
     devices: str, processes: int | None, n_gpus: int, found: list[str]
 ) -> None:
     assert places(devices, processes, lambda: n_gpus, 4) == found
-
-
-@pytest.mark.parametrize(
-    ("places", "found"),
-    [(["cpu"] * 8, 1), (["cpu"], 8), (["cpu"] * 3, 2), (["cpu"] * 12, 1), (["cuda:0", "cpu"], 8), (["cuda:0"], 8)],
-)
-def test_processes_on_the_cpu_share_its_cores(places: list[str], found: int) -> None:
-    assert n_threads(places, 8) == found
 
 
 @pytest.mark.parametrize(
