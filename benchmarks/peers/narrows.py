@@ -100,7 +100,8 @@ def _share_waiting(trials: list[Trial]) -> float:
 def _share_empty(log: str) -> float:
     """Of the lanes of all workers, while others trained, as their logs say when they end; the warm-up is in it."""
     accounts = [(float(seconds), float(percent) / 100) for seconds, percent in ACCOUNT.findall(log)]
-    return statistics.fmean((share for _, share in accounts), (seconds for seconds, _ in accounts))
+    rounded = 0.1  # of the seconds in the log, where a short run has none
+    return statistics.fmean((share for _, share in accounts), (max(rounded, seconds) for seconds, _ in accounts))
 
 
 def _started(trial: Trial) -> datetime:
