@@ -1,0 +1,70 @@
+"""The searches whose trainings are recorded: random configurations, every one trained to its end."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.schemas.definition import Definition
+
+Space = dict[str, dict[str, Any]]
+MNIST_SPACE: Space = {
+    "learning_rate": {"type": "float", "low": 1e-5, "high": 1.0, "log": True},
+    "momentum": {"type": "float", "low": 0.0, "high": 0.99},
+    "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-1, "log": True},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.8},
+}
+CIFAR10_SPACE: Space = {
+    "learning_rate": {"type": "float", "low": 1e-5, "high": 1e-1, "log": True},
+    "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-1, "log": True},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.8},
+    "label_smoothing": {"type": "float", "low": 0.0, "high": 0.5},
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """`trials` random configurations of a space; the split is the same for all, the trial's seed its own."""
+
+    name: str
+    space: Space
+    training: dict[str, Any]
+    trials: int
+
+    def definition(self, **fields: Any) -> Definition:
+        """A study of the service that searches for as many trials; `fields` as in a definition."""
+        body = {"name": self.name, "search_space": self.space, "training": self.training, "n_trials": self.trials}
+        return Definition.model_validate(body | fields)
+
+    @property
+    def epochs(self) -> int:
+        return int(self.training["epochs"])
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "mnist-mlp",
+            MNIST_SPACE,
+            {
+                "dataset": {"name": "mnist", "n_train": 2000, "validation_fraction": 0.5},
+                "model": {"name": "mlp", "hidden": [128, 64]},
+                "optimizer": "sgd",
+                "batch_size": 64,
+                "epochs": 20,
+            },
+            2000,
+        ),
+        Task(
+            "cifar10-mlp",
+            CIFAR10_SPACE,
+            {
+                "dataset": {"name": "cifar10", "n_train": 2000, "validation_fraction": 0.5},
+                "model": {"name": "mlp", "hidden": [64]},
+                "optimizer": "adam",
+                "batch_size": 64,
+                "epochs": 15,
+            },
+            1000,
+        ),
+    )
+}

@@ -1,0 +1,144 @@
+"""Searches on recorded trainings: what is looked up, counted and compared."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from optuna.exceptions import ExperimentalWarning
+
+from benchmarks import search as benchmark
+from benchmarks.recorded.replay import N_WORKERS, search
+from benchmarks.recorded.table import FAILED, Table
+from benchmarks.recorded.tasks import TASKS, Space, Task
+from service.schemas.results import Curves, Trial
+
+SPACE: Space = {
+    "learning_rate": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.5},
+}
+
+
+@pytest.fixture
+def table() -> Table:
+    """Two configurations; the second is good, a third failed after its first epoch."""
+    params = np.array([[1e-4, 0.0], [1e-2, 0.5], [1.0, 0.0]])
+    correct = np.array([[10, 20, 30], [50, 70, 90], [40, FAILED, FAILED]], np.uint16)
+    return Table(SPACE, params, correct, 100, n_nearest=1)
+
+
+@pytest.mark.parametrize(
+    ("learning_rate", "dropout", "curve"),
+    [
+        (1e-4, 0.0, [0.1, 0.2, 0.3]),
+        (3e-4, 0.1, [0.1, 0.2, 0.3]),
+        (2e-2, 0.4, [0.5, 0.7, 0.9]),  # ten times nearer to 1.0 than to 1e-4, on a scale that is not logarithmic
+        (1.0, 0.1, [0.4, math.nan, math.nan]),
+    ],
+)
+def test_a_configuration_has_the_curve_of_the_nearest(
+    table: Table, learning_rate: float, dropout: float, curve: list[float]
+) -> None:
+    assert table.curve({"learning_rate": learning_rate, "dropout": dropout}) == pytest.approx(curve, nan_ok=True)
+
+
+def test_the_best_is_what_a_trial_ended_with(table: Table) -> None:
+    assert table.best == 0.9
+    assert table.share_good(0.9) == 1 / 3
+    assert table.share_good(0.1) == 2 / 3
+
+
+def test_several_that_are_near_are_averaged_without_those_that_failed(table: Table) -> None:
+    several = replace(table, n_nearest=3)
+    assert several.curve({"learning_rate": 1e-2, "dropout": 0.5}) == pytest.approx([0.3, 0.45, 0.6])
+    assert several.curve({"learning_rate": 1.0, "dropout": 0.0}) == pytest.approx(
+        [0.4, math.nan, math.nan], nan_ok=True
+    )
+    assert several.best == pytest.approx(0.6)
+
+
+def test_a_table_is_made_of_trials_and_their_curves() -> None:
+    trials = [_trial(0, "COMPLETE", [0.25, 0.5]), _trial(1, "FAIL", [0.75])]
+    made = Table.of_trials(SPACE, trials, epochs=2, n_validation=4)
+    assert made.correct.tolist() == [[1, 2], [3, FAILED]]
+    assert made.params.tolist() == [[0.01, 0.25], [0.01, 0.25]]
+
+
+def test_a_table_is_read_as_it_was_written(table: Table, tmp_path: Path) -> None:
+    table.save("one", tmp_path)
+    again = Table.load("one", SPACE, tmp_path)
+    assert again.correct.tolist() == table.correct.tolist()
+    assert again.params.tolist() == table.params.tolist()
+    assert again.n_validation == 100
+
+
+def test_a_pruned_trial_is_no_whole_training() -> None:
+    with pytest.raises(ValueError, match="trial 0 is PRUNED after 1 of 2 epochs"):
+        Table.of_trials(SPACE, [_trial(0, "PRUNED", [0.25])], epochs=2, n_validation=4)
+
+
+def _trial(number: int, state: str, values: list[float]) -> tuple[Trial, Curves]:
+    fields = dict.fromkeys(name for name, field in Trial.model_fields.items() if field.is_required())
+    fields |= {"metrics": {}, "attempts": []}
+    params = {"learning_rate": 0.01, "dropout": 0.25}
+    trial = Trial.model_validate(fields | {"study": "one", "number": number, "state": state, "params": params})
+    return trial, Curves(steps=list(range(len(values))), metrics={"validation_accuracy": list(values)})
+
+
+def always(params: dict[str, float]) -> optuna.samplers.BaseSampler:
+    with pytest.warns(ExperimentalWarning):
+        return optuna.samplers.PartialFixedSampler(params, optuna.samplers.RandomSampler(seed=0))
+
+
+def test_epochs_of_trials_in_flight_are_counted(table: Table) -> None:
+    """All four begin with the good configuration; the first is complete when the others have trained all but one."""
+    found = search(table, always({"learning_rate": 1e-2, "dropout": 0.5}), optuna.pruners.NopPruner(), 0.9, budget=1000)
+    assert found.epochs == 2 * N_WORKERS + 1
+    assert found.best == 0.9
+
+
+def test_a_search_that_spends_its_budget_has_not_reached_it(table: Table) -> None:
+    found = search(table, always({"learning_rate": 1e-4, "dropout": 0.0}), optuna.pruners.NopPruner(), 0.9, budget=30)
+    assert found.epochs is None
+    assert found.best == 0.3
+
+
+def test_a_trial_that_failed_costs_what_it_trained(table: Table) -> None:
+    found = search(table, always({"learning_rate": 1.0, "dropout": 0.0}), optuna.pruners.NopPruner(), 0.9, budget=5)
+    assert (found.epochs, found.best) == (None, -math.inf)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+def test_what_is_recorded_belongs_to_its_task(task: Task) -> None:
+    recorded = Table.load(task.name, task.space)
+    assert recorded.correct.shape == (task.trials, task.epochs)
+    for column, field in zip(recorded.params.T, task.space.values(), strict=True):
+        assert field["low"] * (1 - 1e-6) <= column.min() < column.max() <= field["high"] * (1 + 1e-6)
+    assert 0.2 < recorded.best < 1.0
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "successive_halving", "hyperband"])
+@pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "auto"])
+def test_every_arm_searches(sampler: str, pruner: str) -> None:
+    task = TASKS["mnist-mlp"]
+    arm = benchmark.Arm(task.name, sampler, pruner)
+    recorded = Table.load(task.name, task.space)
+    found = search(recorded, *benchmark.built(arm, task, 0), target=2.0, budget=10 * task.epochs)
+    assert found.epochs is None
+    assert 0 < found.best <= recorded.best
+
+
+def test_the_default_is_what_a_definition_without_both_gets() -> None:
+    sampler, pruner = benchmark.built(benchmark.Arm("mnist-mlp", benchmark.DEFAULT, ""), TASKS["mnist-mlp"], 0)
+    assert isinstance(sampler, optuna.samplers.TPESampler)
+    assert isinstance(pruner, optuna.pruners.MedianPruner)
+    assert pruner._n_warmup_steps == 1
+
+
+def test_the_interval_holds_the_median_and_knows_never() -> None:
+    assert benchmark.interval([5.0] * 9) == (5.0, 5.0)
+    low, high = benchmark.interval([1.0, 2.0, 3.0, math.inf, math.inf])
+    assert low < 3.0
+    assert high == math.inf
