@@ -39,6 +39,8 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "GET /v1/studies/{name}/export": ("read",),
     "GET /v1/studies/{name}/final": ("read",),
     "GET /v1/studies/{name}/rounds": ("read",),
+    "GET /v1/studies/{name}/imports": ("read",),
+    "GET /v1/studies/{name}/imports/{number}": ("read",),
     "GET /v1/studies/{name}/trials": ("read",),
     "GET /v1/studies/{name}/trials/{number}": ("read",),
     "GET /v1/studies/{name}/trials/{number}/curves": ("read",),
@@ -53,6 +55,7 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "POST /v1/studies/{name}/trials": ("submit",),
     "POST /v1/studies/{name}/final": ("submit",),
     "POST /v1/studies/{name}/narrow": ("submit",),
+    "POST /v1/studies/{name}/imports": ("submit",),
     "DELETE /v1/studies/{name}": ("admin",),
     # Workers
     "POST /v1/claims": ("work",),
@@ -62,8 +65,10 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "POST /v1/leases/{lease_id}/fail": ("work",),
     "POST /v1/leases/{lease_id}/release": ("work",),
     "POST /v1/leases/{lease_id}/prune": ("work",),
+    "POST /v1/leases/{lease_id}/pause": ("work",),
     "POST /v1/leases/{lease_id}/suggest": ("work",),
     "POST /v1/leases/{lease_id}/user-attrs": ("work",),
+    "POST /v1/leases/{lease_id}/constraints": ("work",),
     "PUT /v1/artifacts/{lease_id}/{artifact}": ("work",),
     # Tokens
     "GET /v1/tokens": ("admin",),

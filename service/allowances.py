@@ -25,10 +25,10 @@ class Allowances:
             while len(self._prefixes) > MAX_WORKERS:
                 del self._prefixes[next(iter(self._prefixes))]
 
-    def has(self, entrypoint: str, busy: Container[str]) -> bool:
-        """Whether a worker allows an entrypoint that was heard of lately, or is among the busy ones."""
+    def has(self, entrypoints: Sequence[str], busy: Container[str]) -> bool:
+        """Whether a worker allows all entrypoints that was heard of lately, or is among the busy ones."""
         since = self._clock.monotonic() - HEARD_SECONDS
         return any(
-            is_allowed(entrypoint, prefixes) and (heard >= since or worker in busy)
+            all(is_allowed(one, prefixes) for one in entrypoints) and (heard >= since or worker in busy)
             for worker, (heard, prefixes) in list(self._prefixes.items())
         )

@@ -29,6 +29,7 @@ from service.routes import (
     diagnosis,
     events,
     final,
+    imports,
     leases,
     login,
     operations,
@@ -102,7 +103,20 @@ def create_app(
     app.state.artifacts = Artifacts(
         registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes
     )
-    for module in (studies, diagnosis, trials, final, rounds, leases, artifacts, events, tokens, login, dashboard):
+    for module in (
+        studies,
+        diagnosis,
+        trials,
+        final,
+        rounds,
+        imports,
+        leases,
+        artifacts,
+        events,
+        tokens,
+        login,
+        dashboard,
+    ):
         app.include_router(module.router)
     app.include_router(operations.workers_router)
     app.include_router(operations.router)

@@ -1,8 +1,10 @@
 """Claims in, leases out: trials are sampled without the study's lock, and granted with it."""
 
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
+from datetime import datetime, timedelta
 
 from optuna.trial import FrozenTrial
 
@@ -13,9 +15,12 @@ from service.schemas.definition import Params
 from service.schemas.protocol import Claim, Lease
 from service.schemas.resolve import resolve
 from service.schemas.training import Training
-from service.schemas.user_training import UserTraining
+from service.schemas.user_training import AnyTraining, UserTraining
 from service.trial_queue import PreparedTrial
 from storage import LeaseRecord, WorkerRecord
+
+ASKED_LATELY = timedelta(seconds=10)
+"""Ago. Who has room for more trials asks every second or so."""
 
 
 def grant(live: LiveStudy, claim: Claim, n_trials: int) -> tuple[list[Lease], Future[None]]:
@@ -23,12 +28,36 @@ def grant(live: LiveStudy, claim: Claim, n_trials: int) -> tuple[list[Lease], Fu
     while True:
         with changing(live) as committed:
             may_start = live.may_start()
+            if may_start and claim.fair:
+                n_trials = min(n_trials, _fair_part(live, claim))
             lacking, n_new = _to_sample(live, n_trials) if may_start else ([], 0)
             leases = _granted(live, claim, n_trials) if may_start and not (lacking or n_new) else []
         if not (lacking or n_new):
             live.want_suggestions()
             return leases, committed
         _sample(live, lacking, n_new)
+
+
+def _fair_part(live: LiveStudy, claim: Claim) -> int:
+    """How many more trials a worker may have, so that the last ones are divided by lanes among those who train.
+
+    Who has many lanes would else take them all at the end of a study, while others run out of work. Who rests or has
+    died, and so asks for no more, counts with what it has: nobody would train the rest of its part.
+    """
+    held = Counter(record.worker_id for record in live.leases)
+    since = live.clock.now() - ASKED_LATELY
+    lanes = {worker_id: _n_lanes_in_use(live, worker_id, n_held, since) for worker_id, n_held in held.items()}
+    lanes[claim.worker.id] = claim.worker.n_lanes
+    n_trials = len(live.leases) + live.queue.n_left(live.n_trials_now)
+    part = -(-n_trials * lanes[claim.worker.id] // sum(lanes.values()))  # rounded up
+    return max(0, part - held[claim.worker.id])
+
+
+def _n_lanes_in_use(live: LiveStudy, worker_id: str, n_held: int, since: datetime) -> int:
+    """A worker's lanes, but only as many as it has trials if it has not asked since then."""
+    worker = live.store.worker(worker_id)
+    n_lanes = 1 if worker is None else worker.n_lanes
+    return n_lanes if worker is not None and worker.last_seen_at >= since else min(n_lanes, n_held)
 
 
 def has_quick_sampler(live: LiveStudy) -> bool:
@@ -147,11 +176,23 @@ def _n_attempts(live: LiveStudy, trial_id: int) -> int:
     return sum(lease.outcome in ("expire", "fail") for lease in earlier)
 
 
+def rung_steps(live: LiveStudy, trial_id: int, training: AnyTraining) -> list[int]:
+    """The steps after which a trial may pause: not the last one, after which there is nothing to wait for."""
+    if live.promotion is None:
+        return []
+    steps = live.promotion.steps(live.store.optuna.get_trial(trial_id))
+    return [step for step in steps if isinstance(training, UserTraining) or step + 1 < training.epochs]
+
+
+def training_of(live: LiveStudy, params: Params) -> AnyTraining:
+    """The training of a trial, its parameters put in; of an entrypoint it is the study's."""
+    training = live.definition.training
+    return Training.model_validate(resolve(live.fixed, params)) if isinstance(training, Training) else training
+
+
 def granted_lease(live: LiveStudy, record: LeaseRecord, params: Params) -> Lease:
     """An open lease as the worker sees it."""
-    training = live.definition.training
-    if isinstance(training, Training):
-        training = Training.model_validate(resolve(live.fixed, params))
+    training = training_of(live, params)
     lease = Lease(
         lease_id=record.lease_id,
         study=live.record.name,
@@ -161,10 +202,13 @@ def granted_lease(live: LiveStudy, record: LeaseRecord, params: Params) -> Lease
         training=training,
         seed=seed_of(live, record.trial_number),
         resume=live.resume(record.trial_id),
+        rung_steps=rung_steps(live, record.trial_id, training),
         expires_in_seconds=live.leases.remaining_seconds(record.lease_id),
     )
     if isinstance(training, UserTraining):
         noted = live.store.optuna.get_trial(record.trial_id).user_attrs
-        return lease.model_copy(update={"objectives": live.definition.objectives, "user_attrs": noted})
+        prunes = live.definition.pruner.name != "none"
+        update = {"objectives": live.definition.objectives, "prunes": prunes, "user_attrs": noted}
+        return lease.model_copy(update=update)
     others = final_fields(live, record.trial_number, training)
     return lease.model_copy(update=others) if others else lease

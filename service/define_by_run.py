@@ -1,4 +1,4 @@
-"""What entrypoints ask for as they run: parameters, sampled by the study's sampler, and notes with their trial."""
+"""What entrypoints ask for as they run: parameters, sampled by the study's sampler, notes and constraint values."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
+from service.constraints import keep
 from service.errors import DistributionError, InvalidError, StateConflictError
 from service.lease_calls import check_open, known
 from service.lease_ends import changing
@@ -22,6 +23,7 @@ MAX_USER_ATTRS = 100
 MAX_USER_ATTRS_BYTES = 64 * 1024
 """Of a trial, as JSON: they are in memory, and in every answer that has the trial."""
 MAX_PARAMETERS = 1000
+MAX_CONSTRAINTS = 100
 
 Committed = Sequence[Future[None]]
 
@@ -99,6 +101,25 @@ def _known_value(trial: FrozenTrial, body: Suggest) -> Scalar:
     _check_same(trial, body)
     value: Scalar = trial.params[body.name]
     return value
+
+
+def set_constraints(
+    registry: Registry, lease_id: str, constraints: Mapping[str, float]
+) -> tuple[dict[str, float], Committed]:
+    """Keep constraint values with a trial, and answer all that it has; above 0 a constraint is violated.
+
+    Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError and InvalidError.
+    """
+    live, lease = known(registry, lease_id)
+    with changing(live) as committed:
+        check_open(registry, live, lease_id)
+        storage = live.store.optuna
+        n_constraints = len({**storage.get_trial(lease.trial_id).constraints, **constraints})
+        if n_constraints > MAX_CONSTRAINTS:
+            problem = f"a trial must have at most {MAX_CONSTRAINTS} constraints: {n_constraints}"
+            raise InvalidError([("constraints", problem)])
+        keep(storage, lease.trial_id, constraints)
+        return storage.get_trial(lease.trial_id).constraints, [committed]
 
 
 def set_user_attrs(

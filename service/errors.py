@@ -12,6 +12,7 @@ ServiceError
 │   ├── LeaseNotFoundError         lease_not_found
 │   ├── ArtifactNotFoundError      artifact_not_found
 │   ├── FinalNotFoundError         final_not_found      the study has no final evaluation yet
+│   ├── ImportNotFoundError        import_not_found
 │   └── TokenNotFoundError         token_not_found
 ├── SlowRequestError          408  request_timeout      the body did not arrive in time
 ├── IncompleteUploadError     408  upload_incomplete    an upload that stands still or breaks off
@@ -102,6 +103,10 @@ class ArtifactNotFoundError(NotFoundError):
 
 class FinalNotFoundError(NotFoundError):
     code = "final_not_found"
+
+
+class ImportNotFoundError(NotFoundError):
+    code = "import_not_found"
 
 
 class IncompleteUploadError(ServiceError):

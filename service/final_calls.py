@@ -5,12 +5,13 @@ from contextlib import suppress
 
 from optuna.trial import FrozenTrial, TrialState
 
+from service.constraints import why_none
 from service.errors import InvalidError, StateConflictError
 from service.final_plan import Plan, Planned, linked_definition, linked_name
 from service.lease_ends import tick
 from service.live_study import LiveStudy
 from service.registry import Registry
-from service.results import ranked
+from service.results import complete_trials, ranked
 from service.schemas.checks import params_errors
 from service.schemas.final import FinalRequest
 from service.suggest import is_complete
@@ -110,7 +111,11 @@ def _plan(live: LiveStudy, wanted: FinalRequest) -> Plan:
     asked = wanted if defaults is None else wanted.model_copy(update=_unasked(wanted, defaults.model_dump()))
     best = _best(live, asked.top_k)
     if not best:
-        raise StateConflictError(f"study {live.record.name} has no complete trial: there is nothing to evaluate")
+        infeasible = why_none(complete_trials(live))
+        raise StateConflictError(
+            f"study {live.record.name} has no {'feasible' if infeasible else 'complete'} trial: there is nothing to "
+            f"evaluate{f' ({infeasible})' if infeasible else ''}"
+        )
     candidates = [Planned(trial_number=one.number, value=one.values[0], params=one.params) for one in best]
     return Plan(n_seeds=asked.n_seeds, train_on_validation=asked.train_on_validation, candidates=candidates)
 

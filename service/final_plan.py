@@ -88,7 +88,7 @@ def ranking_of(final: FinalRecord) -> Ranking | None:
 def linked_definition(original: Definition, name: str, plan: Plan) -> Definition:
     """The definition of the study that confirms: every trial is given, and trained to its end."""
     written = original.model_dump(mode="json", exclude_unset=True)
-    for field in ("timeout_seconds", "target_value", "confirmation", "narrowing"):
+    for field in ("timeout_seconds", "target_value", "confirmation", "narrowing", "constraints", "warm_start_from"):
         written.pop(field, None)
     repeated = [candidate.params for candidate in plan.candidates for _ in range(plan.n_seeds)]
     changes = {"name": name, "sampler": "random", "pruner": "none", "enqueue": repeated, "n_trials": len(repeated)}

@@ -14,13 +14,14 @@ from storage import FinalRecord, Store
 def final_view(registry: Registry, live: LiveStudy) -> Final:
     """The evaluation that counts, with the others. Raises FinalNotFoundError."""
     store = registry.store
-    evaluations = store.finals.of_study(live.record.study_id)
-    if not evaluations:
+    found = [(one, registry.linked(one)) for one in store.finals.of_study(live.record.study_id)]
+    views = {one.number: _evaluation(store, one, linked) for one, linked in found if linked is not None}
+    if not views:
         raise FinalNotFoundError(f"study {live.record.name} has no final evaluation yet: POST here begins it")
-    latest = counting(store, live) or evaluations[-1]
-    views = {one.number: _evaluation(store, one, registry.linked(one)) for one in evaluations}
-    others = [view for number, view in views.items() if number != latest.number]
-    return Final(study=live.record.name, earlier=others, **dict(views[latest.number]))
+    counts = counting(store, live)
+    number = counts.number if counts is not None and counts.number in views else max(views)
+    latest = views.pop(number)
+    return Final(study=live.record.name, earlier=list(views.values()), **dict(latest))
 
 
 def _evaluation(store: Store, final: FinalRecord, linked: LiveStudy) -> Evaluation:

@@ -46,6 +46,12 @@ class LeaseBook:
         lease = self._open.get(lease_id)
         return None if lease is None or not lease.epochs else lease.epochs[max(lease.epochs)]
 
+    def first_told(self, lease_id: str, decision: str) -> EpochRecord | None:
+        """The first report under an open lease that was answered by a decision."""
+        lease = self._open.get(lease_id)
+        epochs = () if lease is None else lease.epochs.values()
+        return next((epoch for epoch in epochs if epoch.decision == decision), None)
+
     def add_epoch(self, epoch: EpochRecord) -> None:
         self._open[epoch.lease_id].epochs[epoch.step] = epoch
 

@@ -175,6 +175,18 @@ def prune(registry: Registry, lease_id: str) -> tuple[str, Committed]:
         return _same_answer(_ended(registry, lease_id), ("prune", "stop")), [committed]
 
 
+def pause(registry: Registry, lease_id: str) -> tuple[str, Committed]:
+    """Pause a trial at the rung where a decision told it to.
+
+    Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError and StateConflictError.
+    """
+    live, lease = known(registry, lease_id)
+    with changing(live) as committed:
+        if live.leases.get(lease_id) is not None:
+            return lease_ends.pause(live, lease), [committed]
+        return _same_answer(_ended(registry, lease_id), ("pause", "prune")), [committed]
+
+
 def _same_answer(ended: LeaseRecord, outcomes: Sequence[str]) -> str:
     """The answer that ended a lease, when the same call comes again."""
     if ended.outcome == "expire" or ended.outcome not in outcomes or ended.state is None:

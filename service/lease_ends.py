@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from service.errors import InvalidError, LeaseClosedError
+from service import constraints
+from service.errors import InvalidError, LeaseClosedError, StateConflictError
 from service.final_trials import confirmed_values, go_on, record_test
 from service.live_study import LiveStudy
 from service.narrow_calls import begin_due
 from service.schemas.artifacts import CHECKPOINT
+from service.suggest import tell
 from storage import LeaseRecord, Outcome, ResultRecord
 
 Metrics = dict[str, float]
@@ -61,25 +63,45 @@ def _completed(live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Se
     objectives = live.definition.objectives
     if len(values) != len(objectives):
         raise InvalidError([("values", f"values must have one number for each objective: {len(values)} given")])
-    for objective, value in zip(objectives, values, strict=True):
-        if math.isnan(value):
-            return ResultRecord(
-                lease.trial_id, lease.study_id, "FAIL", metrics=metrics, reason=f"{objective.metric} is nan"
-            )
+    unknown = next((one.metric for one, value in zip(objectives, values, strict=True) if math.isnan(value)), None)
+    reason = None if unknown is None else f"{unknown} is nan"
+    if reason is None and live.definition.constraints:
+        known = _known_metrics(live, lease, values, metrics)
+        reason = constraints.why_unknown(live.definition.constraints, known)
+    if reason is not None:
+        return ResultRecord(lease.trial_id, lease.study_id, "FAIL", metrics=metrics, reason=reason)
     return ResultRecord(lease.trial_id, lease.study_id, "COMPLETE", values, metrics)
 
 
 def _values_from(live: LiveStudy, lease: LeaseRecord, metrics: Metrics) -> list[float]:
-    last = live.leases.last_epoch(lease.lease_id)
-    if last is None:  # reported under an earlier lease, if at all
-        last = next(iter(live.store.last_epochs([lease.trial_id])), None)
-    known = {**(last.metrics if last is not None else {}), **metrics}
+    known = {**_last_metrics(live, lease), **metrics}
     missing = [objective.metric for objective in live.definition.objectives if objective.metric not in known]
     if missing:
         raise InvalidError(
             [(f"metrics.{metric}", "an objective must be in metrics or reported before") for metric in missing]
         )
     return [known[objective.metric] for objective in live.definition.objectives]
+
+
+def _last_metrics(live: LiveStudy, lease: LeaseRecord) -> Metrics:
+    last = live.leases.last_epoch(lease.lease_id)
+    if last is None:  # reported under an earlier lease, if at all
+        last = next(iter(live.store.last_epochs([lease.trial_id])), None)
+    return {} if last is None else last.metrics
+
+
+def _keep_constraints(live: LiveStudy, lease: LeaseRecord, result: ResultRecord) -> None:
+    """Write down how far a trial's metrics are beyond their bounds, as far as that is known of it."""
+    if not live.definition.constraints or result.state == TrialState.FAIL.name:
+        return
+    metrics = _known_metrics(live, lease, result.values or (), result.metrics)
+    constraints.keep(live.store.optuna, lease.trial_id, constraints.distances(live.definition.constraints, metrics))
+
+
+def _known_metrics(live: LiveStudy, lease: LeaseRecord, values: Sequence[float], metrics: Metrics) -> Metrics:
+    """What a trial ends with: its last report, its objective values and its final metrics, the later ones first."""
+    names = [objective.metric for objective in live.definition.objectives]
+    return {**_last_metrics(live, lease), **dict(zip(names, values, strict=False)), **metrics}
 
 
 def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
@@ -90,8 +112,8 @@ def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
 
 
 def fail(live: LiveStudy, lease: LeaseRecord, reason: str, retry: bool) -> str:
-    """End an attempt: the trial is tried again if that may help and attempts are left."""
-    if retry and lease.attempt < live.definition.max_attempts and live.stop_reason() is None:
+    """End an attempt: the trial is tried again if that may help and attempts are left, or waits at its rung."""
+    if retry and (_has_attempts(live, lease) or _reached_rung(live, lease) is not None) and live.stop_reason() is None:
         return _requeue(live, lease, "fail", reason)
     reasons = _all_reasons(live, lease, reason) if retry and lease.attempt > 1 else reason
     return finish(live, lease, "fail", failed(lease, reasons), lease_reason=reason)
@@ -106,6 +128,8 @@ def fail_again(ended: LeaseRecord, reason: str, retry: bool) -> None:
 def release(live: LiveStudy, lease: LeaseRecord) -> str:
     """Take a trial back untouched, which counts as no attempt. It ends if its study is not to go on."""
     stop_reason = live.stop_reason()
+    if stop_reason is not None and told_to_pause(live, lease) is not None:
+        return finish(live, lease, "release", _pruned(lease))
     if stop_reason is not None:
         return finish(live, lease, "release", failed(lease, f"stopped: {stop_reason}"))
     return _requeue(live, lease, "release", None)
@@ -113,7 +137,7 @@ def release(live: LiveStudy, lease: LeaseRecord) -> str:
 
 def prune(live: LiveStudy, lease: LeaseRecord) -> str:
     """End a trial that its own code gave up."""
-    return finish(live, lease, "prune", ResultRecord(lease.trial_id, lease.study_id, TrialState.PRUNED.name))
+    return finish(live, lease, "prune", _pruned(lease))
 
 
 def _expire(live: LiveStudy, lease: LeaseRecord) -> None:
@@ -121,7 +145,7 @@ def _expire(live: LiveStudy, lease: LeaseRecord) -> None:
     live.news.lease_expired(lease, reason)
     if live.stop_reason() is not None:
         finish(live, lease, "expire", failed(lease, f"{reason}; {live.stop_reason()}"))
-    elif lease.attempt < live.definition.max_attempts:
+    elif _has_attempts(live, lease) or _reached_rung(live, lease) is not None:
         _requeue(live, lease, "expire", reason)
     else:
         finish(live, lease, "expire", failed(lease, _all_reasons(live, lease, reason)), lease_reason=reason)
@@ -134,20 +158,62 @@ def _all_reasons(live: LiveStudy, lease: LeaseRecord, reason: str) -> str:
     return "; ".join([*reasons, f"attempt {lease.attempt}: {reason}"])
 
 
+def _has_attempts(live: LiveStudy, lease: LeaseRecord) -> bool:
+    return lease.attempt < live.definition.max_attempts
+
+
 def _requeue(live: LiveStudy, lease: LeaseRecord, outcome: Outcome, reason: str | None) -> str:
     resume = live.resume(lease.trial_id)
     after_step = None if resume is None else resume.step
     live.store.requeue(lease, outcome, reason, live.clock.now(), after_step=after_step)
+    live.pruning.forget(lease.trial_id, after_step)
+    rung_step = _reached_rung(live, lease)
     live.leases.remove(lease.lease_id)
-    live.queue.retry(lease.trial_id)
-    live.news.trial_requeued(lease, outcome, reason, after_step)
+    if live.promotion is not None and rung_step is not None:
+        _keep_constraints(live, lease, _pruned(lease))
+        live.promotion.pause(live.store.optuna.get_trial(lease.trial_id), rung_step)
+        live.news.trial_paused(lease, rung_step)
+    else:
+        live.queue.retry(lease.trial_id)
+        live.news.trial_requeued(lease, outcome, reason, after_step)
     live.notify()
     return "WAITING"
+
+
+def told_to_pause(live: LiveStudy, lease: LeaseRecord) -> int | None:
+    """The step of the rung at which a decision under an open lease told a trial to pause, if one did."""
+    told = live.leases.first_told(lease.lease_id, "pause")
+    return None if told is None else told.step
+
+
+def _reached_rung(live: LiveStudy, lease: LeaseRecord) -> int | None:
+    """The step of the rung that a trial was told to pause at, if its checkpoint is there to go on from."""
+    rung_step, resume = told_to_pause(live, lease), live.resume(lease.trial_id)
+    return rung_step if rung_step is not None and resume is not None and resume.step >= rung_step else None
+
+
+def pause(live: LiveStudy, lease: LeaseRecord) -> str:
+    """Leave a trial at its rung, as a decision said; without the rung's checkpoint it is pruned.
+
+    Raises StateConflictError for a trial that was not told to pause.
+    """
+    if told_to_pause(live, lease) is None:
+        raise StateConflictError(f"trial {lease.trial_number} of study {live.record.name} was not told to pause")
+    if _reached_rung(live, lease) is None or live.stop_reason() is not None:
+        return prune(live, lease)
+    state = _requeue(live, lease, "pause", None)
+    tick(live)  # nothing may be left to do
+    return state
 
 
 def failed(lease: LeaseRecord, reason: str) -> ResultRecord:
     """How a trial ends without a result."""
     return ResultRecord(lease.trial_id, lease.study_id, "FAIL", reason=reason)
+
+
+def _pruned(lease: LeaseRecord) -> ResultRecord:
+    """How a trial ends that is given up at its last value."""
+    return ResultRecord(lease.trial_id, lease.study_id, TrialState.PRUNED.name)
 
 
 def finish(
@@ -159,12 +225,12 @@ def finish(
     """
     state, values = TrialState[result.state], result.values
     live.store.finish(lease, outcome, result, live.clock.now(), reason=lease_reason)
+    _keep_constraints(live, lease, result)
     live.store.artifacts.remove(lease.trial_id, CHECKPOINT)
     live.leases.remove(lease.lease_id)
-    live.study.tell(lease.trial_number, values, state=state, skip_if_finished=True)
+    tell(live.study, lease.trial_number, state, values)
     live.news.trial_ended(lease, state, result.metrics, values, result.reason)
-    if values is not None:
-        live.end.completed(lease.trial_number, values)
+    _look_at_target(live, lease.trial_id, lease.trial_number, values)
     tick(live)
     live.notify()
     live.want_suggestions()
@@ -177,12 +243,31 @@ def finish_unleased(
     """End a trial that no worker has. The caller holds the study."""
     given = None if values is None else list(values)
     live.store.optuna.set_trial_state_values(trial_id, state, given)
+    given = given if state == TrialState.COMPLETE else None
     live.store.set_result(ResultRecord(trial_id, live.record.study_id, state.name, given, {}, reason))
     live.store.artifacts.remove(trial_id, CHECKPOINT)
     live.news.unleased_trial_ended(number, state, given, reason)
-    if given is not None:
-        live.end.completed(number, given)
+    _look_at_target(live, trial_id, number, given)
     live.notify()
+
+
+def _end_paused(live: LiveStudy) -> None:
+    """Nothing promotes the paused trials any more: they are pruned, with their last value as Optuna has it."""
+    for trial in live.promotion.paused() if live.promotion is not None else ():
+        finish_unleased(live, trial._trial_id, trial.number, TrialState.PRUNED, last_value(trial), None)
+
+
+def last_value(trial: FrozenTrial) -> list[float] | None:
+    """What a pruned trial has for a value; None with several objectives, and for nan."""
+    if trial.last_step is None or math.isnan(trial.intermediate_values[trial.last_step]):
+        return None
+    return [trial.intermediate_values[trial.last_step]]
+
+
+def _look_at_target(live: LiveStudy, trial_id: int, number: int, values: Sequence[float] | None) -> None:
+    """A complete trial may have reached the target, if it keeps its constraints."""
+    if values is not None and constraints.is_feasible(live.store.optuna.get_trial(trial_id)):
+        live.end.completed(number, values)
 
 
 @contextmanager
@@ -205,12 +290,14 @@ def tick(live: LiveStudy) -> None:
         if stop_reason is not None:
             for trial in live.queue.retries():
                 finish_unleased(live, trial._trial_id, trial.number, TrialState.FAIL, None, f"stopped: {stop_reason}")
+            _end_paused(live)
         if live.record.state == "running" and stop_reason is None:
             begin_due(live)
         if live.record.state != "running" or len(live.leases) > 0:
             return
         reason = stop_reason or live.end.when_done(live.queue, live.record)
         if reason is not None and not go_on(live):
+            _end_paused(live)
             live.record = live.store.change_study(
                 live.record, state="finished", finished_at=live.clock.now(), finished_reason=reason
             )

@@ -13,6 +13,8 @@ from service.errors import InvalidError, ServiceError, SlowRequestError
 from service.problems import problem
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_IMPORT_BYTES = 4 * MAX_BODY_BYTES
+"""Of a request that brings trials from elsewhere, up to 10,000 of them."""
 MAX_DEPTH = 32
 BODY_SECONDS = 20.0
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -39,7 +41,8 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._read(receive)
+            is_import = scope["path"].endswith("/imports")
+            body = await self._read(receive, MAX_IMPORT_BYTES if is_import else MAX_BODY_BYTES)
             if Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
                 body = _json_from_yaml(body)
                 scope["headers"] = _with_json_type(scope["headers"])  # in place: the route is read from it afterwards
@@ -50,15 +53,15 @@ class BodyLimits:
             return
         await self._app(scope, replay(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, max_bytes: int) -> bytes:
         try:
             async with asyncio.timeout(self._seconds):
-                return await _read(receive)
+                return await _read(receive, max_bytes)
         except TimeoutError as error:
             raise SlowRequestError(f"the body must arrive within {self._seconds:g} seconds") from error
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -67,8 +70,8 @@ async def _read(receive: Receive) -> bytes:
             return b""
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
-        if size > MAX_BODY_BYTES:
-            raise InvalidError([("body", f"body must be at most {MAX_BODY_BYTES} bytes")])
+        if size > max_bytes:
+            raise InvalidError([("body", f"body must be at most {max_bytes} bytes")])
         if not message.get("more_body", False):
             return b"".join(chunks)
 

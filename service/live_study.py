@@ -10,7 +10,10 @@ from optuna.trial import Trial
 
 from service.clock import Clock
 from service.errors import StudyNotFoundError
+from service.imported_trials import frozen_trials
 from service.lease_book import LeaseBook
+from service.promotion import Promotion
+from service.pruning import pruning_of
 from service.round_view import RoundView
 from service.rounds import Rounds
 from service.samplers import build_sampler
@@ -50,6 +53,7 @@ class LiveStudy:
         self.leases = leases
         self.notify = notify
         self.end = StudyEnd(definition)
+        self.pruning = pruning_of(store, study, definition)
         self.rounds = Rounds(store, record.study_id, definition)
         self.news = StudyNews(store, clock, record.name)
         self.lock = threading.RLock()
@@ -98,6 +102,11 @@ class LiveStudy:
         return Resume(step=checkpoint.step, artifact=checkpoint.name)
 
     @property
+    def promotion(self) -> Promotion | None:
+        """The trials that are paused at rungs, where there are such."""
+        return self.queue.promotion
+
+    @property
     def n_trials_now(self) -> int:
         """How many trials there may be for now: a round's are all done before those of the next one are made."""
         return self.rounds.limit(self.record.n_trials)
@@ -105,7 +114,13 @@ class LiveStudy:
     def sample_from(self, round: RoundRecord) -> None:
         """Sample from a round's ranges from now on, with a sampler that has seen no others."""
         self.study.sampler = build_sampler(self.definition, self.queue.n_created)
-        self.queue.suggestions.narrow(RoundView(self.definition.search_space, round, self.study.sampler))
+        space, promotes = self.definition.search_space, self.definition.promotes
+        self.queue.suggestions.narrow(RoundView(space, round, self.study.sampler, promotes=promotes))
+
+    def learn_from_imports(self) -> None:
+        """Show the sampler all trials that were imported."""
+        records = self.store.imports.of_study(self.record.study_id)
+        self.queue.suggestions.learn_from(frozen_trials(self.definition, records))
 
     def want_suggestions(self) -> None:
         """Say that new suggestions may be wanted, when they are worth making ahead."""

@@ -7,8 +7,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from service.clock import Clock
 from service.configurations import first_configurations
+from service.constraints import is_feasible
 from service.lease_book import LeaseBook
 from service.live_study import LiveStudy
+from service.promotion import paused_at, promotion_of
 from service.pruners import build_pruner
 from service.samplers import build_sampler, chosen_sampler
 from service.schemas.definition import Definition
@@ -41,12 +43,15 @@ def load_study(
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:
             book.add(lease, store.epochs(lease.trial_id))
-    queue = TrialQueue(study, definition, retries, partial(sampled, chosen_sampler(definition).name))
+    told = partial(sampled, chosen_sampler(definition).name)
+    queue = TrialQueue(study, definition, retries, told, promotion_of(study, definition))
     live = LiveStudy(store, clock, record, definition, study, queue, book, notify, wake)
+    live.learn_from_imports()
     if live.rounds.latest is not None:
         live.sample_from(live.rounds.latest)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        live.end.completed(trial.number, trial.values)
+        if is_feasible(trial):
+            live.end.completed(trial.number, trial.values)
     for params in first_configurations(definition)[len(trials) :]:  # these are a study's first trials
         enqueue(live, params)
     return live
@@ -59,6 +64,8 @@ def _mend(store: Store, trials: list[FrozenTrial], leases: list[LeaseRecord]) ->
     with store.transaction():
         for trial in trials:
             lease = leased.get(trial._trial_id)
+            if paused_at(trial) is not None:
+                continue  # it waits for its promotion
             if trial.state == TrialState.RUNNING and (lease is None or lease.ended_at is not None):
                 # Another program's, or one of a claim that failed: its parameters, if any, are kept.
                 store.optuna.set_trial_state_values(trial._trial_id, TrialState.WAITING)

@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from service.constraints import is_feasible
 from service.errors import InvalidError, RoundExistsError, StateConflictError
 from service.live_study import LiveStudy
 from service.narrowing import Narrowed, narrow
-from service.results import ranked
+from service.results import complete_trials, ranked
 from service.round_view import narrowed_space
 from service.samplers import EXHAUSTIVE, chosen_sampler
 from service.schemas.definition import KEEP_TOP, MARGIN, Narrowing
@@ -49,7 +50,8 @@ def next_round(live: LiveStudy, keep_top: int, margin: float, requested_by: str)
     kept = _best(live, keep_top)
     note = None
     if len(kept) < keep_top:
-        note = f"{len(kept)} complete trials, and keep_top is {keep_top}"
+        which = "" if all(map(is_feasible, complete_trials(live))) else " that satisfy every constraint"
+        note = f"{len(kept)} complete trials{which}, and keep_top is {keep_top}"
         kept = []
     return RoundRecord(
         study_id=live.record.study_id,
@@ -85,8 +87,7 @@ def _narrowed(live: LiveStudy, kept: Sequence[FrozenTrial], margin: float) -> It
 
 
 def _best(live: LiveStudy, k: int) -> list[FrozenTrial]:
-    complete = live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return ranked(live, [trial for trial in complete if math.isfinite(trial.values[0])])[:k]
+    return ranked(live, [trial for trial in complete_trials(live) if math.isfinite(trial.values[0])])[:k]
 
 
 def _asked(narrowing: Narrowing | None, wanted: NarrowRequest) -> tuple[int, float]:

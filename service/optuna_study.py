@@ -12,6 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from service.constraints import PREFIX
 from service.schemas.fields import Scalar
 from service.schemas.results import Curves, Study, Trial
 from service.schemas.search_space import Choices, Distribution, FloatRange, Parameter
@@ -54,7 +55,10 @@ def frozen_trial(study: Study, trial: Trial, curves: Curves | None) -> FrozenTri
         params=params,
         distributions={name: distribution(study.definition.search_space[name]) for name in params},
         user_attrs=dict(trial.metrics),
-        system_attrs={FIXED: trial.params} if state == TrialState.WAITING else {},
+        system_attrs={
+            **({FIXED: trial.params} if state == TrialState.WAITING else {}),
+            **{f"{PREFIX}{name}": value for name, value in trial.constraints.items()},
+        },
         intermediate_values=_intermediate_values(study, curves),
     )
 

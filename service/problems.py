@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from service.errors import InvalidError, ServiceError
 from service.request_ids import HEADER, request_id
-from service.schemas.locations import field_of, message_of
+from service.schemas.locations import errors_of
 from service.schemas.problem import FieldProblem, Problem
 from service.security_headers import with_headers
 from storage import DATABASE_ERRORS, BlobStoreError, BlobStoreFullError, StorageError
@@ -65,10 +65,6 @@ def validation_errors(items: Sequence[Any]) -> list[tuple[str, str]]:
     """Pydantic's errors as (field, message), the first of each field; the definition's own rules spelled out."""
     found: dict[str, str] = {}
     for item in items:
-        if item["type"] == "definition":
-            for field, message in item["ctx"]["errors"]:
-                found.setdefault(field, message)
-            continue
         location = tuple(part for part in item["loc"])
         if item["type"] == "json_invalid":
             found.setdefault("body", f"malformed JSON: {item.get('ctx', {}).get('error', item['msg'])}")
@@ -78,7 +74,8 @@ def validation_errors(items: Sequence[Any]) -> list[tuple[str, str]]:
             continue
         if location and location[0] in ("body", "query", "path", "header"):
             location = location[1:]
-        found.setdefault(field_of(location), message_of(item))
+        for field, message in errors_of(item, location):
+            found.setdefault(field, message)
     return list(found.items())
 
 

@@ -22,7 +22,7 @@ CLASSES: dict[str, type[BasePruner]] = {
 
 def build_pruner(pruner: AnyPruner) -> BasePruner:
     """The pruner of a study."""
-    options = pruner.model_dump(exclude={"name"})
+    options = pruner.model_dump(exclude={"name", "promote"})
     if isinstance(pruner, Patient):
         options["wrapped_pruner"] = build_pruner(pruner.wrapped_pruner) if pruner.wrapped_pruner else None
     with warnings.catch_warnings():

@@ -17,6 +17,7 @@ from service.errors import (
     TrialLeasedError,
 )
 from service.final_plan import check_name
+from service.imports import BY_DEFINITION, keep, warm_start
 from service.lease_ends import tick
 from service.live_study import LiveStudy
 from service.loading import load_study
@@ -25,7 +26,6 @@ from service.samplers import missing_package
 from service.schemas.definition import Definition
 from service.schemas.entrypoints import is_allowed
 from service.schemas.protocol import Claim, Lease
-from service.schemas.user_training import UserTraining
 from service.signals import WorkSignal
 from service.study_news import StudyNews
 from storage import DuplicateStudyError, FinalRecord, Store, StudyRecord, WorkerRecord
@@ -106,10 +106,13 @@ class Registry:
                 [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
             )
         first_configurations(definition)  # or there is no study
+        taken = warm_start(definition, self.get)
         try:
             record = self.add(definition)
         except DuplicateStudyError as error:
             raise StudyExistsError(str(error)) from error
+        for one in taken:
+            keep(self.store, record.study_id, one, self.clock.now(), BY_DEFINITION)
         return self.load(record)
 
     def add(self, definition: Definition) -> StudyRecord:
@@ -144,16 +147,14 @@ class Registry:
             for each in reversed(studies):
                 self._remove(each)
 
-    def linked(self, final: FinalRecord) -> LiveStudy:
-        """The study that holds the trials of a final evaluation. Raises StudyNotFoundError when it is deleted."""
-        live = self._by_id.get(final.linked_study_id)
-        if live is None:
-            raise StudyNotFoundError(f"final evaluation {final.number} has gone with its study")
-        return live
+    def linked(self, final: FinalRecord) -> LiveStudy | None:
+        """The study that holds the trials of a final evaluation; None while that is only about to begin."""
+        return self._by_id.get(final.linked_study_id)
 
     def _linked(self, live: LiveStudy) -> list[LiveStudy]:
         """The studies of all its final evaluations, oldest first."""
-        return [self.linked(final) for final in self.store.finals.of_study(live.record.study_id)]
+        finals = self.store.finals.of_study(live.record.study_id)
+        return [linked for final in finals if (linked := self.linked(final)) is not None]
 
     def _remove(self, live: LiveStudy) -> None:
         self.store.delete_study(live.record)
@@ -176,7 +177,7 @@ class Registry:
     def quick_study(self, claim: Claim) -> LiveStudy | None:
         """The study that a new claim is answered from, if memory alone is touched and no sampler takes its time."""
         live = self._only_running(claim)
-        if live is None or live.final is not None or live.definition.is_user_code or not claims.has_quick_sampler(live):
+        if live is None or live.final is not None or live.definition.entrypoints or not claims.has_quick_sampler(live):
             return None
         return None if self.store.leases_of_claim(claim.claim_id) else live
 
@@ -209,7 +210,7 @@ class Registry:
         leases: list[Lease] = []
         waiting = []
         for live in sorted(self._running(claim), key=lambda live: len(live.leases)):
-            alone = live.definition.is_user_code
+            alone = bool(live.definition.entrypoints)
             if alone and leases:
                 continue
             granted, committed = claims.grant(live, claim, 1 if alone else claim.max_trials - len(leases))
@@ -240,14 +241,14 @@ class Registry:
 
     def waits_for(self, live: LiveStudy) -> str | None:
         """Why no trial of a study begins, when no worker allows its entrypoint."""
-        training = live.definition.training
-        if not isinstance(training, UserTraining) or live.record.state != "running" or len(live.leases) > 0:
+        entrypoints = live.definition.entrypoints
+        if not entrypoints or live.record.state != "running" or len(live.leases) > 0:
             return None
         busy = {lease.worker_id for other in self.every() for lease in other.leases}
-        if live.queue.is_empty(live.n_trials_now) or self.allowances.has(training.entrypoint, busy):
+        if live.queue.is_empty(live.n_trials_now) or self.allowances.has(entrypoints, busy):
             return None
-        package = training.entrypoint.partition(":")[0].partition(".")[0]
-        return f"no worker allows {training.entrypoint}: start one with --allow {package}"
+        flags = " ".join(dict.fromkeys(f"--allow {one.partition(':')[0].partition('.')[0]}" for one in entrypoints))
+        return f"no worker allows {' and '.join(entrypoints)}: start one with {flags}"
 
     def tick(self) -> None:
         """Let time take effect in every study."""
@@ -256,6 +257,5 @@ class Registry:
 
 
 def _is_for(live: LiveStudy, claim: Claim) -> bool:
-    """Whether the worker runs a study's entrypoint, if it has one."""
-    training = live.definition.training
-    return not isinstance(training, UserTraining) or is_allowed(training.entrypoint, claim.allow)
+    """Whether the worker runs a study's entrypoints, if it has any."""
+    return all(is_allowed(entrypoint, claim.allow) for entrypoint in live.definition.entrypoints)

@@ -5,10 +5,12 @@ from concurrent.futures import Future
 
 from optuna.trial import TrialState
 
+from service.claims import training_of
 from service.errors import ReportConflictError
-from service.lease_ends import Metrics, changing, failed, finish, same_metrics
+from service.lease_ends import Metrics, changing, failed, finish, same_metrics, told_to_pause
 from service.live_study import LiveStudy
-from service.suggest import should_prune
+from service.promotion import Promotion
+from service.schemas.user_training import UserTraining
 from storage import EpochRecord, LeaseRecord, ResultRecord
 
 
@@ -67,14 +69,26 @@ def _closed_decision(live: LiveStudy, lease_id: str) -> str:
 
 def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
     objective = live.definition.objectives[0].metric
-    if len(live.definition.objectives) == 1 and objective in metrics:
-        live.store.optuna.set_trial_intermediate_value(lease.trial_id, step, metrics[objective])
+    if objective in metrics:
+        live.pruning.note(lease.trial_id, step, metrics[objective])
     if live.stop_reason() is not None:
         return "stop"
+    if told_to_pause(live, lease) is not None:  # its code may report once more before it is ended
+        return "pause"
     if live.definition.pruner.name == "none" or objective not in metrics:
         return "continue"
+    if live.promotion is not None:
+        return _at_rung(live, live.promotion, lease, step, metrics[objective])
+    return "prune" if live.pruning.says_prune(lease.trial_id) else "continue"
+
+
+def _at_rung(live: LiveStudy, promotion: Promotion, lease: LeaseRecord, step: int, value: float) -> str:
     trial = live.store.optuna.get_trial(lease.trial_id)
-    return "prune" if should_prune(live.study, trial) else "continue"
+    pauses = promotion.says_pause(trial, step, value)
+    if pauses is not None:  # others may be promoted by it
+        live.notify()
+    is_last = not isinstance(training := training_of(live, trial.params), UserTraining) and step + 1 >= training.epochs
+    return "pause" if pauses and not is_last else "continue"
 
 
 def renew(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
@@ -87,7 +101,7 @@ def renew(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
         if lease is None:
             return 0.0, committed
         reason = live.stop_reason()
-        if reason is not None and live.definition.is_user_code:
+        if reason is not None and live.definition.entrypoints:
             finish(live, lease, "stop", failed(lease, f"stopped: {reason}"))
             return 0.0, committed
         live.leases.renew(lease_id)

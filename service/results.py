@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from service.constraints import is_feasible, violated
 from service.errors import StateConflictError, TrialNotFoundError
 from service.live_study import LiveStudy
+from service.promotion import paused_at
 from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
 from storage import EpochRecord, LeaseRecord, ResultRecord, Store
 
@@ -20,15 +22,15 @@ def study_view(store: Store, live: LiveStudy, now: datetime, waits_for: str | No
     """A study with its counts and its best trial."""
     record = live.record
     counts = {state.name: store.optuna.get_n_trials(record.study_id, state) for state in TrialState}
-    has_best = len(live.definition.objectives) == 1 and counts["COMPLETE"] > 0
-    best = [store.optuna.get_best_trial(record.study_id)] if has_best else []
+    best = _best(live)
     return Study(
         name=record.name,
         final_of=_final_of(store, live),
         state=record.state,
+        n_imported=sum(len(one.trials) for one in store.imports.of_study(record.study_id)),
         definition=live.definition.model_copy(update={"n_trials": record.n_trials}),
         trial_counts=TrialCounts(**counts),
-        best=trial_views(store, live, best)[0] if best else None,
+        best=None if best is None else trial_views(store, live, [best])[0],
         created_at=record.created_at,
         started_at=record.started_at,
         finished_at=record.finished_at,
@@ -36,6 +38,17 @@ def study_view(store: Store, live: LiveStudy, now: datetime, waits_for: str | No
         waits_for=waits_for,
         trials_per_hour=_trials_per_hour(live, counts, now),
     )
+
+
+def _best(live: LiveStudy) -> FrozenTrial | None:
+    """The best complete trial that keeps its constraints; None with several objectives."""
+    storage, study_id = live.store.optuna, live.record.study_id
+    if len(live.definition.objectives) > 1 or storage.get_n_trials(study_id, TrialState.COMPLETE) == 0:
+        return None
+    best = storage.get_best_trial(study_id)  # which is known without a look at all of them
+    if is_feasible(best):
+        return best
+    return next(iter(ranked(live, live.study.get_trials(deepcopy=False))), None)
 
 
 def _final_of(store: Store, live: LiveStudy) -> str | None:
@@ -63,10 +76,11 @@ def _trials_per_hour(live: LiveStudy, counts: dict[str, int], now: datetime) -> 
 
 
 def ranked(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Complete trials by the first objective, best first; the earlier one first where two are equal."""
+    """Complete trials that keep their constraints by the first objective, best first; where two are equal the earlier
+    one."""
     sign = -1 if live.definition.objectives[0].direction == "maximize" else 1
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))
+    feasible = [trial for trial in trials if trial.state == TrialState.COMPLETE and is_feasible(trial)]
+    return sorted(feasible, key=lambda trial: (sign * trial.values[0], trial.number))
 
 
 def best_trials(live: LiveStudy, k: int) -> list[FrozenTrial]:
@@ -79,6 +93,10 @@ def best_trials(live: LiveStudy, k: int) -> list[FrozenTrial]:
 def pareto_trials(live: LiveStudy) -> list[FrozenTrial]:
     """The trials that no other one is better than in every objective, by the first objective."""
     return ranked(live, live.study.best_trials)
+
+
+def complete_trials(live: LiveStudy) -> list[FrozenTrial]:
+    return live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def importances(live: LiveStudy) -> Importances:
@@ -150,7 +168,10 @@ def _trial_view(
         params=trial.params or trial.system_attrs.get("fixed_params", {}),
         values=list(trial.values) if trial.state == TrialState.COMPLETE else None,
         metrics={**(last.metrics if last else {}), **(result.metrics if result else {})},
-        user_attrs=trial.user_attrs if live.definition.is_user_code else {},
+        constraints=trial.constraints,
+        violated=violated(trial),
+        paused_at_rung=paused_at(trial),
+        user_attrs=trial.user_attrs if live.definition.entrypoints else {},
         step=last.step if last else None,
         attempts=[_attempt(lease) for lease in leases],
         reason=result.reason if result else None,

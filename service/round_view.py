@@ -15,10 +15,12 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from service.constraints import PREFIX
+from service.promotion import as_sampled
 from service.schemas.fields import Scalar
 from service.schemas.search_space import FloatParameter, Parameter, SearchSpace
 from storage import RoundRecord
-from storage.shadow import ShadowStorage
+from storage.shadow import ImportedTrials, ShadowStorage
 
 
 def narrowed_space(first: SearchSpace, record: RoundRecord | None) -> SearchSpace:
@@ -32,7 +34,11 @@ def narrowed_space(first: SearchSpace, record: RoundRecord | None) -> SearchSpac
 class RoundView:
     """The ranges of a round, and the sampler that has seen nothing else. Safe for one thread at a time."""
 
-    def __init__(self, first: SearchSpace, record: RoundRecord | None, sampler: BaseSampler) -> None:
+    def __init__(
+        self, first: SearchSpace, record: RoundRecord | None, sampler: BaseSampler, *, promotes: bool = False
+    ) -> None:
+        """`promotes`: trials may be paused."""
+        self._promotes = promotes
         self.space = narrowed_space(first, record)
         self.sampler = sampler
         self._first = first
@@ -42,13 +48,19 @@ class RoundView:
         self._narrowed = {} if record is None else _distributions(self.space)
 
     def shadow(
-        self, storage: BaseStorage, study_id: int, pending: list[FrozenTrial], waiting: FrozenTrial | None
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        pending: list[FrozenTrial],
+        waiting: FrozenTrial | None,
+        imported: ImportedTrials | None = None,
     ) -> ShadowStorage:
         """A view of the study with a trial in it that is to be sampled."""
         if self._record is None:
-            return ShadowStorage(storage, study_id, pending, waiting)
+            seen = as_sampled if self._promotes else None
+            return ShadowStorage(storage, study_id, pending, waiting, imported=imported, seen=seen)
         prefix = f"round-{self._record.number}:"
-        return ShadowStorage(storage, study_id, pending, waiting, seen=self._see, prefix=prefix)
+        return ShadowStorage(storage, study_id, pending, waiting, imported=imported, seen=self._see, prefix=prefix)
 
     def space_with(self, given: Mapping[str, Scalar]) -> Mapping[str, Parameter]:
         """The round's space, with the first range of what was given a value outside of the round's."""
@@ -62,6 +74,8 @@ class RoundView:
         return trial
 
     def _see(self, trial: FrozenTrial) -> FrozenTrial:
+        if self._promotes and (paused := as_sampled(trial)) is not trial:
+            return self._look_at(paused)
         if trial.state == TrialState.WAITING:
             return trial
         if not trial.state.is_finished():
@@ -77,7 +91,8 @@ class RoundView:
         else:
             seen.distributions = _replaced(trial, self._narrowed)
         if self._record is not None and trial.number < self._record.first_trial:
-            seen.system_attrs = {}
+            kept = {name: value for name, value in trial.system_attrs.items() if name.startswith(PREFIX)}
+            seen.system_attrs = kept
         return seen
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, nsgaii
+from optuna.samplers.nsgaii import BaseCrossover
 
 from service.schemas.definition import Definition
-from service.schemas.samplers import AnySampler, Auto, BruteForce, Grid, Tpe
+from service.schemas.samplers import AnySampler, Auto, BruteForce, Genetic, Grid, Tpe
 from service.schemas.search_space import n_configurations
 
 CLASSES: dict[str, type[BaseSampler]] = {
@@ -20,7 +21,16 @@ CLASSES: dict[str, type[BaseSampler]] = {
     "qmc": optuna.samplers.QMCSampler,
     "grid": optuna.samplers.GridSampler,
     "nsgaii": optuna.samplers.NSGAIISampler,
+    "nsgaiii": optuna.samplers.NSGAIIISampler,
     "brute_force": optuna.samplers.BruteForceSampler,
+}
+CROSSOVERS: dict[str, type[BaseCrossover]] = {
+    "uniform": nsgaii.UniformCrossover,
+    "blxalpha": nsgaii.BLXAlphaCrossover,
+    "sbx": nsgaii.SBXCrossover,
+    "vsbx": nsgaii.VSBXCrossover,
+    "spx": nsgaii.SPXCrossover,
+    "undx": nsgaii.UNDXCrossover,
 }
 SILENCED: dict[str, dict[str, Any]] = {
     "cmaes": {"warn_independent_sampling": False},
@@ -50,8 +60,16 @@ def build_sampler(definition: Definition, n_existing: int) -> BaseSampler:
         options["search_space"] = {name: parameter.grid() for name, parameter in definition.search_space.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        if isinstance(chosen, Genetic):
+            options["crossover"] = _crossover(chosen)
+            options["mutation"] = None if chosen.mutation is None else nsgaii.PolynomialMutation()
         warnings.simplefilter("ignore", FutureWarning)  # sigma0 of cmaes, which Optuna 6 will drop
         return CLASSES[chosen.name](**options, **SILENCED.get(chosen.name, {}))
+
+
+def _crossover(chosen: Genetic) -> BaseCrossover:
+    swaps = {"swapping_prob": chosen.swapping_prob} if chosen.crossover == "uniform" else {}
+    return CROSSOVERS[chosen.crossover](**swaps)
 
 
 def chosen_sampler(definition: Definition) -> AnySampler:

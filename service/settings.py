@@ -37,6 +37,7 @@ CLIENTS = (
     "resume",
     "stop",
     "export",
+    "import",
     "model",
     "logs",
     "final",
@@ -150,6 +151,20 @@ SETTINGS = (
         float,
         unit="seconds",
         default_text="never",
+    ),
+    Setting(
+        "tensorboard",
+        None,
+        "Folder for TensorBoard event files of what trials report.",
+        ("worker",),
+        default_text="none",
+    ),
+    Setting(
+        "mlflow",
+        None,
+        "Tracking URI of MLflow, to log there too what trials report.",
+        ("worker",),
+        default_text="none",
     ),
 )
 

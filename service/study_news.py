@@ -49,6 +49,10 @@ class StudyNews:
         self._event("round_begun", round=number, reason=_short(text))
         self._log("study %s is in round %d: %s", number, text)
 
+    def trials_imported(self, text: str) -> None:
+        self._event("trials_imported", reason=_short(text))
+        self._log("study %s learns from %s", text)
+
     def study_finished(self, reason: str) -> None:
         self._event("study_finished", reason=reason)
         self._log("study %s is finished: %s", reason)
@@ -94,6 +98,9 @@ class StudyNews:
         self._trial_event(kind, lease, reason=_short(reason), step=step)
         if outcome == "fail":
             self._trial_log("trial %d of study %s has failed and is tried again: %s", lease, reason)
+
+    def trial_paused(self, lease: LeaseRecord, step: int) -> None:
+        self._trial_event("trial_paused", lease, step=step)
 
     def _event(self, kind: EventType, **fields: Any) -> None:
         self._store.note(Event(kind, self._name, self._clock.now(), **fields))

@@ -3,11 +3,12 @@
 import hashlib
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from optuna import Study
-from optuna.samplers import RandomSampler
-from optuna.trial import FrozenTrial, Trial
+from optuna.samplers import CmaEsSampler, RandomSampler
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from service.schemas.fields import Scalar
 from service.schemas.search_space import Choices, Distribution, FloatRange, Parameter, is_active
@@ -81,6 +82,14 @@ def suggest_one(trial: Trial, name: str, parameter: Distribution) -> Scalar:
     if isinstance(parameter, FloatRange):
         return trial.suggest_float(name, parameter.low, parameter.last, log=parameter.log, step=parameter.step)
     return trial.suggest_int(name, parameter.low, parameter.last, log=parameter.log, step=parameter.step or 1)
+
+
+def tell(study: Study, number: int, state: TrialState, values: Sequence[float] | None) -> None:
+    """End a trial, and let the sampler look at it; nothing happens to one that another tool has ended."""
+    with warnings.catch_warnings() if isinstance(study.sampler, CmaEsSampler) else nullcontext():
+        if isinstance(study.sampler, CmaEsSampler):
+            warnings.filterwarnings("ignore", "Constraints have been set", UserWarning)  # the documents say so
+        study.tell(number, values, state=state, skip_if_finished=True)
 
 
 def should_prune(study: Study, trial: FrozenTrial) -> bool:

@@ -9,22 +9,24 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from optuna import Study
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler
+from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from service.configurations import Configurations
+from service.import_rule import constraint_names
+from service.optuna_study import distribution as optuna_distribution
 from service.round_view import RoundView
 from service.schemas.definition import Definition
 from service.schemas.fields import Scalar
 from service.schemas.search_space import Distribution
 from service.suggest import FIXED, ServiceStudy, is_complete, suggest, suggest_one_of
-from storage.shadow import ShadowStorage
+from storage.shadow import ImportedTrials, ShadowStorage
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 CHEAP_SECONDS = 0.005
@@ -57,9 +59,12 @@ class Suggestions:
     ) -> None:
         """`sampled` is told the seconds that each trial's parameters took."""
         self._study = study
-        self._view = RoundView(definition.search_space, None, study.sampler)
+        self._view = RoundView(definition.search_space, None, study.sampler, promotes=definition.promotes)
         self._monotonic, self._processor = monotonic, processor
         self._sampled = sampled
+        self._imported: ImportedTrials | None = None
+        # Code may set more than the definition has, and GP cannot go on with more than it has begun with.
+        self._first_constraints = set() if definition.is_user_code else constraint_names(definition)
         self._ready: deque[Suggestion] = deque()
         self._completed: dict[int, FrozenTrial] = {}
         self._lock = threading.Lock()
@@ -84,6 +89,12 @@ class Suggestions:
             self._view, self._configurations = view, configurations
             self._ready.clear()
             self._completed.clear()
+
+    def learn_from(self, imported: Sequence[FrozenTrial]) -> None:
+        """Show the sampler trials from elsewhere before the study's own. What is ready knew less, and is dropped."""
+        with self._lock:
+            self._imported = ImportedTrials(imported) if imported else None
+            self._ready.clear()
 
     def n_ready(self, n_running: int) -> int:
         """How many are ready. One that is older than a finished trial for each running one is dropped."""
@@ -188,13 +199,15 @@ class Suggestions:
         with self._sampling:
             with self._lock:
                 view, pending = self._view, [suggestion.trial for suggestion in self._ready]
-            shadow = view.shadow(self._study._storage, self._study._study_id, pending, running)
+            shadow = self._shadow(view, pending, running)
             return Trial(self._seen_through(shadow, view.sampler), running._trial_id)
 
     def sample_more(self, asked: Trial, name: str, distribution: Distribution) -> FrozenTrial:
         """One more parameter of such a trial. Raises ValueError for a value that it cannot have."""
         started = self._monotonic()
         with self._sampling:
+            if isinstance(asked.storage, ShadowStorage):
+                asked.storage.leave_out_unlike(name, optuna_distribution(distribution))
             suggest_one_of(asked, name, distribution)
         self._sampled(self._monotonic() - started)
         return asked.storage.get_trial(asked._trial_id)
@@ -223,7 +236,7 @@ class Suggestions:
         return trial if untried is None else self._fixed(view, untried, pending, waiting)
 
     def _ask(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> FrozenTrial:
-        shadow = view.shadow(self._study._storage, self._study._study_id, pending, waiting)
+        shadow = self._shadow(view, pending, waiting)
         space = view.space_with(known_params(shadow.trial))
         started = self._monotonic()
         suggest(self._seen_through(shadow, view.sampler), shadow.trial._trial_id, space)
@@ -238,11 +251,17 @@ class Suggestions:
         waiting: FrozenTrial | None,
     ) -> FrozenTrial:
         """A suggestion of these very parameters."""
-        shadow = view.shadow(self._study._storage, self._study._study_id, pending, waiting)
+        shadow = self._shadow(view, pending, waiting)
         shadow.trial.system_attrs[FIXED] = params
         suggest(self._seen_through(shadow, RandomSampler()), shadow.trial._trial_id, view.space_with(params))
         del shadow.trial.system_attrs[FIXED]  # it was not enqueued
         return view.as_written(shadow.trial)
+
+    def _shadow(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> ShadowStorage:
+        shadow = view.shadow(self._study._storage, self._study._study_id, pending, waiting, self._imported)
+        if isinstance(view.sampler, GPSampler):
+            shadow.leave_out_otherwise_constrained(self._first_constraints)
+        return shadow
 
     def _seen_through(self, shadow: ShadowStorage, sampler: BaseSampler) -> Study:
         return ServiceStudy(self._study.study_name, shadow, sampler, self._study.pruner)

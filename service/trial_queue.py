@@ -12,6 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from service.fusion import shape_of, structural
+from service.promotion import Promotion, paused_at
 from service.samplers import EXHAUSTIVE, chosen_sampler
 from service.schemas.checks import MAX_GRID
 from service.schemas.definition import Definition, Params
@@ -36,8 +37,14 @@ class TrialQueue:
     """Hands out the trials of one study. Its caller holds the study's lock."""
 
     def __init__(
-        self, study: Study, definition: Definition, retries: Iterable[int], sampled: Callable[[float], None]
+        self,
+        study: Study,
+        definition: Definition,
+        retries: Iterable[int],
+        sampled: Callable[[float], None],
+        promotion: Promotion | None = None,
     ) -> None:
+        self.promotion = promotion
         self._study = study
         self._storage: BaseStorage = study._storage
         self._space = definition.search_space
@@ -94,8 +101,9 @@ class TrialQueue:
             return upcoming
         again = set(self._retries)
 
-        def place(trial: FrozenTrial) -> tuple[bool, bool]:
-            return trial._trial_id not in again, not (self._is_ready(trial) and is_alike(known_params(trial)))
+        def place(trial: FrozenTrial) -> tuple[bool, bool, bool]:
+            is_paused, is_next = paused_at(trial) is not None, self._is_ready(trial) and is_alike(known_params(trial))
+            return trial._trial_id not in again, not is_paused, not is_next
 
         return sorted(upcoming, key=place)
 
@@ -104,6 +112,8 @@ class TrialQueue:
         with suppress(ValueError):
             self._retries.remove(trial._trial_id)
         with suppress(UpdateFinishedTrialError):
+            if self.promotion is not None:
+                self.promotion.resume(trial)
             return self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         return False
 
@@ -115,10 +125,13 @@ class TrialQueue:
         return again
 
     def _upcoming(self) -> list[FrozenTrial]:
-        """The trials that wait: those to be tried again come first."""
+        """The trials that may start: those to be tried again come first, then those that are promoted."""
         again = self.retries()
         known = set(self._retries)
-        return again + [trial for trial in self._waiting() if trial._trial_id not in known]
+        return again + self._promoted() + [trial for trial in self._waiting() if trial._trial_id not in known]
+
+    def _promoted(self) -> list[FrozenTrial]:
+        return [] if self.promotion is None else self.promotion.promoted()
 
     def _is_ready(self, trial: FrozenTrial) -> bool:
         return is_complete(trial, self._space) or self.suggestions.has_completed(trial._trial_id)
@@ -162,13 +175,17 @@ class TrialQueue:
             left = min(left, self._size - min(self.n_created, self._size - 1))
         return max(0, left)
 
+    def n_left(self, n_trials: int) -> int:
+        """How many trials are still to be handed out, as far as is known."""
+        return len(self._promoted()) + len(self._waiting()) + self.n_new(n_trials)
+
     def has_new(self, n_trials: int) -> bool:
         """Whether new trials may still be made."""
         return self.n_created < n_trials and not self._exhausted()
 
     def is_empty(self, n_trials: int) -> bool:
         """Whether no trial will come any more."""
-        return not (self.has_new(n_trials) or self._waiting())
+        return not (self.has_new(n_trials) or self._waiting() or self._promoted())
 
     def is_exhausted(self, n_trials: int) -> bool:
         """Whether the search space ended before n_trials did."""
@@ -182,7 +199,10 @@ class TrialQueue:
         return self.n_created - 1
 
     def _waiting(self) -> list[FrozenTrial]:
-        return self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=(TrialState.WAITING,))
+        """All that wait, but for those that are paused."""
+        trials = self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=(TrialState.WAITING,))
+        promotion = self.promotion
+        return trials if promotion is None else [one for one in trials if not promotion.is_paused(one.number)]
 
     def _exhausted(self) -> bool:
         """Whether an exhaustive sampler has handed out every configuration."""

@@ -8,6 +8,7 @@ StorageError
 ├── DatabaseOwnedError        another service has the database
 │   └── DatabaseTakenError    another service had the database while this one was cut off from it
 ├── DuplicateStudyError       a study of that name exists
+├── MissingStudyError         there is no such study
 ├── InvalidArtifactsError     the place for artifacts cannot be used
 └── BlobStoreError            the place for artifacts does not work at the moment
     ├── BlobStoreFullError    it has no room
@@ -35,6 +36,10 @@ class DatabaseUnavailableError(StorageError):
 
 class DuplicateStudyError(StorageError):
     """A study of that name exists, made by Narrows or by Optuna."""
+
+
+class MissingStudyError(StorageError):
+    """There is no such study in another database."""
 
 
 class StorageFailedError(StorageError):

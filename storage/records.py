@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-Outcome = Literal["complete", "prune", "fail", "release", "expire", "stop"]
+Outcome = Literal["complete", "prune", "fail", "release", "expire", "stop", "pause"]
 Metrics = dict[str, float]
 
 
@@ -134,6 +134,25 @@ class RoundRecord:
     kept: list[int]
     ranges: dict[str, dict[str, Any]]
     note: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportRecord:
+    """Trials from elsewhere that a study's sampler learns from; they are no trials of the study.
+
+    `source` says from where, in words, `digest` what was given, `left_out` how many trials were not taken and why.
+    `distributions` are those of parameters that the study's search space does not have.
+    """
+
+    study_id: int
+    number: int
+    source: str
+    digest: str
+    imported_at: datetime
+    requested_by: str
+    left_out: dict[str, int]
+    distributions: dict[str, dict[str, Any]]
+    trials: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

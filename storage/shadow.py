@@ -1,11 +1,11 @@
 """A view of a storage with a trial in it that is not written yet, for samplers to suggest its parameters."""
 
 import copy
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 class ShadowStorage(BaseStorage):
-    """One study of a storage as it was at this moment, with `pending` trials after its own, and `trial`.
+    """One study of a storage as it was at this moment, with `imported` trials before its own, `pending` ones after
+    them, and `trial`.
 
     `trial` is RUNNING: a copy of one that waits, or a new one. What is set on it stays here; nothing else may be
     changed but the study's attributes, where some samplers count, and those are written through.
@@ -26,6 +27,7 @@ class ShadowStorage(BaseStorage):
         pending: Sequence[FrozenTrial],
         waiting: FrozenTrial | None = None,
         *,
+        imported: "ImportedTrials | None" = None,
         seen: Callable[[FrozenTrial], FrozenTrial] | None = None,
         prefix: str = "",
     ) -> None:
@@ -34,8 +36,12 @@ class ShadowStorage(BaseStorage):
         self._storage = storage
         self._study_id = study_id
         self._prefix = prefix
-        trials = [*storage.get_all_trials(study_id, deepcopy=False), *pending]
+        own = [*storage.get_all_trials(study_id, deepcopy=False), *pending]
+        trials = own if imported is None else [*imported.trials, *own]
         self._trials = trials if seen is None else [seen(trial) for trial in trials]
+        self._n_imported = len(trials) - len(own)
+        if imported is not None:
+            self._trials[self._n_imported :] = map(imported.after, self._trials[self._n_imported :])
         self._filtered: dict[frozenset[TrialState], list[FrozenTrial]] = {}
         if waiting is None:
             self.trial = _new_trial(len(self._trials))
@@ -43,7 +49,26 @@ class ShadowStorage(BaseStorage):
         else:
             self.trial = copy.deepcopy(waiting)
             self.trial.state = TrialState.RUNNING
-            self._trials[waiting.number] = self.trial
+            self.trial.number += self._n_imported
+            self._trials[self.trial.number] = self.trial
+
+    def leave_out_unlike(self, name: str, distribution: BaseDistribution) -> None:
+        """Hide the imported trials that have a parameter with an incompatible distribution: no sampler takes both."""
+        self._hide(lambda trial: not _is_like(trial.distributions.get(name), distribution))
+
+    def leave_out_otherwise_constrained(self, first: Set[str]) -> None:
+        """Hide the imported trials that have constraints of other names than the study's newest complete trial, or than
+        `first` before there is one: GP takes no trials of which some have constraints that others lack."""
+        own = reversed(self._trials[self._n_imported :])
+        complete = next((trial for trial in own if trial.state == TrialState.COMPLETE), None)
+        names = first if complete is None else complete.constraints.keys()
+        self._hide(lambda trial: trial.constraints.keys() != names)
+
+    def _hide(self, is_hidden: Callable[[FrozenTrial], bool]) -> None:
+        for trial in filter(is_hidden, self._trials[: self._n_imported]):
+            self._trials[trial.number] = copy.copy(trial)
+            self._trials[trial.number].state = TrialState.FAIL  # of which no sampler learns
+        self._filtered.clear()
 
     # What a sampler sets
 
@@ -129,6 +154,35 @@ class ShadowStorage(BaseStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         raise NotImplementedError("a suggestion reports nothing")
+
+
+class ImportedTrials:
+    """Trials that come before a study's own, whose numbers go on after theirs. Safe for one thread at a time."""
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        """`trials` are numbered from 0."""
+        self.trials = trials
+        self._after: dict[int, tuple[FrozenTrial, FrozenTrial]] = {}
+
+    def after(self, trial: FrozenTrial) -> FrozenTrial:
+        """A trial of the study with the number that it has here; those of the storage never change."""
+        known = self._after.get(trial._trial_id)
+        if known is not None and known[0] is trial:
+            return known[1]
+        moved = copy.copy(trial)
+        moved.number += len(self.trials)
+        self._after[trial._trial_id] = (trial, moved)
+        return moved
+
+
+def _is_like(known: BaseDistribution | None, distribution: BaseDistribution) -> bool:
+    if known is None:
+        return True
+    try:
+        check_distribution_compatibility(known, distribution)
+    except ValueError:
+        return False
+    return True
 
 
 def _new_trial(number: int) -> FrozenTrial:

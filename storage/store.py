@@ -21,6 +21,7 @@ from storage.columns import JsonText
 from storage.errors import DatabaseUnavailableError, DuplicateStudyError, StorageError
 from storage.finals import FinalIndex
 from storage.group_commit import GroupCommitStorage
+from storage.imports import ImportIndex
 from storage.leases import Leases
 from storage.records import EpochRecord, LeaseRecord, Metrics, Outcome, ResultRecord, StudyRecord, WorkerRecord
 from storage.rounds import RoundIndex
@@ -33,8 +34,8 @@ class Store:
     """Studies and trials in Optuna's tables, and definitions, leases, epochs, results and workers in ours.
 
     `optuna` is the Optuna storage on the same database, `artifacts` tells of the files of trials, `finals` of the final
-    evaluations, `rounds` of narrowed ranges, `tokens` are those of the service's callers. Writes inside
-    `transaction()` are committed together.
+    evaluations, `rounds` of narrowed ranges, `imports` of trials from elsewhere, `tokens` are those of the service's
+    callers. Writes inside `transaction()` are committed together.
     """
 
     def __init__(self, optuna: GroupCommitStorage) -> None:
@@ -47,6 +48,7 @@ class Store:
             self.artifacts = ArtifactIndex(connection, self.transaction)
             self.finals = FinalIndex(connection, self.transaction)
             self.rounds = RoundIndex(connection, self.transaction)
+            self.imports = ImportIndex(connection, self.transaction)
             self.tokens = TokenIndex(connection, self.transaction)
 
     @classmethod
@@ -164,6 +166,7 @@ class Store:
             self.artifacts.remove_study(record.study_id)
             self.finals.remove_study(record.study_id)
             self.rounds.remove_study(record.study_id)
+            self.imports.remove_study(record.study_id)
 
     # Leases
 
@@ -296,6 +299,11 @@ class Store:
         """All workers, last seen first."""
         with self._lock:
             return sorted(self._workers.values(), key=lambda worker: worker.last_seen_at, reverse=True)
+
+    def worker(self, worker_id: str) -> WorkerRecord | None:
+        """As it was when it last asked."""
+        with self._lock:
+            return self._workers.get(worker_id)
 
     def worker_seen(self, worker: WorkerRecord) -> None:
         """Note that a worker asked."""

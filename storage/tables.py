@@ -145,6 +145,20 @@ rounds = Table(
     Column("note", Text),
 )
 
+imports = Table(
+    "narrows_imports",
+    metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("imported_at", UtcDateTime, nullable=False),
+    Column("requested_by", String(200), nullable=False),
+    Column("left_out", JsonText, nullable=False),
+    Column("distributions", JsonText, nullable=False),
+    Column("trials", JsonText, nullable=False),
+)
+
 ids = Table(
     "narrows_ids",
     metadata,

@@ -11,6 +11,7 @@ from workers.fleet import CRASHED, USELESS, Fleet, Place
 from workers.options import Options, parse
 from workers.parent import end_with_parent
 from workers.secrets import TOKEN, close_memory, take_token
+from workers.sinks.choice import missing
 from workers.stopping import Stopping
 
 SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -26,6 +27,9 @@ def main(arguments: list[str]) -> int:
     if importlib.util.find_spec("torch") is None:
         print("narrows: training needs PyTorch: pip install 'narrows[worker]'", file=sys.stderr)
         return CRASHED
+    if (lacking := missing(options.tensorboard, options.mlflow)) is not None:
+        print(f"narrows: {lacking}", file=sys.stderr)
+        return USELESS
     return run_fleet(options) if options.device is None else run_child(options, options.device)
 
 
@@ -61,7 +65,7 @@ def run_child(options: Options, device: str) -> int:
 def configure_logging(level: str, device: str | None) -> None:
     who = "fleet" if device is None else f"{device}/{os.getpid()}"
     logging.basicConfig(level=level.upper(), format=f"%(asctime)s %(levelname)s {who}: %(message)s")
-    for noisy in ("httpx", "httpcore"):
+    for noisy in ("httpx", "httpcore", "mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

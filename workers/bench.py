@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from service.schemas.data import Dataset
+from service.schemas.data import Dataset, OwnDataset
 from service.schemas.protocol import Lease
 from service.schemas.training import Training
 from workers.checkpoints import describe, dump_model
@@ -55,7 +55,7 @@ class Bench:
 
     def __init__(
         self,
-        prepare: Callable[[Dataset], TrialData],
+        prepare: Callable[[Dataset | OwnDataset], TrialData],
         device: torch.device,
         choice: LaneChoice,
         test: Test,

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from service.schemas.models import OwnModel
 from service.schemas.protocol import Lease
 from service.schemas.training import Training
 from workers.data import TrialData
@@ -58,21 +59,28 @@ def describe(lease: Lease, metrics: Mapping[str, float], data: TrialData) -> dic
     }
 
 
-def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(path: str | Path, own: nn.Module | None = None) -> tuple[nn.Module, dict[str, Any]]:
     """A model in evaluation mode, and its description, from what `narrows model` has written.
 
-    It takes float images, [batch, channels, height, width], of pixels from 0 to 255 that were normalized by the
+    A file runs no code: for an own model, `own` is one that your build_model has given for its arguments. A built-in
+    one takes float images, [batch, channels, height, width], of pixels from 0 to 255 that were normalized by the
     description's mean and std of each channel, and gives logits, [batch, classes]. Raises CheckpointError and OSError.
     """
     weights, description = read_model(Path(path).read_bytes())
     try:
         training = Training.model_validate(description["training"])
-        channels, height, width = description["image_shape"]
-        model = build_model(training.model, (channels, height, width), description["n_classes"])
+        model = own or _built_in(training, description)
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"a model must be one that narrows has written: {path}: {error}") from error
     return model.eval(), description
+
+
+def _built_in(training: Training, description: Mapping[str, Any]) -> nn.Module:
+    if isinstance(training.model, OwnModel):
+        raise ValueError(f"give load_model the module that {training.model.entrypoint} builds")
+    channels, height, width = description["image_shape"]
+    return build_model(training.model, (channels, height, width), description["n_classes"])
 
 
 def read_model(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:

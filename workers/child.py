@@ -11,6 +11,7 @@ import torch
 
 from service.client import Client, ClientError
 from service.schemas.protocol import WorkerInfo
+from workers import scratch
 from workers.bench import Bench
 from workers.data import prepare
 from workers.final_trial import FinalTest
@@ -18,6 +19,8 @@ from workers.fleet import CRASHED, GOOD, USELESS
 from workers.lane_choice import LaneChoice
 from workers.loop import BrokenDeviceError, Loop
 from workers.options import Options
+from workers.sinks.choice import open_sinks
+from workers.sinks.feed import Feed
 from workers.stopping import Stopping
 from workers.user_code.trials import UserCode
 
@@ -30,6 +33,7 @@ SWITCH_SECONDS = 0.0005
 def run(options: Options, device_name: str, stopping: Stopping) -> int:
     """Returns the status to exit with, as workers.fleet has them."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    scratch.remove_abandoned()
     device = torch.device(device_name)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -38,6 +42,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
     prepare_data = partial(prepare, data_dir=options.data_dir, device=device, download=options.download)
     test = FinalTest(device, options.data_dir, download=options.download)
     bench = Bench(prepare_data, device, LaneChoice(device, options.lanes), test)
+    feed = Feed(open_sinks(options.tensorboard, options.mlflow))
     try:
         with Client(options.server, options.token) as client:
             loop = Loop(
@@ -50,7 +55,8 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
                 checkpoint_seconds=options.checkpoint_seconds,
                 keep_models=options.keep_models,
                 n_processes=options.processes or 1,
-                user_code=UserCode(options.allow, options.code),
+                user_code=UserCode(options.allow, options.code, options.data_dir, options.download),
+                feed=feed,
             )
             loop.run()
     except ClientError as error:
@@ -59,6 +65,8 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
     except BrokenDeviceError as error:
         logger.error("%s", error)
         return CRASHED
+    finally:
+        feed.close()
     return GOOD
 
 

@@ -24,14 +24,25 @@ class Claims:
         self._open: Claim | None = None
 
     def ask(
-        self, n_trials: int, n_lanes: int, wait_seconds: float, retries: Retries, allow: Sequence[str] = ()
+        self,
+        n_trials: int,
+        n_lanes: int,
+        wait_seconds: float,
+        retries: Retries,
+        allow: Sequence[str] = (),
+        *,
+        fair: bool = False,
     ) -> list[Lease]:
-        """Up to so many trials, as soon as there is one; or one of an allowed entrypoint. Raises ClientError."""
+        """Up to so many trials, as soon as there is one; or one of an allowed entrypoint. Raises ClientError.
+
+        With `fair` no more than this worker's part of those that are left.
+        """
         with self._lock:
             claim = self._open or Claim(
                 claim_id=uuid4().hex,
                 worker=self._worker.model_copy(update={"n_lanes": n_lanes}),
                 max_trials=n_trials,
+                fair=fair,
                 study=self._study,
                 allow=list(allow),
             )

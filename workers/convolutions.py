@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 
 from torch import nn
-from torchvision.models import resnet18
 
 from workers.errors import ModelError
 from workers.layers import ACTIVATIONS, Dropout, GaussianNoise, dense_layer
@@ -78,6 +77,8 @@ def build_lenet(
 def build_resnet18(image_shape: tuple[int, int, int], n_classes: int, dropout: float, noise_std: float) -> nn.Module:
     """torchvision's ResNet-18, untrained; up to 64 pixels with the CIFAR stem of He et al. (3x3, no pooling)."""
     channels, height, width = image_shape
+    from torchvision.models import resnet18  # takes a second, and no other model needs it
+
     model = resnet18(weights=None, num_classes=n_classes)
     small = max(height, width) <= SMALL_IMAGE
     if small or channels != 3:

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from service.schemas.data import Dataset
+from service.schemas.data import Dataset, OwnDataset
 from workers.datasets import load_train
+from workers.errors import DatasetError
 from workers.splits import split_rows
 
 STATISTICS_PIXELS = 2**20
@@ -17,20 +18,25 @@ STATISTICS_PIXELS = 2**20
 class TrialData:
     """The training data on one device. The splits are row numbers, so no pixel is stored twice."""
 
-    images: Tensor  # uint8 [n, channels, height, width]
+    images: Tensor  # uint8 [n, channels, height, width]; a user's own float32, uint8 or int64 [n, …]
     labels: Tensor  # int64 [n]
     train: Tensor  # int64 [n_train]
     validation: Tensor  # int64 [n_validation]
-    mean: Tensor  # float32 [channels, 1, 1], of the train rows only
-    std: Tensor  # float32 [channels, 1, 1], of the train rows only
+    mean: Tensor  # float32 [channels, 1, 1], of the train rows only, or [1]
+    std: Tensor  # as mean
     n_classes: int
+    has_statistics: bool = True
+    """Whether mean and std are those of the images; a user's own data have zero, and one or the scale of bytes."""
 
 
-def prepare(dataset: Dataset, data_dir: Path, device: torch.device, *, download: bool) -> TrialData:
+def prepare(dataset: Dataset | OwnDataset, data_dir: Path, device: torch.device, *, download: bool) -> TrialData:
     """Load the training data onto a device and split it, once per process for equal settings.
 
-    The test split is not read, and validation has no part in mean and std. Raises DatasetError.
+    The test split is not read, and validation has no part in mean and std. Raises DatasetError, also for a user's own
+    data set, which only a process of its own reads.
     """
+    if isinstance(dataset, OwnDataset):
+        raise DatasetError(f"an own data set is read in a process of its own: {dataset.entrypoint}")
     return _prepared(dataset.model_copy(update={"augment": "none"}).model_dump_json(), data_dir, device, download)
 
 
@@ -60,6 +66,8 @@ def _prepared(dataset_json: str, data_dir: Path, device: torch.device, download:
 def with_validation(data: TrialData) -> TrialData:
     """The same data, all of it to train on; the validation rows are among those, so they tell nothing any more."""
     rows = torch.cat([data.train, data.validation]).sort().values
+    if not data.has_statistics:
+        return replace(data, train=rows)
     mean, std = channel_statistics(data.images.cpu(), rows.cpu())
     return replace(data, train=rows, mean=mean.to(data.mean.device), std=std.to(data.std.device))
 

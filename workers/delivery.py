@@ -3,22 +3,30 @@ from collections.abc import Callable
 
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries
-from service.schemas.protocol import Closed, Complete, Fail, Lease, NewUserAttrs
+from service.schemas.protocol import Closed, Complete, Decision, Fail, Lease, NewUserAttrs
 from workers.faults import Fault
 from workers.reporter import LOST_CODES
+from workers.sinks.feed import NO_FEED, Feed
 from workers.stopping import Stopping
 
 logger = logging.getLogger("narrows.worker")
 
 AWAY_LIMIT_SECONDS = 3600.0
 CLOSING_SECONDS = 5.0
+ENDINGS: dict[Decision, tuple[str | None, str]] = {
+    "prune": ("PRUNED", "PRUNED"),
+    "stop": ("FAIL", "stopped with its study"),
+    "lost": (None, "lost to another worker"),
+}
+"""The trial's state then, as far as this worker knows, and how the log says it."""
 
 
 class Delivery:
-    """Hands a trial's outcome in, and logs one line about it. A lease that is lost meanwhile is no error."""
+    """Hands a trial's outcome in, logs a line about it, and tells `feed`. A lease lost meanwhile is no error."""
 
-    def __init__(self, client: Client, stopping: Stopping) -> None:
+    def __init__(self, client: Client, stopping: Stopping, feed: Feed = NO_FEED) -> None:
         self._client = client
+        self._feed = feed
         self._stopping = stopping
         self._patiently = Retries(AWAY_LIMIT_SECONDS, stopping)
         self._briefly = Retries(CLOSING_SECONDS)
@@ -34,6 +42,7 @@ class Delivery:
             self.fail(lease, Fault(f"the service refused the result: {error}"))
         else:
             if closed is not None:
+                self._feed.leave(lease.lease_id, closed.state, metrics)
                 logger.info("%s: %s, %s", title(lease), closed.state, summary(metrics))
 
     def fail(self, lease: Lease, fault: Fault) -> None:
@@ -41,6 +50,7 @@ class Delivery:
         fail = Fail(reason=reason, retry=fault.retry)
         closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
         if closed is not None:
+            self._feed.leave(lease.lease_id, closed.state)
             logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)
 
     def note(self, lease: Lease, user_attrs: dict[str, str]) -> None:
@@ -54,13 +64,35 @@ class Delivery:
     def prune(self, lease: Lease) -> None:
         closed = self._close(lease, lambda: self._client.prune(lease.lease_id))
         if closed is not None:
+            self._feed.leave(lease.lease_id, closed.state)
             logger.info("%s: %s by its own code", title(lease), closed.state)
+
+    def pause(self, lease: Lease) -> None:
+        """Give a trial back that the service does not know to be told to pause."""
+        try:
+            closed = self._close(lease, lambda: self._client.pause(lease.lease_id))
+        except ServiceError as error:
+            if error.code != "state_conflict":
+                raise
+            logger.warning("%s: %s", title(lease), error)
+            self.release(lease)
+            return
+        if closed is not None:
+            self._feed.leave(lease.lease_id, closed.state)
+            logger.info("%s: %s", title(lease), "paused" if closed.state == "WAITING" else closed.state)
 
     def release(self, lease: Lease) -> None:
         """Give a trial back; a service that is away finds out by itself."""
         closed = self._close(lease, lambda: self._client.release(lease.lease_id), self._briefly)
         if closed is not None:
+            self._feed.leave(lease.lease_id, closed.state)
             logger.info("%s: given back", title(lease))
+
+    def closed_by_service(self, lease: Lease, decision: Decision) -> None:
+        """Take note of a trial that the service has closed with its decision on a report."""
+        state, words = ENDINGS[decision]
+        self._feed.leave(lease.lease_id, state)
+        logger.info("%s: %s", title(lease), words)
 
     def _close(self, lease: Lease, call: Callable[[], Closed], retries: Retries | None = None) -> Closed | None:
         """The answer; None when the lease is no longer this worker's or the service stays away."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 logger = logging.getLogger("narrows.worker")
 
-Errand = Callable[[], None]
+Errand = Callable[[], object]
 
 
 class Errands:

@@ -3,6 +3,8 @@
 WorkerError
 ├── DatasetError      the data is not there, or not as described
 ├── ModelError        the model does not fit the data or the batches
+├── OwnCodeError      an entrypoint leads to nothing that can be called
+├── MissingCodeError  this machine lacks an entrypoint's code
 ├── PrecisionError    the device lacks the number format
 ├── CheckpointError   a file is damaged, or holds another trial
 └── DivergedError     a loss is no longer a finite number
@@ -18,6 +20,14 @@ class DatasetError(WorkerError):
 
 
 class ModelError(WorkerError):
+    pass
+
+
+class OwnCodeError(WorkerError):
+    pass
+
+
+class MissingCodeError(WorkerError):
     pass
 
 

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from workers.data import normalize
+from workers.data import TrialData
+from workers.lanes.batches import make_batches
 
 BATCH_PIXELS_CPU = 2**20
 BATCH_PIXELS_GPU = 2**24
@@ -13,23 +14,24 @@ BATCH_PIXELS_GPU = 2**24
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    rows: Tensor,
-    mean: Tensor,
-    std: Tensor,
-    autocast: AbstractContextManager[object],
+    model: nn.Module, data: TrialData, rows: Tensor, autocast: AbstractContextManager[object]
 ) -> tuple[float, float]:
-    """Mean cross entropy and accuracy, 0 to 1, over some rows of images, uint8 [n, channels, height, width]."""
+    """Mean cross entropy and accuracy, 0 to 1, over some rows of the data."""
     model.eval()
+    images, labels = data.images, data.labels
+    batches = make_batches(data, torch.float32)
     loss = torch.zeros((), device=images.device)
     n_correct = torch.zeros((), dtype=torch.int64, device=images.device)
-    n_pixels = BATCH_PIXELS_GPU if images.is_cuda else BATCH_PIXELS_CPU
-    for batch in torch.split(rows, max(1, n_pixels // images[0].numel())):
+    for batch in torch.split(rows, evaluated_at_a_time(images)):
         targets = labels.index_select(0, batch)
         with autocast:
-            logits = model(normalize(images.index_select(0, batch), mean, std))
+            logits = model(batches.load(batch))
             loss += F.cross_entropy(logits, targets, reduction="sum")
         n_correct += (logits.argmax(1) == targets).sum()
     return loss.item() / len(rows), n_correct.item() / len(rows)
+
+
+def evaluated_at_a_time(images: Tensor, n_lanes: int = 1) -> int:
+    """How many images a batch of an evaluation has."""
+    n_pixels = BATCH_PIXELS_GPU // n_lanes if images.is_cuda else BATCH_PIXELS_CPU
+    return max(1, n_pixels // images[0].numel())

@@ -8,12 +8,12 @@ from service.client.retries import Retries
 from service.schemas.protocol import Lease
 from workers.bench import Content
 from workers.checkpointing import Checkpointing
-from workers.delivery import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, Delivery, title
+from workers.delivery import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, Delivery
 from workers.errands import Errands
 from workers.faults import Fault
 from workers.keeping import Keeping
 from workers.lanes.lane import Metrics
-from workers.reporter import Reporter
+from workers.reporter import OPEN, Reporter
 from workers.stopping import Stopping
 from workers.work import Work
 
@@ -21,7 +21,6 @@ logger = logging.getLogger("narrows.worker")
 
 POLL_SECONDS = 0.2
 SAVING_SECONDS = 10.0
-ENDINGS = {"prune": "PRUNED", "stop": "stopped with its study", "lost": "lost to another worker"}
 
 
 class Handover:
@@ -46,10 +45,22 @@ class Handover:
         self._clock = clock
 
     def complete(
-        self, lease: Lease, metrics: Metrics, model: Content | None, values: list[float] | None = None
+        self,
+        lease: Lease,
+        metrics: Metrics,
+        model: Content | None,
+        values: list[float] | None = None,
+        *,
+        is_feasible: bool = True,
     ) -> None:
         """Keep the model and close the trial, once all its reports are answered; unless one closed it already."""
-        self._errands.do(lambda: self._when_answered(lease, lambda: self._complete(lease, metrics, model, values)))
+
+        def complete() -> None:
+            if model is not None:
+                self._keeping.keep(lease, metrics, model, is_feasible=is_feasible)
+            self._delivery.complete(lease, metrics, values)
+
+        self._errands.do(lambda: self._when_answered(lease, complete))
 
     def prune(self, lease: Lease) -> None:
         """The same for a trial that its own code gave up."""
@@ -61,7 +72,7 @@ class Handover:
         if refusal is not None:
             self.fail(lease, Fault(f"the service refused a report: {refusal}"))
             return
-        logger.info("%s: %s", title(lease), ENDINGS[self._reporter.decision(lease.lease_id)])
+        self._delivery.closed_by_service(lease, self._reporter.decision(lease.lease_id))
         self._errands.do(lambda: self._reporter.forget(lease.lease_id))  # errands before it still ask for the decision
 
     def fail(self, lease: Lease, fault: Fault) -> None:
@@ -85,23 +96,34 @@ class Handover:
         self._errands.do(lambda: self._checkpointing.upload(work, retries, CLOSING_SECONDS))
         self.release(work.lease)
 
+    def save_and_pause(self, work: Work) -> None:
+        """Keep a trial's state, from which it goes on once it is promoted."""
+        retries = Retries(AWAY_LIMIT_SECONDS, self._stopping)
+        self.pause(work.lease, lambda: self._checkpointing.upload(work, retries, SAVING_SECONDS))
+
+    def pause(self, lease: Lease, keep: Callable[[], bool]) -> None:
+        """Leave a trial beside its checkpoint, or give it back when `keep` could not keep that for now."""
+
+        def pause() -> None:
+            if keep():
+                self._delivery.pause(lease)
+            else:
+                self._delivery.release(lease)
+
+        self._errands.do(lambda: self._when_answered(lease, pause))
+
     def _close(self, lease: Lease, close: Callable[[], None]) -> None:
         close()
         self._reporter.forget(lease.lease_id)
 
     def _when_answered(self, lease: Lease, close: Callable[[], None]) -> None:
         answered = self._reports_answered(lease.lease_id)
-        if self._reporter.decision(lease.lease_id) != "continue":
+        if self._reporter.decision(lease.lease_id) not in OPEN:
             self.leave(lease)
         elif not answered:
             self._close(lease, lambda: self._delivery.release(lease))
         else:
             self._close(lease, close)
-
-    def _complete(self, lease: Lease, metrics: Metrics, model: Content | None, values: list[float] | None) -> None:
-        if model is not None:
-            self._keeping.keep(lease, metrics, model)
-        self._delivery.complete(lease, metrics, values)
 
     def _reports_answered(self, lease_id: str) -> bool:
         """Wait until the service has answered every report; not for long when this process was asked to end."""

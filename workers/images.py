@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from workers.errors import DatasetError
 
@@ -52,6 +51,8 @@ def resize(images: Tensor, image_size: int | None) -> Tensor:
     """Stretch a stack of images, uint8 [n, channels, height, width], to a square of `image_size` pixels."""
     if image_size is None or images.shape[2:] == (image_size, image_size):
         return images
+    from torchvision.transforms.v2 import functional as transforms
+
     size = [image_size, image_size]
     return torch.cat([transforms.resize(chunk, size, antialias=True) for chunk in torch.split(images, RESIZE_CHUNK)])
 

@@ -54,7 +54,7 @@ class Intake:
         if not self._ready:
             return None
         with self._changed:
-            self._changed.notify_all()  # one more may be wanted in its place
+            self._wanted = max(0, self._wanted - 1)  # until it is said anew whether there is room for one more
             return self._ready.popleft()
 
     @property
@@ -103,7 +103,7 @@ class Intake:
 
     def _ask(self, n_trials: int, n_lanes: int) -> None:
         try:
-            leases = self._claims.ask(n_trials, n_lanes, 0.0, self._retries)
+            leases = self._claims.ask(n_trials, n_lanes, 0.0, self._retries, fair=True)
         except ClientError as error:
             if not will_pass(error):
                 self._error = error

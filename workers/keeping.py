@@ -19,8 +19,8 @@ class Keeping:
     """Uploads the models of finished trials: all, none, or those that are as good as any that this process knows of.
 
     It knows of the best when the study was first asked for and of what it trained since. So the best trial of a study
-    always has its model, and some that were beaten later have theirs. One that is tested in a final evaluation is
-    always good.
+    always has its model, and some that were beaten later have theirs. One that violates a constraint is never good, one
+    that is tested in a final evaluation always.
     """
 
     def __init__(self, client: Client, studies: Studies, mode: KeepModels, retries: Retries) -> None:
@@ -30,16 +30,28 @@ class Keeping:
         self._retries = retries
         self._best: dict[str, list[Values]] = {}
 
-    def keep(self, lease: Lease, metrics: dict[str, float], content: Callable[[], bytes]) -> None:
-        """Upload the model if it is to be kept; without success its trial completes all the same."""
-        facts = self._studies.facts(lease.study) if self._mode == "best" and not lease.test else None
-        if self._mode == "none" or (facts is not None and not self._is_good(lease.study, facts, metrics)):
+    def keep(
+        self, lease: Lease, metrics: dict[str, float], content: Callable[[], bytes], *, is_feasible: bool = True
+    ) -> None:
+        """Upload the model if it is to be kept; without success its trial completes all the same.
+
+        `is_feasible`: the trial's own code has set no constraint that it violates.
+        """
+        if self._mode == "none" or not self._is_wanted(lease, metrics, is_feasible):
             return
         try:
             model = content()
             self._retries(lambda: self._client.upload_artifact(lease.lease_id, MODEL, model))
         except (ClientError, OSError) as error:
             logger.warning("%s #%d: its model is not kept: %s", lease.study, lease.trial_number, error)
+
+    def _is_wanted(self, lease: Lease, metrics: dict[str, float], is_feasible: bool) -> bool:
+        if self._mode == "all" or lease.test:
+            return True
+        facts = self._studies.facts(lease.study)
+        if facts is None:
+            return True
+        return is_feasible and _keeps(facts, metrics) and self._is_good(lease.study, facts, metrics)
 
     def _is_good(self, study: str, facts: Facts, metrics: dict[str, float]) -> bool:
         """Whether nothing known is better in every objective, and better at all; it is known from now on."""
@@ -53,6 +65,12 @@ class Keeping:
         if values not in known:
             known.append(values)
         return True
+
+
+def _keeps(facts: Facts, metrics: dict[str, float]) -> bool:
+    """Whether no constraint is violated, as far as these metrics tell."""
+    known = [one.distances(metrics[one.metric]) for one in facts.constraints if one.metric in metrics]
+    return all(distance <= 0 for distances in known for distance in distances.values())
 
 
 def _upwards(facts: Facts, values: Values) -> Values:

@@ -16,9 +16,10 @@ from workers.lanes.lane import Trial
 logger = logging.getLogger("narrows.worker")
 
 MOST_LANES = 1024
-MEASURED_SECONDS = 0.1
-"""Of training, at each number of lanes: two processes on two cores agreed within 3 % so, on a small mlp."""
-MARGIN = 0.03
+MEASURED_SECONDS = 0.03
+N_MEASUREMENTS = 5
+"""Of so many seconds of training at each number of lanes. The fastest counts: what else a machine does only slows."""
+MARGIN = 0.05
 """A doubling that brings less is not worth the memory, nor the trials that a sampler has not seen the end of."""
 LONGEST_SECONDS = 3.0
 """A measurement is not begun later: the models of a thousand lanes alone take seconds to make."""
@@ -94,6 +95,10 @@ def batches_per_second(training: Training, data: TrialData, device: torch.device
         group.load(Trial(endless, seed))
     group.step()
     _wait_for(device)
+    return n_lanes * max(_steps_per_second(group, device) for _ in range(N_MEASUREMENTS))
+
+
+def _steps_per_second(group: LaneGroup, device: torch.device) -> float:
     started, n_steps = time.perf_counter(), 0
     while True:
         group.step()
@@ -101,7 +106,7 @@ def batches_per_second(training: Training, data: TrialData, device: torch.device
         _wait_for(device)
         seconds = time.perf_counter() - started
         if seconds >= MEASURED_SECONDS:
-            return n_lanes * n_steps / seconds
+            return n_steps / seconds
 
 
 def _goes_on(rates: dict[int, float]) -> bool:

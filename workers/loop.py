@@ -9,7 +9,6 @@ import torch
 from service.client import Client, ClientError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease, WorkerInfo
-from service.schemas.user_training import UserTraining
 from workers.account import Account
 from workers.bench import Broken, Finished
 from workers.checkpointing import Checkpointing
@@ -22,8 +21,9 @@ from workers.intake import Intake
 from workers.keeping import Keeping
 from workers.options import KeepModels
 from workers.precision import resolve
-from workers.reporter import Reporter
+from workers.reporter import OPEN, Reporter
 from workers.rest import Rest
+from workers.sinks.feed import NO_FEED, Feed
 from workers.stopping import Ended, Interrupted, Stopping
 from workers.studies import Studies
 from workers.training_bench import TrainingBench
@@ -63,6 +63,7 @@ class Loop:
         keep_models: KeepModels = "best",
         n_processes: int = 1,
         user_code: UserCode = NO_USER_CODE,
+        feed: Feed = NO_FEED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = worker.device
@@ -73,14 +74,14 @@ class Loop:
         self._checkpoint_seconds = checkpoint_seconds
         self._ended = Ended(stopping)
         self._account = Account(clock)
-        self._reporter = Reporter(client, Retries(AWAY_LIMIT_SECONDS, self._ended), clock)
+        self._reporter = Reporter(client, Retries(AWAY_LIMIT_SECONDS, self._ended), clock, feed)
         self._studies = Studies(client, Retries(ASKING_SECONDS, self._ended), n_processes)
         self._claims = Claims(client, worker, study=study)
         self._checkpointing = Checkpointing(client, self._reporter)
         self._intake = Intake(self._claims, self._receive, Retries(CLAIM_LIMIT_SECONDS, self._ended), clock)
         self._errands = Errands()
         keeping = Keeping(client, self._studies, keep_models, Retries(CLAIM_LIMIT_SECONDS, self._ended))
-        delivery = Delivery(client, stopping)
+        delivery = Delivery(client, stopping, feed)
         self._handover = Handover(
             self._reporter, delivery, keeping, self._checkpointing, self._errands, stopping, clock
         )
@@ -95,6 +96,8 @@ class Loop:
             checkpoint_seconds=checkpoint_seconds,
             clock=clock,
         )
+        self._held: list[Work] = []
+        """Trials at a rung, off the bench, that wait for the decision on their reports."""
         self._allow = user_code.allow
         self._idle_since: float | None = None
         self._rest = Rest(clock)
@@ -116,7 +119,11 @@ class Loop:
         self._errands.check()
         self._intake.check()
         self._leave_closed()
+        self._go_on_held()
         self._begin_ready()
+        if not self._bench.works and self._held:
+            self._reporter.flush(self._held[0].lease_id, POLL_SECONDS)
+            return True
         if not self._bench.works:
             return self._wait_for_trial()
         self._train()
@@ -127,23 +134,30 @@ class Loop:
 
     def _receive(self, lease: Lease) -> Work:
         self._reporter.follow(lease)
-        if isinstance(lease.training, UserTraining):
+        if lease.training.entrypoints:
             return Work(lease)
         return self._checkpointing.fetch(lease, Retries(CLAIM_LIMIT_SECONDS, self._ended))
 
     def _begin_ready(self) -> None:
-        while len(self._bench.works) < max(1, self._bench.n_lanes) and (work := self._intake.take()) is not None:
+        n_lanes = max(1, self._bench.n_lanes)
+        while self._n_at_hand < n_lanes and (work := self._intake.take()) is not None:
             self._begin(work)
-        wanted = 0 if self._rest.seconds_left > 0 else self._bench.room + self._bench.n_soon_free(AHEAD_SECONDS)
+        room = max(0, self._bench.room - len(self._held)) + self._bench.n_soon_free(AHEAD_SECONDS)
+        wanted = 0 if self._rest.seconds_left > 0 else room
         if self._bench.works:
             self._intake.want(wanted, self._bench.n_lanes)
+
+    @property
+    def _n_at_hand(self) -> int:
+        """Trials in training, and those that may be again soon."""
+        return len(self._bench.works) + len(self._held)
 
     def _begin(self, work: Work) -> None:
         self._idle_since = None
         if self._reporter.decision(work.lease_id) != "continue":
             self._handover.leave(work.lease)
             return
-        if isinstance(work.lease.training, UserTraining):
+        if work.lease.training.entrypoints:
             self._train_user_code(work.lease)
             return
         facts = self._studies.facts(work.lease.study)
@@ -184,14 +198,13 @@ class Loop:
         return self._ask(0.0 if first else min(LONG_POLL_SECONDS, left), last=left <= 0 and not busy)
 
     def _ask(self, wait_seconds: float, *, last: bool) -> bool:
-        """A long poll, left at once when this process is asked to end."""
+        """A long poll for one trial, left at once when this process is asked to end. What there is room for beside it
+        is then claimed ahead."""
         self._account.switch("idle" if wait_seconds else "waiting")
         retries = Retries(min(CLAIM_LIMIT_SECONDS, self._patience_seconds), self._stopping)
         try:
             with self._stopping.interruptible():
-                leases = self._claims.ask(
-                    max(1, self._bench.room), self._bench.n_lanes, wait_seconds, retries, self._allow
-                )
+                leases = self._claims.ask(1, self._bench.n_lanes, wait_seconds, retries, self._allow)
                 works = [self._receive(lease) for lease in leases]
         except ClientError as error:
             if not will_pass(error) or last:
@@ -234,10 +247,27 @@ class Loop:
         if event.epoch > work.last_step:  # else it was reported before the trial went back to where it was kept
             self._reporter.report(work.lease_id, event.epoch, event.metrics)
             work.last_step = event.epoch
+            if event.final is None and event.epoch in work.lease.rung_steps:
+                self._hold(work)
         if event.final is not None and event.model is not None:
             self._rest.after(None)
             final = {**event.final, "waiting_seconds": self._account.take_waiting()}
             self._handover.complete(work.lease, final, event.model)
+
+    def _hold(self, work: Work) -> None:
+        """Take a trial off the bench as it is at its rung, until the decision is there."""
+        self._bench.keep(work)
+        self._bench.drop(work.lease_id)
+        self._held.append(work)
+
+    def _go_on_held(self) -> None:
+        """Train on, pause or leave the trials whose decisions are there."""
+        for work in [work for work in self._held if self._reporter.flush(work.lease_id, 0.0)]:
+            self._held.remove(work)
+            if self._reporter.decision(work.lease_id) == "pause":
+                self._handover.save_and_pause(work)
+            else:
+                self._begin(work)
 
     def _give_up(self, event: Broken) -> str | None:
         """Fail a trial; the reason, when it is that the device is broken."""
@@ -253,7 +283,7 @@ class Loop:
         """Drop the trials that the service has closed with its decision on a report."""
         if self._reporter.has_closed:
             for work in self._bench.works:
-                if self._reporter.decision(work.lease_id) != "continue":
+                if self._reporter.decision(work.lease_id) not in OPEN:
                     self._bench.drop(work.lease_id)
                     self._handover.leave(work.lease)
 
@@ -277,6 +307,8 @@ class Loop:
             self._handover.release(work.lease)
         for work in self._bench.works:
             self._bench.keep(work)
+            self._handover.save_and_release(work)
+        for work in self._held:
             self._handover.save_and_release(work)
         self._wait_for_errands()
         self._ended.set()

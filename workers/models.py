@@ -1,16 +1,32 @@
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
-from service.schemas.models import Cnn, LeNet, Mlp, ResNet18, n_dropout_layers
+from service.schemas.models import Cnn, LeNet, Mlp, OwnModel, ResNet18, n_dropout_layers
+from service.schemas.training import Training
 from workers.convolutions import build_cnn, build_lenet, build_resnet18
+from workers.data import TrialData
 from workers.errors import ModelError
 from workers.initialization import initialize
 from workers.layers import Dropout, GaussianNoise, dense_layer
 
 
+def model_for(training: Training, data: TrialData) -> nn.Module:
+    """The built-in model of a training, without dropout and noise. Raises ModelError."""
+    shape = tuple(data.images.shape[1:])
+    if len(shape) != 3 or not is_image(data):
+        raise ModelError(f"built-in models take images [channels, height, width], floating or uint8: {list(shape)}")
+    return build_model(training.model, shape, data.n_classes)
+
+
+def is_image(data: TrialData) -> bool:
+    """Whether inputs may be moved, cut out and disturbed as images are."""
+    return data.images.ndim == 4 and (data.images.is_floating_point() or data.images.dtype == torch.uint8)
+
+
 def build_model(
-    model: Mlp | Cnn | LeNet | ResNet18,
+    model: Mlp | Cnn | LeNet | ResNet18 | OwnModel,
     image_shape: tuple[int, int, int],
     n_classes: int,
     *,
@@ -23,10 +39,13 @@ def build_model(
 
     Weights are drawn from the global generator. Noise, then dropout, follows the input and every hidden layer
     (resnet18: its pooled features alone). A list of dropout rates has one for each of `n_dropout_layers`.
-    Raises ModelError when images are too small for the model or the list has another length.
+    Raises ModelError when images are too small for the model, the list has another length, or the model is an own one,
+    which only a process of its own builds.
     """
     rates = dropout_rates(dropout, n_dropout_layers(model))
     match model:
+        case OwnModel():
+            raise ModelError(f"an own model is built in a process of its own: {model.entrypoint}")
         case Mlp():
             n_inputs = image_shape[0] * image_shape[1] * image_shape[2]
             body = build_mlp(

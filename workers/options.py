@@ -27,6 +27,8 @@ class Options:
     keep_models: KeepModels
     allow: tuple[str, ...]
     code: Path | None
+    tensorboard: Path | None
+    mlflow: str | None
     log_level: str
     device: str | None
     token: str | None
@@ -44,6 +46,8 @@ class Options:
             "--checkpoint-seconds": self.checkpoint_seconds,
             "--keep-models": self.keep_models,
             "--code": self.code,
+            "--tensorboard": self.tensorboard,
+            "--mlflow": self.mlflow,
             "--log-level": self.log_level,
             "--device": device,
         }
@@ -89,6 +93,8 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--keep-models", choices=get_args(KeepModels), required=True)
     parser.add_argument("--allow", action="append", default=[], type=prefix)
     parser.add_argument("--code", type=folder)
+    parser.add_argument("--tensorboard", type=lambda text: Path(text).resolve())
+    parser.add_argument("--mlflow")
     parser.add_argument("--log-level", required=True)
     parser.add_argument("--device", help="train on this device, in this very process, until stdin ends")
     given = vars(parser.parse_args(arguments))

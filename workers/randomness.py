@@ -16,11 +16,15 @@ class Purpose(IntEnum):
     ORDER = 1
     AUGMENTATION = 2
     NOISE = 3
+    OWN_MODEL = 4
 
 
-def derive_seed(seed: int, purpose: Purpose, epoch: int = 0) -> int:
-    """A seed of 64 bits, independent of those of other purposes, epochs and trials (numpy's SeedSequence)."""
-    return int(SeedSequence([seed, purpose, epoch]).generate_state(1, "uint64")[0])
+def derive_seed(seed: int, purpose: Purpose, *place: int) -> int:
+    """A seed of 64 bits, independent of those of other purposes, epochs and trials (numpy's SeedSequence).
+
+    `place` is the epoch, or the epoch and the batch.
+    """
+    return int(SeedSequence([seed, purpose, *(place or (0,))]).generate_state(1, "uint64")[0])
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries, will_pass
+from service.schemas.fields import Scalar
 from service.schemas.protocol import Decision, Lease, Renew, Report, Reports
+from workers.sinks.feed import NO_FEED, Feed
 
 logger = logging.getLogger("narrows.worker")
 
@@ -20,6 +22,8 @@ PAUSES_PER_TERM = 12
 """While the service is away: once it is back, it is called before a twelfth of the shortest term has passed."""
 LONGEST_PAUSE_SECONDS = 5.0
 SHORTEST_PAUSE_SECONDS = 0.05
+OPEN = ("continue", "pause")
+"""Decisions after which the lease is still this worker's."""
 LOST_CODES = ("lease_lost", "lease_closed", "lease_not_found", "study_not_found")
 
 
@@ -37,13 +41,17 @@ class _Followed:
 class Reporter:
     """Follows leases from `follow` to `forget`. While the service is away, reports wait and are sent in order later.
 
-    `retries` repeats calls as long as the service is away; `clock` counts seconds.
+    `retries` repeats calls as long as the service is away; `clock` counts seconds; `feed` hears of every report
+    that the service has taken.
     """
 
-    def __init__(self, client: Client, retries: Retries, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, client: Client, retries: Retries, clock: Callable[[], float] = time.monotonic, feed: Feed = NO_FEED
+    ) -> None:
         self._client = client
         self._retries = retries
         self._clock = clock
+        self._feed = feed
         self._changed = threading.Condition()
         self._followed: dict[str, _Followed] = {}
         self._n_closed = 0
@@ -55,12 +63,14 @@ class Reporter:
         with self._changed:
             term_seconds = lease.expires_in_seconds
             self._followed[lease.lease_id] = _Followed(self._next_renewal(term_seconds), term_seconds)
+            self._feed.follow(lease)
             self._changed.notify_all()
 
     def forget(self, lease_id: str) -> None:
         with self._changed:
             followed = self._followed.pop(lease_id, None)
-            if followed is not None and followed.decision != "continue":
+            self._feed.leave(lease_id)
+            if followed is not None and followed.decision not in OPEN:
                 self._n_closed -= 1
             self._changed.notify_all()
 
@@ -68,9 +78,13 @@ class Reporter:
         """Queue a report; never waits for the service."""
         with self._changed:
             followed = self._followed[lease_id]
-            if followed.decision == "continue":
+            if followed.decision in OPEN:
                 followed.queue.append(Report(lease_id=lease_id, step=step, metrics=dict(metrics)))
                 self._changed.notify_all()
+
+    def suggested(self, lease_id: str, name: str, value: Scalar) -> None:
+        """Take note of a parameter that a trial's code has asked for."""
+        self._feed.suggested(lease_id, name, value)
 
     def decision(self, lease_id: str) -> Decision:
         """The last decision on a lease."""
@@ -82,7 +96,7 @@ class Reporter:
 
     @property
     def has_closed(self) -> bool:
-        """Whether any followed lease has another decision than `continue`; cheap enough to ask after every batch."""
+        """Whether any followed lease is closed by a decision; cheap enough to ask after every batch."""
         return self._n_closed > 0
 
     def flush(self, lease_id: str, timeout_seconds: float) -> bool:
@@ -114,7 +128,7 @@ class Reporter:
                 self._renew(stale)
 
     def _open(self) -> dict[str, _Followed]:
-        return {lease_id: lease for lease_id, lease in self._followed.items() if lease.decision == "continue"}
+        return {lease_id: lease for lease_id, lease in self._followed.items() if lease.decision in OPEN}
 
     def _batch(self) -> list[Report]:
         """The oldest reports of all leases; they stay queued until they are answered."""
@@ -132,7 +146,11 @@ class Reporter:
             for lease_id in lease_ids:  # a batch is refused as a whole, for what may be the fault of one trial
                 self._send([report for report in reports if report.lease_id == lease_id])
             return
+        taken = {(one.lease_id, one.step) for one in answer.decisions if one.decision != "lost"}
         with self._changed:
+            for report in reports:
+                if (report.lease_id, report.step) in taken:  # before the decision is known, which may end the trial
+                    self._feed.report(report.lease_id, report.step, report.metrics)
             for decision in answer.decisions:
                 self._decided(decision.lease_id, decision.decision)
             for report in reports:
@@ -149,8 +167,10 @@ class Reporter:
 
     def _decided(self, lease_id: str, decision: Decision) -> None:
         followed = self._followed.get(lease_id)
-        if followed is not None and followed.decision == "continue" and decision != "continue":
-            followed.decision = decision
+        if followed is None or followed.decision not in OPEN or decision == "continue":
+            return
+        followed.decision = decision
+        if decision not in OPEN:
             followed.queue.clear()
             self._n_closed += 1
 

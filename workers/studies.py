@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.client import Client, ClientError, UnreachableError
 from service.client.retries import Retries
+from service.schemas.constraints import Constraint
 from service.schemas.definition import Objective
 from service.schemas.results import Study
 
@@ -22,13 +23,15 @@ More at a time finish sooner, but the sampler knows less then, and the pruner gi
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one study: what its trials are measured by, the best values when it was asked, and how many train at once.
+    """Of one study: what its trials are measured by and must keep, the best values when it was asked, how many train at
+    once.
 
     A sampler that learns, and a pruner, do so from what has finished, so a process trains its part of a share of such
     a study at a time, and never more than there are trials.
     """
 
     objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
     best: tuple[float, ...] | None
     most_lanes: int
 
@@ -70,4 +73,5 @@ def facts_of(study: Study, n_processes: int) -> Facts:
         share = IN_TRAINING_TO_PRUNE
     else:
         share = 1.0
-    return Facts(tuple(definition.objectives), best, max(1, round(share * definition.n_trials / n_processes)))
+    most_lanes = max(1, round(share * definition.n_trials / n_processes))
+    return Facts(tuple(definition.objectives), tuple(definition.constraints), best, most_lanes)

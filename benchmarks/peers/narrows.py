@@ -37,11 +37,14 @@ def measure(setup: Setup, lanes: str, n_processes: int) -> Measured:
 
 
 def _warm_up(client: Client, setup: Setup, n_processes: int) -> None:
-    """Studies of an epoch, until every process has had a trial."""
+    """Studies of an epoch, until every process has had a trial.
+
+    They have as many trials as are measured: no process looks for more lanes than a study has use for.
+    """
     warm: set[str | None] = set()
     for number in range(MOST_WARM_UPS):
         warm_up = definition(setup, f"warm-up-{number}")
-        warm_up |= {"n_trials": 2 * n_processes, "pruner": "none", "enqueue": []}
+        warm_up |= {"n_trials": max(setup.trials, 2 * n_processes), "pruner": "none", "enqueue": []}
         warm_up["training"]["epochs"] = 1
         warm |= {trial.worker for trial in _run(client, warm_up)}
         if len(warm) == n_processes:

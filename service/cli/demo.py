@@ -72,7 +72,7 @@ def _create(client: "Client", definition: dict[str, Any]) -> "Study":
 
 
 def _run(client: "Client", name: str, out: "Console", service: "Process", workers: "Process") -> None:
-    from service.cli.progress import follow
+    from service.progress import follow
 
     follow(_checked(lambda: client.study(name), service, workers), out)
 

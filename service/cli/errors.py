@@ -2,7 +2,7 @@
 
 
 class CommandError(Exception):
-    """A command cannot do what it was asked to; the message says why."""
+    """A command cannot do what it was asked to; the message says why, in one line or several."""
 
 
 def lines_of(error: Exception) -> list[str] | None:
@@ -11,7 +11,9 @@ def lines_of(error: Exception) -> list[str] | None:
 
     if isinstance(error, ServiceError) and error.problem.errors:
         return [f"{item.field}: {item.message}" for item in error.problem.errors]
-    if isinstance(error, ClientError | CommandError):
+    if isinstance(error, CommandError):
+        return str(error).splitlines()
+    if isinstance(error, ClientError):
         return [str(error)]
     if isinstance(error, OSError):
         return [f"{error.filename}: {error.strerror}" if error.filename else str(error)]

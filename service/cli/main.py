@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from service.cli import (
+    convert,
     demo,
     diagnose,
     experiment,
     final,
+    imports,
     logs,
     narrow,
     report,
@@ -49,8 +51,10 @@ for command in (
     report.report,
     experiment.experiment,
     narrow.narrow,
+    convert.convert,
 ):
     app.command()(command)
+app.command("import")(imports.import_trials)
 app.add_typer(token.app, name="token")
 
 

@@ -57,6 +57,8 @@ Code = Annotated[Path | None, _option("code", exists=True, file_okay=False)]
 Study = Annotated[str | None, _option("study")]
 DataDir = Annotated[str, _option("data_dir")]
 Download = Annotated[bool, _option("download")]
+Tensorboard = Annotated[Path | None, _option("tensorboard", file_okay=False)]
+Mlflow = Annotated[str | None, _option("mlflow")]
 ExitWhenIdle = Annotated[float | None, _option("exit_when_idle", min=0)]
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.", show_default=False)]

@@ -74,9 +74,16 @@ def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool
         values = [number(value) for value in trial.values] if trial.values else [""] * len(metrics)
         epochs = "" if trial.step is None else str(trial.step + 1)
         cells = [*values, *shown, epochs, seconds(trial.duration_seconds), *line]
-        row = [str(trial.number), *([trial.state, *cells, trial.reason or ""] if states else cells)]
+        row = [str(trial.number), *([trial.state, *cells, _reason(trial)] if states else cells)]
         table.add_row(*map(Text, row))  # brackets are the user's own, and no markup
     return table
+
+
+def _reason(trial: Trial) -> str:
+    """Why it failed, is no result, or waits."""
+    if trial.paused_at_rung is not None:
+        return f"paused at rung {trial.paused_at_rung}"
+    return trial.reason or (f"violates {', '.join(trial.violated)}" if trial.violated else "")
 
 
 def plain_table(title: str | None = None) -> Table:

@@ -13,6 +13,7 @@ def submit(
     file: File, watch: Watch = False, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]
 ) -> None:
     """Create a study from a definition. The same definition again finds the study that is there."""
+    from service.cli.output import console
     from service.client import Client
 
     definition = read_definition(file)
@@ -20,24 +21,16 @@ def submit(
         study = client.create_study(definition)
         print(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
         if watch:
-            _follow(client, study.name)
+            client.watch(study.name, console())
 
 
 def watch(study: StudyName, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
     """Show a study's progress until it ends."""
+    from service.cli.output import console
     from service.client import Client
 
     with Client(server, token) as client:
-        _follow(client, study)
-
-
-def _follow(client: Any, name: str) -> None:
-    from service.cli.output import console
-    from service.cli.progress import follow
-    from service.client.retries import Retries
-
-    retries = Retries(limit_seconds=30.0)
-    follow(lambda: retries(lambda: client.study(name)), console())
+        client.watch(study, console())
 
 
 def read_definition(file: Path) -> dict[str, Any]:

@@ -21,7 +21,21 @@ OrderBy = Annotated[
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many trials at most.")]
 K = Annotated[int, typer.Option("-k", min=1, help="How many trials.")]
-Format = Annotated[Literal["csv", "json"], typer.Option("--format", help="Format of the file.")]
+Format = Annotated[
+    Literal["csv", "json", "optuna"] | None,
+    typer.Option(
+        "--format", help="Format of the file; optuna: JSON lines with all that Optuna has.", show_default="csv"
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="URL",
+        help="Database to write an Optuna study into instead, such as sqlite:///optuna.db.",
+        show_default=False,
+    ),
+]
 TrialNumber = Annotated[
     int | None, typer.Option("--trial", min=0, help="Number of the trial.", show_default="the best one")
 ]
@@ -66,7 +80,8 @@ def best(
     from service.client import Client, quoted
 
     with Client(server, token) as client:
-        metrics = metrics_of(client.study(study))
+        about = client.study(study)
+        metrics = metrics_of(about)
         several = len(metrics) > 1
         if as_json:
             path = f"studies/{quoted(study)}"
@@ -75,22 +90,30 @@ def best(
         found = client.pareto(study)[:k] if several else client.best(study, k)
     if found:
         console().print(trial_table(metrics, found, states=False))
+    elif about.trial_counts.COMPLETE:
+        print(f"None of {about.trial_counts.COMPLETE} complete trials of {study} satisfies every constraint.")
     else:
         print(f"{study} has no complete trial yet.")
 
 
 def export(
     study: StudyName,
-    format: Format = "csv",
+    format: Format = None,
     out: Out = None,
+    to: To = None,
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Write all trials of a study to a file or to standard output."""
+    """Write all trials of a study to a file, to standard output, or into a database that Optuna reads."""
     from service.client import Client
 
+    if to is not None and (format or out):
+        raise typer.BadParameter("--to writes into a database: it goes with neither --format nor --out")
     with Client(server, token) as client:
-        pieces = client.export(study, format)
+        if to is not None:
+            _export_to(client, study, to)
+            return
+        pieces = client.export(study, format or "csv")
         if out is None:
             for piece in pieces:
                 sys.stdout.buffer.write(piece)
@@ -100,6 +123,21 @@ def export(
             file.write(first)
             file.writelines(pieces)
     print(f"All trials of {study} are in {out}")
+
+
+def _export_to(client: "Client", study: str, url: str) -> None:
+    from service.cli.errors import CommandError
+    from service.optuna_copy import directions_of, read
+    from storage import StorageError
+    from storage.stock import StockStudy, write_study
+
+    head, trials = read(client.export(study, "optuna"))
+    found = StockStudy(head.study_name, directions_of(head), head.metric_names, head.user_attrs, trials)
+    try:
+        n_trials = write_study(url, found)
+    except StorageError as error:
+        raise CommandError(str(error)) from error
+    print(f"Study {study} with {n_trials} trials is in that database: optuna.load_study reads it")
 
 
 def model(
@@ -127,5 +165,5 @@ def _best_number(client: "Client", study: str) -> int:
         raise typer.BadParameter(f"{study} has several objectives: --trial must tell which trial")
     found = client.best(study, 1)
     if not found:
-        raise typer.BadParameter(f"{study} must have a complete trial: it has none yet")
+        raise typer.BadParameter(f"{study} must have a complete trial that keeps its constraints: it has none yet")
     return found[0].number

@@ -13,9 +13,11 @@ from service.cli.options import (
     KeepModels,
     Lanes,
     LogLevel,
+    Mlflow,
     Processes,
     Server,
     Study,
+    Tensorboard,
     Token,
 )
 
@@ -34,6 +36,8 @@ def worker(
     data_dir: DataDir = DEFAULT["data_dir"],
     download: Download = DEFAULT["download"],
     exit_when_idle: ExitWhenIdle = DEFAULT["exit_when_idle"],
+    tensorboard: Tensorboard = DEFAULT["tensorboard"],
+    mlflow: Mlflow = DEFAULT["mlflow"],
     log_level: LogLevel = DEFAULT["log_level"],
 ) -> None:
     """Train trials on this machine's devices, until SIGTERM or Ctrl-C; trials at hand are given back."""
@@ -48,6 +52,8 @@ def worker(
         "--study": study,
         "--data-dir": data_dir,
         "--exit-when-idle": exit_when_idle,
+        "--tensorboard": tensorboard,
+        "--mlflow": mlflow,
         "--log-level": log_level,
     }
     flags = [f"{flag}={value}" for flag, value in given.items() if value is not None]

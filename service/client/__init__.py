@@ -1,6 +1,23 @@
 """The Python client of the service."""
 
-from service.client.client import Client, quoted
-from service.client.errors import ClientError, ServiceError, UnexpectedAnswerError, UnreachableError
+from service.client.client import Client
+from service.client.errors import (
+    ClientError,
+    MissingPackageError,
+    ServiceError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from service.client.paths import quoted
+from service.client.study import ClientStudy
 
-__all__ = ["Client", "ClientError", "ServiceError", "UnexpectedAnswerError", "UnreachableError", "quoted"]
+__all__ = [
+    "Client",
+    "ClientError",
+    "ClientStudy",
+    "MissingPackageError",
+    "ServiceError",
+    "UnexpectedAnswerError",
+    "UnreachableError",
+    "quoted",
+]

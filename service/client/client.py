@@ -1,16 +1,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
 from service.client.artifacts import download, upload
-from service.client.transport import Query, Transport
+from service.client.errors import MissingPackageError
+from service.client.paths import lease_path, quoted, study_path
+from service.client.study import ClientStudy
+from service.client.transport import BodyToSend, Method, Query, Transport
 from service.schemas.artifacts import Artifact, ArtifactList
 from service.schemas.definition import Definition, Params
 from service.schemas.diagnosis import Diagnosis
 from service.schemas.final import Final, FinalRequest
+from service.schemas.imports import Import, ImportList, NewImport
 from service.schemas.protocol import (
     Claim,
     Claimed,
@@ -18,7 +21,9 @@ from service.schemas.protocol import (
     Complete,
     Decisions,
     Fail,
+    KnownConstraints,
     KnownUserAttrs,
+    NewConstraints,
     NewUserAttrs,
     Renew,
     Renewed,
@@ -41,6 +46,18 @@ from service.schemas.results import (
 )
 from service.schemas.rounds import NarrowedRound, NarrowRequest, Round, RoundList
 from service.schemas.tokens import CreatedToken, Token, TokenList
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+DATAFRAME = (
+    *("number", "value", "datetime_start", "datetime_complete", "duration"),
+    *("params", "user_attrs", "system_attrs", "state"),
+)
+"""What Optuna puts into a data frame without being told."""
+AWAY_SECONDS = 30.0
+"""A study is watched on for so long while the service does not answer."""
 
 
 class Client:
@@ -79,8 +96,8 @@ class Client:
 
     # Studies
 
-    def create_study(self, definition: Definition | Mapping[str, Any]) -> Study:
-        return self._transport.call(Study, "POST", "/v1/studies", body=definition)
+    def create_study(self, definition: Definition | Mapping[str, Any]) -> ClientStudy:
+        return self._study("POST", "/v1/studies", body=definition)
 
     def studies_page(self, limit: int | None = None, cursor: str | None = None) -> StudyList:
         query: Query = {"limit": limit, "cursor": cursor}
@@ -94,8 +111,21 @@ class Client:
             page = self.studies_page(cursor=page.next_cursor)
             yield from page.studies
 
-    def study(self, name: str) -> Study:
-        return self._transport.call(Study, "GET", study_path(name))
+    def study(self, name: str) -> ClientStudy:
+        return self._study("GET", study_path(name))
+
+    def _study(self, method: Method, path: str, body: BodyToSend = None) -> ClientStudy:
+        return ClientStudy.bound(self._transport, self._transport.send(method, path, body=body))
+
+    def watch(self, name: str, console: "Console | None" = None) -> ClientStudy:
+        """Show a study's progress, in a terminal or a notebook, until it ends, and return it as it is then."""
+        from rich.console import Console
+
+        from service.client.retries import Retries
+        from service.progress import follow
+
+        retries = Retries(limit_seconds=AWAY_SECONDS)
+        return follow(lambda: retries(lambda: self.study(name)), console or Console())
 
     def change(
         self,
@@ -103,10 +133,10 @@ class Client:
         *,
         state: Literal["paused", "running", "stopped"] | None = None,
         n_trials: int | None = None,
-    ) -> Study:
+    ) -> ClientStudy:
         body = {"state": state, "n_trials": n_trials}
         change = StudyChange.model_validate({key: value for key, value in body.items() if value is not None})
-        return self._transport.call(Study, "PATCH", study_path(name), body=change)
+        return self._study("PATCH", study_path(name), body=change)
 
     def delete(self, name: str) -> None:
         self._transport.send("DELETE", study_path(name))
@@ -143,6 +173,14 @@ class Client:
         body = NewTrial(params=params)
         return self._transport.call(Trial, "POST", f"{study_path(name)}/trials", body=body)
 
+    def import_trials(self, name: str, wanted: NewImport | Mapping[str, Any]) -> Import:
+        """Let the sampler learn from trials that are none of the study's. Safe to repeat."""
+        return self._transport.call(Import, "POST", f"{study_path(name)}/imports", body=wanted)
+
+    def imports(self, name: str) -> list[Import]:
+        """What the sampler has learned from besides the study's own trials."""
+        return self._transport.call(ImportList, "GET", f"{study_path(name)}/imports").imports
+
     # Results
 
     def best(self, name: str, k: int | None = None) -> list[Trial]:
@@ -173,7 +211,15 @@ class Client:
     def diagnosis(self, name: str, limit: int | None = None) -> Diagnosis:
         return self._transport.call(Diagnosis, "GET", f"{study_path(name)}/diagnosis", query={"limit": limit})
 
-    def export(self, name: str, format: Literal["csv", "json"] = "csv") -> Iterator[bytes]:
+    def trials_dataframe(self, name: str, attrs: tuple[str, ...] = DATAFRAME, multi_index: bool = False) -> "DataFrame":
+        """All trials as Optuna's Study.trials_dataframe has them. Raises MissingPackageError without pandas."""
+        try:
+            import pandas  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise MissingPackageError("trials_dataframe needs pandas: pip install 'narrows[notebook]'") from error
+        return self.study(name).optuna().trials_dataframe(attrs, multi_index)
+
+    def export(self, name: str, format: Literal["csv", "json", "optuna"] = "csv") -> Iterator[bytes]:
         """All trials, in pieces as they arrive."""
         return self._transport.stream(f"{study_path(name)}/export", {"format": format})
 
@@ -233,24 +279,17 @@ class Client:
     def prune(self, lease_id: str) -> Closed:
         return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/prune")
 
+    def pause(self, lease_id: str) -> Closed:
+        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/pause")
+
     def suggest(self, lease_id: str, suggest: Suggest) -> Suggested:
         return self._transport.call(Suggested, "POST", f"{lease_path(lease_id)}/suggest", body=suggest)
 
     def set_user_attrs(self, lease_id: str, user_attrs: NewUserAttrs) -> KnownUserAttrs:
         return self._transport.call(KnownUserAttrs, "POST", f"{lease_path(lease_id)}/user-attrs", body=user_attrs)
 
+    def set_constraints(self, lease_id: str, constraints: NewConstraints) -> KnownConstraints:
+        return self._transport.call(KnownConstraints, "POST", f"{lease_path(lease_id)}/constraints", body=constraints)
+
     def renew(self, renew: Renew) -> Renewed:
         return self._transport.call(Renewed, "POST", "/v1/leases/renew", body=renew)
-
-
-def quoted(name: str) -> str:
-    """One part of a path, whatever characters a user typed."""
-    return quote(name, safe="")
-
-
-def study_path(name: str) -> str:
-    return f"/v1/studies/{quoted(name)}"
-
-
-def lease_path(lease_id: str) -> str:
-    return f"/v1/leases/{quoted(lease_id)}"

@@ -4,6 +4,7 @@
   + UnreachableError
   + UnexpectedAnswerError
   + ServiceError
+  + MissingPackageError
 """
 
 from service.schemas.problem import Problem
@@ -36,3 +37,7 @@ class ServiceError(ClientError):
     @property
     def code(self) -> str:
         return self.problem.code
+
+
+class MissingPackageError(ClientError):
+    """What was asked for needs a package that is not installed; the message names it."""

@@ -21,7 +21,9 @@ from service.schemas.protocol import (
     Complete,
     Decisions,
     Fail,
+    KnownConstraints,
     KnownUserAttrs,
+    NewConstraints,
     NewUserAttrs,
     Renew,
     Renewed,
@@ -105,6 +107,16 @@ async def prune(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
     return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
 
 
+@router.post("/leases/{lease_id}/pause")
+async def pause(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
+    """The trial waits at its rung beside its checkpoint, as a decision said; without that checkpoint it is pruned.
+
+    The same call again gets the same answer.
+    """
+    answer = partial(lease_calls.pause, registry, lease_id)
+    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id], with_epochs=True)})
+
+
 @router.post("/leases/{lease_id}/suggest")
 async def suggest(lease_id: LeaseIdPath, body: Suggest, registry: RegistryDependency, request: Request) -> Suggested:
     """A parameter that an entrypoint asks for as it runs: sampled by the first call, and the same value from then on.
@@ -124,6 +136,15 @@ async def set_user_attrs(lease_id: LeaseIdPath, body: NewUserAttrs, registry: Re
     """Note values with the trial, as Optuna's set_user_attr does."""
     answer = partial(define_by_run.set_user_attrs, registry, lease_id, body.user_attrs)
     return KnownUserAttrs(user_attrs=await _durable(registry, answer, [lease_id]))
+
+
+@router.post("/leases/{lease_id}/constraints")
+async def set_constraints(
+    lease_id: LeaseIdPath, body: NewConstraints, registry: RegistryDependency
+) -> KnownConstraints:
+    """Keep constraint values with the trial, as Optuna's set_constraint does: above 0 a constraint is violated."""
+    answer = partial(define_by_run.set_constraints, registry, lease_id, body.constraints)
+    return KnownConstraints(constraints=await _durable(registry, answer, [lease_id]))
 
 
 async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:

@@ -6,10 +6,19 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from service import export
+from service.constraints import why_none
 from service.dependencies import RegistryDependency, StudyDependency
 from service.lease_ends import tick
 from service.paging import MAX_LIMIT, page
-from service.results import best_trials, importances, pareto_trials, study_view, study_view_if_there, trial_views
+from service.results import (
+    best_trials,
+    complete_trials,
+    importances,
+    pareto_trials,
+    study_view,
+    study_view_if_there,
+    trial_views,
+)
 from service.schemas.definition import Definition
 from service.schemas.results import BestTrials, Importances, Study, StudyChange, StudyList
 from service.study_changes import change_study
@@ -22,9 +31,20 @@ CursorQuery = Annotated[
 ]
 Best = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many trials.", examples=[5])]
 EXPORTED: dict[int | str, dict[str, Any]] = {
-    200: {"description": "All trials.", "content": {"text/csv": {}, "application/json": {}}}
+    200: {
+        "description": "All trials; with optuna the study in the first line, and a trial in each other one.",
+        "content": {"text/csv": {}, "application/json": {}, "application/x-ndjson": {}},
+    }
 }
-Format = Annotated[Literal["csv", "json"], Query(description="Format of the file.", examples=["csv"])]
+Format = Annotated[
+    Literal["csv", "json", "optuna"],
+    Query(description="Format of the file; optuna: JSON lines with all that Optuna has of them.", examples=["csv"]),
+]
+EXPORTS = {
+    "csv": (export.as_csv, "csv", "text/csv"),
+    "json": (export.as_json, "json", "application/json"),
+    "optuna": (export.as_optuna, "jsonl", "application/x-ndjson"),
+}
 
 
 @router.post("/studies", status_code=201, responses={200: {"model": Study, "description": "It was there already."}})
@@ -66,14 +86,17 @@ def delete(live: StudyDependency, registry: RegistryDependency) -> None:
 
 @router.get("/studies/{name}/best")
 def best(live: StudyDependency, registry: RegistryDependency, k: Best = 5) -> BestTrials:
-    """The best complete trials of a study with one objective, best first."""
-    return BestTrials(trials=trial_views(registry.store, live, best_trials(live, k)))
+    """The best complete trials of a study with one objective, best first, of those that keep their constraints."""
+    note = why_none(complete_trials(live))
+    return BestTrials(trials=trial_views(registry.store, live, best_trials(live, k)), note=note)
 
 
 @router.get("/studies/{name}/pareto")
 def pareto(live: StudyDependency, registry: RegistryDependency) -> BestTrials:
-    """The trials that no other one beats in every objective, by the first objective."""
-    return BestTrials(trials=trial_views(registry.store, live, pareto_trials(live)))
+    """The trials that no other one beats in every objective, by the first objective. Those that violate a constraint
+    neither beat nor count."""
+    note = why_none(complete_trials(live))
+    return BestTrials(trials=trial_views(registry.store, live, pareto_trials(live)), note=note)
 
 
 @router.get("/studies/{name}/importance")
@@ -85,8 +108,6 @@ def importance(live: StudyDependency) -> Importances:
 @router.get("/studies/{name}/export", response_class=StreamingResponse, responses=EXPORTED)
 def export_trials(live: StudyDependency, registry: RegistryDependency, format: Format = "csv") -> StreamingResponse:
     """All trials as a file, streamed."""
-    name = f"{live.record.name}.{format}"
-    lines = export.as_csv(registry.store, live) if format == "csv" else export.as_json(registry.store, live)
-    media_type = "text/csv" if format == "csv" else "application/json"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(lines, media_type=media_type, headers=headers)
+    write, suffix, media_type = EXPORTS[format]
+    headers = {"Content-Disposition": f'attachment; filename="{live.record.name}.{suffix}"'}
+    return StreamingResponse(write(registry.store, live), media_type=media_type, headers=headers)

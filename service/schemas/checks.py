@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from service.schemas.fields import Scalar
 from service.schemas.locations import field_of, message_of, short
 from service.schemas.models import n_dropout_layers
 from service.schemas.narrowing_checks import narrowing_errors
+from service.schemas.own_part_checks import own_part_errors
 from service.schemas.resolve import MISSING, find, fixed_fields, is_index, resolve
 from service.schemas.search_space import (
     CategoricalParameter,
@@ -40,10 +41,13 @@ def definition_errors(definition: Definition) -> list[FieldError]:
         return structure
     return [
         *(() if definition.is_user_code else _training_errors(definition)),
+        *own_part_errors(definition),
         *_objective_errors(definition),
+        *_constraint_errors(definition),
         *_sampler_errors(definition),
         *_enqueue_errors(definition),
         *narrowing_errors(definition),
+        *_warm_start_errors(definition),
     ]
 
 
@@ -169,19 +173,23 @@ def _search_error(field: str, item: Any, name: str, value: Scalar) -> FieldError
 
 def _objective_errors(definition: Definition) -> Iterator[FieldError]:
     metrics = [objective.metric for objective in definition.objectives]
+    yield from _metric_errors(definition, "objectives", metrics)
+    if definition.pruner.name != "none" and metrics[0] in FINAL_METRICS and not definition.is_user_code:
+        yield "pruner", f"pruner must be none when the first objective is not reported every epoch: {metrics[0]!r}"
+
+
+def _constraint_errors(definition: Definition) -> Iterator[FieldError]:
+    yield from _metric_errors(definition, "constraints", [one.metric for one in definition.constraints])
+
+
+def _metric_errors(definition: Definition, where: str, metrics: Sequence[str]) -> Iterator[FieldError]:
     known = (*EPOCH_METRICS, *FINAL_METRICS)
     for index, metric in enumerate(metrics):
-        field = f"objectives.{index}.metric"
+        field = f"{where}.{index}.metric"
         if metric not in known and not definition.is_user_code:
             yield field, f"metric must be one that training reports: {metric!r} is none of {', '.join(known)}"
         if metric in metrics[:index]:
             yield field, f"metric must not stand twice: {metric!r}"
-    if definition.pruner.name == "none":
-        return
-    if len(metrics) > 1:
-        yield "pruner", f"pruner must be none with several objectives: {definition.pruner.name}"
-    elif metrics[0] in FINAL_METRICS and not definition.is_user_code:
-        yield "pruner", f"pruner must be none when the objective is not reported every epoch: {metrics[0]!r}"
 
 
 def _sampler_errors(definition: Definition) -> Iterator[FieldError]:
@@ -214,6 +222,14 @@ def _enqueue_errors(definition: Definition) -> Iterator[FieldError]:
     for index, params in enumerate(definition.enqueue):
         for name, message in params_errors(definition, params):
             yield f"enqueue.{index}.{name}", message
+
+
+def _warm_start_errors(definition: Definition) -> Iterator[FieldError]:
+    for index, name in enumerate(definition.warm_start_from):
+        if name in definition.warm_start_from[:index]:
+            yield f"warm_start_from.{index}", f"a study must not stand twice: {name!r}"
+        elif name == definition.name:
+            yield f"warm_start_from.{index}", f"a study cannot start from its own trials: {name!r}"
 
 
 def params_errors(definition: Definition, params: Mapping[str, Scalar]) -> Iterator[FieldError]:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from service.schemas.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
 from service.schemas.fields import StrictBody
 
 NATIVE_DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "flowers", "image_folder")
@@ -30,6 +31,17 @@ TORCHVISION_DATASETS = {
     "usps": "USPS",
 }
 """Further sets by our name, with the name of torchvision's class."""
+
+
+Augment = Literal["none", "flip", "crop", "crop_flip", "cutout", "crop_cutout", "flip_cutout", "crop_flip_cutout"]
+AugmentField = Annotated[
+    Augment,
+    Field(
+        description="Random changes to training images: horizontal flip, crop after padding by an eighth, "
+        "cutout of a square half as wide as the shorter side (set to the mean, cut off at the border), or several.",
+        examples=["none"],
+    ),
+]
 
 
 def named(value: Any) -> Any:
@@ -75,14 +87,7 @@ class Dataset(StrictBody):
     stratify: bool = Field(
         True, description="Keep the share of each class in both parts of the split.", examples=[True]
     )
-    augment: Literal[
-        "none", "flip", "crop", "crop_flip", "cutout", "crop_cutout", "flip_cutout", "crop_flip_cutout"
-    ] = Field(
-        "none",
-        description="Random changes to training images: horizontal flip, crop after padding by an eighth, "
-        "cutout of a square half as wide as the shorter side (set to the mean, cut off at the border), or several.",
-        examples=["none"],
-    )
+    augment: AugmentField = "none"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -100,4 +105,27 @@ class Dataset(StrictBody):
         return self
 
 
-DatasetField = Annotated[Dataset, BeforeValidator(named)]
+class OwnDataset(StrictBody):
+    """A function of the user's own gives the data, in a process of its own, on workers that allow it."""
+
+    entrypoint: Entrypoint = Field(
+        description="The function, as package.module:function: it takes the arguments, a dict, and gives the parts "
+        "to train on and to validate with, and a third one to test with if there is one.",
+        examples=["mypkg.nets:build_dataset"],
+    )
+    arguments: Arguments = Field(
+        {}, max_length=MAX_ARGUMENTS, description="What the function is given.", examples=[{"split_seed": 0}]
+    )
+    augment: AugmentField = "none"
+
+
+def kind_of_part(value: Any) -> str:
+    """Whether a data set or a model is a user's `own`, which has an entrypoint, or `built_in`."""
+    has_entrypoint = "entrypoint" in value if isinstance(value, dict) else hasattr(value, "entrypoint")
+    return "own" if has_entrypoint else "built_in"
+
+
+AnyDataset = Annotated[
+    Annotated[Dataset, BeforeValidator(named), Tag("built_in")] | Annotated[OwnDataset, Tag("own")],
+    Discriminator(kind_of_part),
+]

@@ -6,8 +6,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.checks import definition_errors
+from service.schemas.constraints import Constraint
 from service.schemas.fields import Scalar, StrictBody, StudyName
-from service.schemas.pruners import Median, NoPruner, Pruner
+from service.schemas.pruners import Hyperband, Median, NoPruner, Pruner, SuccessiveHalving
 from service.schemas.rounds import MAX_KEPT
 from service.schemas.samplers import Sampler, Tpe
 from service.schemas.search_space import MAX_PARAMETERS, SearchSpace
@@ -77,6 +78,12 @@ class Definition(StrictBody):
         description="What to optimize; the first one drives pruning.",
         examples=[[{"metric": "validation_accuracy", "direction": "maximize"}]],
     )
+    constraints: list[Constraint] = Field(
+        [],
+        max_length=16,
+        description="Bounds that a trial's final metrics must keep for it to be among the best.",
+        examples=[[{"metric": "n_parameters", "max": 1e6}]],
+    )
     search_space: SearchSpace = Field(
         {},
         max_length=MAX_PARAMETERS,
@@ -123,6 +130,13 @@ class Definition(StrictBody):
         description="Configurations to try first; missing parameters are sampled.",
         examples=[[{"learning_rate": 0.01}]],
     )
+    warm_start_from: list[StudyName] = Field(
+        [],
+        max_length=20,
+        description="Studies of this service whose finished trials the sampler learns from, as far as they fit the "
+        "search space. They are no trials of this study.",
+        examples=[["mnist-mlp-2025"]],
+    )
     narrowing: Narrowing | None = Field(
         None,
         description="Narrow the ranges of float parameters in rounds; null to sample from the whole ranges.",
@@ -138,6 +152,16 @@ class Definition(StrictBody):
     def is_user_code(self) -> bool:
         """Whether the user's own code trains, which may ask for parameters that are not in the search space."""
         return isinstance(self.training, UserTraining)
+
+    @property
+    def promotes(self) -> bool:
+        """Whether trials pause at rungs, and go on when they are promoted."""
+        return isinstance(self.pruner, SuccessiveHalving | Hyperband) and self.pruner.promote
+
+    @property
+    def entrypoints(self) -> tuple[str, ...]:
+        """What a worker must allow to train this; empty when all of it is built in."""
+        return self.training.entrypoints
 
     @model_validator(mode="after")
     def _check(self) -> Self:

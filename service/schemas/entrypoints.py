@@ -3,7 +3,11 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, JsonValue
+
+from service.schemas.fields import finite
+
+MAX_ARGUMENTS = 100
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 MODULE_PATTERN = rf"^{NAME}(\.{NAME})*$"
@@ -27,6 +31,10 @@ Prefix = Annotated[
         examples=["mypkg"],
     ),
 ]
+
+
+Arguments = Annotated[dict[Annotated[str, Field(max_length=128)], JsonValue], AfterValidator(finite)]
+"""What a definition gives to the function of an entrypoint, by name."""
 
 
 def is_allowed(entrypoint: str, prefixes: Iterable[str]) -> bool:

@@ -17,6 +17,7 @@ EventType = Literal[
     "study_stopped",
     "study_extended",
     "round_begun",
+    "trials_imported",
     "study_finished",
     "study_deleted",
     "trial_created",
@@ -27,6 +28,7 @@ EventType = Literal[
     "trial_failed",
     "trial_requeued",
     "trial_released",
+    "trial_paused",
 ]
 
 
@@ -38,7 +40,8 @@ class Event:
         EventType,
         Field(
             description="What happened. trial_started: a worker has it; trial_requeued: its attempt failed, or its "
-            "worker fell silent, and it is tried again; trial_released: its worker gave it back.",
+            "worker fell silent, and it is tried again; trial_released: its worker gave it back; trial_paused: "
+            "it waits at a rung to be promoted.",
             examples=["trial_reported"],
         ),
     ]

@@ -80,6 +80,13 @@ def finite(value: Any) -> Any:
     return value
 
 
+def not_nan(value: float) -> float:
+    """Raises ValueError."""
+    if math.isnan(value):
+        raise ValueError("must be a number: nan")
+    return value
+
+
 def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 

@@ -18,6 +18,9 @@ UNION_FIELDS = (
 TRAINING_KINDS = ("built_in", "user_code")
 """They stand after `training` in a definition alone."""
 
+PART_KINDS = ("built_in", "own")
+"""They stand after the data set and the model; the kind of a built-in model stands after that."""
+
 MAX_VALUE_CHARACTERS = 80
 MAX_FIELD_CHARACTERS = 300
 
@@ -27,6 +30,9 @@ def field_of(location: tuple[int | str, ...]) -> str:
     parts: list[str] = []
     skip = False
     for index, part in enumerate(location):
+        if part in PART_KINDS and index > 0 and location[index - 1] in ("dataset", "model"):
+            skip = part == "built_in" and location[index - 1] == "model"
+            continue
         if skip:
             skip = False
             continue
@@ -48,6 +54,13 @@ def message_of(item: Mapping[str, Any]) -> str:
     if item["type"] in ("value_error", "missing"):
         return rule
     return f"{rule}: {short(item.get('input'))}"
+
+
+def errors_of(item: Mapping[str, Any], location: tuple[int | str, ...]) -> list[tuple[str, str]]:
+    """One of pydantic's errors as (field, message); the definition's own rules spelled out."""
+    if item["type"] == "definition":
+        return list(item["ctx"]["errors"])
+    return [(field_of(location), message_of(item))]
 
 
 def short(value: Any) -> str:

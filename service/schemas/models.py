@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from service.schemas.data import named
+from service.schemas.data import kind_of_part, named
+from service.schemas.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
 from service.schemas.fields import StrictBody
 
 Width = Annotated[int, Field(ge=1, le=16384)]
@@ -83,7 +84,29 @@ Model = Annotated[
 ]
 
 
-def n_dropout_layers(model: Mlp | Cnn | LeNet | ResNet18) -> int:
+class OwnModel(StrictBody):
+    """A function of the user's own builds the model, in a process of its own, on workers that allow it."""
+
+    entrypoint: Entrypoint = Field(
+        description="The function, as package.module:function: it takes the arguments, a dict, and gives a torch "
+        "module from a batch of inputs to logits, [batch, classes].",
+        examples=["mypkg.nets:build_model"],
+    )
+    arguments: Arguments = Field(
+        {},
+        max_length=MAX_ARGUMENTS,
+        description="What the function is given, with what is searched as model.arguments.NAME.",
+        examples=[{"width": 64}],
+    )
+
+
+AnyModel = Annotated[
+    Annotated[Model, Tag("built_in")] | Annotated[OwnModel, Tag("own")],
+    Discriminator(kind_of_part),
+]
+
+
+def n_dropout_layers(model: Mlp | Cnn | LeNet | ResNet18 | OwnModel) -> int:
     """How many places of a model take a dropout rate of their own."""
     match model:
         case Mlp():
@@ -94,3 +117,5 @@ def n_dropout_layers(model: Mlp | Cnn | LeNet | ResNet18) -> int:
             return 2
         case ResNet18():
             return 1
+        case OwnModel():  # it drops what its own layers say
+            return 0

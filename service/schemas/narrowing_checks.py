@@ -21,6 +21,8 @@ def narrowing_errors(definition: Definition) -> Iterator[tuple[str, str]]:
         yield "narrowing", f"narrowing takes one objective: {len(definition.objectives)} are given"
     if sampler in ("grid", "brute_force"):
         yield "narrowing", f"narrowing needs a sampler that samples from ranges: {sampler} tries every configuration"
+    if definition.promotes:
+        yield "narrowing", "narrowing takes no pruner that promotes: a round would wait for paused trials for ever"
     if not any(isinstance(parameter, FloatParameter) for parameter in definition.search_space.values()):
         yield "narrowing", "narrowing needs a float parameter in search_space: int and categorical are not narrowed"
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from service.schemas.definition import Objective, Params
 from service.schemas.entrypoints import Prefix
-from service.schemas.fields import Answer, Body, Identifier, Number, Scalar, StudyName, Timestamp, finite
+from service.schemas.fields import Answer, Body, Identifier, Number, Scalar, StudyName, Timestamp, finite, not_nan
 from service.schemas.results import Metrics, TrialState
 from service.schemas.search_space import Distribution
 from service.schemas.training import Training
@@ -17,10 +17,11 @@ LeaseId = Annotated[
     Identifier, Field(min_length=1, max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])
 ]
 Decision = Annotated[
-    Literal["continue", "prune", "stop", "lost"],
+    Literal["continue", "pause", "prune", "stop", "lost"],
     Field(
-        description="continue; prune: the pruner gave the trial up; stop: the study was stopped; "
-        "lost: the lease is no longer the worker's. After the last three the trial is closed.",
+        description="continue; pause: keep a checkpoint and end the lease by `pause`; prune: the pruner gave the trial "
+        "up; stop: the study was stopped; lost: the lease is no longer the worker's. After the last three the trial is "
+        "closed.",
         examples=["continue"],
     ),
 ]
@@ -36,6 +37,17 @@ UserAttrs = Annotated[
 ]
 
 
+Constraints = Annotated[
+    dict[Annotated[Identifier, Field(min_length=1, max_length=128)], Annotated[Number, AfterValidator(not_nan)]],
+    Field(
+        min_length=1,
+        max_length=100,
+        description="Constraint values by name, as Optuna's set_constraint has them: violated above 0.",
+        examples=[{"size": -1.0}],
+    ),
+]
+
+
 class WorkerInfo(Body):
     """Who asks."""
 
@@ -44,7 +56,7 @@ class WorkerInfo(Body):
     )
     host: Identifier = Field("", max_length=200, description="Name of its machine.", examples=["lab-gpu-1"])
     device: Identifier = Field("", max_length=200, description="Its device.", examples=["cuda:0"])
-    n_lanes: int = Field(1, ge=1, le=100_000, description="Trials it trains at a time.", examples=[1])
+    n_lanes: int = Field(1, strict=True, ge=1, le=100_000, description="Trials it trains at a time.", examples=[1])
 
 
 class Claim(Body):
@@ -58,6 +70,13 @@ class Claim(Body):
     )
     worker: WorkerInfo = Field(description="Who asks.", examples=[{"id": "lab-gpu-1/cuda:0"}])
     max_trials: int = Field(1, strict=True, ge=1, le=1024, description="How many trials it can take.", examples=[1])
+    fair: bool = Field(
+        False,
+        strict=True,
+        description="Grant no more than the worker's part, by lanes, of the trials that are open or left, so that at "
+        "the end of a study no other worker is without one.",
+        examples=[True],
+    )
     study: StudyName | None = Field(None, description="Only trials of this study; null for any.", examples=[None])
     allow: list[Prefix] = Field(
         [],
@@ -66,7 +85,7 @@ class Claim(Body):
         examples=[["mypkg"]],
     )
     wait_seconds: float = Field(
-        0.0, ge=0, le=30, description="How long to wait for a trial, in seconds.", examples=[20.0]
+        0.0, strict=True, ge=0, le=30, description="How long to wait for a trial, in seconds.", examples=[20.0]
     )
 
 
@@ -91,6 +110,11 @@ class Lease(Answer):
     )
     seed: int = Field(description="The trial's own seed.", examples=[81985529216486])
     resume: Resume | None = Field(None, description="Where to go on; null to start.", examples=[None])
+    rung_steps: list[int] = Field(
+        [],
+        description="After a report of one of these steps wait for the decision on it: it may be to pause.",
+        examples=[[0, 2, 8]],
+    )
     test: bool = Field(
         False,
         description="Evaluate the trained model on the test split and complete with test_loss, test_accuracy and "
@@ -104,6 +128,11 @@ class Lease(Answer):
     )
     objectives: list[Objective] = Field(
         [], description="With an entrypoint: what the trial is measured by, in order.", examples=[[]]
+    )
+    prunes: bool = Field(
+        False,
+        description="With an entrypoint: whether a pruner looks at what is reported of the first objective.",
+        examples=[False],
     )
     user_attrs: dict[str, JsonValue] = Field(
         default_factory=dict, description="With an entrypoint: what it has noted before.", examples=[{}]
@@ -193,6 +222,7 @@ class Fail(Body):
     )
     retry: bool = Field(
         False,
+        strict=True,
         description="Whether another attempt may go better (the machine's fault, not the trial's).",
         examples=[False],
     )
@@ -220,6 +250,16 @@ class NewUserAttrs(Body):
 
 class KnownUserAttrs(Answer):
     user_attrs: dict[str, JsonValue] = Field(description="All that is noted.", examples=[{"note": "x"}])
+
+
+class NewConstraints(Body):
+    """How far an entrypoint's trial is beyond its bounds; another value of the same name takes its place."""
+
+    constraints: Constraints
+
+
+class KnownConstraints(Answer):
+    constraints: dict[str, Number] = Field(description="All constraint values of the trial.", examples=[{"size": -1.0}])
 
 
 class Closed(Answer):

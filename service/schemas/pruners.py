@@ -22,6 +22,21 @@ Bootstrap = Annotated[
 ]
 
 
+Promote = Annotated[
+    bool,
+    Field(
+        description="Pause a trial at a rung instead of pruning it, and go on from its checkpoint when it comes to be "
+        "among the best there. Rungs are then counted in whole epochs: the first is after min_resource of them.",
+        examples=[True],
+    ),
+]
+
+
+def check_promote(promote: bool, bootstrap_count: int) -> None:
+    if promote and bootstrap_count > 0:
+        raise ValueError(f"promote goes without bootstrap_count: bootstrap_count={bootstrap_count}")
+
+
 class NoPruner(StrictBody):
     """Every trial trains to its end."""
 
@@ -59,9 +74,13 @@ class SuccessiveHalving(StrictBody):
     reduction_factor: ReductionFactor = 4
     min_early_stopping_rate: int = Field(0, ge=0, le=100, description="Rungs left out at the start.", examples=[0])
     bootstrap_count: Bootstrap = 0
+    promote: Promote = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.promote and self.min_resource == "auto":
+            raise ValueError("promote needs a min_resource that is a number: min_resource='auto'")
+        check_promote(self.promote, self.bootstrap_count)
         if self.bootstrap_count > 0 and self.min_resource == "auto":
             raise ValueError(
                 f"bootstrap_count needs a min_resource that is a number: bootstrap_count={self.bootstrap_count}"
@@ -79,9 +98,13 @@ class Hyperband(StrictBody):
     )
     reduction_factor: ReductionFactor = 3
     bootstrap_count: Bootstrap = 0
+    promote: Promote = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.promote and self.max_resource == "auto":
+            raise ValueError("promote needs a max_resource that is a number: max_resource='auto'")
+        check_promote(self.promote, self.bootstrap_count)
         if isinstance(self.max_resource, int) and self.max_resource < self.min_resource:
             raise ValueError(
                 "max_resource must not be below min_resource: "
@@ -147,6 +170,12 @@ class Patient(StrictBody):
         description="Smallest change that counts as better, in the objective's unit.",
         examples=[0.0],
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.wrapped_pruner, SuccessiveHalving | Hyperband) and self.wrapped_pruner.promote:
+            raise ValueError("promote takes no other pruner around it: wrapped_pruner.promote is true")
+        return self
 
 
 AnyPruner = NoPruner | Median | Percentile | SuccessiveHalving | Hyperband | Patient | Threshold | Wilcoxon

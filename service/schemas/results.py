@@ -42,7 +42,7 @@ class Attempt(Answer):
     ended_at: Timestamp | None = Field(
         description="When the lease ended; null while it is open.", examples=["2026-01-02T03:05:05Z"]
     )
-    outcome: Literal["complete", "prune", "fail", "release", "expire", "stop"] | None = Field(
+    outcome: Literal["complete", "prune", "fail", "release", "expire", "stop", "pause"] | None = Field(
         description="How the lease ended; null while it is open.", examples=["complete"]
     )
     reason: str | None = Field(description="Why, when it failed.", examples=[None])
@@ -62,6 +62,19 @@ class Trial(Answer):
     metrics: Metrics = Field(
         description="The last reported or the final value of each metric, in the metric's unit.",
         examples=[{"validation_accuracy": 0.978}],
+    )
+    constraints: dict[str, Number] = Field(
+        default_factory=dict,
+        description="By constraint how far the trial is beyond its bound, in the metric's unit; 0 or less when kept.",
+        examples=[{"n_parameters <= 1e+06": -890614.0}],
+    )
+    paused_at_rung: int | None = Field(
+        None, description="The rung, from 0, at which it waits to be promoted; else null.", examples=[None]
+    )
+    violated: list[str] = Field(
+        default_factory=list,
+        description="The constraints that it breaks: such a trial is never the best.",
+        examples=[[]],
     )
     user_attrs: dict[str, JsonValue] = Field(
         default_factory=dict, description="What an entrypoint has noted by set_user_attr.", examples=[{}]
@@ -90,9 +103,13 @@ class Study(Answer):
     definition: AsWritten = Field(
         description="The definition as it was written, with n_trials as it is now.", examples=[{"name": "mnist-mlp"}]
     )
+    n_imported: int = Field(
+        0, description="Trials from elsewhere that its sampler learns from; none of its own.", examples=[0]
+    )
     trial_counts: TrialCounts = Field(description="Trials by state.", examples=[{"COMPLETE": 17}])
     best: Trial | None = Field(
-        description="The best complete trial; null without one, and with several objectives.", examples=[None]
+        description="The best complete trial that keeps its constraints; null without, and with several objectives.",
+        examples=[None],
     )
     created_at: Timestamp = Field(description="When it was created.", examples=["2026-01-02T03:04:05Z"])
     started_at: Timestamp | None = Field(
@@ -121,7 +138,12 @@ class TrialList(Answer):
 
 
 class BestTrials(Answer):
-    trials: list[Trial] = Field(description="The best complete trials, best first.", examples=[[]])
+    trials: list[Trial] = Field(
+        description="The best complete trials that keep their constraints, best first.", examples=[[]]
+    )
+    note: str | None = Field(
+        None, description="Why there is none although trials are complete; else null.", examples=[None]
+    )
 
 
 class Curves(Answer):

@@ -98,10 +98,9 @@ class Grid(StrictBody):
     seed: Seed = None
 
 
-class NsgaII(StrictBody):
-    """Genetic algorithm for several objectives (Deb et al., 2002)."""
+class Genetic(StrictBody):
+    """What the genetic algorithms have in common."""
 
-    name: Literal["nsgaii"] = Field(description="Name of the sampler.", examples=["nsgaii"])
     seed: Seed = None
     population_size: int = Field(50, ge=2, le=100_000, description="Trials in one generation.", examples=[50])
     mutation_prob: float | None = Field(
@@ -110,6 +109,38 @@ class NsgaII(StrictBody):
     crossover_prob: float = Field(0.9, ge=0, le=1, description="Chance of a crossover.", examples=[0.9])
     swapping_prob: float = Field(
         0.5, ge=0, le=1, description="Chance of each parameter to swap in a crossover.", examples=[0.5]
+    )
+    crossover: Literal["uniform", "blxalpha", "sbx", "vsbx", "spx", "undx"] = Field(
+        "uniform",
+        description="How numeric parameters of parents mix, by Optuna's names; categorical ones always mix uniformly.",
+        examples=["uniform"],
+    )
+
+    mutation: Literal["polynomial"] | None = Field(
+        None, description="How numeric parameters mutate; null to sample them anew.", examples=[None]
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.crossover in ("spx", "undx") and self.population_size < 3:
+            raise ValueError(
+                f"population_size must be 3 or more for crossover {self.crossover}: {self.population_size}"
+            )
+        return self
+
+
+class NsgaII(Genetic):
+    """Genetic algorithm for several objectives (Deb et al., 2002)."""
+
+    name: Literal["nsgaii"] = Field(description="Name of the sampler.", examples=["nsgaii"])
+
+
+class NsgaIII(Genetic):
+    """Genetic algorithm for many objectives, spread along reference points (Deb and Jain, 2014)."""
+
+    name: Literal["nsgaiii"] = Field(description="Name of the sampler.", examples=["nsgaiii"])
+    dividing_parameter: int = Field(
+        3, ge=1, le=100, description="Divisions of each objective's axis by reference points.", examples=[3]
     )
 
 
@@ -120,7 +151,7 @@ class BruteForce(StrictBody):
     seed: Seed = None
 
 
-AnySampler = Auto | Random | Tpe | Gp | CmaEs | Qmc | Grid | NsgaII | BruteForce
+AnySampler = Auto | Random | Tpe | Gp | CmaEs | Qmc | Grid | NsgaII | NsgaIII | BruteForce
 Sampler = Annotated[
     Annotated[AnySampler, Field(discriminator="name")],
     BeforeValidator(named),

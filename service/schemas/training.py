@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from service.schemas.data import DatasetField, named
+from service.schemas.data import AnyDataset, OwnDataset, named
 from service.schemas.fields import StrictBody
-from service.schemas.models import Model
+from service.schemas.limits import MemoryLimit, StepTimeout, TrialTimeout
+from service.schemas.models import AnyModel, OwnModel
 
 EPOCH_METRICS = (
     "train_loss",
@@ -87,11 +88,12 @@ class EarlyStopping(StrictBody):
 class Training(StrictBody):
     """The configuration of one trial: what the study fixes, completed by the trial's parameters."""
 
-    dataset: DatasetField = Field(
-        description="The data; a bare name stands for {name: …}.", examples=[{"name": "mnist"}]
+    dataset: AnyDataset = Field(
+        description="The data; a bare name stands for {name: …}. With an entrypoint it is your own.",
+        examples=[{"name": "mnist"}],
     )
-    model: Model = Field(
-        description="The model; a bare name stands for {name: …}.",
+    model: AnyModel = Field(
+        description="The model; a bare name stands for {name: …}. With an entrypoint it is your own.",
         examples=[{"name": "mlp", "hidden": [128, 64]}],
     )
     optimizer: Literal["sgd", "adam", "adamw"] = Field(
@@ -173,10 +175,24 @@ class Training(StrictBody):
         description="Seed of the study's trainings; each trial's own seed is drawn from it and its number.",
         examples=[0],
     )
+    trial_timeout_seconds: TrialTimeout = None
+    step_timeout_seconds: StepTimeout = None
+    memory_limit_mib: MemoryLimit = None
 
+    @property
+    def entrypoints(self) -> tuple[str, ...]:
+        """What a worker must allow to train this: that of an own model, and that of an own data set."""
+        parts = (self.dataset, self.model)
+        return tuple(part.entrypoint for part in parts if isinstance(part, OwnDataset | OwnModel))
+
+
+PROCESS_LIMITS = ("trial_timeout_seconds", "step_timeout_seconds", "memory_limit_mib")
+"""Training fields of a process with an own model or data set."""
 
 FIXED_ONLY = {
+    **dict.fromkeys(PROCESS_LIMITS, "it bounds the process of a trial, and no trial gets better by it"),
     "seed": "each trial's own seed is drawn from it",
+    "model.entrypoint": "it decides which workers may train",
     "model.name": "trials of one study share a kind of model",
     "early_stopping.metric": "it decides which epoch counts, so all trials must share it",
 }

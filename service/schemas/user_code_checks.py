@@ -19,7 +19,9 @@ def user_code_errors(definition: Definition) -> Iterator[tuple[str, str]]:
         yield "search_space", f"{sampler} must know every parameter: an entrypoint asks for them as it runs"
     if definition.confirmation is not None:
         yield "confirmation", "confirmation takes the built-in training: nothing is known of an entrypoint's test split"
-    for index, objective in enumerate(definition.objectives):
-        if objective.metric.startswith(TEST_PREFIX):
+    named = [(f"objectives.{index}", one.metric) for index, one in enumerate(definition.objectives)]
+    named += [(f"constraints.{index}", one.metric) for index, one in enumerate(definition.constraints)]
+    for field, metric in named:
+        if metric.startswith(TEST_PREFIX):
             message = f"metric must not begin with {TEST_PREFIX}: the search does not look at test data"
-            yield f"objectives.{index}.metric", f"{message}: {objective.metric!r}"
+            yield f"{field}.metric", f"{message}: {metric!r}"

@@ -28,9 +28,12 @@ def test_a_killed_workers_branches_are_the_same_for_the_next_one(house: House, t
         users = kill_all(worker.pid)
         assert len(users) == 1
         assert gone(users, 5), "the code's process does not outlive its worker"
+    left_behind = list(house.folder.glob("narrows-trial-*"))
+    assert len(left_behind) == 1, "a killed worker cannot remove its folder"
     go.touch()
     with house.worker(*ONE):
         (trial,) = house.finished("branch")
+    assert not left_behind[0].exists(), "the next worker has removed it"
 
     assert trial.state == "COMPLETE", trial.reason
     assert [attempt.outcome for attempt in trial.attempts] == ["expire", "complete"]

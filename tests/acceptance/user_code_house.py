@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from service.cli.bound import bound
-from service.client import Client
+from service.client import Client, ServiceError
+from service.schemas.final import Final
 from service.schemas.results import Trial
 from tests.acceptance.processes import narrows, until
 from tests.conftest import NARROWS, ServiceProcess, clean_environment
@@ -59,6 +60,18 @@ class House:
         until(lambda: self.client.study(name).state == "finished", seconds, f"{name} has finished")
         return list(self.client.trials(name))
 
+    def tested(self, name: str, seconds: float = 300.0) -> Final:
+        """The final evaluation of a study that asks for one, once it has ended."""
+
+        def has_ended() -> bool:
+            try:
+                return self.client.final(name).state != "running"
+            except ServiceError:  # the study has finished, and it has not begun yet
+                return False
+
+        until(has_ended, seconds, f"the final evaluation of {name} has ended")
+        return self.client.final(name)
+
     def output(self, name: str, number: int = 0) -> str:
         path = self.folder / f"{name}-{number}.txt"
         self.client.download_artifact(name, number, "output", path)
@@ -92,8 +105,8 @@ def open_house(folder: Path, *flags: str) -> Iterator[House]:
     try:
         service.await_ready()
         house = House(service.url, folder)
-        yield house
-        house.client.close()
+        with house.client:
+            yield house
     finally:
         service.close()
 

@@ -17,6 +17,8 @@ PATHS = {
     "/v1/studies/{name}/importance": ("GET",),
     "/v1/studies/{name}/diagnosis": ("GET",),
     "/v1/studies/{name}/rounds": ("GET",),
+    "/v1/studies/{name}/imports": ("GET", "POST"),
+    "/v1/studies/{name}/imports/{number}": ("GET",),
     "/v1/studies/{name}/narrow": ("POST",),
     "/v1/studies/{name}/export": ("GET",),
     "/v1/studies/{name}/final": ("GET", "POST"),
@@ -33,8 +35,10 @@ PATHS = {
     "/v1/leases/{lease_id}/fail": ("POST",),
     "/v1/leases/{lease_id}/release": ("POST",),
     "/v1/leases/{lease_id}/prune": ("POST",),
+    "/v1/leases/{lease_id}/pause": ("POST",),
     "/v1/leases/{lease_id}/suggest": ("POST",),
     "/v1/leases/{lease_id}/user-attrs": ("POST",),
+    "/v1/leases/{lease_id}/constraints": ("POST",),
     "/v1/tokens": ("GET", "POST"),
     "/v1/tokens/{token}": ("DELETE",),
     "/v1/workers": ("GET",),
@@ -43,7 +47,7 @@ PATHS = {
     "/readyz": ("GET",),
     "/metrics": ("GET",),
 }
-WITHOUT_BODY = ("/v1/leases/{lease_id}/release", "/v1/leases/{lease_id}/prune")
+WITHOUT_BODY = ("/v1/leases/{lease_id}/release", "/v1/leases/{lease_id}/prune", "/v1/leases/{lease_id}/pause")
 ROUTES = [(method, path) for path, methods in PATHS.items() for method in methods]
 WITH_BODY = [(method, path) for method, path in ROUTES if method in ("POST", "PATCH") and path not in WITHOUT_BODY]
 WITH_ID = [(method, path) for method, path in ROUTES if "{" in path]

@@ -29,6 +29,7 @@ TABLES = {
     "narrows_tokens",
     "narrows_finals",
     "narrows_rounds",
+    "narrows_imports",
 }
 
 

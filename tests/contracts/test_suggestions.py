@@ -1,12 +1,14 @@
 """A suggestion that is sampled beside the database is the one that Optuna itself would have made."""
 
+import copy
 import math
 from typing import Any
 
 import optuna
 import pytest
-from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
+from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
 
 from service.samplers import build_sampler
 from service.schemas.definition import Definition
@@ -50,9 +52,9 @@ def value_of(params: dict[str, Any]) -> float:
     )
 
 
-def a_study(sampler: BaseSampler) -> ServiceStudy:
+def a_study(sampler: BaseSampler, pruner: BasePruner | None = None) -> ServiceStudy:
     made = optuna.create_study(study_name="study")
-    return ServiceStudy("study", made._storage, sampler, optuna.pruners.NopPruner())
+    return ServiceStudy("study", made._storage, sampler, pruner or NopPruner())
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -94,3 +96,38 @@ def test_suggestions_that_are_ready_together_differ(name: str) -> None:
     assert len({repr(trial.params) for trial in ready if trial is not None}) == 8
     assert study._storage.get_n_trials(study._study_id) == 12  # nothing is written before it is handed out
     assert study._storage.get_n_trials(study._study_id, TrialState.RUNNING) == 0
+
+
+@pytest.mark.parametrize("pruner", [NopPruner(), HyperbandPruner(max_resource=9)], ids=["no pruner", "brackets"])
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_after_imported_trials_they_are_those_of_a_study_that_has_them(name: str, pruner: BasePruner) -> None:
+    wanted = the_definition(name)
+    source = a_study(RandomSampler(1))
+    for number in range(12):
+        trial_id = source._storage.create_new_trial(source._study_id)
+        source.tell(number, value_of(suggest(source, trial_id, wanted.search_space)))
+    plain = a_study(build_sampler(wanted, 0))
+    plain.add_trials(source.trials)
+    ahead = a_study(build_sampler(wanted, 0), pruner)
+    assert not pruner.prune(ahead, source.trials[0])  # it has its brackets from the first call on
+    suggestions = Suggestions(ahead, wanted)
+    suggestions.learn_from([renamed(trial) for trial in source.trials])
+    for _ in range(6):
+        trial_id = plain._storage.create_new_trial(plain._study_id)
+        params = suggest(plain, trial_id, wanted.search_space)
+        plain.tell(plain._storage.get_trial_number_from_id(trial_id), value_of(params))
+
+        suggestions.sample_new(1)
+        trial = suggestions.take()
+        assert trial is not None
+        number = ahead._storage.get_trial_number_from_id(ahead._storage.create_new_trial(ahead._study_id, trial))
+        ahead.tell(number, value_of(trial.params))
+
+    assert [trial.params for trial in ahead.trials] == [trial.params for trial in plain.trials[12:]]
+
+
+def renamed(trial: FrozenTrial) -> FrozenTrial:
+    """A trial with an id that no storage gives."""
+    other = copy.copy(trial)
+    other._trial_id = -(10**9) + trial.number
+    return other

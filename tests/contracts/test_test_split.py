@@ -26,8 +26,10 @@ def test_one_module_imports_the_test_split_and_one_imports_that(graph: grimp.Imp
     assert graph.find_modules_that_directly_import("workers.parts") == {"workers.datasets", "workers.test_split"}
 
 
-def test_the_worker_process_alone_puts_it_where_models_are_trained(graph: grimp.ImportGraph) -> None:
-    assert graph.find_modules_that_directly_import("workers.final_trial") == {"workers.child"}
+def test_the_processes_that_train_put_it_where_models_are_trained(graph: grimp.ImportGraph) -> None:
+    """A worker's, and that of an own model or data set."""
+    training = {"workers.child", "workers.own_parts.trial"}
+    assert graph.find_modules_that_directly_import("workers.final_trial") == training
 
 
 def part_arguments() -> Iterator[tuple[str, str]]:

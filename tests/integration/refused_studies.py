@@ -66,16 +66,70 @@ CASES: Cases = {
         "9007199254740992",
     ),
     "unknown pruner": ({"pruner": "asha"}, "pruner", "'asha'"),
-    "pruner of several objectives": (
+    "pruner of several objectives, the first a final one": (
         {
             "pruner": "median",
             "objectives": [
-                {"metric": "validation_accuracy", "direction": "maximize"},
+                {"metric": "n_parameters", "direction": "minimize"},
                 {"metric": "validation_loss", "direction": "minimize"},
             ],
         },
         "pruner",
-        "none with several objectives: median",
+        "first objective is not reported every epoch: 'n_parameters'",
+    ),
+    "promotion from a rung that is not known": (
+        {"pruner": {"name": "successive_halving", "promote": True}},
+        "pruner",
+        "min_resource='auto'",
+    ),
+    "promotion with bootstrap_count": (
+        {"pruner": {"name": "hyperband", "max_resource": 9, "bootstrap_count": 2, "promote": True}},
+        "pruner",
+        "bootstrap_count=2",
+    ),
+    "patience with promotion": (
+        {"pruner": {"name": "patient", "wrapped_pruner": {"name": "hyperband", "max_resource": 9, "promote": True}}},
+        "pruner",
+        "wrapped_pruner.promote is true",
+    ),
+    "narrowing with promotion": (
+        {
+            "pruner": {"name": "successive_halving", "min_resource": 1, "promote": True},
+            "narrowing": {"rounds": 2, "trials_per_round": 1, "keep_top": 1},
+        },
+        "narrowing",
+        "promotes",
+    ),
+    "constraint without a bound": ({"constraints": [{"metric": "seconds"}]}, "constraints.0", "max or min"),
+    "constraint of nothing": (
+        {"constraints": [{"metric": "seconds", "min": 2.0, "max": 1.0}]},
+        "constraints.0",
+        "min=2.0, max=1.0",
+    ),
+    "constraint on what is not reported": (
+        {"constraints": [{"metric": "seconds", "max": 1.0}, {"metric": "flops", "max": 1.0}]},
+        "constraints.1.metric",
+        "'flops' is none of",
+    ),
+    "constraint on the test split": (
+        {"training": {"entrypoint": "mine:train"}, "constraints": [{"metric": "test_loss", "max": 1.0}]},
+        "constraints.0.metric",
+        "test data: 'test_loss'",
+    ),
+    "constraint twice": (
+        {"constraints": [{"metric": "seconds", "max": 1.0}, {"metric": "seconds", "min": 0.1}]},
+        "constraints.1.metric",
+        "stand twice: 'seconds'",
+    ),
+    "constraint with infinity": (
+        {"constraints": [{"metric": "seconds", "max": "inf"}]},
+        "constraints.0.max",
+        "number",
+    ),
+    "spx with two parents": (
+        {"sampler": {"name": "nsgaii", "crossover": "spx", "population_size": 2}},
+        "sampler",
+        "3 or more for crossover spx: 2",
     ),
     "pruner of a final metric": (
         {"pruner": "median", "objectives": [{"metric": "n_parameters", "direction": "minimize"}]},

@@ -202,6 +202,9 @@ class Service:
     def fail(self, lease: Json, reason: str = "it broke", *, retry: bool = False) -> str:
         return self._end(lease, "fail", {"reason": reason, "retry": retry})
 
+    def pause(self, lease: Json) -> str:
+        return self._end(lease, "pause", None)
+
     def release(self, lease: Json) -> str:
         return self._end(lease, "release", None)
 

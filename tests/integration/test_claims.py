@@ -2,7 +2,9 @@
 
 import threading
 from collections import Counter
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -196,6 +198,8 @@ def test_a_claim_for_a_study_that_is_not_there_is_not_found(service: Service) ->
         ({"worker": {"id": "x" * 201}}, "worker.id"),
         ({"worker": {"id": "w", "n_lanes": 0}}, "worker.n_lanes"),
         ({"worker": {"id": "w", "n_lanes": 10**20}}, "worker.n_lanes"),
+        ({"worker": {"id": "w", "n_lanes": True}}, "worker.n_lanes"),
+        ({"worker": {"id": "w", "n_lanes": "2"}}, "worker.n_lanes"),
         ({"worker": {"id": "w", "gpus": 1}}, "worker.gpus"),
         ({"worker": "w"}, "worker"),
         ({"max_trials": 0}, "max_trials"),
@@ -207,6 +211,10 @@ def test_a_claim_for_a_study_that_is_not_there_is_not_found(service: Service) ->
         ({"wait_seconds": -1}, "wait_seconds"),
         ({"wait_seconds": 31}, "wait_seconds"),
         ({"wait_seconds": "nan"}, "wait_seconds"),
+        ({"wait_seconds": True}, "wait_seconds"),
+        ({"wait_seconds": "1"}, "wait_seconds"),
+        ({"fair": 1}, "fair"),
+        ({"fair": "yes"}, "fair"),
         ({"lease": 1}, "lease"),
     ],
 )
@@ -261,3 +269,35 @@ def test_trials_to_be_tried_again_come_first_even_if_they_train_alone(service: S
     service.http.post(f"/v1/leases/{other['lease_id']}/release")
 
     assert [lease["trial_number"] for lease in service.claim(name, max_trials=2, worker="one")] == [1, 2]
+
+
+def n_claimed(service: Service, name: str, worker: str, n_lanes: int, max_trials: int, *, fair: bool) -> int:
+    info = {"id": worker, "host": "host", "device": "cpu", "n_lanes": n_lanes}
+    body = {"claim_id": uuid4().hex, "worker": info, "max_trials": max_trials, "study": name, "fair": fair}
+    return len(service.http.post("/v1/claims", json=body).json()["leases"])
+
+
+def test_the_last_trials_are_divided_by_lanes_among_those_who_train(service: Service) -> None:
+    claim = partial(n_claimed, service, service.create(n_trials=12))
+    assert claim("small", 2, 1, fair=False) == 1
+    assert claim("large", 4, 12, fair=True) == 8  # four of six lanes
+    assert claim("large", 4, 12, fair=True) == 0
+    assert claim("small", 2, 12, fair=True) == 3
+    assert claim("small", 2, 12, fair=True) == 0
+
+
+def test_who_asks_for_no_more_keeps_no_part_that_it_does_not_take(service: Service) -> None:
+    claim = partial(n_claimed, service, service.create(n_trials=12))
+    assert claim("silent", 64, 2, fair=False) == 2
+    assert claim("small", 4, 12, fair=True) == 1, "four of 68 lanes"
+    service.clock.advance(11.0)
+    assert claim("small", 4, 12, fair=True) == 7, "four of six, with the one that it has"
+    assert claim("silent", 64, 12, fair=True) == 2, "it is back, and takes what is left"
+
+
+def test_who_is_alone_or_does_not_ask_for_a_part_gets_all(service: Service) -> None:
+    name = service.create(n_trials=4)
+    info = {"id": "one", "host": "host", "device": "cpu"}
+    body = {"claim_id": "all", "worker": info, "max_trials": 3, "study": name, "fair": True}
+    assert len(service.http.post("/v1/claims", json=body).json()["leases"]) == 3
+    assert len(service.claim(name, max_trials=9, worker="two")) == 1

@@ -167,6 +167,8 @@ def test_a_failed_trial_keeps_its_reason(each_service: Service) -> None:
         ({"reason": "x" * 4001}, "reason"),
         ({"reason": None}, "reason"),
         ({"reason": "x", "retry": "maybe"}, "retry"),
+        ({"reason": "x", "retry": "yes"}, "retry"),
+        ({"reason": "x", "retry": 1}, "retry"),
         ({"reason": "x", "code": 1}, "code"),
     ],
 )

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from service.final_calls import begin_due
+from service.registry import Registry
 from service.schemas.definition import Definition
+from storage import FinalRecord
 from tests.integration.final_driver import SCORE, begin, complete, confirm, evaluated, final_of, post, searched
 from tests.integration.service_driver import Json, Service, bearer, code_of, definition, errors_of, problem_of
 
@@ -204,6 +206,18 @@ def test_many_who_ask_at_once_begin_it_once(each_service: Service) -> None:
     assert sorted(statuses) == [201, *[202] * 7]
     assert final_of(each_service, name)["earlier"] == []
     assert len(each_service.claim(name, max_trials=9)) == 1
+
+
+def test_an_evaluation_that_is_only_about_to_begin_is_not_there_yet(service: Service) -> None:
+    name = searched(service)
+    registry: Registry = service.app.state.registry
+    with registry.changing():
+        linked = registry.add(Definition.model_validate(definition(name=f"{name}.final")))
+        study_id, now = registry.get(name).record.study_id, registry.clock.now()
+        registry.store.finals.add(FinalRecord(study_id, 1, linked.study_id, "running", {}, now, "me"))
+
+    assert service.claim(name) == []
+    assert code_of(service.http.get(f"/v1/studies/{name}/final"), 404) == "final_not_found"
 
 
 def test_a_definition_may_ask_for_it(service: Service) -> None:

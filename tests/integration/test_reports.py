@@ -272,7 +272,7 @@ def test_a_pruned_trial_cannot_end_in_another_way(service: Service, how: str) ->
     assert code_of(response, 409) == "lease_closed"
 
 
-def test_several_objectives_are_never_pruned(service: Service) -> None:
+def test_several_objectives_are_not_pruned_without_a_pruner(service: Service) -> None:
     name = service.create(
         n_trials=9,
         pruner="none",

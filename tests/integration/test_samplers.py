@@ -43,6 +43,12 @@ SAMPLERS: dict[str, Json] = {
         "mutation_prob": 1,
         "crossover_prob": 0,
         "swapping_prob": 1,
+        "mutation": "polynomial",
+    },
+    "nsgaiii": {"name": "nsgaiii", "seed": 1, "population_size": 2, "dividing_parameter": 2},
+    **{
+        f"nsgaii, {crossover}": {"name": "nsgaii", "seed": 1, "population_size": 3, "crossover": crossover}
+        for crossover in ("blxalpha", "sbx", "vsbx", "spx", "undx")
     },
 }
 
@@ -71,7 +77,7 @@ def test_a_sampler_runs(service: Service, sampler: str, caplog: pytest.LogCaptur
     assert service.study(name)["state"] == "finished"
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "qmc", "nsgaii", "auto"])
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "qmc", "nsgaii", "nsgaiii", "auto"])
 def test_a_sampler_runs_for_several_objectives(
     service: Service, sampler: str, caplog: pytest.LogCaptureFixture
 ) -> None:

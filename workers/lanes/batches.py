@@ -1,3 +1,5 @@
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -5,8 +7,27 @@ from workers.augmentation import Part, cut_out, move
 from workers.data import TrialData
 
 
+class Batches(Protocol):
+    def load(self, rows: Tensor, changes: Tensor | None = None, parts: frozenset[Part] = frozenset()) -> Tensor:
+        """What goes into the network: [rows, …]; the next call may write over it."""
+
+
+def make_batches(data: TrialData, dtype: torch.dtype) -> Batches:
+    return WholeNumbers(data) if data.images.dtype == torch.int64 else Images(data, dtype)
+
+
+class WholeNumbers:
+    """Batches of whole numbers, such as tokens, which nothing changes."""
+
+    def __init__(self, data: TrialData) -> None:
+        self._inputs = data.images
+
+    def load(self, rows: Tensor, changes: Tensor | None = None, parts: frozenset[Part] = frozenset()) -> Tensor:
+        return self._inputs.index_select(0, rows)
+
+
 class Images:
-    """Batches of images, float and normalized, from those of a data set, which stay uint8."""
+    """Batches of images, float and normalized, from those of a data set, which stay as they are: uint8, or float."""
 
     def __init__(self, data: TrialData, dtype: torch.dtype) -> None:
         self._images = data.images
@@ -17,7 +38,6 @@ class Images:
         self._floats = scale.new_empty(self._raw.shape)
 
     def load(self, rows: Tensor, changes: Tensor | None = None, parts: frozenset[Part] = frozenset()) -> Tensor:
-        """Images [rows, channels, height, width]; the next call writes over them."""
         n = len(rows)
         if n > len(self._raw):
             self._raw, self._floats = (old.new_empty(n, *old.shape[1:]) for old in (self._raw, self._floats))

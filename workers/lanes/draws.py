@@ -1,6 +1,6 @@
 """The random numbers of dropout and noise. Each lane draws its own, from its own generator and for itself alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -74,6 +74,8 @@ class Draws:
         self._bits = Numbers([s.mask_size for s in sites], n_lanes, batch_size, like.device, torch.int16)
         self._like = like
         self._lanes, self._n_images = slice(0, 0), 0
+        self.step_seeds: Callable[[], Sequence[int]] = list
+        """Of each lane one for this step, for what draws by itself."""
         self.set_strengths([])
 
     def set_strengths(self, strengths: Sequence[Strengths]) -> None:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from service.schemas.models import OwnModel
 from service.schemas.training import Training
 from workers.augmentation import draw_changes, parts_of
 from workers.data import TrialData
-from workers.lanes.batches import Images
+from workers.lanes.batches import make_batches
 from workers.lanes.draws import Draws
 from workers.lanes.evaluation import evaluate
 from workers.lanes.lane import Lane
@@ -18,7 +19,7 @@ from workers.lanes.loss import cross_entropy
 from workers.lanes.network import make_network
 from workers.lanes.penalties import add_l1, clip
 from workers.lanes.rows import Rows
-from workers.lanes.sites import find_sites
+from workers.lanes.sites import find_sites, input_site
 from workers.optimizers import make_optimizer
 
 
@@ -40,13 +41,15 @@ class Engine:
         fuse: bool | None,
     ) -> None:
         self.has_batch_norm = any(isinstance(module, _BatchNorm) for module in model.modules())
-        self.rows = Rows(model, n_lanes, device, dtype)
+        is_own = isinstance(training.model, OwnModel)
+        self.rows = Rows(model, n_lanes, device, dtype, whole=is_own)
         self.network = make_network(model, training, self.rows, device, fuse=fuse)
         self._data = data
         self._image_shape = data.images.shape[1:]
-        self._images = Images(data, dtype)
+        self._images = make_batches(data, dtype)
         self._optimizer = make_optimizer(training.optimizer, self.rows.values, self.rows.gradient)
-        self._draws = Draws(find_sites(model, data.images[:1]), n_lanes, training.batch_size, self.rows.values)
+        sites = [input_site(data.images)] if is_own else find_sites(model, data.images[:1])
+        self._draws = Draws(sites, n_lanes, training.batch_size, self.rows.values)
         self._loss = torch.zeros(n_lanes, dtype=torch.float64, device=device)
         self._n_correct = torch.zeros_like(self._loss)
 
@@ -79,6 +82,7 @@ class Engine:
     def _train(self, places: slice, lanes: Sequence[Lane]) -> None:
         rows = torch.stack([lane.rows[lane.batch] for lane in lanes])  # [lanes, batch]
         self._draws.draw(places, [lane.generator for lane in lanes], rows.shape[1])
+        self._draws.step_seeds = lambda: [lane.step_seed for lane in lanes]
         logits = self.network.forward(places, self._load(lanes, rows), self._draws)
         labels = self._data.labels.index_select(0, rows.flatten()).view(rows.shape)
         loss, n_correct, gradient = cross_entropy(logits, labels, _part(self._smoothing, places))

@@ -2,12 +2,12 @@ import torch
 from torch import Tensor
 
 from workers.data import TrialData
-from workers.evaluation import BATCH_PIXELS_CPU, BATCH_PIXELS_GPU
-from workers.lanes.batches import Images
+from workers.evaluation import evaluated_at_a_time
+from workers.lanes.batches import Batches
 from workers.lanes.network import Network
 
 
-def evaluate(network: Network, lanes: slice, data: TrialData, images: Images) -> tuple[Tensor, Tensor]:
+def evaluate(network: Network, lanes: slice, data: TrialData, images: Batches) -> tuple[Tensor, Tensor]:
     """Mean cross entropy and accuracy over the validation rows, float64 [lanes] each.
 
     All lanes see the same batch before the next one is loaded. Sums are float64, so that they do not depend on the
@@ -16,8 +16,7 @@ def evaluate(network: Network, lanes: slice, data: TrialData, images: Images) ->
     n_lanes = lanes.stop - lanes.start
     loss = torch.zeros(n_lanes, dtype=torch.float64, device=data.images.device)
     n_correct = torch.zeros_like(loss)
-    n_pixels = BATCH_PIXELS_GPU // n_lanes if data.images.is_cuda else BATCH_PIXELS_CPU
-    for rows in torch.split(data.validation, max(1, n_pixels // data.images[0].numel())):
+    for rows in torch.split(data.validation, evaluated_at_a_time(data.images, n_lanes)):
         logits = network.evaluate(lanes, images.load(rows))
         targets = data.labels.index_select(0, rows).expand(n_lanes, 1, -1)
         log_probabilities = torch.log_softmax(logits, 1)

@@ -1,6 +1,6 @@
 """Trials that train together, as slices of the same tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,9 +15,11 @@ from workers.lanes.engine import Engine
 from workers.lanes.fusion import fusion_key
 from workers.lanes.lane import Lane, Metrics, Trial, Weights
 from workers.lanes.state import LaneState, capture, restore
-from workers.models import build_model
+from workers.models import model_for
 from workers.parameters import NEAR_ZERO
 from workers.randomness import Purpose, derive_seed, own_global_generators, seed_global_generators
+
+Build = Callable[[Training, TrialData], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,13 @@ class LaneGroup:
         *,
         dtype: torch.dtype = torch.float32,
         fuse: bool | None = None,
+        build: Build = model_for,
     ) -> None:
-        """`fuse` overrides whether a step takes lanes together. Raises ModelError and PrecisionError."""
+        """`fuse` overrides whether a step takes lanes together; `build` makes the model, from the global generators.
+
+        Raises ModelError and PrecisionError.
+        """
+        self._build = build
         self.key = fusion_key(training)
         self.n_lanes = n_lanes
         self.lanes: list[Lane] = []
@@ -147,10 +154,9 @@ class LaneGroup:
 
     def _new_model(self, seed: int) -> nn.Module:
         """Freshly initialized. Without dropout and noise, of which the lanes take care."""
-        _, channels, height, width = self.data.images.shape
         with own_global_generators(self._device):
             seed_global_generators(derive_seed(seed, Purpose.INITIALIZATION), self._device)
-            return build_model(self._training.model, (channels, height, width), self.data.n_classes)
+            return self._build(self._training, self.data)
 
     def _neighbours(self, values: Sequence[object]) -> Iterator[slice]:
         """The stretches of lanes with equal values, as far as the network takes several at once."""

@@ -15,9 +15,9 @@ from workers import schedules
 from workers.augmentation import draw_changes
 from workers.data import TrialData
 from workers.early_stopping import BestEpoch
-from workers.errors import DivergedError
+from workers.errors import DivergedError, ModelError
 from workers.lanes.draws import Strengths
-from workers.models import dropout_rates
+from workers.models import dropout_rates, is_image
 from workers.randomness import Purpose, derive_seed
 from workers.splits import split_batches
 
@@ -44,6 +44,7 @@ class Lane:
         self.epoch = 0
         self.metrics: Metrics = {}
         self.kept: tuple[Metrics, Weights] | None = None  # with early stopping, of the best epoch
+        _check_inputs(training, data)
         stopping = training.early_stopping
         self.best = BestEpoch(stopping.metric, stopping.min_delta) if stopping else BestEpoch("validation_accuracy")
         rates = dropout_rates(training.dropout, n_dropout_layers(training.model))
@@ -99,6 +100,11 @@ class Lane:
         return derive_seed(self.trial.seed, purpose, self.epoch)
 
     @property
+    def step_seed(self) -> int:
+        """Of the next batch, for a model that draws by itself."""
+        return derive_seed(self.trial.seed, Purpose.OWN_MODEL, self.epoch, self.batch)
+
+    @property
     def epoch_is_over(self) -> bool:
         return self.batch == len(self.rows)
 
@@ -144,3 +150,12 @@ class Lane:
         stopping = self.trial.training.early_stopping
         waited = stopping is not None and self.epoch - self.best.epoch >= stopping.patience
         return waited or self.epoch + 1 == self.trial.training.epochs
+
+
+def _check_inputs(training: Training, data: TrialData) -> None:
+    """Raises ModelError when inputs that are no images are to be changed as images are."""
+    shown = f"{str(data.images.dtype).removeprefix('torch.')} {list(data.images.shape[1:])}"
+    if training.dataset.augment != "none" and not is_image(data):
+        raise ModelError(f"augment must be none, or inputs floating or uint8 [channels, height, width]: {shown}")
+    if (training.noise_std or training.input_dropout) and data.images.dtype == torch.int64:
+        raise ModelError(f"noise_std and input_dropout must be 0 for inputs that are whole numbers: {shown}")

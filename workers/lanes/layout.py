@@ -26,18 +26,22 @@ class Layout:
     takes 30 % less time so on a CPU. The gaps between them are zero, and no gradient reaches them.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, whole: bool = False) -> None:
+        """`whole` is for models that are not built in: every buffer counts, and a frozen parameter is one of them."""
+        self._whole = whole
         self.places: list[Place] = []
         start = 0
-        for name, parameter in model.named_parameters():
+        trained = [(name, one) for name, one in model.named_parameters() if one.requires_grad or not whole]
+        for name, parameter in trained:
             self.places.append(Place(name, parameter.shape, start, start + parameter.numel()))
             start += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
         self.row_size = start
-        self.buffer_shapes = {name: buffer.shape for name, buffer in _buffers(model).items()}
-        self._unused = {name: buffer for name, buffer in model.named_buffers() if name not in self.buffer_shapes}
+        self.buffers_like = {name: torch.empty_like(one, device="meta") for name, one in self._buffers(model).items()}
+        self._unused = {name: buffer for name, buffer in model.named_buffers() if name not in self.buffers_like}
+        self._sources = _sources(model) if whole else {}
         weights = {id(weight) for weight in weights_of(model)}
         self.is_weight = torch.zeros(start, dtype=torch.bool)  # [row], of linear and convolution layers
-        for place, parameter in zip(self.places, model.parameters(), strict=True):
+        for place, parameter in zip(self.places, (one for _, one in trained), strict=True):
             self.is_weight[place.start : place.stop] = id(parameter) in weights
 
     @property
@@ -54,7 +58,7 @@ class Layout:
         parameters = dict(model.named_parameters())
         for name, view in self.views(lane["values"].unsqueeze(0)).items():
             view[0].copy_(parameters[name])
-        for name, buffer in _buffers(model).items():
+        for name, buffer in self._buffers(model).items():
             lane[f"buffers.{name}"].copy_(buffer)
 
     @torch.no_grad()
@@ -63,13 +67,24 @@ class Layout:
         parameters = dict(model.named_parameters())
         for name, view in self.views(lane["values"].unsqueeze(0)).items():
             parameters[name].copy_(view[0])
-        for name, buffer in _buffers(model).items():
+        for name, buffer in self._buffers(model).items():
             buffer.copy_(lane[f"buffers.{name}"])
 
     def state_dict(self, lane: Views) -> Views:
         """A lane by the names that torch gives to the tensors of the model."""
         parameters = {name: view[0] for name, view in self.views(lane["values"].unsqueeze(0)).items()}
-        return parameters | {name: lane[f"buffers.{name}"] for name in self.buffer_shapes} | self._unused
+        tensors = parameters | {name: lane[f"buffers.{name}"] for name in self.buffers_like}
+        if not self._whole:
+            return tensors | self._unused
+        # Tied weights stand there under every name that they have, and a file takes no two that share memory.
+        return {name: tensors[source].clone() for name, source in self._sources.items()}
+
+    def _buffers(self, model: nn.Module) -> dict[str, Tensor]:
+        """Running means and variances; the count of batches serves only a momentum that no built-in model has."""
+        if not self._whole:
+            return {name: buffer for name, buffer in model.named_buffers() if buffer.is_floating_point()}
+        frozen = {name: parameter for name, parameter in model.named_parameters() if not parameter.requires_grad}
+        return frozen | dict(model.named_buffers())
 
 
 def _view(columns: Tensor, shape: torch.Size) -> Tensor:
@@ -79,6 +94,8 @@ def _view(columns: Tensor, shape: torch.Size) -> Tensor:
     return columns.view(len(columns), n_out, height, width, n_in).permute(0, 1, 4, 2, 3)
 
 
-def _buffers(model: nn.Module) -> dict[str, Tensor]:
-    """Running means and variances; the count of batches serves only a momentum that is not used here."""
-    return {name: buffer for name, buffer in model.named_buffers() if buffer.is_floating_point()}
+def _sources(model: nn.Module) -> dict[str, str]:
+    """For each name in a model's state, the name by which its tensor is known here."""
+    names = {id(one): name for name, one in [*model.named_parameters(), *model.named_buffers()]}
+    state = model.state_dict(keep_vars=True)
+    return {name: names[id(one)] for name, one in state.items() if id(one) in names}

@@ -3,10 +3,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from service.schemas.models import Mlp
+from service.schemas.models import Mlp, OwnModel
 from service.schemas.training import Training
 from workers.lanes.draws import Draws
 from workers.lanes.mlp import MlpNetwork
+from workers.lanes.own import OwnNetwork
 from workers.lanes.rows import Rows
 from workers.lanes.stacked import StackedNetwork
 from workers.precision import autocast
@@ -39,6 +40,8 @@ def make_network(
 ) -> Network:
     """`fuse` tells whether a step takes lanes together; None leaves it to the model and the device."""
     context = autocast(training, device)
+    if isinstance(training.model, OwnModel):
+        return OwnNetwork(model, rows, device, context)
     if isinstance(training.model, Mlp) and not isinstance(context, torch.autocast):
         return MlpNetwork(model, training.model.activation, rows, fuses=fuse is not False)
     # On a CPU grouped convolutions take 2 to 4 times as long as one after another.

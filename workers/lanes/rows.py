@@ -7,14 +7,16 @@ from workers.lanes.layout import Layout, Views
 class Rows:
     """The parameters, gradients and buffers of all lanes: of each a row, one behind the other."""
 
-    def __init__(self, model: nn.Module, n_lanes: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.layout = Layout(model)
+    def __init__(
+        self, model: nn.Module, n_lanes: int, device: torch.device, dtype: torch.dtype, *, whole: bool = False
+    ) -> None:
+        self.layout = Layout(model, whole=whole)
         self.is_weight = self.layout.is_weight.to(device)
         self.values = torch.zeros(n_lanes, self.layout.row_size, device=device, dtype=dtype)
         self.gradient = torch.zeros_like(self.values)
         self._buffers = {
-            name: torch.zeros(n_lanes, *shape, device=device, dtype=dtype)
-            for name, shape in self.layout.buffer_shapes.items()
+            name: like.new_zeros(n_lanes, *like.shape, device=device, dtype=dtype if like.is_floating_point() else None)
+            for name, like in self.layout.buffers_like.items()
         }
 
     def parameters(self, places: slice) -> Views:

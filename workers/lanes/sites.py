@@ -9,6 +9,11 @@ from workers.lanes.draws import Site
 from workers.layers import Dropout, GaussianNoise
 
 
+def input_site(inputs: Tensor) -> Site:
+    """The input's own, given some inputs, [n, …]."""
+    return Site(inputs[0].numel(), inputs[0].numel())
+
+
 @torch.no_grad()
 def find_sites(model: nn.Module, image: Tensor) -> list[Site]:
     """The input's, then the model's, where a dropout follows every noise: found by passing one image through."""
@@ -27,9 +32,8 @@ def find_sites(model: nn.Module, image: Tensor) -> list[Site]:
     model.train(was_training)
     for handle in handles:
         handle.remove()
-    size = image.numel()
     hidden = [
         Site(math.prod(shape), shape[0] if whole else math.prod(shape))
         for shape, whole in zip(shapes, whole_channels, strict=True)
     ]
-    return [Site(size, size), *hidden]
+    return [input_site(image), *hidden]

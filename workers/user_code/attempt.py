@@ -3,17 +3,19 @@
 import signal
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from pydantic import ValidationError
 
 from service.client import ClientError
+from service.client.retries import Retries
 from service.schemas.protocol import Complete, Decision
-from service.schemas.user_training import UserTraining
+from workers.delivery import AWAY_LIMIT_SECONDS
 from workers.stopping import Stopping
 from workers.user_code.calls import Calls
 from workers.user_code.conversation import BrokenConversationError, Conversation, Message
 from workers.user_code.launch import UserProcess
-from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, GivenBack, Outcome
+from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, GivenBack, Outcome, Paused
 from workers.user_code.snapshots import Snapshots
 
 POLL_SECONDS = 0.1
@@ -26,12 +28,19 @@ LAST_REPORT_SECONDS = 8.0
 MAX_REASON = 500
 
 
+class Limits(Protocol):
+    """Of the definition's training: how long an attempt may take, and how long from one report to the next."""
+
+    trial_timeout_seconds: float | None
+    step_timeout_seconds: float | None
+
+
 class Attempt:
     """Answers the code's calls, keeps its checkpoints, and looks at the clock, the decisions and the signals."""
 
     def __init__(
         self,
-        training: UserTraining,
+        limits: Limits,
         process: UserProcess,
         conversation: Conversation,
         calls: Calls,
@@ -43,7 +52,7 @@ class Attempt:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_turn` is called several times a second."""
-        self._training = training
+        self._limits = limits
         self._process = process
         self._conversation = conversation
         self._calls = calls
@@ -81,7 +90,8 @@ class Attempt:
     def _hear(self, message: Message) -> Outcome | None:
         match message["call"]:
             case "complete":
-                return self._end(_completed(message))
+                # Without files to pause with it was told that it is pruned.
+                return self._end(GaveUp() if self._decision() == "pause" else _completed(message))
             case "pruned":
                 return self._end(GaveUp())
             case "failed":
@@ -98,6 +108,9 @@ class Attempt:
             self._reported = self._clock()
         if ends:
             return GivenBack()
+        if is_report and self._decision() == "pause" and self._snapshots.is_in_use:
+            retries = Retries(AWAY_LIMIT_SECONDS, self._stopping)
+            return Paused(self._snapshots.keep_at_rung(message["step"], retries))
         self._conversation.send(answer)
         return None
 
@@ -130,10 +143,12 @@ class Attempt:
         decision = self._decision()
         if decision in ("stop", "lost") or (decision == "continue" and self._calls.is_lost):
             return Closed()
-        if decision != "prune":
+        if decision not in ("prune", "pause"):
             return None
         self._pruned = self._pruned or self._clock()
-        return Closed() if self._clock() - self._pruned >= PRUNED_SECONDS else None
+        if self._clock() - self._pruned < PRUNED_SECONDS:
+            return None
+        return GaveUp() if decision == "pause" else Closed()
 
     def _ending(self) -> Outcome | None:
         """Without files to go on from there is nothing to wait for."""
@@ -144,7 +159,7 @@ class Attempt:
         return GivenBack() if waited >= LAST_REPORT_SECONDS or not self._snapshots.is_in_use else None
 
     def _too_late(self) -> Outcome | None:
-        now, whole, step = self._clock(), self._training.trial_timeout_seconds, self._training.step_timeout_seconds
+        now, whole, step = self._clock(), self._limits.trial_timeout_seconds, self._limits.step_timeout_seconds
         if whole is not None and now - self._began > whole:
             return Failed(f"it had not ended after {whole:g} s (trial_timeout_seconds)")
         if step is not None and now - self._reported > step:

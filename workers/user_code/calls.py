@@ -2,7 +2,7 @@ from pydantic import ValidationError
 
 from service.client import Client, ServiceError
 from service.client.retries import Retries, will_pass
-from service.schemas.protocol import Lease, NewUserAttrs, Report, Suggest
+from service.schemas.protocol import Decision, Lease, NewConstraints, NewUserAttrs, Report, Suggest
 from workers.reporter import LOST_CODES, Reporter
 from workers.user_code.conversation import Message
 
@@ -21,6 +21,8 @@ class Calls:
         self._retries = retries
         self._patience_seconds = REPORT_SECONDS
         self.is_lost = False
+        self.is_feasible = True
+        """Whether the code has set no constraint that it violates."""
 
     def answer(self, message: Message) -> Message:
         """Raises ClientError when the service is away for too long."""
@@ -44,13 +46,20 @@ class Calls:
             case "report":
                 return self._report(Report.model_validate({**fields, "lease_id": self._lease_id}))
             case "decision":
-                return {"decision": self._reporter.decision(self._lease_id)}
+                return {"decision": self._decision()}
             case "suggest":
                 suggest = Suggest.model_validate(fields)
-                return {"value": self._retries(lambda: self._client.suggest(self._lease_id, suggest)).value}
+                value = self._retries(lambda: self._client.suggest(self._lease_id, suggest)).value
+                self._reporter.suggested(self._lease_id, suggest.name, value)
+                return {"value": value}
             case "set_user_attr":
                 attrs = NewUserAttrs.model_validate(fields)
                 self._retries(lambda: self._client.set_user_attrs(self._lease_id, attrs))
+                return {}
+            case "set_constraint":
+                constraints = NewConstraints.model_validate(fields)
+                known = self._retries(lambda: self._client.set_constraints(self._lease_id, constraints)).constraints
+                self.is_feasible = all(value <= 0 for value in known.values())
                 return {}
             case unknown:
                 return {"error": f"no such call: {unknown[:100]}"}
@@ -59,4 +68,9 @@ class Calls:
         self._reporter.report(self._lease_id, report.step, report.metrics)
         answered = self._reporter.flush(self._lease_id, self._patience_seconds)
         self._patience_seconds = REPORT_SECONDS if answered else AWAY_SECONDS
-        return {"decision": self._reporter.decision(self._lease_id)}
+        return {"decision": self._decision()}
+
+    def _decision(self) -> Decision:
+        """To code that is to pause and goes on all the same, because it keeps no files, that is to be pruned."""
+        decision = self._reporter.decision(self._lease_id)
+        return "prune" if decision == "pause" else decision

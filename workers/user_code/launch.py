@@ -14,11 +14,13 @@ from workers.user_code.output import Output
 
 GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.02
+WORKERS_OWN = ("NARROWS_", "MLFLOW_")
+"""How the names of variables begin that are for the worker: its token, and what it logs to MLflow with."""
 
 
 def environment_for(device: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """What the code sees of the worker's environment: none of NARROWS_*, and the trial's own GPU alone."""
-    kept = {name: value for name, value in environment.items() if not name.startswith("NARROWS_")}
+    """What the code sees of the worker's environment: nothing of the worker's own, and the trial's own GPU alone."""
+    kept = {name: value for name, value in environment.items() if not name.startswith(WORKERS_OWN)}
     kind, _, index = device.partition(":")
     if kind == "cpu":
         visible = ""

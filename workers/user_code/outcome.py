@@ -1,5 +1,6 @@
 """How an attempt at a trial of a user's own code ends."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -34,4 +35,11 @@ class GivenBack:
     """This worker ends, or has not reached the service for long: the trial goes on elsewhere."""
 
 
-Outcome = Completed | Failed | GaveUp | Closed | GivenBack
+@dataclass(frozen=True)
+class Paused:
+    """The trial waits at a rung, with its files, until it is promoted. `keep` uploads them; False: not for now."""
+
+    keep: Callable[[], bool]
+
+
+Outcome = Completed | Failed | GaveUp | Paused | Closed | GivenBack

@@ -1,14 +1,15 @@
 import logging
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.artifacts import CHECKPOINT
 from service.schemas.protocol import Lease
+from workers.checkpointing import is_refused
 from workers.errands import Errands
-from workers.reporter import Reporter
+from workers.reporter import OPEN, Reporter
 from workers.user_code.folder import FolderError, Listing, listing, pack, unpack
 
 logger = logging.getLogger("narrows.worker")
@@ -20,7 +21,7 @@ class Snapshots:
     """Keeps what the code has in checkpoint_dir with the service, as the artifact `checkpoint`, and brings it back.
 
     What lies there while the code reports a step is its state after that step: whoever goes on with the trial goes on
-    from there. A failure costs time at most, so it is only logged.
+    from there. A failure costs time at most, so it is only logged; who pauses a trial asks.
     """
 
     def __init__(self, lease: Lease, scratch: Path, client: Client, reporter: Reporter, errands: Errands) -> None:
@@ -71,33 +72,60 @@ class Snapshots:
         """Take what lies there now, if it has changed, and upload it when there is time."""
         archive = self._scratch / f"step-{step}.tar"
         try:
-            found = listing(self.folder)
-            if not found or found == self._kept:
-                return
-            pack(self.folder, archive)
+            is_taken = self._take(archive, changed=True)
         except (FolderError, OSError) as error:
-            logger.warning("%s #%d: no checkpoint at step %d: %s", *self._title, step, error)
+            self._not_kept(step, error)
             _remove(archive)
             return
+        if is_taken:
+            self._open.add(step)
+            self._errands.do(lambda: self._upload(archive, step, Retries(UPLOAD_SECONDS)))
+
+    def keep_at_rung(self, step: int, retries: Retries) -> Callable[[], bool]:
+        """Take what lies there now. What is answered uploads it; False when it is not kept for now.
+
+        Without files, or with more than may be kept, there is nothing to try again.
+        """
+        archive = self._scratch / f"rung-{step}.tar"
+        try:
+            is_taken = self._take(archive, changed=False)
+        except (FolderError, OSError) as error:
+            self._not_kept(step, error)
+            is_for_good = isinstance(error, FolderError)
+            return lambda: is_for_good
+        return lambda: not is_taken or self._upload(archive, step, retries)
+
+    def _take(self, archive: Path, *, changed: bool) -> bool:
+        """Pack what lies there, with `changed` if it has changed; whether it did. Raises FolderError and OSError."""
+        found = listing(self.folder)
+        if not found or (changed and found == self._kept):
+            return False
+        pack(self.folder, archive)
         self._kept = found
-        self._open.add(step)
-        self._errands.do(partial(self._upload, archive, step))
+        return True
+
+    def _not_kept(self, step: int, error: Exception) -> None:
+        logger.warning("%s #%d: no checkpoint at step %d: %s", *self._title, step, error)
 
     @property
     def _title(self) -> tuple[str, int]:
         return self._lease.study, self._lease.trial_number
 
-    def _upload(self, archive: Path, step: int) -> None:
-        lease_id, retries = self._lease.lease_id, Retries(UPLOAD_SECONDS)
+    def _upload(self, archive: Path, step: int, retries: Retries) -> bool:
+        lease_id = self._lease.lease_id
         try:
             # After the answer to the step's report: nothing is resumed from what was not reported.
-            if self._reporter.flush(lease_id, UPLOAD_SECONDS) and self._reporter.decision(lease_id) == "continue":
+            if not self._reporter.flush(lease_id, UPLOAD_SECONDS):
+                return False
+            if self._reporter.decision(lease_id) in OPEN:
                 retries(lambda: self._client.upload_artifact(lease_id, CHECKPOINT, archive, step=step))
         except (ClientError, OSError) as error:
-            logger.warning("%s #%d: no checkpoint at step %d: %s", *self._title, step, error)
+            self._not_kept(step, error)
+            return is_refused(error)
         finally:
             _remove(archive)
             self._open.discard(step)
+        return True
 
 
 def _remove(archive: Path) -> None:

@@ -1,15 +1,12 @@
 """Trials of users' own code, one at a time, each in a process of its own."""
 
 import logging
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,18 +15,20 @@ from service.client.retries import Retries
 from service.schemas.artifacts import OUTPUT
 from service.schemas.entrypoints import is_allowed
 from service.schemas.protocol import Complete, Lease
+from service.schemas.user_training import UserTraining
 from workers.delivery import AWAY_LIMIT_SECONDS, title
 from workers.errands import Errands
 from workers.faults import MAX_REASON, Fault
 from workers.handover import Handover
-from workers.reporter import Reporter
+from workers.reporter import OPEN, Reporter
+from workers.scratch import Scratch
 from workers.stopping import Ended, Stopping
 from workers.user_code.attempt import Attempt, unusual
 from workers.user_code.calls import Calls
 from workers.user_code.conversation import Conversation, Message
 from workers.user_code.launch import UserProcess, device_seen
 from workers.user_code.model import content_of
-from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, Outcome
+from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, Outcome, Paused
 from workers.user_code.output import Output
 from workers.user_code.snapshots import Snapshots
 
@@ -39,6 +38,9 @@ FETCH_SECONDS = 60.0
 OUTPUT_SECONDS = 5.0
 """Between two uploads of what the code wrote."""
 UPLOAD_SECONDS = 10.0
+OWN_PARTS = "workers.own_parts.trial:train"
+UNTOLD = "own"
+"""In the place of the lease's id."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class UserCode:
 
     allow: tuple[str, ...] = ()
     code: Path | None = None
+    data_dir: Path = Path()
+    download: bool = False
 
 
 class UserTrials:
@@ -77,15 +81,18 @@ class UserTrials:
 
     def run(self, lease: Lease) -> Fault | None:
         """Train, and hand the outcome over; what was wrong with it, if anything was."""
-        entrypoint = lease.user_code.entrypoint
-        if not is_allowed(entrypoint, self._user_code.allow):
-            fault = Fault(f"this worker does not allow the entrypoint {entrypoint} (--allow)", retry=True)
+        refused = [one for one in lease.training.entrypoints if not is_allowed(one, self._user_code.allow)]
+        if refused:
+            fault = Fault(f"this worker does not allow the entrypoint {refused[0]} (--allow)", retry=True)
             self._handover.fail(lease, fault)
             return fault
+        if not isinstance(lease.training, UserTraining):
+            logger.info("%s: its own model or data set trains alone, in a process of its own", title(lease))
+            self._handover.note(lease, {"lanes": "alone, in a process of its own"})
         scratch = None
         try:
-            scratch = Path(tempfile.mkdtemp(prefix="narrows-trial-"))
-            return self._run(lease, scratch)
+            scratch = Scratch()
+            return self._run(lease, scratch.path)
         except Exception as error:  # whatever a trial raises ends the trial, not the worker
             logger.error("%s: unexpected error", title(lease), exc_info=error)
             reason = f"its process could not be run: {error!r}"[:MAX_REASON]
@@ -94,7 +101,7 @@ class UserTrials:
             return fault
         finally:
             if scratch is not None:  # after the errands that read what is in it
-                self._errands.do(partial(_remove, scratch))
+                self._errands.do(scratch.remove)
 
     def _run(self, lease: Lease, scratch: Path) -> Fault | None:
         began = self._clock()
@@ -105,12 +112,14 @@ class UserTrials:
         try:
             output = OutputUploads(lease, process.output, self._client, self._errands, self._clock)
             conversation = Conversation(process.connection)
+            retries = Retries(AWAY_LIMIT_SECONDS, Ended(self._stopping))
+            calls = Calls(lease, self._client, self._reporter, retries)
             conversation.send(self._start(lease, snapshots.folder, model, resume_step))
             outcome = Attempt(
-                lease.user_code,
+                lease.training,
                 process,
                 conversation,
-                Calls(lease, self._client, self._reporter, Retries(AWAY_LIMIT_SECONDS, Ended(self._stopping))),
+                calls,
                 snapshots,
                 lambda: self._reporter.decision(lease.lease_id),
                 self._stopping,
@@ -121,19 +130,27 @@ class UserTrials:
         finally:
             process.end()
         output.upload()
-        return self._hand_over(lease, outcome, process.output.last_lines(), model, self._clock() - began)
+        said, seconds = process.output.last_lines(), self._clock() - began
+        return self._hand_over(lease, outcome, said, model, seconds, is_feasible=calls.is_feasible)
 
     def _start(self, lease: Lease, checkpoint_dir: Path, model: Path, resume_step: int) -> Message:
         """What the process is told. Neither the lease's id nor anything of the service is in it."""
-        training, code = lease.user_code, self._user_code.code
+        training, code = lease.training, self._user_code.code
+        if isinstance(training, UserTraining):
+            entrypoint, arguments, before_code = training.entrypoint, training.arguments, []
+        else:
+            entrypoint, arguments = OWN_PARTS, self._own_arguments(lease)
+            before_code = [OWN_PARTS.partition(":")[0]]  # else a package of the code's could take another one's place
         return {
             "study": lease.study,
             "number": lease.trial_number,
             "params": lease.params,
             "user_attrs": lease.user_attrs,
             "objectives": [objective.model_dump() for objective in lease.objectives],
-            "entrypoint": training.entrypoint,
-            "arguments": training.arguments,
+            "prunes": lease.prunes,
+            "entrypoint": entrypoint,
+            "arguments": arguments,
+            "before_code": before_code,
             "memory_limit_mib": training.memory_limit_mib,
             "seed": lease.seed,
             "device": device_seen(self._device),
@@ -143,16 +160,25 @@ class UserTrials:
             "code": None if code is None else str(code),
         }
 
-    def _hand_over(self, lease: Lease, outcome: Outcome, said: str, model: Path, seconds: float) -> Fault | None:
-        if self._reporter.decision(lease.lease_id) != "continue":
+    def _own_arguments(self, lease: Lease) -> dict[str, Any]:
+        """Of a trial with an own model or data set, which the built-in trainer trains in the process."""
+        told = lease.model_copy(update={"lease_id": UNTOLD})
+        data_dir, download = self._user_code.data_dir, self._user_code.download
+        return {"lease": told.model_dump(mode="json"), "data_dir": str(data_dir), "download": download}
+
+    def _hand_over(
+        self, lease: Lease, outcome: Outcome, said: str, model: Path, seconds: float, *, is_feasible: bool
+    ) -> Fault | None:
+        if self._reporter.decision(lease.lease_id) not in OPEN:
             self._handover.leave(lease)
         elif isinstance(outcome, Completed):
-            metrics = {**_by_objective(lease, outcome), **outcome.metrics, "training_seconds": seconds}
+            metrics = {**_by_objective(lease, outcome), **_timed(lease, outcome.metrics, seconds)}
             try:
                 Complete(metrics=metrics, values=outcome.values)
             except ValidationError as error:
-                return self._hand_over(lease, unusual(error), said, model, seconds)
-            self._handover.complete(lease, metrics, content_of(model, title(lease)), outcome.values)
+                return self._hand_over(lease, unusual(error), said, model, seconds, is_feasible=is_feasible)
+            content = content_of(model, title(lease))
+            self._handover.complete(lease, metrics, content, outcome.values, is_feasible=is_feasible)
         elif isinstance(outcome, Failed):
             reason = f"{outcome.reason}; the end of its output:\n{said}" if said else outcome.reason
             fault = Fault(reason[:MAX_REASON], retry=outcome.retry)
@@ -160,6 +186,8 @@ class UserTrials:
             return fault
         elif isinstance(outcome, GaveUp):
             self._handover.prune(lease)
+        elif isinstance(outcome, Paused):
+            self._handover.pause(lease, outcome.keep)
         elif isinstance(outcome, Closed):
             logger.warning("%s: lost to another worker", title(lease))
             self._errands.do(partial(self._reporter.forget, lease.lease_id))
@@ -168,15 +196,11 @@ class UserTrials:
         return None
 
 
-def _remove(scratch: Path) -> None:
-    """However deep it is, and whatever may go wrong: a folder that is left behind is no reason to end."""
-    with suppress(RecursionError):
-        shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        if scratch.exists():
-            subprocess.run(["rm", "-rf", "--", str(scratch)], check=True, stderr=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError) as error:
-        logger.warning("%s is left behind: %s", scratch, error)
+def _timed(lease: Lease, metrics: dict[str, float], seconds: float) -> dict[str, float]:
+    """With training_seconds, and where the built-in trainer has measured those what the process took beside it."""
+    if isinstance(lease.training, UserTraining):
+        return {**metrics, "training_seconds": seconds}
+    return {**metrics, "waiting_seconds": max(0.0, seconds - metrics.get("training_seconds", 0.0))}
 
 
 def _by_objective(lease: Lease, outcome: Completed) -> dict[str, float]:

@@ -9,6 +9,7 @@ import resource
 import socket
 import sys
 import traceback
+from importlib import import_module
 
 from workers.user_process.binding import end_with_worker
 from workers.user_process.channel import Channel
@@ -20,6 +21,8 @@ def main(socket_fd: int, alive_fd: int, worker: int) -> None:
     end_with_worker(alive_fd, worker)
     channel = Channel(socket.socket(fileno=socket_fd))
     start = channel.receive()
+    for module in start["before_code"]:
+        import_module(module)
     if start["code"] is not None:
         sys.path.insert(0, start["code"])
     if start["memory_limit_mib"] is not None:

@@ -27,6 +27,7 @@ class Context:
         self.seed: int = start["seed"]
         self.checkpoint_dir = Path(start["checkpoint_dir"])
         self.resume_step: int = start["resume_step"]
+        self.model_path: str = start["model_path"]
         self._start = start
         self._channel = channel
 
@@ -49,7 +50,7 @@ class Context:
 
         names = ("study", "number", "entrypoint", "params", "arguments", "seed")
         header = {"narrows": json.dumps({name: self._start[name] for name in names})}
-        path = Path(self._start["model_path"])
+        path = Path(self.model_path)
         part = path.with_suffix(".part")
         if isinstance(module, Mapping):
             save_file(dict(module), part, header)

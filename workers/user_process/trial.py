@@ -16,7 +16,7 @@ class Trial:
     """Parameters of the lease have their values already; others are sampled by the service when they are asked for.
 
     Differences: choices are strings, numbers, True, False or None; system_attrs is always empty; the study knows its
-    name and directions alone.
+    name and directions alone; relative_params raises NotImplementedError.
     """
 
     def __init__(self, start: Message, channel: Channel) -> None:
@@ -27,7 +27,9 @@ class Trial:
         self._objectives: list[dict[str, str]] = start["objectives"]
         self._params: dict[str, Any] = dict(start["params"])
         self._asked: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._prunes: bool = start["prunes"]
         self._user_attrs: dict[str, Any] = dict(start["user_attrs"])
+        self._constraints: dict[str, float] = {}
         self._reported: set[int] = set()
         self._channel = channel
 
@@ -56,6 +58,18 @@ class Trial:
             if known == value and isinstance(known, bool) == isinstance(value, bool):
                 return choice
         raise ValueError(f"{name} must be one of the choices: {value!r} is none of {plain}")
+
+    def suggest_uniform(self, name: str, low: float, high: float) -> float:
+        _warn_of_old("suggest_uniform", "suggest_float(...)")
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> float:
+        _warn_of_old("suggest_loguniform", "suggest_float(..., log=True)")
+        return self.suggest_float(name, low, high, log=True)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
+        _warn_of_old("suggest_discrete_uniform", "suggest_float(..., step=...)")
+        return self.suggest_float(name, low, high, step=q)
 
     def _suggest(self, name: str, kind: str, distribution: dict[str, Any]) -> Any:
         if name not in self._params:
@@ -88,12 +102,38 @@ class Trial:
         return bool(self._channel.call("decision")["decision"] == "prune")
 
     def _check_single(self, method: str) -> None:
-        if len(self._objectives) > 1:
+        """With several objectives Optuna has neither; where the definition names a pruner, it is the first one's."""
+        if len(self._objectives) > 1 and not self._prunes:
             raise NotImplementedError(f"Trial.{method} is not supported for multi-objective optimization.")
 
     def set_user_attr(self, key: str, value: Any) -> None:
         self._channel.call("set_user_attr", user_attrs={key: value})
         self._user_attrs[key] = value
+
+    def set_constraint(self, key: str, value: float) -> None:
+        """Above 0 the trial violates the constraint, and is none of the best. As in Optuna the first value counts."""
+        try:
+            value = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"The `value` argument is of type '{type(value)}' but supposed to be a float.") from None
+        if math.isnan(value):
+            raise ValueError(f"Attempted to set a constraint for {key!r}, but NaN is not allowed.")
+        if key in self._constraints:
+            message = f"The constraint value is ignored because this constraint `{key=}` is already set."
+            warnings.warn(message, stacklevel=2)
+            return
+        sent = value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+        self._channel.call("set_constraint", constraints={key: sent})
+        self._constraints[key] = value
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        return dict(self._constraints)
+
+    @property
+    def relative_params(self) -> dict[str, Any]:
+        """Raises NotImplementedError."""
+        raise NotImplementedError("Narrows does not tell which parameters were sampled together: params has them all")
 
     @property
     def params(self) -> dict[str, Any]:
@@ -127,6 +167,10 @@ class Trial:
         return SimpleNamespace(
             study_name=self._study_name, directions=directions, direction=directions[0], _storage=None
         )
+
+
+def _warn_of_old(method: str, instead: str) -> None:
+    warnings.warn(f"{method} has been deprecated in Optuna 3.0: use {instead} instead", FutureWarning, stacklevel=3)
 
 
 def _number(name: str, value: Any) -> float:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from service.schemas.data import Dataset
 from service.schemas.definition import Definition
 from service.schemas.resolve import MISSING, find, fixed_fields, is_index, resolve
 from service.schemas.search_space import is_active
@@ -124,4 +125,5 @@ def test_every_configuration_of_an_accepted_definition_trains(space: dict[str, A
 
     resolved = Training.model_validate(resolve(fixed_fields(accepted.training), params))
 
+    assert isinstance(resolved.dataset, Dataset)
     assert resolved.dataset.name == "digits"

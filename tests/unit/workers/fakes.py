@@ -84,6 +84,7 @@ class FakeService:
         self.waiting = [lease_json(number) for number in range(n_trials)]
         self.decide: Callable[[str, int], str] = lambda _lease_id, _step: "continue"
         self.alive = True
+        self.constraints: list[dict[str, Any]] = []
         self.answers: dict[str, list[httpx.Response | httpx.TransportError]] = {}
         self.calls: list[tuple[str, Any]] = []
 
@@ -115,7 +116,9 @@ class FakeService:
             del self.waiting[: body["max_trials"]]
             return {"leases": granted}
         if path.startswith("studies/"):
-            return study_json(path.removeprefix("studies/"))
+            study = study_json(path.removeprefix("studies/"))
+            study["definition"]["constraints"] = self.constraints
+            return study
         if path == "reports":
             return {"decisions": [self._decision(report) for report in body["reports"]]}
         if path == "leases/renew":
@@ -126,7 +129,11 @@ class FakeService:
             return artifact_json(path.rsplit("/")[-1])
         if path.endswith("/user-attrs"):
             return body
-        return {"state": {"complete": "COMPLETE", "fail": "FAIL", "release": "WAITING"}[path.rsplit("/")[-1]]}
+        return {
+            "state": {"complete": "COMPLETE", "fail": "FAIL", "release": "WAITING", "pause": "WAITING"}[
+                path.rsplit("/")[-1]
+            ]
+        }
 
     def _decision(self, report: Any) -> dict[str, Any]:
         lease_id, step = report["lease_id"], report["step"]

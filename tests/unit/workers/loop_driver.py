@@ -10,7 +10,7 @@ from workers.loop import Loop
 from workers.stopping import Stopping
 from workers.work import Work
 
-ENDS = ("complete", "fail", "release")
+ENDS = ("complete", "fail", "release", "pause", "prune")
 
 
 class PatientStopping(Stopping):

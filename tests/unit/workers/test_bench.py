@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from service.schemas.data import Dataset
+from service.schemas.data import Dataset, OwnDataset
+from service.schemas.models import Mlp
 from service.schemas.protocol import Lease
 from service.schemas.training import Training
 from tests.unit.workers.fakes import lease_json
@@ -31,7 +32,7 @@ def work(number: int, **fields: Any) -> Work:
     return Work(Lease.model_validate({**lease_json(number), "training": training, "seed": number}))
 
 
-def prepared(data: TrialData) -> Callable[[Dataset], TrialData]:
+def prepared(data: TrialData) -> Callable[[Dataset | OwnDataset], TrialData]:
     return lambda _dataset: data
 
 
@@ -239,7 +240,7 @@ def test_the_model_of_a_finished_trial_has_its_weights_and_its_description(bench
     (content,) = [event.model for event in train(bench) if isinstance(event, Finished) and event.model is not None]
     weights, description = read_model(content())
     assert description["trial"] == 3
-    assert Training.model_validate(description["training"]).model.name == "mlp"
+    assert isinstance(Training.model_validate(description["training"]).model, Mlp)
     assert any("running_mean" in name for name in weights)
 
 

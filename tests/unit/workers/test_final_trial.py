@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from service.schemas.data import Dataset
+from service.schemas.data import Dataset, OwnDataset
 from service.schemas.protocol import Lease
 from service.schemas.training import EPOCH_METRICS, FINAL_METRICS, TEST_METRICS, Training
 from tests.unit.workers.fakes import lease_json
@@ -31,11 +31,11 @@ def work(training: Training, number: int = 0, **changes: Any) -> Work:
     return Work(Lease.model_validate({**lease_json(number), **fields}))
 
 
-def digits(dataset: Dataset) -> TrialData:
+def digits(dataset: Dataset | OwnDataset) -> TrialData:
     return prepare(dataset, NOWHERE, CPU, download=False)
 
 
-def train(*works: Work, data_of: Callable[[Dataset], TrialData] = digits) -> list[Finished | Broken]:
+def train(*works: Work, data_of: Callable[[Dataset | OwnDataset], TrialData] = digits) -> list[Finished | Broken]:
     bench = Bench(data_of, CPU, LaneChoice(CPU, 4), FinalTest(CPU, NOWHERE, download=False))
     for one in works:
         bench.begin(one, None)
@@ -164,4 +164,4 @@ def test_test_images_that_do_not_belong_to_the_model_are_refused(
     rows = torch.arange(4)
     data = TrialData(images, rows % 2, rows, rows, torch.zeros(1, 1, 1), torch.ones(1, 1, 1), 2)
     with pytest.raises(DatasetError, match=message):
-        evaluate_test(torch.nn.Flatten(), training, data, CPU, tmp_path, download=False)
+        evaluate_test(torch.nn.Flatten(), training, data, load_test(training.dataset, tmp_path, False), CPU)

@@ -129,7 +129,7 @@ def test_early_stopping_returns_the_best_epoch_and_its_weights(
     assert len(values) == best + 1 + 2
     assert {name: trained.metrics[name] for name in EPOCH_METRICS} == reports.metrics[best]
     data = trial_data
-    again = evaluate(trained.model, data.images, data.labels, data.validation, data.mean, data.std, nullcontext())
+    again = evaluate(trained.model, data, data.validation, nullcontext())
     assert again[0] == pytest.approx(trained.metrics["validation_loss"], rel=1e-6)
     assert again[1] == trained.metrics["validation_accuracy"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.cli.logs import Shown
 from service.cli.main import run
-from service.cli.progress import line
+from service.progress import line
 from service.schemas.results import Study
 from tests.unit.service.cli.stand_in import StandIn, study_json, trial_json
 

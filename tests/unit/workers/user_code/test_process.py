@@ -36,8 +36,9 @@ def test_the_code_sees_the_trials_gpu_alone(device: str, visible: str | None, ex
     assert device_seen(device) == device.partition(":")[0]
 
 
-def test_the_code_sees_no_variable_of_narrows() -> None:
+def test_the_code_sees_no_variable_of_the_worker() -> None:
     environment = {"NARROWS_TOKEN": "secret", "NARROWS_": "x", "PATH": "/bin", "MY_NARROWS": "mine"}
+    environment |= {f"MLFLOW_{name}": "secret" for name in ("TRACKING_TOKEN", "TRACKING_PASSWORD", "RUN_ID")}
     assert environment_for("cpu", environment).keys() == {
         "PATH",
         "MY_NARROWS",
@@ -97,10 +98,12 @@ def process_of(entrypoint: str, tmp_path: Path, code: str) -> tuple[UserProcess,
     }
     start |= {
         "code": str(tmp_path),
+        "before_code": [],
         "memory_limit_mib": None,
         "number": 3,
         "study": "s",
         "params": {},
+        "prunes": False,
         "user_attrs": {},
     }
     conversation.send(start)
@@ -150,7 +153,8 @@ from workers.user_code.launch import UserProcess
 
 process = UserProcess("cpu", Path(sys.argv[1]))
 start = {"entrypoint": "mine:f", "arguments": {}, "objectives": [], "code": sys.argv[1], "memory_limit_mib": None}
-start |= {"number": 3, "study": "s", "params": {}, "user_attrs": {}}
+start["before_code"] = []
+start |= {"number": 3, "study": "s", "params": {}, "prunes": False, "user_attrs": {}}
 Conversation(process.connection).send(start)
 time.sleep(600)
 """

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.client.retries import Retries
@@ -183,6 +184,44 @@ return 1.0"""
         watcher.join()
     assert archives == [["step-0.tar"]]
     assert place.service.paths().count("artifacts/lease-0/checkpoint") == 1
+
+
+def test_a_trial_that_the_service_does_not_pause_is_given_back(place: Place) -> None:
+    """The code trains on when it is told to prune, because its folder is empty, and keeps its first file then."""
+    place.service.decide = lambda _lease_id, step: "pause" if step == 0 else "continue"
+    place.service.answers["leases/lease-0/pause"] = [problem(409, "state_conflict")]
+    body = """context.report(0, loss=1.0)
+(context.checkpoint_dir / "state").write_text("1")
+context.report(1, loss=1.0)
+time.sleep(600)"""
+    assert place.run(body) is None
+    assert "artifacts/lease-0/checkpoint" in place.service.paths()
+    assert [len(place.told(end)) for end in ("pause", "release")] == [1, 1]
+
+
+FILE = '(context.checkpoint_dir / "state").write_text("1")\n'
+FOLDER = '(context.checkpoint_dir / "nothing").mkdir()\n'
+
+
+@pytest.mark.parametrize(
+    ("made", "answer", "end"),
+    [
+        (FILE, None, "pause"),
+        (FILE, problem(503, "unavailable"), "pause"),
+        (FILE, problem(500, "broken"), "release"),
+        (FILE, problem(413, "too_large"), "pause"),
+        (FOLDER, None, "pause"),
+    ],
+    ids=["kept", "kept later", "not kept for now", "refused", "no files"],
+)
+def test_a_trial_whose_files_could_not_be_kept_at_a_rung_is_given_back(
+    place: Place, made: str, answer: httpx.Response | None, end: str
+) -> None:
+    place.service.decide = lambda _lease_id, _step: "pause"
+    place.service.answers["artifacts/lease-0/checkpoint"] = [] if answer is None else [answer]
+    assert place.run(f"{made}context.report(0, loss=1.0)\ntime.sleep(600)") is None
+    assert [path for path in place.service.paths() if path.startswith("leases/")] == [f"leases/lease-0/{end}"]
+    assert list(place.scratch.iterdir()) == []
 
 
 def test_packing_a_checkpoint_is_not_the_codes_time(place: Place) -> None:

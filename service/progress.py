@@ -1,9 +1,10 @@
-"""The progress of a study: a live display in a terminal, a plain line now and then elsewhere."""
+"""The progress of a study: a live display in a terminal or notebook, a plain line now and then elsewhere."""
 
 import time
 from collections.abc import Callable
+from io import StringIO
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,13 +17,16 @@ from service.schemas.results import Study
 
 POLL_SECONDS = 0.5
 LINE_SECONDS = 5.0
+NOTEBOOK_COLUMNS = 110
+PREFORMATTED = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
 ENDED = ("finished", "stopped")
 
+Shown = TypeVar("Shown", bound=Study)
 
-def follow(fetch: Callable[[], Study], console: Console, *, sleep: Callable[[float], None] = time.sleep) -> Study:
+
+def follow(fetch: Callable[[], Shown], console: Console, *, sleep: Callable[[float], None] = time.sleep) -> Shown:
     """Show a study until it has ended, and return it as it is then."""
-    display: Display = LiveDisplay(console) if console.is_terminal else LineDisplay(console)
-    with display:
+    with display_for(console) as display:
         study = fetch()
         display.show(study)
         while study.state not in ENDED:
@@ -31,6 +35,13 @@ def follow(fetch: Callable[[], Study], console: Console, *, sleep: Callable[[flo
             display.show(study)
     console.print(closing_line(study))
     return study
+
+
+def display_for(console: Console) -> "Display":
+    """What suits the place that a console writes to."""
+    if console.is_jupyter:
+        return NotebookDisplay()
+    return LiveDisplay(console) if console.is_terminal else LineDisplay(console)
 
 
 class Display(Protocol):
@@ -62,6 +73,37 @@ class LiveDisplay:
 
     def show(self, study: Study) -> None:
         self._live.update(panel(study), refresh=True)
+
+
+class NotebookDisplay:
+    """One output of a notebook's cell that is replaced, which every notebook can, with or without its widgets."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, study: Study) -> None:
+        from IPython.display import display
+
+        bundle = _html_and_text(panel(study))
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+def _html_and_text(shown: RenderableType) -> dict[str, str]:
+    paper = Console(file=StringIO(), record=True, width=NOTEBOOK_COLUMNS, force_jupyter=False)
+    paper.print(shown)
+    html = paper.export_html(code_format=PREFORMATTED, inline_styles=True, clear=False)
+    return {"text/html": html, "text/plain": paper.export_text()}
 
 
 class LineDisplay:

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from service.cli.output import number, seconds
-from service.cli.progress import LineDisplay, follow, line, panel, seconds_left
+from service.progress import LineDisplay, follow, line, panel, seconds_left
 from service.schemas.results import Study
 from tests.unit.service.cli.stand_in import study_json, trial_json
 

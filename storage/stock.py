@@ -1,0 +1,176 @@
+"""Studies in databases that are not ours: whatever Optuna's own RDBStorage opens."""
+
+import copy
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as METRIC_NAMES
+from optuna.trial import FrozenTrial
+from sqlalchemy import URL, create_engine, inspect, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.orm import Session
+
+from storage import rows
+from storage.batch import Batch, Puts
+from storage.database import DRIVERS, translated
+from storage.errors import DuplicateStudyError, InvalidDatabaseUrlError, MissingStudyError
+from storage.tables import owners
+from storage.upserts import OPTUNA_TABLES, UPSERTS
+
+CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class StockStudy:
+    """A study as Optuna has it. `metric_names` are those of the objectives, if they have any."""
+
+    name: str
+    directions: Sequence[StudyDirection]
+    metric_names: Sequence[str] | None
+    user_attrs: Mapping[str, Any]
+    trials: Iterable[FrozenTrial]
+
+
+def write_study(text: str, study: StockStudy) -> int:
+    """Write a new study into a database, in one transaction, and answer how many trials it has.
+
+    Tables are made where there are none. Raises DuplicateStudyError, and as `_opened` does.
+    """
+    with _opened(text, new=True) as (url, storage):
+        if inspect(storage.engine).has_table(owners.name):
+            shown = url.render_as_string(hide_password=True)
+            raise InvalidDatabaseUrlError(f"database must not be one of Narrows, which knows its studies: {shown}")
+        with Session(storage.engine) as session, session.begin():
+            study_id = _add_study(session, study)
+            trials = iter(study.trials)
+            n_trials = 0
+            while chunk := list(itertools.islice(trials, CHUNK)):
+                _add_trials(session, study_id, n_trials, chunk)
+                n_trials += len(chunk)
+    return n_trials
+
+
+def _add_study(session: Session, study: StockStudy) -> int:
+    directions = [
+        models.StudyDirectionModel(objective=objective, direction=direction)
+        for objective, direction in enumerate(study.directions)
+    ]
+    row = models.StudyModel(study_name=study.name, directions=directions)
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise DuplicateStudyError(f"a study of this name is in that database already: {study.name}") from error
+    study_id = int(row.study_id)
+    batch = Batch()
+    system_attrs = {} if study.metric_names is None else {METRIC_NAMES: list(study.metric_names)}
+    rows.put_attributes(batch, "study_user_attributes", study_id, study.user_attrs)
+    rows.put_attributes(batch, "study_system_attributes", study_id, system_attrs)
+    _insert(session, batch)
+    return study_id
+
+
+def _add_trials(session: Session, study_id: int, first: int, trials: Sequence[FrozenTrial]) -> None:
+    """Ids are the database's own; all else is written as our own databases have it."""
+    made = [
+        models.TrialModel(
+            study_id=study_id,
+            number=number,
+            state=trial.state,
+            datetime_start=trial.datetime_start,
+            datetime_complete=trial.datetime_complete,
+        )
+        for number, trial in enumerate(trials, first)
+    ]
+    session.add_all(made)
+    session.flush()
+    batch, distributions = Batch(), rows.Distributions()
+    for row, trial in zip(made, trials, strict=True):
+        written = copy.copy(trial)
+        written._trial_id = int(row.trial_id)
+        rows.put_trial(batch, written, study_id, distributions)
+    _insert(session, batch, but="trials")
+    session.expunge_all()
+
+
+def _insert(session: Session, batch: Batch, but: str = "") -> None:
+    for step in batch.steps:
+        assert isinstance(step, Puts), "nothing is removed here"
+        for name, found in step.tables.items():
+            if name != but:
+                columns = UPSERTS[name].columns
+                table = OPTUNA_TABLES[name][0].__table__
+                session.execute(table.insert(), [dict(zip(columns, row, strict=True)) for row in found.values()])
+
+
+def read_study(text: str, name: str | None) -> StockStudy:
+    """A study of a database; without a name the only one that is there. Raises MissingStudyError, and as `_opened`."""
+    with _opened(text, new=False) as (url, storage):
+        known = {study.study_name: study for study in storage.get_all_studies()}
+        shown = url.render_as_string(hide_password=True)
+        if name is None and len(known) != 1:
+            raise MissingStudyError(f"{shown} has {len(known)} studies, one must be named: {', '.join(known)}")
+        study = next(iter(known.values())) if name is None else known.get(name)
+        if study is None:
+            raise MissingStudyError(f"{shown} has no study {name!r}, it has: {', '.join(known) or 'none'}")
+        trials = storage.get_all_trials(study._study_id)
+        return StockStudy(
+            study.study_name, study.directions, study.system_attrs.get(METRIC_NAMES), study.user_attrs, trials
+        )
+
+
+@contextmanager
+def _opened(text: str, *, new: bool) -> Iterator[tuple[URL, RDBStorage]]:
+    """Raises InvalidDatabaseUrlError and DatabaseUnavailableError."""
+    url = _url(text)
+    if not new:
+        _check_there(url)
+    with translated(url):
+        try:
+            storage = RDBStorage(url.render_as_string(hide_password=False), skip_table_creation=not new)
+        except RuntimeError as error:
+            shown = url.render_as_string(hide_password=True)
+            raise InvalidDatabaseUrlError(f"Optuna refuses the database {shown}: {error}") from error
+        try:
+            yield url, storage
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _url(text: str) -> URL:
+    """The address with the driver that we have."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidDatabaseUrlError("database must be an address such as sqlite:///optuna.db") from error
+    url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    if url.get_backend_name() == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise InvalidDatabaseUrlError(f"database must be a file: {text!r}")
+        folder = Path(url.database or "").resolve().parent
+        if not folder.is_dir():
+            raise InvalidDatabaseUrlError(f"database must lie in a folder that exists: {folder}")
+    return url
+
+
+def _check_there(url: URL) -> None:
+    """To look must make neither a file nor tables."""
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise InvalidDatabaseUrlError(f"there is no such file: {url.database}")
+    with translated(url):
+        engine = create_engine(url)
+        try:
+            is_optunas = inspect(engine).has_table(models.StudyModel.__tablename__)
+        finally:
+            engine.dispose()
+    if not is_optunas:
+        raise InvalidDatabaseUrlError(f"{shown} holds no studies of Optuna")

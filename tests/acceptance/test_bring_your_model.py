@@ -1,0 +1,65 @@
+"""The code in docs/bring-your-model.md does what it says, with a real service and a real worker."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service import yaml_loader
+from service.schemas.definition import Definition
+from tests.acceptance.user_code_house import House, open_house
+from tests.conftest import ROOT, clean_environment
+
+PAGE = (ROOT / "docs" / "bring-your-model.md").read_text()
+FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
+(DEFINITION,) = (
+    Definition.model_validate(yaml_loader.load(text))
+    for text in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+)
+NAME = DEFINITION.name
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("page")
+    for name, text in FILES:
+        path: Path = folder / "code" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with open_house(folder) as house:
+        house.client.create_study(DEFINITION.model_dump(mode="json", exclude_unset=True))
+        with house.worker("--allow", "nets", "--processes", "2", code=folder / "code"):
+            yield house
+
+
+def test_the_study_of_the_page_finishes(house: House) -> None:
+    trials = house.finished(NAME, 300)
+
+    assert [trial.state for trial in trials] == ["COMPLETE"] * DEFINITION.n_trials, [one.reason for one in trials]
+    best = house.client.best(NAME, 1)[0]
+    assert best.metrics["validation_accuracy"] > 0.8
+    assert best.user_attrs["lanes"] == "alone, in a process of its own"
+    assert {"model.arguments.width", "model.arguments.dropout"} < set(best.params)
+
+
+def test_the_final_evaluation_of_the_page_reads_the_test_part(house: House) -> None:
+    house.finished(NAME, 300)
+    final = house.tested(NAME)
+    assert final.test_said is not None, final.failure
+    assert final.test_said.n_images == 397
+
+
+def test_the_model_of_the_page_is_loaded_by_its_function(house: House) -> None:
+    house.finished(NAME, 300)
+    best = house.client.best(NAME, 1)[0]
+    path = house.folder / "best.safetensors"
+    house.client.download_artifact(NAME, best.number, "model", path)
+    arguments = {"depth": 2, **{name: best.params[f"model.arguments.{name}"] for name in ("width", "dropout")}}
+    script = f"from nets.load import load; print(load({str(path)!r}, {arguments!r}))"
+    environment = clean_environment(PYTHONPATH=f"{house.folder / 'code'}:{ROOT}")
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert str(best.metrics["validation_accuracy"]) in shown.stdout
+    assert "Dropout" in shown.stdout

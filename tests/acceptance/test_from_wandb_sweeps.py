@@ -1,0 +1,76 @@
+"""What docs/from-wandb-sweeps.md shows is what comes out, and its studies are trained by a real service and worker."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import NARROWS
+from tests.acceptance.user_code_house import OPERATOR, House, open_house
+from tests.conftest import ROOT, clean_environment
+
+PAGE = (ROOT / "docs" / "from-wandb-sweeps.md").read_text()
+FILES = re.findall(r"```(?:python|yaml)\n# (\S+\.(?:py|yaml))\n(.*?)```", PAGE, flags=re.DOTALL)
+DEFINITIONS = re.findall(r"```yaml\n(# From (\S+)\n.*?)```", PAGE, flags=re.DOTALL)
+STUDIES = {"digits-sweep": 6, "tune_digits": 4}
+
+
+def narrows(folder: Path, *arguments: str, server: str = "") -> str:
+    environment = clean_environment(NARROWS_TOKEN=OPERATOR, NARROWS_SERVER=server or "http://127.0.0.1:1")
+    run = subprocess.run([NARROWS, *arguments], capture_output=True, text=True, cwd=folder, env=environment)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    for name, text in FILES:
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def house(folder: Path) -> Iterator[House]:
+    with open_house(folder) as house:
+        for _, origin in DEFINITIONS:
+            target = f"{Path(origin).stem}-definition.yaml"
+            narrows(folder, "convert", origin, "--to", target)
+            narrows(folder, "submit", target, server=house.url)
+        with house.worker("--allow", "training", "--processes", "2", code=folder):
+            yield house
+
+
+def test_every_block_of_the_page_is_looked_at() -> None:
+    assert [name for name, _ in FILES] == ["sweep.yaml", "training.py", "tune_digits.py"]
+    assert PAGE.count("```yaml") + PAGE.count("```python") == len(FILES) + len(DEFINITIONS) == 5
+
+
+@pytest.mark.parametrize(("definition", "origin"), DEFINITIONS, ids=[origin for _, origin in DEFINITIONS])
+def test_the_page_shows_what_comes_out(folder: Path, definition: str, origin: str) -> None:
+    assert narrows(folder, "convert", origin) == definition
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_studies_are_trained(house: House, name: str) -> None:
+    trials = house.finished(name, 300)
+    assert len(trials) == STUDIES[name]
+    assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
+
+
+def test_a_refusal_names_the_file_and_each_field(folder: Path) -> None:
+    path = folder / "bad.yaml"
+    path.write_text("method: bayes\nrun_cap: 3\nparameters: {x: {distribution: normal}, y: {min: 1}}")
+    run = subprocess.run(
+        [NARROWS, "convert", "bad.yaml", "--to", "out.yaml"], capture_output=True, text=True, cwd=folder
+    )
+    assert run.returncode == 1
+    fields = [line.split(": ")[:3] for line in run.stderr.splitlines()]
+    assert fields == [
+        ["narrows", "bad.yaml", "metric.name"],
+        ["narrows", "bad.yaml", "parameters.x"],
+        ["narrows", "bad.yaml", "parameters.y.max"],
+    ]
+    assert not (folder / "out.yaml").exists()

@@ -1,0 +1,193 @@
+"""Users' own models and data sets, trained by the built-in trainer on real workers."""
+
+import re
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from tests.acceptance.processes import until
+from tests.acceptance.user_code_house import CODE, House, gone, kill_all, open_house
+
+RATE = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
+PAIRS = {"entrypoint": "tuned.nets:build_pairs"}
+N_SLOW = 60
+"""Epochs, of a quarter of a second each: long enough to be killed in the middle."""
+LINEAR = {"entrypoint": "tuned.nets:build_linear"}
+DIGITS = {"entrypoint": "tuned.nets:build_dataset", "arguments": {"test": True}}
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "raise": ({}, "RuntimeError: no such net"),
+    "die": ({}, "ended with status 0 before"),
+    "abort": ({}, "killed by SIGABRT"),
+    "hang": ({"step_timeout_seconds": 5.0}, "reported nothing for 5 s (step_timeout_seconds)"),
+    "narrow": ({}, "tuned.nets:build_wrong must give logits of 2 classes: 1"),
+}
+
+
+def create(house: House, name: str, training: dict[str, Any], **changes: Any) -> str:
+    definition = {
+        "name": name,
+        "search_space": RATE,
+        "training": {"model": LINEAR, "dataset": PAIRS, "epochs": 2, "batch_size": 16, **training},
+        "sampler": {"name": "random", "seed": 0},
+        "pruner": "none",
+        "n_trials": 1,
+        **changes,
+    }
+    house.client.create_study(definition)
+    return name
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """With workers that allow `tuned`."""
+    with open_house(tmp_path_factory.mktemp("house")) as house, house.worker("--allow", "tuned", "--processes", "2"):
+        yield house
+
+
+@pytest.fixture(scope="module")
+def studies(house: House) -> House:
+    """All that finish by themselves, under way."""
+    space = {**RATE, "model.arguments.width": {"type": "int", "low": 16, "high": 32}}
+    model = {"entrypoint": "tuned.nets:build_model", "arguments": {"depth": 2, "dropout": 0.1}}
+    training = {"model": model, "dataset": DIGITS, "epochs": 6, "batch_size": 64, "l1_decay": 1e-6, "noise_std": 0.05}
+    create(house, "searched", training, search_space=space, n_trials=3, confirmation={"top_k": 1, "n_seeds": 2})
+    for kind, (training, _) in WRONG.items():
+        model = {"entrypoint": "tuned.nets:build_wrong", "arguments": {"kind": kind}}
+        create(house, kind, {"model": model, **training}, max_attempts=1)
+    create(house, "built-in-on-own", {"model": "mlp", "dataset": PAIRS}, max_attempts=1)
+    create(house, "missing", {"model": {"entrypoint": "tuned.missing:build"}}, max_attempts=2)
+    return house
+
+
+def test_an_own_model_is_searched_trained_and_kept(studies: House) -> None:
+    trials = studies.finished("searched", 300)
+
+    assert [trial.state for trial in trials] == ["COMPLETE"] * 3, [trial.reason for trial in trials]
+    for trial in trials:
+        assert trial.values == [trial.metrics["validation_accuracy"]]
+        assert trial.metrics["validation_accuracy"] > 0.7
+        width = int(str(trial.params["model.arguments.width"]))
+        assert f"building with {{'depth': 2, 'dropout': 0.1, 'width': {width}}}" in studies.output(
+            "searched", trial.number
+        )
+        assert studies.client.curves("searched", trial.number).steps == list(range(6))
+        assert trial.metrics["n_parameters"] == 65 * width + 2 * (width * width + 3 * width) + 11 * width - width + 10
+
+
+def test_a_kept_model_is_loaded_into_what_the_users_code_builds(studies: House) -> None:
+    import importlib.util
+
+    from workers.checkpoints import load_model
+
+    studies.finished("searched", 300)
+    best = studies.client.best("searched", 1)[0]
+    path = studies.folder / "own-model.safetensors"
+    studies.client.download_artifact("searched", best.number, "model", path)
+    spec = importlib.util.spec_from_file_location("nets_of_the_user", CODE / "tuned" / "nets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    nets = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(nets)
+    width = best.params["model.arguments.width"]
+    model, description = load_model(path, nets.build_model({"width": width, "depth": 2}))
+    inputs, labels = nets.build_dataset({})[1]
+
+    with torch.no_grad():
+        accuracy = (model(inputs.float()).argmax(1) == labels).float().mean()
+    assert best.metrics["validation_accuracy"] == pytest.approx(float(accuracy), abs=1e-6)
+    assert description["n_classes"] == 10
+
+
+def test_the_final_evaluation_reads_the_third_part(studies: House) -> None:
+    studies.finished("searched", 300)
+    final = studies.tested("searched")
+    assert final.test_said is not None, final.failure
+    assert final.test_said.n_images == 397
+    assert final.test_said.accuracy > 0.7
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_a_models_code_does_wrong_fails_its_trial(studies: House, kind: str) -> None:
+    (trial,) = studies.finished(kind, 300)
+    assert trial.state == "FAIL"
+    assert WRONG[kind][1] in (trial.reason or "")
+    if kind != "hang":  # the time may be over before the code begins
+        assert f"about to {kind}" in studies.output(kind)
+
+
+def test_parts_that_do_not_fit_each_other_say_so(studies: House) -> None:
+    (trial,) = studies.finished("built-in-on-own", 300)
+    assert "built-in models take images [channels, height, width]" in (trial.reason or "")
+
+
+def test_a_model_whose_code_is_missing_here_is_tried_again(studies: House) -> None:
+    (trial,) = studies.finished("missing", 300)
+    assert [attempt.outcome for attempt in trial.attempts] == ["fail", "fail"]
+    assert "tuned.missing:build cannot be imported" in (trial.reason or "")
+
+
+@pytest.mark.parametrize("training", [{"model": {"entrypoint": "os:getenv"}}, {"dataset": {"entrypoint": "os:getenv"}}])
+def test_what_is_not_allowed_waits_and_says_so(house: House, training: dict[str, Any]) -> None:
+    name = create(house, f"refused-{'-'.join(training)}", training)
+    create(house, f"after-{name}", {})
+    house.finished(f"after-{name}", 120)
+    study = house.client.study(name)
+    assert study.trial_counts.RUNNING + study.trial_counts.FAIL + study.trial_counts.COMPLETE == 0
+    assert "no worker allows" in (study.waits_for or "")
+    assert "os:getenv" in (study.waits_for or "")
+
+
+def test_a_trial_goes_on_where_a_killed_worker_has_kept_it(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Not from its beginning, and the result is that of a trial nobody has killed.
+
+    The state is written at most once a second, so it may be of some epochs before the last one that was reported.
+    """
+    one = ("--allow", "tuned", "--processes", "1", "--checkpoint-seconds", "1")
+    model = {"entrypoint": "tuned.nets:build_slow", "arguments": {"seconds": 0.05}}
+    with open_house(tmp_path_factory.mktemp("killed"), "--lease-seconds", "2") as house:
+        for name in ("killed", "whole"):
+            create(house, name, {"model": model, "epochs": N_SLOW}, enqueue=[{"learning_rate": 0.01}])
+            house.client.change(name, state="paused")
+        house.client.change("killed", state="running")
+        with house.worker(*one) as worker:
+
+            def has_checkpoint() -> bool:
+                return any((one.step or 0) >= 3 for one in house.client.artifacts("killed", 0))
+
+            until(has_checkpoint, 120, "a checkpoint of an epoch is with the service")
+            users = kill_all(worker.pid)
+            assert gone(users, 5), "the process of the model does not outlive its worker"
+        house.client.change("whole", state="running")
+        with house.worker(*one) as worker:
+            (killed,), (whole,) = house.finished("killed"), house.finished("whole")
+            worker.send_signal(signal.SIGTERM)
+
+        assert [attempt.outcome for attempt in killed.attempts] == ["expire", "complete"]
+        curves, expected = (house.client.curves(name, 0) for name in ("killed", "whole"))
+        assert curves.steps == list(range(N_SLOW))
+        for metric in ("train_loss", "validation_loss"):
+            assert curves.metrics[metric] == pytest.approx(expected.metrics[metric], rel=1e-5)
+        (n_epochs,) = re.findall(r"goes on after (\d+) epochs", house.output("killed"))
+        assert int(n_epochs) >= 1
+        assert whole.state == "COMPLETE"
+
+
+def test_a_trial_that_was_promoted_goes_on_from_its_rung(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its epochs are each reported once, by more than one attempt."""
+    pruner = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True}
+    with open_house(tmp_path_factory.mktemp("promoted")) as house:
+        create(house, "promoted", {"epochs": 4}, pruner=pruner, n_trials=4)
+        with house.worker("--allow", "tuned", "--processes", "1"):
+            trials = house.finished("promoted", 300)
+
+        paused = [trial for trial in trials if "pause" in [attempt.outcome for attempt in trial.attempts]]
+        done = [trial for trial in paused if trial.state == "COMPLETE"]
+        assert done, [(trial.state, trial.reason) for trial in trials]
+        for trial in done:
+            assert house.client.curves("promoted", trial.number).steps == [0, 1, 2, 3]
+            assert "goes on after" in house.output("promoted", trial.number)
+            assert "begins anew" not in house.output("promoted", trial.number)

@@ -1,0 +1,94 @@
+"""The definitions and the code in docs/searches.md do what it says, with a real service and a real worker."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service import yaml_loader
+from service.schemas.definition import Definition
+from service.schemas.results import Trial
+from service.schemas.samplers import AnySampler
+from tests.acceptance.user_code_house import House, open_house
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "searches.md").read_text()
+DEFINITIONS = [
+    Definition.model_validate(yaml_loader.load(text))
+    for text in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("page")
+    for name, text in re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL):
+        path: Path = folder / "code" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with open_house(folder) as house:
+        for definition in DEFINITIONS:
+            house.client.create_study(definition.model_dump(mode="json", exclude_unset=True))
+        with house.worker("--allow", "searching", "--processes", "1", "--keep-models", "best", code=folder / "code"):
+            yield house
+
+
+@pytest.fixture
+def finished(house: House, request: pytest.FixtureRequest) -> list[Trial]:
+    trials = house.finished(request.param, 300)
+    assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
+    return trials
+
+
+@pytest.mark.parametrize("finished", ["every-kind"], indirect=True)
+def test_every_kind_of_parameter_is_sampled(finished: list[Trial]) -> None:
+    assert finished[0].params["optimizer"] == "adam"
+    assert finished[0].params["learning_rate"] == 0.01
+    for trial in finished:
+        assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
+        assert trial.params["nesterov"] is True
+        assert trial.params["model.hidden.0"] in (8, 16, 24, 32)
+        assert repr(trial.params["gradient_clip"]) in ("None", "1", "5.5")
+
+
+@pytest.mark.parametrize("finished", ["small-and-quick"], indirect=True)
+def test_the_best_trial_is_small_and_quick(house: House, finished: list[Trial]) -> None:
+    complete = [trial for trial in finished if trial.state == "COMPLETE"]
+    large = [trial for trial in complete if trial.metrics["n_parameters"] > 2000]
+    assert large
+    assert all("n_parameters <= 2000" in trial.violated for trial in large)
+    small = [trial for trial in complete if not trial.violated]
+    best = house.client.study("small-and-quick").best
+    assert best is not None
+    assert best.values == [max(trial.values[0] for trial in small if trial.values)]
+    assert "model" in [artifact.name for artifact in house.client.artifacts("small-and-quick", best.number)]
+    for trial in large:
+        assert house.client.artifacts("small-and-quick", trial.number) == []
+
+
+@pytest.mark.parametrize("finished", ["promoted"], indirect=True)
+def test_one_in_nine_is_trained_to_its_end_and_paused_ones_go_on(finished: list[Trial]) -> None:
+    complete = [trial for trial in finished if trial.state == "COMPLETE"]
+    assert complete
+    assert all(trial.step == 8 for trial in complete)
+    assert {trial.step for trial in finished} == {0, 2, 8}
+    assert any([one.outcome for one in trial.attempts][:1] == ["pause"] and trial.step != 0 for trial in finished)
+
+
+@pytest.mark.parametrize("finished", ["bounded"], indirect=True)
+def test_an_objective_prunes_by_its_first_value_and_sets_constraints(house: House, finished: list[Trial]) -> None:
+    for trial in finished:
+        x, y = float(str(trial.params["x"])), float(str(trial.params["y"]))
+        inside = (x - 5) ** 2 + y**2 - 25
+        assert trial.constraints == {"inside": pytest.approx(inside)}
+        assert trial.violated == (["inside"] if inside > 0 else [])
+        assert trial.state == ("PRUNED" if 4 * x**2 + 4 * y**2 + 2 > 80 else "COMPLETE")
+    assert {trial.state for trial in finished} == {"COMPLETE", "PRUNED"}
+    assert all(not trial.violated for trial in house.client.pareto("bounded"))
+
+
+def test_every_sampler_is_in_the_table() -> None:
+    for kind in AnySampler.__args__:
+        (name,) = kind.model_fields["name"].annotation.__args__
+        assert f"| `{name}`" in PAGE
