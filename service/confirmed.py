@@ -5,8 +5,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 SIGNIFICANCE = 0.05
 CONFIDENCE = 0.95
 
@@ -59,6 +57,8 @@ def welch(left: Sequence[float], right: Sequence[float]) -> float | None:
     if min(len(left), len(right)) < 2:
         return None
     first, second = (statistics.variance(values) / len(values) for values in (left, right))
+    from scipy import stats  # takes half a second: the service starts without it
+
     difference = abs(statistics.fmean(left) - statistics.fmean(right))
     if first + second == 0:
         return float(difference == 0)
@@ -69,6 +69,8 @@ def welch(left: Sequence[float], right: Sequence[float]) -> float | None:
 
 def accuracy_interval(accuracy: float, n_images: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share of `n_images` (E. B. Wilson, JASA 22, 1927)."""
+    from scipy import stats
+
     n_correct = round(accuracy * n_images)
     interval = stats.binomtest(n_correct, n_images).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)

@@ -1,8 +1,9 @@
 """The Optuna dashboard on the service's own port. It reads by itself; what it may change, the service does."""
 
+import asyncio
+
 from a2wsgi import WSGIMiddleware
 from optuna.storages import BaseStorage
-from optuna_dashboard import wsgi
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,13 +33,25 @@ def dashboard_routes(storage: BaseStorage) -> list[Route]:
 
 
 class Dashboard:
-    """The dashboard itself."""
+    """The dashboard itself, loaded when somebody first looks: it brings scikit-learn and pandas with it."""
 
     def __init__(self, storage: BaseStorage) -> None:
-        self._app: ASGIApp = WSGIMiddleware(wsgi(storage), workers=4)  # type: ignore[assignment]
+        self._storage = storage
+        self._app: ASGIApp | None = None
+        self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._loading:
+            if self._app is None:
+                self._app = await asyncio.to_thread(_load, self._storage)
         await self._app(_with_encoding(scope), receive, send)
+
+
+def _load(storage: BaseStorage) -> ASGIApp:
+    from optuna_dashboard import wsgi
+
+    app: ASGIApp = WSGIMiddleware(wsgi(storage), workers=4)  # type: ignore[assignment]
+    return app
 
 
 def _with_encoding(scope: Scope) -> Scope:

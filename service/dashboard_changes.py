@@ -5,7 +5,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from optuna_dashboard import _note
 
 from service.errors import (
     InvalidError,
@@ -69,6 +68,8 @@ def save_note(
 
     Raises StudyNotFoundError, TrialNotFoundError and TrialLeasedError.
     """
+    from optuna_dashboard import _note  # as heavy as the pages, which have loaded it
+
     storage = registry.store.optuna
     with _study(registry, study_id) if trial_id is None else editing(registry, trial_id, finished=True, of=study_id):
         attributes = storage.get_study_system_attrs(study_id)

@@ -77,6 +77,12 @@ def test_commands_do_not_import_what_they_do_not_need(service: StandIn) -> None:
     assert done.stdout.splitlines()[-1] == ""
 
 
+def test_the_service_starts_without_what_only_some_pages_need() -> None:
+    code = "import sys, service.app; print(*{'pandas', 'scipy.stats', 'sklearn', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_ctrl_c_ends_quietly_with_status_130(service: StandIn) -> None:
     service.answers["GET /v1/studies/digits"] = (200, study_json())
     command = [*NARROWS, "watch", "digits"]
