@@ -2,7 +2,8 @@
 
 Activations are [lanes, units, batch]: batch norm, softmax and the sums for biases then run along memory, and every
 matrix product is one batched call that reads weights, and writes gradients, where they lie in their rows. Against
-autograd this saves the graph, and every allocation of a step.
+autograd this saves the graph, and nearly every allocation of a step. Large products on a CPU are a call for each lane
+instead, where that is faster.
 """
 
 import torch
@@ -12,6 +13,7 @@ from workers.lanes.activations import ACTIVATIONS, Activation
 from workers.lanes.batch_norm import BatchNorm
 from workers.lanes.draws import Draws
 from workers.lanes.layout import Views
+from workers.lanes.products import LARGE_BATCH, is_large, product
 from workers.lanes.rows import Rows
 
 KEPT_BINDINGS = 32
@@ -27,23 +29,40 @@ class Linear:
         self._bias = None if bias is None else bias.unsqueeze(2)
         self._bias_gradient = gradients.get(f"{name}.bias")
         self._inputs = self.weight
+        self._is_large = is_large(self.weight)
 
     def forward(self, inputs: Tensor, out: Tensor) -> Tensor:
         """From [lanes, inputs, batch] to [lanes, units, batch]."""
         self._inputs = inputs
+        if self._is_large and inputs.shape[2] >= LARGE_BATCH:
+            return self._one_by_one(inputs, out)
         if self._bias is None:
             return torch.bmm(self.weight, inputs, out=out)
         return torch.baddbmm(self._bias, self.weight, inputs, out=out)
 
     def backward(self, gradient: Tensor) -> None:
-        torch.bmm(gradient, self._inputs.mT, out=self._weight_gradient)
+        if self._is_large and gradient.shape[2] >= LARGE_BATCH:
+            for one, inputs, result in zip(gradient, self._inputs, self._weight_gradient, strict=True):
+                result.copy_(product(one, inputs.mT))
+        else:
+            torch.bmm(gradient, self._inputs.mT, out=self._weight_gradient)
         if self._bias_gradient is not None:
             torch.sum(gradient, 2, out=self._bias_gradient)
 
     def evaluate(self, inputs: Tensor) -> Tensor:
+        """From [inputs, batch] for all lanes, or [lanes, inputs, batch], to [lanes, units, batch]."""
+        n_lanes, n_units, _ = self.weight.shape
+        every = inputs.expand(n_lanes, -1, -1)
+        if self._is_large:
+            return self._one_by_one(every, inputs.new_empty(n_lanes, n_units, every.shape[2]))
         if self._bias is None:
             return self.weight @ inputs
-        return torch.baddbmm(self._bias, self.weight, inputs.expand(len(self.weight), -1, -1))
+        return torch.baddbmm(self._bias, self.weight, every)
+
+    def _one_by_one(self, inputs: Tensor, out: Tensor) -> Tensor:
+        for weight, one, result in zip(self.weight, inputs, out, strict=True):
+            result.copy_(product(weight, one))
+        return out if self._bias is None else out.add_(self._bias)
 
 
 class Hidden:
