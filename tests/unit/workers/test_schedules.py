@@ -51,7 +51,7 @@ def rates_of_torch(make: Callable[[torch.optim.Optimizer], Any]) -> list[float]:
             lambda o: lr_scheduler.StepLR(o, 2 * STEPS_PER_EPOCH, gamma=0.5),
         ),
     ],
-    ids=str,
+    ids=lambda part: "torch" if callable(part) else str(part),
 )
 def test_rates_equal_those_of_torch(
     schedule: Constant | Cosine | OneCycle | Step, make: Callable[[torch.optim.Optimizer], Any]
