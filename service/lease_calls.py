@@ -201,8 +201,12 @@ def _refusal(ended: LeaseRecord) -> LeaseLostError | LeaseClosedError:
 
 
 def _find(registry: Registry, lease_id: str) -> tuple[LiveStudy | None, LeaseRecord | None]:
+    """The study of a lease, and the lease, open or not. It is its worker who asks."""
     record = registry.store.lease(lease_id)
-    return (None, None) if record is None else (registry.by_id(record.study_id), record)
+    if record is None:
+        return None, None
+    registry.sightings.note(record.worker_id)
+    return registry.by_id(record.study_id), record
 
 
 def known(registry: Registry, lease_id: str) -> tuple[LiveStudy, LeaseRecord]:

@@ -26,6 +26,7 @@ from service.samplers import missing_package
 from service.schemas.definition import Definition
 from service.schemas.entrypoints import is_allowed
 from service.schemas.protocol import Claim, Lease
+from service.sightings import Sightings
 from service.signals import WorkSignal
 from service.study_news import StudyNews
 from storage import DuplicateStudyError, FinalRecord, Store, StudyRecord, WorkerRecord
@@ -57,6 +58,7 @@ class Registry:
         self._by_id: dict[int, LiveStudy] = {}
         self.preparation = Preparation(self.every)
         self.allowances = Allowances(clock)
+        self.sightings = Sightings(clock)
         for record in store.studies():
             self.load(record)
 

@@ -36,7 +36,7 @@ def workers(registry: RegistryDependency) -> WorkerList:
                 first_seen_at=record.first_seen_at,
                 last_seen_at=record.last_seen_at,
             )
-            for record in registry.store.workers()
+            for record in registry.sightings.applied(registry.store.workers())
         ]
     )
 

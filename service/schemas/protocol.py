@@ -289,7 +289,10 @@ class Worker(WorkerInfo, Answer):
 
     trials_running: int = Field(description="Trials it has under lease.", examples=[1])
     first_seen_at: Timestamp = Field(description="When it first claimed.", examples=["2026-01-02T03:04:05Z"])
-    last_seen_at: Timestamp = Field(description="When it last claimed or reported.", examples=["2026-01-02T03:04:05Z"])
+    last_seen_at: Timestamp = Field(
+        description="When it last claimed or called with a lease; after a restart of the service, when it claimed.",
+        examples=["2026-01-02T03:04:05Z"],
+    )
 
 
 class WorkerList(Answer):

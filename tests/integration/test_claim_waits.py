@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -98,6 +99,41 @@ def test_workers_are_listed_with_what_they_run(sqlite_service: Service) -> None:
     first, *_ = service.get("/workers")["workers"]
     assert first["id"] == "lab/0"
     assert first["first_seen_at"] < first["last_seen_at"]
+
+
+@pytest.mark.parametrize("call", ["report", "renew", "upload", "complete", "fail", "release"])
+def test_a_worker_was_seen_when_it_called_with_a_lease(sqlite_service: Service, call: str) -> None:
+    service = sqlite_service
+    lease = service.claim_one(service.create())
+    claimed_at = service.clock.now()
+    service.clock.advance(10)
+    service.claim(None, worker="newer")
+    service.clock.advance(10)
+
+    match call:
+        case "report":
+            service.report(lease, 0)
+        case "renew":
+            service.http.post("/v1/leases/renew", json={"lease_ids": [lease["lease_id"]]})
+        case "upload":
+            service.upload(lease, "log", b"text")
+        case "complete":
+            service.complete(lease)
+        case "fail":
+            service.fail(lease)
+        case "release":
+            service.release(lease)
+    service.clock.advance(10)
+
+    assert last_seen(service, claimed_at) == [("worker", 20.0), ("newer", 10.0)]
+    service.restart()
+    assert last_seen(service, claimed_at) == [("newer", 10.0), ("worker", 0.0)]
+
+
+def last_seen(service: Service, since: datetime) -> list[tuple[str, float]]:
+    """Ids, and when each was seen in seconds from then on."""
+    moments = {one["id"]: datetime.fromisoformat(one["last_seen_at"]) for one in service.get("/workers")["workers"]}
+    return [(worker_id, (moment - since).total_seconds()) for worker_id, moment in moments.items()]
 
 
 def test_a_worker_that_finds_no_work_is_listed_too(sqlite_service: Service) -> None:
