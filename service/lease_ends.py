@@ -116,7 +116,9 @@ def fail(live: LiveStudy, lease: LeaseRecord, reason: str, retry: bool) -> str:
     if retry and (_has_attempts(live, lease) or _reached_rung(live, lease) is not None) and live.stop_reason() is None:
         return _requeue(live, lease, "fail", reason)
     reasons = _all_reasons(live, lease, reason) if retry and lease.attempt > 1 else reason
-    return finish(live, lease, "fail", failed(lease, reasons), lease_reason=reason)
+    may_go_on = retry and live.stop_reason() is not None  # but for the end of its study
+    result = cut_short(live, lease, reasons) if may_go_on else failed(lease, reasons)
+    return finish(live, lease, "fail", result, lease_reason=reason)
 
 
 def fail_again(ended: LeaseRecord, reason: str, retry: bool) -> None:
@@ -128,10 +130,8 @@ def fail_again(ended: LeaseRecord, reason: str, retry: bool) -> None:
 def release(live: LiveStudy, lease: LeaseRecord) -> str:
     """Take a trial back untouched, which counts as no attempt. It ends if its study is not to go on."""
     stop_reason = live.stop_reason()
-    if stop_reason is not None and told_to_pause(live, lease) is not None:
-        return finish(live, lease, "release", _pruned(lease))
     if stop_reason is not None:
-        return finish(live, lease, "release", failed(lease, f"stopped: {stop_reason}"))
+        return finish(live, lease, "release", cut_short(live, lease, f"stopped: {stop_reason}"))
     return _requeue(live, lease, "release", None)
 
 
@@ -144,7 +144,8 @@ def _expire(live: LiveStudy, lease: LeaseRecord) -> None:
     reason = f"worker {lease.worker_id} was not heard of for {live.leases.term_seconds:g} s"
     live.news.lease_expired(lease, reason)
     if live.stop_reason() is not None:
-        finish(live, lease, "expire", failed(lease, f"{reason}; {live.stop_reason()}"))
+        reasons = f"{reason}; {live.stop_reason()}"
+        finish(live, lease, "expire", cut_short(live, lease, reasons), lease_reason=reasons)
     elif _has_attempts(live, lease) or _reached_rung(live, lease) is not None:
         _requeue(live, lease, "expire", reason)
     else:
@@ -209,6 +210,11 @@ def pause(live: LiveStudy, lease: LeaseRecord) -> str:
 def failed(lease: LeaseRecord, reason: str) -> ResultRecord:
     """How a trial ends without a result."""
     return ResultRecord(lease.trial_id, lease.study_id, "FAIL", reason=reason)
+
+
+def cut_short(live: LiveStudy, lease: LeaseRecord, reason: str) -> ResultRecord:
+    """How a trial ends that would go on, had its study not ended: as a paused one does, if it was told to pause."""
+    return failed(lease, reason) if told_to_pause(live, lease) is None else _pruned(lease)
 
 
 def _pruned(lease: LeaseRecord) -> ResultRecord:

@@ -19,7 +19,8 @@ be among them once more trials have come. With `promote` such a trial waits inst
 5. A claim is given, in this order: trials to be tried again; paused ones that have come to be among the best of their
    rung, from the highest rung first; what users have enqueued; new ones. The lease says where to resume.
 6. When no trial is left to train, or the study ends early, the paused ones become PRUNED with their last value, and
-   their checkpoints are removed.
+   their checkpoints are removed. So does one that was told to pause when its lease ends after that, however it does,
+   unless it fails for good or completes.
 
 Samplers take a paused trial for a pruned one, as they would without `promote`. Stock readers see it WAITING, with its
 parameters and intermediate values.

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from service.claims import training_of
 from service.errors import ReportConflictError
-from service.lease_ends import Metrics, changing, failed, finish, same_metrics, told_to_pause
+from service.lease_ends import Metrics, changing, cut_short, failed, finish, same_metrics, told_to_pause
 from service.live_study import LiveStudy
 from service.promotion import Promotion
 from service.schemas.user_training import UserTraining
@@ -71,9 +71,10 @@ def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
     objective = live.definition.objectives[0].metric
     if objective in metrics:
         live.pruning.note(lease.trial_id, step, metrics[objective])
+    is_to_pause = told_to_pause(live, lease) is not None  # its code may report once more before it is ended
     if live.stop_reason() is not None:
-        return "stop"
-    if told_to_pause(live, lease) is not None:  # its code may report once more before it is ended
+        return "prune" if is_to_pause else "stop"
+    if is_to_pause:
         return "pause"
     if live.definition.pruner.name == "none" or objective not in metrics:
         return "continue"
@@ -102,7 +103,7 @@ def renew(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
             return 0.0, committed
         reason = live.stop_reason()
         if reason is not None and live.definition.entrypoints:
-            finish(live, lease, "stop", failed(lease, f"stopped: {reason}"))
+            finish(live, lease, "stop", cut_short(live, lease, f"stopped: {reason}"))
             return 0.0, committed
         live.leases.renew(lease_id)
         return live.leases.remaining_seconds(lease_id), committed

@@ -7,7 +7,6 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
 
 from tests.integration.service_driver import Json, Service, code_of
 from tests.integration.test_events import now
@@ -122,52 +121,6 @@ def test_promoted_trials_come_after_retries_and_before_what_is_enqueued(service:
     assert [lease["trial_number"] for lease in service.claim(name, max_trials=9)] == [1, 0, 3, 4]
 
 
-def test_the_end_of_a_study_prunes_what_is_paused(each_service: Service) -> None:
-    service = each_service
-    name = create(service, n_trials=2)
-    for value in (0.5, 0.4):
-        pause(service, service.claim_one(name), 0, value)
-    assert service.study(name)["state"] == "running"
-    last = service.claim_one(name)
-    assert service.trial(name, 1)["paused_at_rung"] == 0
-    assert [one["name"] for one in service.artifacts(name, 1)] == ["checkpoint"], "it may still go on"
-    service.complete(last, 0.9)
-
-    assert (service.study(name)["state"], service.counts(name)) == ("finished", {"COMPLETE": 1, "PRUNED": 1})
-    assert service.artifacts(name, 1) == []
-    trial = service.trial(name, 1)
-    assert (trial["state"], trial["paused_at_rung"], trial["metrics"]) == (
-        "PRUNED",
-        None,
-        {"validation_accuracy": 0.4},
-    )
-    assert [attempt["outcome"] for attempt in trial["attempts"]] == ["pause"]
-    with stock_trials(service, name) as trials:
-        ended = [(one.state, one.value) for one in trials]
-    assert ended == [(TrialState.COMPLETE, 0.9), (TrialState.PRUNED, 0.4)]
-
-
-def test_a_study_whose_last_trial_pauses_ends(service: Service) -> None:
-    name = create(service, n_trials=1)
-    pause(service, service.claim_one(name), 0, 0.5)
-    assert (service.study(name)["state"], service.counts(name)) == ("finished", {"PRUNED": 1})
-
-
-@pytest.mark.parametrize("ends", ["stopped", "target"])
-def test_an_early_end_prunes_what_is_paused(sqlite_service: Service, ends: str) -> None:
-    service = sqlite_service
-    name = create(service, n_trials=9, target_value=0.95)
-    pause(service, service.claim_one(name), 0, 0.5)
-    if ends == "stopped":
-        service.change(name, state="stopped")
-    else:
-        service.complete(service.claim_one(name), 0.99)
-
-    assert service.counts(name)["PRUNED"] == 1
-    assert service.claim(name) == []
-    assert service.blob_files() == []
-
-
 def test_all_of_it_is_there_after_a_restart(fresh_service: Service) -> None:
     service = fresh_service
     name = create(service, n_trials=4)
@@ -261,19 +214,6 @@ def test_a_trial_that_pauses_needs_no_attempt_to_be_left(service: Service, ends:
     promoted = service.claim_one(name)
     assert (promoted["trial_number"], promoted["resume"]["step"]) == (0, 0)
     assert service.complete(promoted, 0.6) == "COMPLETE"
-
-
-@pytest.mark.parametrize("end", ["pause", "release"])
-def test_what_was_told_to_pause_is_pruned_when_its_study_was_stopped(service: Service, end: str) -> None:
-    name = create(service)
-    lease = service.claim_one(name)
-    assert service.report(lease, 0, 0.5) == "pause"
-    service.upload(lease, "checkpoint", b"state", 0)
-    service.change(name, state="stopped")
-
-    ended = {"pause": service.pause, "release": service.release}[end]
-    assert ended(lease) == ended(lease) == "PRUNED"
-    assert service.counts(name)["PRUNED"] == 1
 
 
 def test_a_worker_that_ends_gives_a_trial_that_is_to_pause_back_to_its_rung(service: Service) -> None:
