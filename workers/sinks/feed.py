@@ -126,7 +126,12 @@ class Outlet:
             if event is None:
                 with suppress(queue.Empty):  # the sink has taken one meanwhile
                     self._events.get_nowait()
+                    self._events.task_done()
                 self._events.put_nowait(None)
+
+    def wait_until_idle(self) -> None:
+        """Return when all that was told is written or lost."""
+        self._events.join()
 
     def join(self, timeout_seconds: float) -> None:
         self._thread.join(timeout_seconds)
@@ -134,10 +139,12 @@ class Outlet:
     def _run(self) -> None:
         while (event := self._events.get()) is not None:
             self._write(event)
+            self._events.task_done()
         try:
             self._sink.close()
         except Exception as error:  # noqa: BLE001 - a sink is no reason to end otherwise
             self._lost(_in_a_line(error))
+        self._events.task_done()
 
     def _write(self, event: Reported | Left) -> None:
         if self._clock() < self._rest_until:

@@ -1,15 +1,14 @@
 """The feed of the sinks: in order, and never in the way of a trial, whatever a sink does."""
 
 import logging
-import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.unit.workers.fakes import FakeTime, lease
 from workers.sinks import feed as feeds
-from workers.sinks.feed import Feed, Left, Reported
+from workers.sinks.feed import Feed, Left, Outlet, Reported
 
 
 class Kept:
@@ -20,15 +19,11 @@ class Kept:
     def __init__(self) -> None:
         self.events: list[Reported | Left] = []
         self.on_write: Callable[[], None] = lambda: None
-        self.written: queue.Queue[None] = queue.Queue()
         self.closed = False
 
     def write(self, event: Reported | Left) -> None:
-        try:
-            self.on_write()
-            self.events.append(event)
-        finally:
-            self.written.put(None)
+        self.on_write()
+        self.events.append(event)
 
     def close(self) -> None:
         self.closed = True
@@ -89,20 +84,18 @@ def test_a_sink_that_fails_says_so_in_one_line_and_is_tried_again_later(caplog: 
     sink.on_write = fail
     for step in range(3):
         feed.report("lease-0", step, {"loss": 1.0})
-    sink.written.get(timeout=5)
-    while other.steps() != [0, 1, 2]:
-        other.written.get(timeout=5)
+    wait_until_idle(feed)  # or the sink would look at the clock after it has gone on
     time.now += feeds.REST_SECONDS - 0.1
     feed.report("lease-0", 3, {"loss": 1.0})
-    while other.steps() != [0, 1, 2, 3]:
-        other.written.get(timeout=5)
+    wait_until_idle(feed)
+    assert other.steps() == [0, 1, 2, 3]
     assert [record.message for record in caplog.records] == [
         "Kept is not written to, trials go on without it: OSError: [Errno 28] No space left on device second line"
     ]
-    drain(feed)
     sink.on_write = lambda: None
     time.now += 0.2
     feed.report("lease-0", 4, {"loss": 1.0})
+    wait_until_idle(feed)
     feed.close()
     assert sink.steps() == [4]
     assert other.steps() == [0, 1, 2, 3, 4]
@@ -110,13 +103,14 @@ def test_a_sink_that_fails_says_so_in_one_line_and_is_tried_again_later(caplog: 
     assert len(caplog.records) == 2
 
 
-def drain(feed: Feed) -> None:
+def wait_until_idle(feed: Feed) -> None:
     for outlet in feed._outlets:
-        while not outlet._events.empty():
-            threading.Event().wait(0.01)
+        outlet.wait_until_idle()
 
 
-def test_a_sink_that_hangs_holds_up_nobody(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, Outlet, threading.Event]]:
+    """A sink that hangs until the event is set, after a hundred reports and the end of its feed."""
     monkeypatch.setattr(feeds, "MOST_WAITING", 5)
     monkeypatch.setattr(feeds, "CLOSING_SECONDS", 0.0)
     sink, go_on = Kept(), threading.Event()
@@ -126,24 +120,22 @@ def test_a_sink_that_hangs_holds_up_nobody(monkeypatch: pytest.MonkeyPatch, capl
     for step in range(100):
         feed.report("lease-0", step, {"loss": 1.0})
     feed.close()
-    assert [record.message for record in caplog.records] == [
+    (outlet,) = feed._outlets
+    yield sink, outlet, go_on
+    go_on.set()
+    outlet.join(30)
+
+
+@pytest.mark.usefixtures("hanging")
+def test_a_sink_that_hangs_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    assert [record.message for record in caplog.get_records("setup")] == [
         "Kept is not written to, trials go on without it: 5 reports wait for it"
     ]
-    go_on.set()
 
 
-def test_a_sink_that_has_fallen_behind_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "MOST_WAITING", 5)
-    monkeypatch.setattr(feeds, "CLOSING_SECONDS", 0.0)
-    sink, go_on = Kept(), threading.Event()
-    sink.on_write = lambda: None if go_on.wait(60) else fail()
-    feed = Feed([sink])
-    feed.follow(lease())
-    for step in range(100):
-        feed.report("lease-0", step, {"loss": 1.0})
-    feed.close()
+def test_a_sink_that_has_fallen_behind_is_closed_too(hanging: tuple[Kept, Outlet, threading.Event]) -> None:
+    sink, outlet, go_on = hanging
     go_on.set()
-    (outlet,) = feed._outlets
     outlet.join(30)
     assert sink.closed
     assert len(sink.steps()) in (4, 5)  # whether the first one was in hand already when the queue was full
