@@ -1,6 +1,7 @@
 """The worker processes of one machine: started, kept alive, and ended together."""
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
+
+from workers.stopping import end_signals
 
 logger = logging.getLogger("narrows.fleet")
 
@@ -19,6 +22,9 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 DRAIN_SECONDS = 30.0
+AT_ONCE_SECONDS = 2.0
+ECHO_SECONDS = 1.0
+"""A signal that comes so soon after another one is the same: `timeout` sends it to a process, and to its group too."""
 POLL_SECONDS = 0.1
 
 Clock = Callable[[], float]
@@ -101,9 +107,10 @@ class Fleet:
         self._places = places
         self._clock = clock
         self._signals = 0
+        self._deaf_until = -math.inf
 
     def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in end_signals():
             signal.signal(number, self._on_signal)
 
     def run(self) -> int:
@@ -122,12 +129,14 @@ class Fleet:
         return any(place.status is None for place in self._places)
 
     def _drain(self) -> None:
-        """Pass every signal on, as SIGTERM; after half a minute, kill."""
+        """Pass every signal on, as SIGTERM; after half a minute, or soon after the second one, kill."""
         told, deadline = 0, self._clock() + DRAIN_SECONDS
         while self._alive():
             if told < self._signals:
                 told += 1
                 self._tell(signal.SIGTERM)
+                if told == 2:
+                    deadline = min(deadline, self._clock() + AT_ONCE_SECONDS)
             if self._clock() > deadline:
                 self._tell(signal.SIGKILL)
             for place in self._places:
@@ -139,4 +148,7 @@ class Fleet:
             place.end(number)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._signals += 1
+        now = self._clock()
+        if now >= self._deaf_until:
+            self._deaf_until = now + ECHO_SECONDS
+            self._signals += 1

@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 import time
@@ -7,10 +8,19 @@ from threading import Event
 from types import FrameType
 
 POLL_SECONDS = 0.1
+ECHO_SECONDS = 0.5
+"""A signal that comes so soon after another one is the same: systemd and others send it to every process of a service,
+and the fleet sends it on to its own."""
 
 
 class Interrupted(BaseException):
     """The process was asked to end while it waited for something that may be left at once."""
+
+
+def end_signals() -> list[signal.Signals]:
+    """Those that ask this process to end; the closing of its terminal is none for what `nohup` has started."""
+    heeds_hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if heeds_hangup else [])]
 
 
 class Stopping:
@@ -22,9 +32,10 @@ class Stopping:
     def __init__(self) -> None:
         self._asked = False
         self._interruptible = False
+        self._deaf_until = -math.inf
 
     def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in end_signals():
             signal.signal(number, self._on_signal)
 
     def is_set(self) -> bool:
@@ -56,7 +67,10 @@ class Stopping:
             self._interruptible = False
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.ask()
+        now = time.monotonic()
+        if now >= self._deaf_until:
+            self._deaf_until = now + ECHO_SECONDS
+            self.ask()
 
 
 class Ended:

@@ -98,10 +98,11 @@ def test_processes_learn_of_the_fleets_death_by_the_end_of_their_stdin() -> None
         assert fleet.stdout.read() == "end\n"
 
 
-def fleet_of(code: str, clock: str = "time.monotonic") -> "subprocess.Popen[str]":
+def fleet_of(code: str, clock: str = "time.monotonic", echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
     """A fleet of one process, which has said that it is up."""
     starts = (
-        "import itertools, sys, time; from workers.fleet import Fleet, Place; "
+        "import itertools, sys, time; from workers import fleet; from workers.fleet import Fleet, Place; "
+        f"fleet.ECHO_SECONDS = {echo_seconds}; "
         f"place = Place('cpu', [sys.executable, '-S', '-c', {code!r}], {{}}); "
         f"fleet = Fleet([place], {clock}); fleet.install(); sys.exit(fleet.run())"
     )
@@ -123,6 +124,35 @@ def test_a_second_signal_is_passed_on() -> None:
         assert fleet.stdout.readline() == "first\n"
         assert fleet.poll() is None
         fleet.send_signal(signal.SIGTERM)
+        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.returncode == CRASHED
+
+
+def test_the_echo_of_a_signal_is_not_passed_on() -> None:
+    code = (
+        "import os, signal, sys, time; told = []; "
+        "signal.signal(signal.SIGTERM, lambda *_: told.append(os.write(1, b'told\\n'))); os.write(1, b'up\\n'); "
+        "[time.sleep(0.01) for _ in iter(lambda: bool(told), True)]; time.sleep(0.5); sys.exit(0)"
+    )
+    with fleet_of(code, echo_seconds=60.0) as fleet:
+        assert fleet.stdout is not None
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.stdout.readline() == "told\n"
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.returncode == GOOD
+
+
+def test_a_process_that_does_not_heed_the_second_signal_is_killed_soon() -> None:
+    code = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'told\\n')); "
+        "os.write(1, b'up\\n'); [time.sleep(1) for _ in range(60)]"
+    )
+    with fleet_of(code) as fleet:
+        assert fleet.stdout is not None
+        for _ in range(2):
+            fleet.send_signal(signal.SIGTERM)
+            assert fleet.stdout.readline() == "told\n"
         assert fleet.communicate(timeout=10)[0] == ""
         assert fleet.returncode == CRASHED
 
