@@ -9,11 +9,11 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
 from service.constraints import keep
+from service.distributions import distribution
 from service.errors import DistributionError, InvalidError, StateConflictError
 from service.lease_calls import check_open, known
 from service.lease_ends import changing
 from service.live_study import LiveStudy
-from service.optuna_study import distribution
 from service.registry import Registry
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Suggest

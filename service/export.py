@@ -5,13 +5,13 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial
 
 from service.live_study import LiveStudy
+from service.local_times import utc
 from service.results import trial_views
 from service.schemas.optuna import OptunaStudy, OptunaTrial
 from service.schemas.results import Metrics, Trial
@@ -82,8 +82,8 @@ def _optuna_trial(trial: FrozenTrial, metrics: Metrics) -> OptunaTrial:
         metrics=metrics,
         user_attrs=_on_wire(trial.user_attrs),
         system_attrs=_on_wire(trial.system_attrs),
-        datetime_start=_aware(trial.datetime_start),
-        datetime_complete=_aware(trial.datetime_complete),
+        datetime_start=utc(trial.datetime_start),
+        datetime_complete=utc(trial.datetime_complete),
     )
 
 
@@ -94,11 +94,6 @@ def _on_wire(value: Any) -> Any:
     if isinstance(value, list):
         return [_on_wire(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    """Optuna keeps local times without a zone."""
-    return None if moment is None else moment.astimezone()
 
 
 def _cell(params: dict[str, object], name: str) -> object:

@@ -1,7 +1,7 @@
 """Imported trials as samplers see them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -9,7 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
 
 from service.constraints import PREFIX as CONSTRAINT
-from service.optuna_study import distribution
+from service.distributions import distribution
+from service.local_times import local
 from service.samplers import chosen_sampler
 from service.schemas.definition import Definition, Objective
 from service.schemas.imports import Distributions, ImportedTrial
@@ -69,7 +70,6 @@ def _of_record(definition: Definition, record: ImportRecord) -> Iterator[Found]:
 
 
 def _frozen(number: int, trial: ImportedTrial, known: dict[str, BaseDistribution], at: datetime) -> FrozenTrial:
-    moment = at.astimezone(UTC).astimezone().replace(tzinfo=None)  # Optuna keeps local times without a zone
     distributions = {name: known[name] for name in trial.params}
     params: dict[str, Any] = {
         name: one.to_external_repr(float(one.to_internal_repr(trial.params[name])))
@@ -82,8 +82,8 @@ def _frozen(number: int, trial: ImportedTrial, known: dict[str, BaseDistribution
         state=TrialState[trial.state],
         value=None,
         values=trial.values if trial.state == "COMPLETE" else None,
-        datetime_start=moment,
-        datetime_complete=moment,
+        datetime_start=local(at),
+        datetime_complete=local(at),
         params=params,
         distributions=distributions,
         user_attrs={},

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Any, NoReturn
 
 import optuna
@@ -12,6 +11,7 @@ from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as METRIC_NAMES
 from optuna.trial import FrozenTrial, TrialState
 
+from service.local_times import local
 from service.schemas.optuna import OptunaStudy, OptunaTrial
 
 
@@ -40,9 +40,8 @@ class ReadOnlyStorage(InMemoryStorage):
     set_trial_user_attr = set_trial_system_attr = _refuse
 
 
-def read_only_study(pieces: Iterable[bytes]) -> optuna.Study:
-    """The study in the bytes of an export in Optuna's format, in memory."""
-    study, trials = read(pieces)
+def read_only_study(study: OptunaStudy, trials: Iterable[FrozenTrial]) -> optuna.Study:
+    """A study with these trials, in memory; they are numbered as they come."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))  # or it says that it has made a study
     try:
@@ -53,7 +52,10 @@ def read_only_study(pieces: Iterable[bytes]) -> optuna.Study:
 
 
 def read(pieces: Iterable[bytes]) -> tuple[OptunaStudy, Iterator[FrozenTrial]]:
-    """The study and, as they come in, its trials. Raises pydantic's ValidationError for what is no export."""
+    """The study in the bytes of an export in Optuna's format and, as they come in, its trials.
+
+    Raises pydantic's ValidationError for what is no export.
+    """
     lines = _lines(pieces)
     study = OptunaStudy.model_validate_json(next(lines, b""))
     return study, (frozen_trial(OptunaTrial.model_validate_json(line)) for line in lines)
@@ -72,8 +74,8 @@ def frozen_trial(trial: OptunaTrial) -> FrozenTrial:
         state=TrialState[trial.state],
         value=None,
         values=trial.values,
-        datetime_start=_local(trial.datetime_start),
-        datetime_complete=_local(trial.datetime_complete),
+        datetime_start=local(trial.datetime_start),
+        datetime_complete=local(trial.datetime_complete),
         params=trial.params,
         distributions=distributions,
         user_attrs={**trial.metrics, **trial.user_attrs},
@@ -89,8 +91,3 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield from whole
     if rest:
         yield rest
-
-
-def _local(moment: datetime | None) -> datetime | None:
-    """Optuna keeps local times without a zone."""
-    return None if moment is None else moment.astimezone().replace(tzinfo=None)

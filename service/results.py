@@ -3,7 +3,7 @@
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -11,8 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 from service.constraints import is_feasible, violated
 from service.errors import StateConflictError, TrialNotFoundError
 from service.live_study import LiveStudy
+from service.local_times import utc
 from service.promotion import paused_at
 from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
+from service.suggest import FIXED
 from storage import EpochRecord, LeaseRecord, ResultRecord, Store
 
 SECONDS_PER_HOUR = 3600
@@ -157,15 +159,15 @@ def _trial_view(
     result: ResultRecord | None,
     leases: Sequence[LeaseRecord],
 ) -> Trial:
-    started = leases[0].granted_at if leases else _utc(trial.datetime_start)
-    finished = _utc(trial.datetime_complete)
+    started = leases[0].granted_at if leases else utc(trial.datetime_start)
+    finished = utc(trial.datetime_complete)
     if leases and finished is not None:  # our own clock: Optuna's times are local, without a zone
         finished = leases[-1].ended_at
     return Trial(
         study=live.record.name,
         number=trial.number,
         state=trial.state.name,
-        params=trial.params or trial.system_attrs.get("fixed_params", {}),
+        params=trial.params or trial.system_attrs.get(FIXED, {}),
         values=list(trial.values) if trial.state == TrialState.COMPLETE else None,
         metrics={**(last.metrics if last else {}), **(result.metrics if result else {})},
         constraints=trial.constraints,
@@ -197,8 +199,3 @@ def _attempt(lease: LeaseRecord) -> Attempt:
         outcome=lease.outcome,
         reason=lease.reason,
     )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """Optuna keeps local times without a zone."""
-    return None if moment is None else moment.astimezone(UTC)

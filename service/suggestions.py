@@ -19,8 +19,8 @@ from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from service.configurations import Configurations
+from service.distributions import distribution as optuna_distribution
 from service.import_rule import constraint_names
-from service.optuna_study import distribution as optuna_distribution
 from service.round_view import RoundView
 from service.schemas.definition import Definition
 from service.schemas.fields import Scalar

@@ -1,9 +1,13 @@
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import optuna
+from optuna.trial import FrozenTrial
+
 from service.client import Client, ServiceError
+from service.optuna_copy import read, read_only_study
 from service.report.rounds_plot import Bounds, Round
 from service.report.weights import Histogram, histogram_of
 from service.schemas.diagnosis import Diagnosis
@@ -20,13 +24,17 @@ MAX_MODEL_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class Gathered:
-    """All that a report tells: `best` are the best trials, best first, `curves` are by number of the trial."""
+    """All that a report tells: `best` are the best trials, best first, `curves` are by number of the trial.
+
+    `as_optuna` is the study as Optuna has it, with intermediate values of the trials with curves alone.
+    """
 
     study: Study
     trials: Sequence[Trial]
     best: Sequence[Trial]
     curves: dict[int, Curves]
     diagnosis: Diagnosis
+    as_optuna: optuna.Study
     weights: dict[int, Histogram] = field(default_factory=dict)
     final: Final | None = None
     rounds: Sequence[Round] = ()
@@ -42,12 +50,14 @@ def gather(client: Client, name: str) -> Gathered:
     trials = list(client.trials(name))
     best = best_trials(client, study)
     numbers = dict.fromkeys(trial.number for trial in (*best, *reversed(trials)) if trial.step is not None)
+    curves = {number: client.curves(name, number) for number in list(numbers)[:N_CURVES]}
     return Gathered(
         study=study,
         trials=trials,
         best=best,
-        curves={number: client.curves(name, number) for number in list(numbers)[:N_CURVES]},
+        curves=curves,
         diagnosis=client.diagnosis(name, N_DIAGNOSED),
+        as_optuna=_as_optuna(client, name, curves),
         weights=_weights(client, name, best),
         final=_final(client, name),
         rounds=_rounds(client, name),
@@ -58,6 +68,16 @@ def best_trials(client: Client, study: Study) -> list[Trial]:
     if len(study.definition.objectives) > 1:
         return client.pareto(study.name)[:N_BEST]
     return client.best(study.name, N_BEST)
+
+
+def _as_optuna(client: Client, name: str, drawn: Container[int]) -> optuna.Study:
+    study, trials = read(client.export(name, "optuna"))
+    return read_only_study(study, (_without_values(one) if one.number not in drawn else one for one in trials))
+
+
+def _without_values(trial: FrozenTrial) -> FrozenTrial:
+    trial.intermediate_values = {}
+    return trial
 
 
 def _final(client: Client, name: str) -> Final | None:

@@ -10,7 +10,6 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from service.optuna_study import optuna_study
 from service.report.gather import Gathered
 from service.report.plot import Plot, styled
 
@@ -26,7 +25,7 @@ Target = Callable[[FrozenTrial], float]
 
 def search_plots(gathered: Gathered) -> Iterator[Plot]:
     """Those of Optuna's plots that the study has trials for."""
-    study = optuna_study(gathered.study, gathered.trials, gathered.curves)
+    study = gathered.as_optuna
     metric = gathered.study.definition.objectives[0].metric
     finite = [trial for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if _is_finite(trial)]
     with warnings.catch_warnings():

@@ -10,8 +10,10 @@ import pytest
 from safetensors.numpy import save
 
 from service.client import Client, ServiceError
-from service.optuna_study import optuna_study
+from service.report import gather as gathering
 from service.report.gather import gather
+from service.report.search_plots import search_plots
+from tests.integration import test_user_code as user_code
 from tests.integration.service_driver import Json, Service
 
 
@@ -99,8 +101,7 @@ def test_the_copy_is_the_study_that_optuna_itself_reads(service: Service, client
         run(service, name, 0.5 + number / 10)
     service.fail(service.claim_one(name))
 
-    gathered = gather(client, name)
-    copy = optuna_study(gathered.study, gathered.trials, gathered.curves).trials
+    copy = gather(client, name).as_optuna.trials
     stock = optuna.load_study(study_name=name, storage=service.url).trials
 
     assert len(copy) == 5
@@ -113,6 +114,35 @@ def test_the_copy_is_the_study_that_optuna_itself_reads(service: Service, client
         )
         assert one.distributions == other.distributions
         assert one.intermediate_values == other.intermediate_values
+
+
+def test_values_are_drawn_of_the_trials_that_have_curves(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "N_CURVES", 3)
+    name = service.create(n_trials=5)
+    for number in range(5):
+        run(service, name, 0.9 - number / 10)
+    monkeypatch.setattr(gathering, "N_BEST", 2)  # the best two, and then the newest one
+
+    found = gather(client, name)
+
+    assert [trial.number for trial in found.best] == [0, 1]
+    assert [len(trial.intermediate_values) for trial in found.as_optuna.trials] == [3, 3, 0, 0, 3]
+
+
+def test_parameters_that_code_asked_for_as_it_ran_are_drawn(service: Service, client: Client) -> None:
+    name = user_code.create(service, n_trials=6)
+    for number in range(6):
+        lease = user_code.lease_of(service, name)
+        user_code.value_of(service, lease, "learning_rate", user_code.RATE)
+        user_code.value_of(service, lease, "depth", {"type": "int", "low": 1, "high": 4 + number})
+        service.complete(lease, 0.5 + number / 10)
+
+    plots = {plot.title: plot.figure for plot in search_plots(gather(client, name))}
+
+    assert {"Slice", "Parallel coordinates", "Parameter importances"} <= set(plots)
+    assert {axis.title.text for axis in plots["Slice"].select_xaxes()} == {"depth", "learning_rate"}
 
 
 def test_the_rounds_of_a_study_that_was_narrowed_are_gathered(service: Service, client: Client) -> None:

@@ -1,12 +1,19 @@
 """Studies and trials as the API tells of them, with curves and a diagnosis, by formula."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import optuna
+from optuna.distributions import distribution_to_json
+
+from service.distributions import distribution
+from service.optuna_copy import read, read_only_study
 from service.report.gather import N_BEST, Gathered
 from service.report.weights import Histogram
 from service.schemas.diagnosis import Diagnosis
+from service.schemas.optuna import OptunaStudy, OptunaTrial
 from service.schemas.results import Curves, Study, Trial
 
 SPACE = {
@@ -116,20 +123,57 @@ def diagnosis(trials: Sequence[Trial], verdict: str = "healthy") -> Diagnosis:
     )
 
 
+def exported(study: Study, trials: Sequence[Trial], curves: Mapping[int, Curves]) -> bytes:
+    """The study with these trials in the words of an export, without the parameters that it does not have."""
+    objectives = study.definition.objectives
+    head = OptunaStudy(
+        study_name=study.name,
+        directions=[one.direction for one in objectives],
+        metric_names=[one.metric for one in objectives],
+        user_attrs={},
+    )
+    lines = [head, *(_exported(study, one, curves.get(one.number)) for one in trials)]
+    return b"".join(line.model_dump_json().encode() + b"\n" for line in lines)
+
+
+def _exported(study: Study, one: Trial, curves: Curves | None) -> OptunaTrial:
+    objectives, space = study.definition.objectives, study.definition.search_space
+    params = {} if one.state == "WAITING" else {name: value for name, value in one.params.items() if name in space}
+    reported = {} if curves is None or len(objectives) > 1 else curves.metrics[objectives[0].metric]
+    return OptunaTrial.model_validate(
+        {
+            **one.model_dump(include={"number", "state", "values", "metrics", "user_attrs"}),
+            "params": params,
+            "distributions": {name: json.loads(distribution_to_json(distribution(space[name]))) for name in params},
+            "intermediate_values": dict(enumerate(reported)),
+            "system_attrs": {"fixed_params": one.params} if one.state == "WAITING" else {},
+            "datetime_start": one.started_at,
+            "datetime_complete": one.finished_at,
+        }
+    )
+
+
+def as_optuna(study: Study, trials: Sequence[Trial], curves: Mapping[int, Curves]) -> optuna.Study:
+    return read_only_study(*read([exported(study, trials, curves)]))
+
+
 def gathered(
     trials: Sequence[Trial],
     space: Mapping[str, Any] = SPACE,
     *,
     weights: dict[int, Histogram] | None = None,
+    n_curves: int | None = None,
     **definition: Any,
 ) -> Gathered:
     best = [one for one in trials if one.state == "COMPLETE"][:N_BEST]
     begun = [one for one in trials if one.state != "WAITING"]
+    about, reported = study(space, **definition), {one.number: curves(one.number) for one in begun[:n_curves]}
     return Gathered(
-        study=study(space, **definition),
+        study=about,
         trials=trials,
         best=best,
-        curves={one.number: curves(one.number) for one in begun},
+        curves=reported,
         diagnosis=diagnosis(begun),
+        as_optuna=as_optuna(about, trials, reported),
         weights=weights or {},
     )

@@ -14,7 +14,15 @@ from service.report.search_plots import search_plots
 from service.report.weights import Histogram
 from service.schemas.results import Trial
 from service.schemas.search_space import CategoricalParameter
-from tests.unit.service.report.studies import TWO_OBJECTIVES, diagnosis, gathered, params_of, trial, unfinished
+from tests.unit.service.report.studies import (
+    TWO_OBJECTIVES,
+    as_optuna,
+    diagnosis,
+    gathered,
+    params_of,
+    trial,
+    unfinished,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 HOSTILE = "</script><script>hacked()</script><img src=x onerror=hacked()>"
@@ -153,7 +161,7 @@ def test_what_users_wrote_is_text_and_the_page_loads_nothing() -> None:
     ]
     one = gathered(trials)
     one.study.definition.search_space["optimizer"] = CategoricalParameter(type="categorical", choices=[HOSTILE, "adam"])
-    document = page(one, NOW)
+    document = page(replace(one, as_optuna=as_optuna(one.study, trials, one.curves)), NOW)
     found = Elements(document)
 
     assert HOSTILE in found.text
@@ -194,8 +202,7 @@ def test_verdicts_are_in_the_table_and_the_headings() -> None:
 
 def test_a_page_of_many_trials_stays_small_enough_to_open() -> None:
     trials = [trial(number) for number in range(1000)]
-    one = gathered(trials)
-    document = page(replace(one, curves=dict(list(one.curves.items())[:200])), NOW)
+    document = page(gathered(trials, n_curves=200), NOW)
 
     assert len(document) < 12 * 1024**2
     assert "The newest 200 trials, one by one" in document
