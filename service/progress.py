@@ -1,10 +1,10 @@
 """The progress of a study: a live display in a terminal or notebook, a plain line now and then elsewhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import StringIO
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -26,53 +26,27 @@ Shown = TypeVar("Shown", bound=Study)
 
 def follow(fetch: Callable[[], Shown], console: Console, *, sleep: Callable[[float], None] = time.sleep) -> Shown:
     """Show a study until it has ended, and return it as it is then."""
-    with display_for(console) as display:
+    with display_on(console) as show:
         study = fetch()
-        display.show(study)
+        show(study)
         while study.state not in ENDED:
             sleep(POLL_SECONDS)
             study = fetch()
-            display.show(study)
+            show(study)
     console.print(closing_line(study))
     return study
 
 
-def display_for(console: Console) -> "Display":
-    """What suits the place that a console writes to."""
+@contextmanager
+def display_on(console: Console) -> Iterator[Callable[[Study], None]]:
+    """What shows one state of a study after another, as it suits the place that a console writes to."""
     if console.is_jupyter:
-        return NotebookDisplay()
-    return LiveDisplay(console) if console.is_terminal else LineDisplay(console)
-
-
-class Display(Protocol):
-    """Shows one state of a study after another."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def show(self, study: Study) -> None: ...
-
-
-class LiveDisplay:
-    """Draws over itself."""
-
-    def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, refresh_per_second=4)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-    def show(self, study: Study) -> None:
-        self._live.update(panel(study), refresh=True)
+        yield NotebookDisplay().show
+    elif console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            yield lambda study: live.update(panel(study), refresh=True)
+    else:
+        yield LineDisplay(console).show
 
 
 class NotebookDisplay:
@@ -80,14 +54,6 @@ class NotebookDisplay:
 
     def __init__(self) -> None:
         self._handle: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        pass
 
     def show(self, study: Study) -> None:
         from IPython.display import display
@@ -114,14 +80,6 @@ class LineDisplay:
         self._clock = clock
         self._shown: tuple[int, str | None] = (-1, None)
         self._printed_at = float("-inf")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        pass
 
     def show(self, study: Study) -> None:
         done, now = n_done(study), self._clock()

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from service.schemas.definition import Definition
 from service.suggest import ServiceStudy, should_prune
 from storage import Store
-from storage.shadow import ShadowStorage
+from storage.shadow import FinishedOnce, ShadowStorage
 
 
 class Pruning(Protocol):
@@ -73,7 +73,7 @@ class FirstObjective:
     def __init__(self, store: Store, study: Study, metric: str) -> None:
         self._study = study
         self._values: defaultdict[int, dict[int, float]] = defaultdict(dict)
-        self._seen: dict[int, FrozenTrial] = {}
+        self._see = FinishedOnce(self._look_at)
         trials = study.get_trials(deepcopy=False)
         for trial_id, step, metrics in store.metrics_of_trials([trial._trial_id for trial in trials]):
             if metric in metrics:
@@ -96,13 +96,6 @@ class FirstObjective:
         for name, value in shadow.noted.items():  # such as the rungs that it has reached
             storage.set_trial_system_attr(trial_id, name, value)
         return answer
-
-    def _see(self, trial: FrozenTrial) -> FrozenTrial:
-        if not trial.state.is_finished():
-            return self._look_at(trial)
-        if trial._trial_id not in self._seen:
-            self._seen[trial._trial_id] = self._look_at(trial)
-        return self._seen[trial._trial_id]
 
     def _look_at(self, trial: FrozenTrial) -> FrozenTrial:
         seen = copy.copy(trial)

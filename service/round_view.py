@@ -10,17 +10,18 @@ begins anew. In the database every trial has the definition's ranges, as tools t
 import copy
 from collections.abc import Mapping
 
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from service.constraints import PREFIX
+from service.distributions import distribution
 from service.promotion import as_sampled
 from service.schemas.fields import Scalar
 from service.schemas.search_space import FloatParameter, Parameter, SearchSpace
 from storage import RoundRecord
-from storage.shadow import ImportedTrials, ShadowStorage
+from storage.shadow import FinishedOnce, ImportedTrials, ShadowStorage
 
 
 def narrowed_space(first: SearchSpace, record: RoundRecord | None) -> SearchSpace:
@@ -43,7 +44,7 @@ class RoundView:
         self.sampler = sampler
         self._first = first
         self._record = record
-        self._seen: dict[int, FrozenTrial] = {}
+        self._seen = FinishedOnce(self._look_at)
         self._whole = _distributions(first)
         self._narrowed = {} if record is None else _distributions(self.space)
 
@@ -78,11 +79,7 @@ class RoundView:
             return self._look_at(paused)
         if trial.state == TrialState.WAITING:
             return trial
-        if not trial.state.is_finished():
-            return self._look_at(trial)
-        if trial._trial_id not in self._seen:
-            self._seen[trial._trial_id] = self._look_at(trial)
-        return self._seen[trial._trial_id]
+        return self._seen(trial)
 
     def _look_at(self, trial: FrozenTrial) -> FrozenTrial:
         seen = copy.copy(trial)
@@ -98,11 +95,7 @@ class RoundView:
 
 def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """Of the float parameters: nothing else is narrowed."""
-    return {
-        name: FloatDistribution(parameter.low, parameter.last, log=parameter.log, step=parameter.step)
-        for name, parameter in space.items()
-        if isinstance(parameter, FloatParameter)
-    }
+    return {name: distribution(one) for name, one in space.items() if isinstance(one, FloatParameter)}
 
 
 def _replaced(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:

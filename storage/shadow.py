@@ -156,6 +156,21 @@ class ShadowStorage(BaseStorage):
         raise NotImplementedError("a suggestion reports nothing")
 
 
+class FinishedOnce:
+    """How trials are seen, which is asked once for each that has ended: it changes no more."""
+
+    def __init__(self, look: Callable[[FrozenTrial], FrozenTrial]) -> None:
+        self._look = look
+        self._finished: dict[int, FrozenTrial] = {}
+
+    def __call__(self, trial: FrozenTrial) -> FrozenTrial:
+        if not trial.state.is_finished():
+            return self._look(trial)
+        if trial._trial_id not in self._finished:
+            self._finished[trial._trial_id] = self._look(trial)
+        return self._finished[trial._trial_id]
+
+
 class ImportedTrials:
     """Trials that come before a study's own, whose numbers go on after theirs. Safe for one thread at a time."""
 

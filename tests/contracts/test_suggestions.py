@@ -57,6 +57,22 @@ def a_study(sampler: BaseSampler, pruner: BasePruner | None = None) -> ServiceSt
     return ServiceStudy("study", made._storage, sampler, pruner or NopPruner())
 
 
+def run_plainly(study: ServiceStudy, wanted: Definition) -> None:
+    """A trial as stock Optuna samples it: its parameters one by one, in the database."""
+    trial_id = study._storage.create_new_trial(study._study_id)
+    params = suggest(study, trial_id, wanted.search_space)
+    study.tell(study._storage.get_trial_number_from_id(trial_id), value_of(params))
+
+
+def run_ahead(study: ServiceStudy, suggestions: Suggestions) -> None:
+    """A trial that is sampled whole before it is in the database."""
+    suggestions.sample_new(1)
+    trial = suggestions.take()
+    assert trial is not None
+    number = study._storage.get_trial_number_from_id(study._storage.create_new_trial(study._study_id, trial))
+    study.tell(number, value_of(trial.params))
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_sampling_beside_the_database_changes_no_suggestion(name: str) -> None:
     wanted = the_definition(name)
@@ -64,15 +80,8 @@ def test_sampling_beside_the_database_changes_no_suggestion(name: str) -> None:
     ahead = a_study(build_sampler(wanted, 0))
     suggestions = Suggestions(ahead, wanted)
     for _ in range(N_TRIALS):
-        trial_id = plain._storage.create_new_trial(plain._study_id)
-        params = suggest(plain, trial_id, wanted.search_space)
-        plain.tell(plain._storage.get_trial_number_from_id(trial_id), value_of(params))
-
-        suggestions.sample_new(1)
-        trial = suggestions.take()
-        assert trial is not None
-        number = ahead._storage.get_trial_number_from_id(ahead._storage.create_new_trial(ahead._study_id, trial))
-        ahead.tell(number, value_of(trial.params))
+        run_plainly(plain, wanted)
+        run_ahead(ahead, suggestions)
 
     assert [trial.params for trial in ahead.trials] == [trial.params for trial in plain.trials]
     assert [trial.system_attrs for trial in ahead.trials] == [trial.system_attrs for trial in plain.trials]
@@ -83,12 +92,8 @@ def test_suggestions_that_are_ready_together_differ(name: str) -> None:
     wanted = the_definition(name)
     study = a_study(build_sampler(wanted, 0))
     suggestions = Suggestions(study, wanted)
-    for number in range(12):
-        suggestions.sample_new(1)
-        trial = suggestions.take()
-        assert trial is not None
-        study._storage.create_new_trial(study._study_id, trial)
-        study.tell(number, value_of(trial.params))
+    for _ in range(12):
+        run_ahead(study, suggestions)
 
     suggestions.sample_new(8)
 
@@ -103,9 +108,8 @@ def test_suggestions_that_are_ready_together_differ(name: str) -> None:
 def test_after_imported_trials_they_are_those_of_a_study_that_has_them(name: str, pruner: BasePruner) -> None:
     wanted = the_definition(name)
     source = a_study(RandomSampler(1))
-    for number in range(12):
-        trial_id = source._storage.create_new_trial(source._study_id)
-        source.tell(number, value_of(suggest(source, trial_id, wanted.search_space)))
+    for _ in range(12):
+        run_plainly(source, wanted)
     plain = a_study(build_sampler(wanted, 0))
     plain.add_trials(source.trials)
     ahead = a_study(build_sampler(wanted, 0), pruner)
@@ -113,15 +117,8 @@ def test_after_imported_trials_they_are_those_of_a_study_that_has_them(name: str
     suggestions = Suggestions(ahead, wanted)
     suggestions.learn_from([renamed(trial) for trial in source.trials])
     for _ in range(6):
-        trial_id = plain._storage.create_new_trial(plain._study_id)
-        params = suggest(plain, trial_id, wanted.search_space)
-        plain.tell(plain._storage.get_trial_number_from_id(trial_id), value_of(params))
-
-        suggestions.sample_new(1)
-        trial = suggestions.take()
-        assert trial is not None
-        number = ahead._storage.get_trial_number_from_id(ahead._storage.create_new_trial(ahead._study_id, trial))
-        ahead.tell(number, value_of(trial.params))
+        run_plainly(plain, wanted)
+        run_ahead(ahead, suggestions)
 
     assert [trial.params for trial in ahead.trials] == [trial.params for trial in plain.trials[12:]]
 
