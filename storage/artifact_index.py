@@ -10,6 +10,7 @@ from functools import partial
 from sqlalchemy import Connection, select
 
 from storage.batch import Batch
+from storage.columns import row_of
 from storage.records import ArtifactRecord
 from storage.tables import artifacts, loose_blobs
 
@@ -61,7 +62,7 @@ class ArtifactIndex:
                 earlier = self._trials[record.trial_id].get(record.name)
                 self._trials[record.trial_id][record.name] = record
                 self._reserved.discard(record.blob_id)
-            batch.put("narrows_artifacts", (record.trial_id, record.name), _row(record))
+            batch.put("narrows_artifacts", (record.trial_id, record.name), row_of(artifacts, record))
             batch.remove("narrows_loose_blobs", "blob_id", record.blob_id)
             if earlier is not None:
                 self._let_go(batch, earlier)
@@ -107,10 +108,6 @@ class ArtifactIndex:
                 batch.remove("narrows_loose_blobs", "blob_id", blob_id)
             with self._lock:
                 self._removable.difference_update(blob_ids)
-
-
-def _row(record: ArtifactRecord) -> tuple[object, ...]:
-    return tuple(getattr(record, column.name) for column in artifacts.c)
 
 
 def _put_loose(batch: Batch, blob_id: str) -> None:

@@ -5,8 +5,10 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Text
+from sqlalchemy import DateTime, Dialect, Table, Text
 from sqlalchemy.types import TypeDecorator
+
+from storage.batch import Row
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -55,6 +57,15 @@ class Floats(JsonText):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return _map(super().process_result_value(value, dialect), _from_json)
+
+
+def row_of(table: Table, record: object) -> Row:
+    """A record's values in the order of a table's columns, JSON as text."""
+    return tuple(_raw(column.type, getattr(record, column.name)) for column in table.c)
+
+
+def _raw(kind: object, value: Any) -> Any:
+    return kind.to_text(value) if isinstance(kind, JsonText) else value
 
 
 def _map(tree: Any, convert: Any) -> Any:

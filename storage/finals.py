@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from storage.batch import Batch, Row
-from storage.columns import JsonText
+from storage.batch import Batch
+from storage.columns import row_of
 from storage.errors import StorageError
 from storage.records import FinalRecord
 from storage.tables import finals
@@ -61,13 +61,8 @@ class FinalIndex:
         with self._transaction() as batch:
             with self._lock:
                 self._remember(record)
-            batch.put("narrows_finals", (record.study_id, record.number), _row(record))
+            batch.put("narrows_finals", (record.study_id, record.number), row_of(finals, record))
 
     def _remember(self, record: FinalRecord) -> None:
         self._by_study[record.study_id][record.number] = record
         self._by_linked[record.linked_study_id] = record
-
-
-def _row(record: FinalRecord) -> Row:
-    values = [(column.type, getattr(record, column.name)) for column in finals.c]
-    return tuple(kind.to_text(value) if isinstance(kind, JsonText) else value for kind, value in values)

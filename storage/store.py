@@ -12,19 +12,28 @@ from typing import Any, Self
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection
 
 from storage import queries, tables
 from storage.artifact_index import ArtifactIndex
-from storage.batch import Batch, Commit, Row
-from storage.columns import JsonText
+from storage.batch import Batch, Commit
+from storage.columns import row_of
 from storage.errors import DatabaseUnavailableError, DuplicateStudyError, StorageError
 from storage.finals import FinalIndex
 from storage.group_commit import GroupCommitStorage
-from storage.imports import ImportIndex
 from storage.leases import Leases
-from storage.records import EpochRecord, LeaseRecord, Metrics, Outcome, ResultRecord, StudyRecord, WorkerRecord
-from storage.rounds import RoundIndex
+from storage.numbered import NumberedIndex
+from storage.records import (
+    EpochRecord,
+    ImportRecord,
+    LeaseRecord,
+    Metrics,
+    Outcome,
+    ResultRecord,
+    RoundRecord,
+    StudyRecord,
+    WorkerRecord,
+)
 from storage.tokens import TokenIndex
 
 AWAY_SECONDS = 1.0
@@ -34,8 +43,8 @@ class Store:
     """Studies and trials in Optuna's tables, and definitions, leases, epochs, results and workers in ours.
 
     `optuna` is the Optuna storage on the same database, `artifacts` tells of the files of trials, `finals` of the final
-    evaluations, `rounds` of narrowed ranges, `imports` of trials from elsewhere, `tokens` are those of the service's
-    callers. Writes inside `transaction()` are committed together.
+    evaluations, `rounds` of narrowed ranges, from the second round on, `imports` of trials from elsewhere, `tokens` are
+    those of the service's callers. Writes inside `transaction()` are committed together.
     """
 
     def __init__(self, optuna: GroupCommitStorage) -> None:
@@ -47,8 +56,8 @@ class Store:
             self._workers = {record.worker_id: record for record in queries.all_workers(connection)}
             self.artifacts = ArtifactIndex(connection, self.transaction)
             self.finals = FinalIndex(connection, self.transaction)
-            self.rounds = RoundIndex(connection, self.transaction)
-            self.imports = ImportIndex(connection, self.transaction)
+            self.rounds = NumberedIndex(connection, self.transaction, tables.rounds, RoundRecord, first=2)
+            self.imports = NumberedIndex(connection, self.transaction, tables.imports, ImportRecord, first=0)
             self.tokens = TokenIndex(connection, self.transaction)
 
     @classmethod
@@ -139,7 +148,7 @@ class Store:
 
     def _put_study(self, batch: Batch, record: StudyRecord) -> None:
         self._studies[record.study_id] = record
-        batch.put("narrows_studies", record.name, _row(tables.studies, record))
+        batch.put("narrows_studies", record.name, row_of(tables.studies, record))
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
@@ -183,7 +192,7 @@ class Store:
     def _put_lease(self, batch: Batch, lease: LeaseRecord) -> None:
         with self._lock:
             self._leases.put(lease)
-        batch.put("narrows_leases", lease.lease_id, _row(tables.leases, lease))
+        batch.put("narrows_leases", lease.lease_id, row_of(tables.leases, lease))
 
     def end_lease(
         self, lease: LeaseRecord, outcome: Outcome, state: str, reason: str | None, ended_at: datetime
@@ -241,7 +250,7 @@ class Store:
     def add_epoch(self, epoch: EpochRecord) -> None:
         """Keep a report and its decision."""
         with self.transaction() as batch:
-            batch.put("narrows_epochs", (epoch.trial_id, epoch.step), _row(tables.epochs, epoch))
+            batch.put("narrows_epochs", (epoch.trial_id, epoch.step), row_of(tables.epochs, epoch))
 
     # Ends
 
@@ -265,7 +274,7 @@ class Store:
     def set_result(self, result: ResultRecord) -> None:
         """Keep how a trial ended."""
         with self.transaction() as batch:
-            batch.put("narrows_results", result.trial_id, _row(tables.results, result))
+            batch.put("narrows_results", result.trial_id, row_of(tables.results, result))
 
     def set_final_metrics(self, trial_id: int, metrics: Metrics) -> None:
         """Replace the final metrics of a trial that has ended."""
@@ -296,7 +305,7 @@ class Store:
     # Workers
 
     def workers(self) -> list[WorkerRecord]:
-        """All workers, last seen first."""
+        """All workers as they were when they last asked, the last one first."""
         with self._lock:
             return sorted(self._workers.values(), key=lambda worker: worker.last_seen_at, reverse=True)
 
@@ -316,13 +325,4 @@ class Store:
             if known is not None:
                 worker = replace(worker, first_seen_at=known.first_seen_at)
             self._workers[worker.worker_id] = worker
-        batch.put("narrows_workers", worker.worker_id, _row(tables.workers, worker))
-
-
-def _row(table: Table, record: object) -> Row:
-    """A record's values in the order of the columns, JSON as text."""
-    return tuple(_raw(column.type, getattr(record, column.name)) for column in table.c)
-
-
-def _raw(kind: object, value: Any) -> Any:
-    return kind.to_text(value) if isinstance(kind, JsonText) else value
+        batch.put("narrows_workers", worker.worker_id, row_of(tables.workers, worker))

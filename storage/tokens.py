@@ -1,6 +1,5 @@
 """All tokens in memory, by name and by the digest of their secret, and in the database."""
 
-import json
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from storage.batch import Batch, Row
+from storage.batch import Batch
+from storage.columns import row_of
 from storage.records import TokenRecord
 from storage.tables import tokens
 
@@ -45,7 +45,7 @@ class TokenIndex:
         with self._transaction() as batch:
             with self._lock:
                 self._remember(record)
-            batch.put("narrows_tokens", record.name, _row(record))
+            batch.put("narrows_tokens", record.name, row_of(tokens, record))
 
     def change(self, name: str, **values: Any) -> TokenRecord:
         """Change columns of a token, and answer the changed record. Raises KeyError."""
@@ -53,7 +53,7 @@ class TokenIndex:
             with self._lock:
                 record = replace(self._by_name[name], **values)
                 self._remember(record)
-            batch.put("narrows_tokens", name, _row(record))
+            batch.put("narrows_tokens", name, row_of(tokens, record))
         return record
 
     def _remember(self, record: TokenRecord) -> None:
@@ -61,8 +61,3 @@ class TokenIndex:
         if earlier is not None and earlier.digest != record.digest:
             del self._by_digest[earlier.digest], self._by_name[record.name]
         self._by_name[record.name] = self._by_digest[record.digest] = record
-
-
-def _row(record: TokenRecord) -> Row:
-    values = {column.name: getattr(record, column.name) for column in tokens.c}
-    return tuple({**values, "scopes": json.dumps(record.scopes)}.values())
