@@ -8,7 +8,6 @@ is looked at when it is finished, and all of it is what the acceptance test does
 repository's own folder.
 """
 
-import argparse
 import random
 import tempfile
 import time
@@ -43,7 +42,7 @@ class Timetable:
         return self._numbers.choices(list(EVENTS), list(EVENTS.values()))
 
 
-def run(kind: str, minutes: float, n_workers: int, seed: int) -> str:
+def run(kind: str, minutes: float, n_workers: int, seed: int) -> list[str]:
     accounts, timetable = Accounts(), Timetable(seed)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, database(kind) as url:
@@ -64,7 +63,7 @@ def run(kind: str, minutes: float, n_workers: int, seed: int) -> str:
     return table(f"{setting}, seed {seed}", accounts, turmoil)
 
 
-def table(setting: str, accounts: Accounts, turmoil: Turmoil) -> str:
+def table(setting: str, accounts: Accounts, turmoil: Turmoil) -> list[str]:
     counts, happened, attempts = turmoil.proxy.seen.counts, turmoil.happened, accounts.attempts
     n_calls = counts.total()
     rows = {
@@ -84,22 +83,19 @@ def table(setting: str, accounts: Accounts, turmoil: Turmoil) -> str:
     lines = [f"| {what} | {figure if isinstance(figure, str) else f'{figure:,}'} |" for what, figure in rows.items()]
     head = ["# Chaos", "", machine.describe(), f"- {setting}", "", "| | |", "| --- | --- |"]
     wrong = [f"- {what}" for what in (*accounts.lost, *accounts.doubled)]
-    return "\n".join([*head, *lines, "", *wrong])
+    return [*head, *lines, *(["", *wrong] if wrong else [])]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    text = run(arguments.database, arguments.minutes, arguments.workers, arguments.seed)
-    print(text)
-    if arguments.record:
-        print(f"kept as {machine.record(f'chaos-{arguments.database}', text).name}")
+    lines = run(arguments.database, arguments.minutes, arguments.workers, arguments.seed)
+    machine.print_table(f"chaos-{arguments.database}", lines, record=arguments.record)
 
 
 if __name__ == "__main__":

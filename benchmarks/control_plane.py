@@ -8,7 +8,6 @@ answer waits for its commit. The peers run the same trials by Optuna's ask, repo
 shared by 8 processes, and GrpcStorageProxy with 8 client processes in front of one server.
 """
 
-import argparse
 import asyncio
 import multiprocessing
 import random
@@ -176,15 +175,14 @@ def _milliseconds(seconds: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 10_000])
     parser.add_argument("--workers", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    lines = [
+    head = [
         "# Control plane: whole trials per second",
         "",
         machine.describe(),
@@ -195,13 +193,9 @@ def main() -> None:
         "| finished trials | | trials/s | Narrows is times as fast |",
         "| --- | --- | --- | --- |",
     ]
-    print("\n".join(lines))
-    for n_finished in arguments.finished:
-        for line in table(n_finished, arguments.workers, arguments.seconds, arguments.repeats):
-            print(line, flush=True)
-            lines.append(line)
-    if arguments.record:
-        print(f"kept as {machine.record('control-plane', chr(10).join(lines) + chr(10)).name}")
+    limits = arguments.workers, arguments.seconds, arguments.repeats
+    rows = (line for n_finished in arguments.finished for line in table(n_finished, *limits))
+    machine.print_table("control-plane", head, rows, record=arguments.record)
 
 
 if __name__ == "__main__":

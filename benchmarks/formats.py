@@ -7,7 +7,6 @@ turns; a step's seconds are those that its thread was busy for, and the first tw
 told apart.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -94,15 +93,14 @@ def rows(case: Case, device: torch.device, data_dir: Path, n_steps: int, repeats
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--data-dir", type=Path, default=local.default_data_dir())
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    lines = [
+    head = [
         "# Number and memory formats: a training step",
         "",
         machine.describe(),
@@ -111,16 +109,9 @@ def main() -> None:
         "| case | | ms a step | seconds of the first two |",
         "| --- | --- | --- | --- |",
     ]
-    print("\n".join(lines))
-    for name, case in CASES.items():
-        if "cnn" in name:
-            for row in rows(
-                case, torch.device(arguments.device), arguments.data_dir, arguments.steps, arguments.repeats
-            ):
-                print(row, flush=True)
-                lines.append(row)
-    if arguments.record:
-        print(f"kept as {machine.record('formats', chr(10).join([*lines, '']))}")
+    setting = torch.device(arguments.device), arguments.data_dir, arguments.steps, arguments.repeats
+    found = (row for name, case in CASES.items() if "cnn" in name for row in rows(case, *setting))
+    machine.print_table("formats", head, found, record=arguments.record)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Neither reads from a database, so the two are alike but for their own code: this
 costs a reader nothing. Both hold the same finished trials and one running trial, which the pruning check is made for.
 """
 
-import argparse
 import statistics
 import time
 import timeit
@@ -98,14 +97,13 @@ def block(kind: str, n_finished: int, repeats: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 1_000, 10_000])
     parser.add_argument("--database", default="sqlite", choices=BOTH)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    lines = [
+    head = [
         "# Reads and pruning checks: microseconds a call",
         "",
         machine.describe(),
@@ -115,13 +113,8 @@ def main() -> None:
         "| finished trials | read | Narrows µs | InMemoryStorage µs | ratio |",
         "| --- | --- | --- | --- | --- |",
     ]
-    print("\n".join(lines))
-    for n_finished in arguments.finished:
-        for line in block(arguments.database, n_finished, arguments.repeats):
-            print(line, flush=True)
-            lines.append(line)
-    if arguments.record:
-        print(f"kept as {machine.record('reads', chr(10).join(lines) + chr(10)).name}")
+    rows = (line for number in arguments.finished for line in block(arguments.database, number, arguments.repeats))
+    machine.print_table("reads", head, rows, record=arguments.record)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Every connection reports the epochs of a trial of its own, one report a call, an
 process beside the service, on the same cores.
 """
 
-import argparse
 import asyncio
 import statistics
 import tempfile
@@ -60,35 +59,29 @@ def measure(kind: str, connections: int, seconds: float) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     runs = [measure(arguments.database, arguments.connections, arguments.seconds) for _ in range(arguments.repeats)]
     rates = [len(run) / arguments.seconds for run in runs]
     milliseconds = [[1000 * run[int(len(run) * share)] for run in runs] for share in (0.5, 0.99)]
-    text = "\n".join(
-        [
-            "# Durable reports through HTTP",
-            "",
-            machine.describe(),
-            f"- {arguments.connections} connections, {arguments.database}, one process, client on the same cores",
-            f"- median of {arguments.repeats} (least to largest), {arguments.seconds:g} s each",
-            "",
-            "| reports/s | p50 ms | p99 ms |",
-            "| --- | --- | --- |",
-            f"| {machine.spread(rates, 0)} | {machine.spread(milliseconds[0])} | {machine.spread(milliseconds[1])} |",
-            "",
-            f"Median of all calls: {statistics.median(taken for run in runs for taken in run) * 1000:.1f} ms.",
-            "",
-        ]
-    )
-    print(text)
-    if arguments.record:
-        print(f"kept as {machine.record('reports', text).name}")
+    lines = [
+        "# Durable reports through HTTP",
+        "",
+        machine.describe(),
+        f"- {arguments.connections} connections, {arguments.database}, one process, client on the same cores",
+        f"- median of {arguments.repeats} (least to largest), {arguments.seconds:g} s each",
+        "",
+        "| reports/s | p50 ms | p99 ms |",
+        "| --- | --- | --- |",
+        f"| {machine.spread(rates, 0)} | {machine.spread(milliseconds[0])} | {machine.spread(milliseconds[1])} |",
+        "",
+        f"Median of all calls: {statistics.median(taken for run in runs for taken in run) * 1000:.1f} ms.",
+    ]
+    machine.print_table("reports", lines, record=arguments.record)
 
 
 if __name__ == "__main__":

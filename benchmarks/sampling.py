@@ -7,7 +7,6 @@ between them as if it trained, completes it, and claims again. What Optuna's own
 study in memory, stands beside.
 """
 
-import argparse
 import asyncio
 import random
 import secrets
@@ -139,10 +138,9 @@ def ask_milliseconds(sampler: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     runs = [measure(arguments.seconds) for _ in range(arguments.repeats)]
@@ -164,10 +162,7 @@ def main() -> None:
     for name in sorted(runs[0]):
         quantiles = [machine.spread([_quantile(run[name], share) for run in runs]) for share in (0.5, 0.99)]
         lines.append(f"| {name} | {sum(len(run[name]) for run in runs)} | {quantiles[0]} | {quantiles[1]} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.record:
-        print(f"kept as {machine.record('sampling', text).name}")
+    machine.print_table("sampling", lines, record=arguments.record)
 
 
 def _quantile(seconds: list[float], share: float) -> float:

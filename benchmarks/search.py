@@ -149,7 +149,7 @@ def introduction(arguments: argparse.Namespace) -> Iterator[str]:
     yield from ("", HEADER)
 
 
-def run(arguments: argparse.Namespace) -> str:
+def run(arguments: argparse.Namespace) -> list[str]:
     chosen = list(arms(arguments.task, arguments.samplers, arguments.pruners))
     n_seeds = {arm: arguments.gp_seeds if arm.sampler == "gp" else arguments.seeds for arm in chosen}
     jobs = [(arm, seed) for arm in chosen for seed in range(n_seeds[arm])]
@@ -159,7 +159,7 @@ def run(arguments: argparse.Namespace) -> str:
             found[arm].append(searched)
             if seed == n_seeds[arm] - 1:
                 tell(f"{arm}: {_written(statistics.median_low(epochs(found[arm])))}")
-    return "\n".join([*introduction(arguments), *rows(found), ""])
+    return [*introduction(arguments), *rows(found)]
 
 
 def tell(line: str) -> None:
@@ -167,21 +167,17 @@ def tell(line: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--task", nargs="+", choices=TASKS, help="without it: all")
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=SAMPLERS)
     parser.add_argument("--pruners", nargs="+", default=list(PRUNERS), choices=PRUNERS)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--gp-seeds", type=int, default=50, help="of the GP, which takes 0.1 s for each suggestion")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     named = arguments.task or []  # so that the record of one task does not take the place of another's
     arguments.task = named or list(TASKS)
-    text = run(arguments)
-    print(text)
-    if arguments.record:
-        print(f"kept as {machine.record('-'.join(['search', *named]), text).name}")
+    machine.print_table("-".join(["search", *named]), run(arguments), record=arguments.record)
 
 
 if __name__ == "__main__":

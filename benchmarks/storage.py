@@ -9,7 +9,6 @@ commit of its own, and with an ask in one transaction, which is how the service 
 is what Optuna's own code leaves of the machine. All rows of a table are measured in one run, in turn.
 """
 
-import argparse
 import multiprocessing
 import random
 import secrets
@@ -20,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import product
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
@@ -226,16 +226,15 @@ def measure(peer: Peer, kind: str, n_finished: int, callers: int, seconds: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 1_000, 10_000])
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--databases", nargs="+", default=list(BOTH), choices=BOTH)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    lines = [
+    head = [
         "# Storage: trials per second",
         "",
         machine.describe(),
@@ -245,15 +244,9 @@ def main() -> None:
         "| database | finished trials | callers | storage | trials/s | ratio |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    print("\n".join(lines))
-    for kind in arguments.databases:
-        for n_finished in arguments.finished:
-            for callers in arguments.callers:
-                for line in block(kind, n_finished, callers, arguments.seconds, arguments.repeats):
-                    print(line, flush=True)
-                    lines.append(line)
-    if arguments.record:
-        print(f"kept as {machine.record('storage', chr(10).join(lines) + chr(10)).name}")
+    cases = product(arguments.databases, arguments.finished, arguments.callers)
+    rows = (line for case in cases for line in block(*case, arguments.seconds, arguments.repeats))
+    machine.print_table("storage", head, rows, record=arguments.record)
 
 
 def block(kind: str, n_finished: int, callers: int, seconds: float, repeats: int) -> Iterator[str]:

@@ -9,7 +9,6 @@ load too. The trials finished live are asked, reported and told through this sto
 what Linux says of the process; what a trial takes is the process's growth over all of them.
 """
 
-import argparse
 import multiprocessing
 import random
 import statistics
@@ -209,15 +208,14 @@ def row(kind: str, name: str, n_trials: int, sizes: list[Size], base: float) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--live", type=int, default=10_000)
     parser.add_argument("--databases", nargs="+", default=list(BOTH), choices=BOTH)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    lines = [
+    head = [
         "# Storage: a large database, loaded",
         "",
         machine.describe(),
@@ -228,13 +226,9 @@ def main() -> None:
         "| database | storage | trials | seconds | ratio | MB | MB at most | bytes a trial |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    print("\n".join(lines))
-    for kind in arguments.databases:
-        for line in block(kind, arguments.trials, arguments.live, arguments.repeats):
-            print(line, flush=True)
-            lines.append(line)
-    if arguments.record:
-        print(f"kept as {machine.record('storage-size', chr(10).join(lines) + chr(10)).name}")
+    sizes = arguments.trials, arguments.live, arguments.repeats
+    rows = (line for kind in arguments.databases for line in block(kind, *sizes))
+    machine.print_table("storage-size", head, rows, record=arguments.record)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def run(arguments: argparse.Namespace) -> str:
+def run(arguments: argparse.Namespace) -> list[str]:
     peers = list(arguments.peers)
     if "ray" in peers and not ray_tune.IS_INSTALLED:
         tell("RAY IS NOT INSTALLED: SKIPPED (pip install -c constraints.txt -e '.[benchmarks]')")
@@ -177,11 +177,11 @@ def run(arguments: argparse.Namespace) -> str:
             n_trials, epochs = arguments.trials or case.trials, arguments.epochs or case.epochs
             setup = Setup(case, n_trials, epochs, pruning, arguments.device, arguments.data_dir)
             lines += rows(setup, measure(setup, peers, arguments.repeats))
-    return "\n".join([*lines, ""])
+    return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.command_line(__doc__)
     parser.add_argument(
         "--case", nargs="+", choices=CASES, help="without it: all, those in bf16 where the device has it"
     )
@@ -192,14 +192,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--data-dir", type=Path, default=local.default_data_dir())
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
     arguments = parser.parse_args()
     named = arguments.case or []  # so that the records of some cases do not take the place of others'
     arguments.case = named or _cases(arguments.device)
-    text = run(arguments)
-    print(text)
-    if arguments.record:
-        print(f"kept as {machine.record('-'.join(['training', *named]), text).name}")
+    machine.print_table("-".join(["training", *named]), run(arguments), record=arguments.record)
 
 
 if __name__ == "__main__":
