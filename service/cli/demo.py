@@ -1,13 +1,10 @@
 """`narrows demo`: a service, workers and a study on this machine, from nothing to an honest test score."""
 
 import os
-import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -38,7 +35,7 @@ def demo(file: File = Path("examples/digits.yaml")) -> None:
     The service and the workers take their settings from the environment. Their logs go to narrows-logs/.
     """
     from service.cli.output import console
-    from service.cli.processes import Process
+    from service.cli.processes import Process, end_on_signals
     from service.cli.submit import read_definition
     from service.client import Client
 
@@ -119,12 +116,6 @@ def _evaluate(client: "Client", name: str, out: "Console", service: "Process", w
     show(found, out)
 
 
-def end_on_signals() -> None:
-    """Leave by SystemExit, so that the processes that were started are ended."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
-
-
 def _usual_port() -> int:
     setting = BY_NAME["port"]
     return int(os.environ.get(setting.environment) or str(setting.default))
@@ -140,7 +131,3 @@ def _free_port() -> int:
         except OSError:
             return 0
     return port
-
-
-def _exit(number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)

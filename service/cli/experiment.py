@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.demo import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG, end_on_signals
+from service.cli.demo import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG
 from service.cli.options import DEFAULT, DataDir
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str, report
 
 
 def _measure(name: str, experiment: "Experiment", data_dir: str, report: Path | None) -> "list[list[Measured]]":
-    from service.cli.processes import Process
+    from service.cli.processes import Process, end_on_signals
     from service.client import Client
     from service.experiments.runner import Runner
 

@@ -6,14 +6,44 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from service.cli.bound import bound
 from service.cli.errors import CommandError
 
-END_SECONDS = 20.0
+END_SECONDS = 40.0
+"""A fleet of workers kills, after half a minute, those of its processes that have not ended: so long it must live."""
+AT_ONCE_SECONDS = 5.0
+"""The same, once it was asked again."""
+ECHO_SECONDS = 1.0
+"""A signal that comes so soon after another one is the same: `timeout` sends it to a process, and to its group too."""
 TAIL_LINES = 20
+
+
+class AskedAgain(SystemExit):
+    """Nobody waits any more for processes to end well."""
+
+
+def end_on_signals() -> None:
+    """Leave by SystemExit when asked to end, so that what was started is ended; by AskedAgain when asked again.
+
+    What was started by `nohup` goes on when its terminal is closed.
+    """
+    asked_at: float | None = None
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked_at
+        earlier, now = asked_at, time.monotonic()
+        if earlier is None:
+            asked_at = now
+            raise SystemExit(128 + number)
+        if now - earlier >= ECHO_SECONDS:
+            raise AskedAgain(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, leave)
 
 
 class Process:
@@ -41,17 +71,20 @@ class Process:
         return self
 
     def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         if self._process is None:
+            return
+        if isinstance(error, AskedAgain):
+            _end_at_once(self._process)
             return
         self._process.terminate()
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            self._kill(self._process)
-        except BaseException:  # Ctrl-C again
-            self._kill(self._process)
+            _end_at_once(self._process)
+        except BaseException:  # asked again
+            _end_at_once(self._process)
             raise
 
     def check(self, within_seconds: float = 0.0) -> None:
@@ -75,9 +108,17 @@ class Process:
             time.sleep(0.05)
         raise CommandError(f"`narrows {self._arguments[0]}` is not ready; the end of {self._log}:\n{self.tail()}")
 
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
     def tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def _end_at_once(process: subprocess.Popen[bytes]) -> None:
+    """The second SIGTERM lets workers go without their trials; who is killed leaves its own processes behind."""
+    try:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(AT_ONCE_SECONDS)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -5,7 +5,18 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.acceptance.postgres_cluster import PostgresCluster, find_programs
+from tests.acceptance.processes import Marked
 from tests.conftest import skip_or_fail
+
+
+@pytest.fixture
+def marked() -> Iterator[Marked]:
+    """A mark for processes, of which none may be left behind."""
+    marked = Marked()
+    yield marked
+    left = marked.pids()
+    marked.kill()
+    assert left == [], "processes are left behind"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,15 +19,6 @@ search_space:
 training: {dataset: digits, model: {name: mlp, hidden: [16]}, epochs: EPOCHS}
 n_trials: 3
 """
-
-
-@pytest.fixture
-def marked() -> Iterator[Marked]:
-    marked = Marked()
-    yield marked
-    left = marked.pids()
-    marked.kill()
-    assert left == [], "processes are left behind"
 
 
 @pytest.fixture

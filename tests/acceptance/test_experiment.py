@@ -1,10 +1,18 @@
 """`narrows experiment`, as a user runs it."""
 
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import narrows
+from service.cli.demo import READY
+from service.cli.processes import ECHO_SECONDS
+from service.client import Client
+from tests.acceptance.processes import Marked, narrows, until
 from tests.conftest import clean_environment
 
 SMALL = """
@@ -24,8 +32,11 @@ differences: None was ever published.
 """
 
 
+SETTINGS = {"NARROWS_PROCESSES": "1", "NARROWS_LANES": "2", "NARROWS_DOWNLOAD": "false"}
+
+
 def run(folder: Path, *arguments: str, data_dir: Path | None = None) -> tuple[int, str]:
-    environment = clean_environment(NARROWS_PROCESSES="1", NARROWS_LANES="2", NARROWS_DOWNLOAD="false")
+    environment = clean_environment(**SETTINGS)
     if data_dir is not None:
         environment["NARROWS_DATA_DIR"] = str(data_dir)
     with narrows("experiment", *arguments, environment=environment, cwd=folder) as process:
@@ -51,6 +62,47 @@ def test_the_smallest_experiment_runs_on_real_data(tmp_path: Path, data_dir: Pat
     status, output = run(tmp_path, "overfit-200", "--quick", data_dir=data_dir)
     assert status == 0, output
     assert "dropout 0.5, seed 0: test accuracy 0." in output
+
+
+@contextmanager
+def long_experiment(folder: Path, marked: Marked) -> Iterator["subprocess.Popen[str]"]:
+    """One whose first trial has reported, and goes on for long."""
+    file = folder / "long.yaml"
+    file.write_text(SMALL.replace("epochs: 50", "epochs: 100000"))
+    environment = clean_environment(**marked.environment, **SETTINGS)
+    with narrows("experiment", str(file), environment=environment, cwd=folder) as process:
+        until(lambda: marked.pids("--device=cpu"), 60, "a worker runs")
+        server = (folder / "narrows-logs/service.log").read_text().partition(READY)[2].split()[0]
+        with Client(server) as client:
+            until(lambda: any(trial.step for trial in client.trials("long-0-variant-0")), 60, "a trial has reported")
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_all_that_it_has_started(tmp_path: Path, marked: Marked, number: signal.Signals) -> None:
+    with long_experiment(tmp_path, marked) as process:
+        os.kill(process.pid, number)
+        os.killpg(process.pid, number)  # as `timeout` does
+        output, _ = process.communicate(timeout=60)
+        left = marked.pids()
+    assert process.returncode == 128 + number, output
+    assert left == []
+    assert "long-0-variant-0 #0: given back" in (tmp_path / "narrows-logs/workers.log").read_text()
+    assert "Traceback" not in output
+
+
+def test_who_asks_again_does_not_wait(tmp_path: Path, marked: Marked) -> None:
+    with long_experiment(tmp_path, marked) as process:
+        (service,) = marked.pids("service.cli.main serve")
+        os.kill(service, signal.SIGSTOP)  # no trial can be given back
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(ECHO_SECONDS + 0.5)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=30)
+        left = marked.pids()
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert left == []
 
 
 @pytest.mark.parametrize(

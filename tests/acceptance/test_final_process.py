@@ -7,7 +7,6 @@ from pathlib import Path
 from subprocess import Popen
 
 import numpy as np
-import pytest
 
 from service.client import Client
 from tests.acceptance.processes import Marked, narrows
@@ -15,15 +14,6 @@ from tests.conftest import StartService, clean_environment
 
 N_TRAIN, N_TEST = 120, 40
 SPACE = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
-
-
-@pytest.fixture
-def marked() -> Iterator[Marked]:
-    marked = Marked()
-    yield marked
-    left = marked.pids()
-    marked.kill()
-    assert left == [], "processes are left behind"
 
 
 @contextmanager

@@ -47,14 +47,10 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, service_process: StartService) -> Iterator[Workshop]:
-    marked = Marked()
+def workshop(tmp_path: Path, service_process: StartService, marked: Marked) -> Iterator[Workshop]:
     service = service_process("--lease-seconds", "2")
     with Client(service.url) as client:
         yield Workshop(client, tmp_path, marked)
-    left = marked.pids()
-    marked.kill()
-    assert left == [], "processes are left behind"
 
 
 def test_sigterm_gives_the_trial_back_and_ends_with_0(workshop: Workshop) -> None:
@@ -104,16 +100,12 @@ def test_the_trial_of_a_killed_worker_is_finished_by_another(workshop: Workshop)
 
 
 @pytest.fixture
-def patient(tmp_path: Path, service_process: StartService, free_port: int) -> Iterator["Patient"]:
+def patient(tmp_path: Path, service_process: StartService, free_port: int, marked: Marked) -> Iterator["Patient"]:
     """A service with long leases, that may go and come back."""
     flags = ("--port", str(free_port), "--lease-seconds", "60")
-    marked = Marked()
     service = service_process(*flags)
     with Client(service.url) as client:
         yield Patient(Workshop(client, tmp_path, marked), service, lambda: service_process(*flags))
-    left = marked.pids()
-    marked.kill()
-    assert left == [], "processes are left behind"
 
 
 @dataclass
