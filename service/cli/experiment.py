@@ -117,7 +117,7 @@ def _measure(name: str, experiment: "Experiment", data_dir: str, report: Path | 
                     service.check()
                     workers.check()
 
-                measured = Runner(client, check, print).run(name, experiment)
+                measured = Runner(client, check, print, data_dir).run(name, experiment)
                 if report is not None:
                     _write_reports(client, measured, report)
                 return measured

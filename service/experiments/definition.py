@@ -69,6 +69,11 @@ class Experiment(StrictBody):
         description="Evaluate the best trial of each search by itself before that, to see how much too good it looked.",
         examples=[False],
     )
+    saved_model: bool = Field(
+        False,
+        description="Save the best model of each search, load it again, and evaluate it on the validation split.",
+        examples=[False],
+    )
     differences: str = Field(description="Why measured and published figures differ.", examples=["another optimizer"])
 
 

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from service.cli.errors import CommandError
 from service.client import Client
 from service.experiments.definition import Experiment, Search, Variant
 from service.experiments.figures import Model
+from service.experiments.saved import Saved, save_and_load
+from service.experiments.searches import EpochSeconds
 from service.experiments.studies import study_definition
 from service.schemas.final import Final
 from service.schemas.results import Study, Trial
@@ -22,7 +24,10 @@ AGAIN = {"force": True, "reason": "to compare the search's best trial with the w
 
 @dataclass(frozen=True)
 class Measured:
-    """A study of an experiment, searched and evaluated; `best` is the evaluation of its best trial by itself."""
+    """A study of an experiment, searched and evaluated; `best` is the evaluation of its best trial by itself.
+
+    `epoch_seconds` is that of a search's trials, `saved` its best model, where the experiment asks for it.
+    """
 
     one: Variant
     seed: int
@@ -30,15 +35,18 @@ class Measured:
     final: Final
     model: Model
     best: Final | None = None
+    epoch_seconds: EpochSeconds = field(default_factory=dict)
+    saved: Saved | None = None
 
 
 @dataclass(frozen=True)
 class Runner:
-    """`check` raises CommandError when the service or the workers have ended."""
+    """`check` raises CommandError when the service or the workers have ended; `data_dir` is where these find data."""
 
     client: Client
     check: Callable[[], None]
     say: Callable[[str], None]
+    data_dir: str
     sleep: Callable[[float], None] = time.sleep
 
     def run(self, name: str, experiment: Experiment) -> list[list[Measured]]:
@@ -69,7 +77,9 @@ class Runner:
                 asked |= AGAIN
             self.client.begin_final(study, asked)
         for study, one in zip(studies, group, strict=True):
-            yield self._measured(study, one, seed, alone.get(study))
+            saved = experiment.saved_model and isinstance(one, Search)
+            loaded = save_and_load(self.client, study, self.data_dir) if saved else None
+            yield self._measured(study, one, seed, alone.get(study), loaded)
 
     def _search(self, study: str, label: str) -> None:
         if self._until(lambda: self.client.study(study)).best is None:
@@ -82,7 +92,7 @@ class Runner:
             raise CommandError(f"{label}: no test figure: {final.failure}")
         return final
 
-    def _measured(self, study: str, one: Variant, seed: int, best: Final | None) -> Measured:
+    def _measured(self, study: str, one: Variant, seed: int, best: Final | None, saved: Saved | None) -> Measured:
         final = self._evaluated(study, one.label)
         assert final.test_said is not None, "an evaluation with a test score"
         assert final.tested_trial is not None, "a test score is that of a trial"
@@ -90,7 +100,13 @@ class Runner:
         tested = self.client.trial(final.linked_study, final.tested_trial)
         curves = self.client.curves(final.linked_study, final.tested_trial).metrics["validation_loss"]
         model = Model(tested.metrics, [value for value in curves if value is not None], final.test_said)
-        return Measured(one, seed, list(self.client.trials(study)), final, model, best)
+        trials = list(self.client.trials(study))
+        timed = trials if isinstance(one, Search) else []
+        epoch_seconds = {trial.number: self._epoch_seconds(study, trial) for trial in timed}
+        return Measured(one, seed, trials, final, model, best, epoch_seconds, saved)
+
+    def _epoch_seconds(self, study: str, trial: Trial) -> Sequence[float | None]:
+        return self.client.curves(study, trial.number).metrics.get("seconds", [])
 
     def _until(self, fetch: Callable[[], Answer]) -> Answer:
         while True:

@@ -1,9 +1,9 @@
 """What a search cost, and how soon it was as good as another."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service.schemas.results import Trial
 
@@ -13,9 +13,12 @@ class Reached:
     """The epochs that all trials together had trained, and the seconds that had passed, when a search was as good."""
 
     epochs: float
+    """A whole number, or infinity."""
     seconds: float
 
 
+EpochSeconds = Mapping[int, Sequence[float | None]]
+"""How long each reported epoch took, first to last, by the number of the trial."""
 NEVER = Reached(math.inf, math.inf)
 
 
@@ -29,17 +32,17 @@ def best_value(trials: Sequence[Trial]) -> float:
     return max(trial.values[0] for trial in trials if trial.values)
 
 
-def reached(trials: Sequence[Trial], target: float) -> Reached:
+def reached(trials: Sequence[Trial], epoch_seconds: EpochSeconds, target: float) -> Reached:
     """When the first trial with an objective value of at least the target was complete; NEVER without any.
 
-    A trial that was training at that moment counts by the share of its time that had passed.
+    Of a trial that was training at that moment those epochs count that were over.
     """
     started = [trial.started_at for trial in trials if trial.started_at is not None]
     hits = [trial.finished_at for trial in trials if trial.values and trial.values[0] >= target and trial.finished_at]
     if not hits or not started:
         return NEVER
     moment = min(hits)
-    epochs = sum(_epochs(trial) * _share_passed(trial, moment) for trial in trials)
+    epochs = sum(_epochs_until(moment, trial, epoch_seconds.get(trial.number, ())) for trial in trials)
     return Reached(epochs, (moment - min(started)).total_seconds())
 
 
@@ -47,9 +50,17 @@ def _epochs(trial: Trial) -> int:
     return 0 if trial.step is None else trial.step + 1
 
 
-def _share_passed(trial: Trial, moment: datetime) -> float:
+def _epochs_until(moment: datetime, trial: Trial, seconds: Sequence[float | None]) -> int:
+    """Counted back from its end: a trial ends with its last epoch, but is claimed before its first one begins."""
+    epochs = _epochs(trial)
     if trial.started_at is None or trial.started_at >= moment:
-        return 0.0
-    if trial.finished_at is None or trial.finished_at <= moment:
-        return 1.0
-    return (moment - trial.started_at) / (trial.finished_at - trial.started_at)
+        return 0
+    if trial.finished_at is None:
+        return epochs
+    later = trial.finished_at - moment
+    for taken in reversed(seconds):
+        if later <= timedelta(0):
+            break
+        later -= timedelta(seconds=taken or 0.0)
+        epochs -= 1
+    return epochs

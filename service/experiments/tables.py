@@ -7,6 +7,7 @@ from service.experiments.definition import Experiment, Search
 from service.experiments.figures import FIGURES
 from service.experiments.rows import Rows
 from service.experiments.runner import Measured
+from service.experiments.saved import saved_rows
 from service.experiments.searches import best_value, n_epochs, reached
 from service.experiments.spread import spread
 from service.experiments.winner_bias import bias_rows
@@ -22,6 +23,8 @@ def tables(experiment: Experiment, measured: Sequence[Sequence[Measured]]) -> li
         found.append(search_rows(searches))
     for each in searches:
         found += [best_rows(each), *bias_rows(each)]
+        if saved := [one.saved for one in each if one.saved is not None]:
+            found.append(saved_rows(each[0].one.label, saved))
     return found
 
 
@@ -56,7 +59,7 @@ def search_rows(searches: Sequence[Sequence[Measured]]) -> Rows:
     ]
     rows = []
     for each in searches:
-        when = [reached(one.trials, goal) for one, goal in zip(each, goals, strict=True)]
+        when = [reached(one.trials, one.epoch_seconds, goal) for one, goal in zip(each, goals, strict=True)]
         figures = [
             [best_value(one.trials) for one in each],
             [float(n_epochs(one.trials)) for one in each],

@@ -28,6 +28,7 @@ searches:
     search_space: {dropout: {type: float, low: 0.0, high: 0.5}}
     n_trials: 50
 winner_bias: true
+saved_model: true
 differences: None was ever published.
 """
 
@@ -54,6 +55,7 @@ def test_variants_and_searches_of_a_file_stand_beside_what_was_published(tmp_pat
     assert "What the searches cost" in output
     assert "Reported and test accuracy of the winner, searched, 1 studies" in output
     assert "None was ever published." in output
+    assert "The best model, saved and loaded again, searched" in output
     assert "<h1>" in (tmp_path / "pages/small-0-search-0-0/index.html").read_text()
     assert not (tmp_path / "narrows.db").exists()
 

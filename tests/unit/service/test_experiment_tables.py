@@ -5,6 +5,7 @@ from typing import Any
 from service.experiments.definition import Experiment, Search, Variant
 from service.experiments.figures import Model
 from service.experiments.runner import Measured
+from service.experiments.saved import Saved, saved_rows
 from service.experiments.tables import best_rows, figure_rows, search_rows, tables
 from service.schemas.final import Final, TestScore
 from service.schemas.results import Trial
@@ -75,6 +76,12 @@ def test_the_best_trials_are_those_of_the_first_seed_with_what_was_published() -
     rows = best_rows([measured(one, 0, 0.5, [trial(1, 0.5, 1), trial(2, 0.75, 1), trial(3, None, 1)])])
     assert rows.title == "The best trials, random; published: small ones"
     assert rows.rows == [["0.75", "dropout=0.2"], ["0.5", "dropout=0.1"]]
+
+
+def test_a_loaded_model_stands_beside_what_was_recorded_of_it() -> None:
+    rows = saved_rows("searched", [Saved(7, [0.5, 0.6931472], [0.5, 0.6931474])])
+    assert rows.header[1:3] == ["validation accuracy, recorded", "validation accuracy, loaded"]
+    assert rows.rows == [["7", "0.5", "0.5", "0.693147", "0.693147"]]
 
 
 def test_without_a_search_there_is_the_table_of_figures_alone() -> None:

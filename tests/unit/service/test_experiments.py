@@ -18,10 +18,10 @@ START = datetime(2026, 1, 2, tzinfo=UTC)
 SCORE = TestScore(loss=0.3, accuracy=0.75, accuracy_low=0.7, accuracy_high=0.8, n_images=100)
 
 
-def trial(begin: float, end: float, epochs: int, value: float | None) -> Trial:
+def trial(begin: float, end: float, epochs: int, value: float | None, number: int = 0) -> Trial:
     return Trial(
         study="s",
-        number=0,
+        number=number,
         state="PRUNED" if value is None else "COMPLETE",
         params={},
         values=None if value is None else [value],
@@ -85,13 +85,26 @@ def test_figures_are_of_the_tested_model() -> None:
     assert {name: FIGURES[name](model) for name in wanted} == wanted
 
 
-def test_a_search_has_cost_the_share_that_each_trial_had_trained_when_it_was_as_good() -> None:
-    trials = [trial(0, 10, 5, 0.6), trial(1, 4, 2, None), trial(9, 20, 6, 0.8), trial(15, 35, 8, 0.9)]
+def test_a_search_has_cost_the_epochs_that_were_over_when_it_was_as_good() -> None:
+    trials = [trial(0, 10, 5, 0.6, 0), trial(1, 4, 2, None, 1), trial(9, 20, 6, 0.8, 2), trial(15, 35, 8, 0.9, 3)]
+    seconds = {
+        0: [2.0] * 5,
+        1: [1.5] * 2,
+        2: [0.5, 0.5, 1.0, 2.0, 3.0, 3.0],
+        3: [1.0, 1.0, 1.0, 5.0, 2.0, 2.0, 2.0, 2.0],
+    }
     assert n_epochs(trials) == 21
     assert best_value(trials) == 0.9
-    assert reached(trials, 0.8) == Reached(epochs=5 + 2 + 6 + 8 / 4, seconds=20.0)
-    assert reached(trials, 0.6) == Reached(epochs=5 + 2 + 6 / 11, seconds=10.0)
-    assert reached(trials, 0.95) == NEVER
+    assert reached(trials, seconds, 0.8) == Reached(epochs=5 + 2 + 6 + 1, seconds=20.0)
+    assert reached(trials, seconds, 0.6) == Reached(epochs=5 + 2, seconds=10.0)
+    assert reached(trials, seconds, 0.95) == NEVER
+
+
+@pytest.mark.parametrize(("moment", "epochs"), [(100.0, 0), (101.0, 0), (102.0, 1), (104.9, 1), (105.0, 2), (108.0, 4)])
+def test_epochs_are_counted_back_from_the_end_of_their_trial(moment: float, epochs: int) -> None:
+    """It was claimed at 100, and its four epochs were over at 102, 105, 107 and 108."""
+    trials = [trial(100, 108, 4, 0.5, 0), trial(90, moment, 1, 0.75, 1)]
+    assert reached(trials, {0: [0.5, 3.0, 2.0, 1.0], 1: [9.0]}, 0.75).epochs == epochs + 1
 
 
 def test_a_cell_has_the_median_between_the_lowest_and_the_highest_seed() -> None:
