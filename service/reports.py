@@ -80,16 +80,21 @@ def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
         return "continue"
     if live.promotion is not None:
         return _at_rung(live, live.promotion, lease, step, metrics[objective])
-    return "prune" if live.pruning.says_prune(lease.trial_id) else "continue"
+    says_prune = live.pruning.says_prune(lease.trial_id) and not _is_last(live, lease, step)
+    return "prune" if says_prune else "continue"
 
 
 def _at_rung(live: LiveStudy, promotion: Promotion, lease: LeaseRecord, step: int, value: float) -> str:
-    trial = live.store.optuna.get_trial(lease.trial_id)
-    pauses = promotion.says_pause(trial, step, value)
+    pauses = promotion.says_pause(live.store.optuna.get_trial(lease.trial_id), step, value)
     if pauses is not None:  # others may be promoted by it
         live.notify()
-    is_last = not isinstance(training := training_of(live, trial.params), UserTraining) and step + 1 >= training.epochs
-    return "pause" if pauses and not is_last else "continue"
+    return "pause" if pauses and not _is_last(live, lease, step) else "continue"
+
+
+def _is_last(live: LiveStudy, lease: LeaseRecord, step: int) -> bool:
+    """Whether the trial has trained to its end, so that nothing is saved by ending it now. Of code nobody knows."""
+    training = training_of(live, live.store.optuna.get_trial(lease.trial_id).params)
+    return not isinstance(training, UserTraining) and step + 1 >= training.epochs
 
 
 def renew(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:

@@ -235,6 +235,22 @@ def test_a_trial_worse_than_the_median_is_pruned(each_service: Service) -> None:
     assert each_service.get(f"/studies/{name}/trials/2/curves")["steps"] == [0, 1]
 
 
+def test_a_trial_that_has_trained_to_its_end_is_complete_however_bad(each_service: Service) -> None:
+    training = {"dataset": "digits", "model": "mlp", "epochs": 4}
+    name, lease = after_two_good_trials(each_service, training=training)
+    assert each_service.report(lease, 3, 0.1) == "continue", "its last epoch"
+    assert each_service.complete(lease, 0.1) == "COMPLETE"
+    assert each_service.trial(name, 2)["values"] == [0.1]
+
+
+def test_the_last_epoch_is_the_trials_own(service: Service) -> None:
+    space = {"epochs": {"type": "int", "low": 2, "high": 8}}
+    enqueue = [{"epochs": 8}, {"epochs": 8}, {"epochs": 3}]
+    training = {"dataset": "digits", "model": "mlp"}
+    _, lease = after_two_good_trials(service, training=training, search_space=space, enqueue=enqueue)
+    assert service.report(lease, 2, 0.1) == "continue"
+
+
 def test_a_trial_better_than_the_median_goes_on(service: Service) -> None:
     _, lease = after_two_good_trials(service)
 
