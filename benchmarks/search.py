@@ -1,7 +1,7 @@
-"""Epochs until a search is within 0.01 of the best accuracy: every sampler with every pruner, on recorded trainings.
+"""Epochs until a search is within 0.01 of the best accuracy: samplers and pruners, on recorded trainings.
 
     python -m benchmarks.search [--task mnist-mlp …] [--samplers random tpe …] [--pruners none median …]
-        [--seeds 50] [--gp-seeds 50] [--processes N] [--record]
+        [--seeds 50] [--gp-seeds 10] [--processes N] [--record]
 
 Nothing is trained: a suggested configuration gets the mean curve of the five recorded ones that are nearest to it (see
 benchmarks/recorded: thousands of random configurations that Narrows has trained to their end). Four trials train at a
@@ -17,8 +17,9 @@ import os
 import statistics
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import optuna
@@ -32,38 +33,77 @@ from benchmarks.recorded.table import Table
 from benchmarks.recorded.tasks import TASKS, Task
 from service.pruners import build_pruner
 from service.samplers import build_sampler
+from service.schemas.definition import Definition
 
-SAMPLERS = ("random", "tpe", "gp", "cmaes", "auto")
-PRUNERS = ("none", "median", "successive_halving", "hyperband")
+Json = Mapping[str, object]
+
 OPTUNA = "optuna"
 DEFAULT = "default"
 """What a definition without a sampler and without a pruner gets."""
+SAMPLERS: dict[str, Json] = {
+    "random": {"name": "random"},
+    "tpe": {"name": "tpe"},
+    "cmaes": {"name": "cmaes"},
+    "gp": {"name": "gp"},
+}
+TPE_VARIANTS: dict[str, Json] = {
+    "tpe, each parameter by itself": {"name": "tpe", "multivariate": False, "group": False},
+    "tpe, no constant liar": {"name": "tpe", "constant_liar": False},
+    "tpe, 5 at random first": {"name": "tpe", "n_startup_trials": 5},
+    "tpe, 20 at random first": {"name": "tpe", "n_startup_trials": 20},
+}
+"""Measured with the default's pruner alone."""
+EPOCHS = "epochs of the task"
+PRUNERS: dict[str, Json] = {
+    "none": {"name": "none"},
+    "median": {"name": "median"},
+    "median, from epoch 2": {"name": "median", "n_warmup_steps": 1},
+    "percentile 25": {"name": "percentile", "percentile": 25.0},
+    "halving, 1 in 2": {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2},
+    "halving, 1 in 2, from epoch 3": {"name": "successive_halving", "min_resource": 2, "reduction_factor": 2},
+    "halving, 1 in 3": {"name": "successive_halving", "min_resource": 1, "reduction_factor": 3},
+    "halving, 1 in 4": {"name": "successive_halving", "min_resource": 1},
+    "halving, 1 in 2, promote": {
+        "name": "successive_halving",
+        "min_resource": 1,
+        "reduction_factor": 2,
+        "promote": True,
+    },
+    "hyperband, 1 in 2": {"name": "hyperband", "max_resource": EPOCHS, "reduction_factor": 2},
+    "hyperband, 1 in 3": {"name": "hyperband", "max_resource": EPOCHS},
+    "hyperband, 1 in 3, promote": {"name": "hyperband", "max_resource": EPOCHS, "promote": True},
+}
+FEW_PRUNERS = ("none", "median", "halving, 1 in 2", "hyperband, 1 in 3")
+"""Those that are measured with every sampler; the others with TPE alone, and with GP none but the first three."""
 MARGIN = 0.01
 """Of accuracy."""
 BUDGET_TRIALS = 50
 N_RESAMPLED = 2000
 HEADER = (
     "| task | sampler | pruner | epochs to within 0.01 of the best: median (90 % interval) | × the default "
-    "| quarter, three quarters | reached |\n| --- | --- | --- | --- | --- | --- | --- |"
+    "| quarter, three quarters | mean, at most all | reached |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One row; `pruner` is empty where the sampler's name stands for both."""
+    """One row; `pruner` is empty where the sampler's name stands for both, or the pruner is the default's."""
 
     task: str
     sampler: str
-    pruner: str
+    pruner: str = ""
 
 
 def arms(tasks: Sequence[str], samplers: Sequence[str], pruners: Sequence[str]) -> Iterator[Arm]:
     for task in tasks:
-        yield Arm(task, DEFAULT, "")
-        yield Arm(task, OPTUNA, "")
-        for sampler in samplers:
-            for pruner in pruners:
-                yield Arm(task, sampler, pruner)
+        yield Arm(task, DEFAULT)
+        yield Arm(task, OPTUNA)
+        is_cut = TASKS[task].record != ""
+        for sampler in (sampler for sampler in samplers if sampler == "tpe" or not is_cut):
+            measured = {"tpe": tuple(PRUNERS), "gp": FEW_PRUNERS[:3]}.get(sampler, FEW_PRUNERS)
+            yield from (Arm(task, sampler, pruner) for pruner in pruners if pruner in measured)
+        if "tpe" in samplers and not is_cut:
+            yield from (Arm(task, variant) for variant in TPE_VARIANTS)
 
 
 def run_one(job: tuple[Arm, int]) -> Searched:
@@ -72,31 +112,31 @@ def run_one(job: tuple[Arm, int]) -> Searched:
     torch.set_num_threads(1)  # the GP's; processes share the cores
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    task = TASKS[arm.task]
-    table = Table.load(arm.task, task.space)
+    task, table = TASKS[arm.task], recorded(arm.task)
     return search(table, *built(arm, task, seed), table.best - MARGIN, BUDGET_TRIALS * task.epochs)
 
 
-def built(arm: Arm, task: Task, seed: int) -> tuple[BaseSampler, BasePruner]:
-    """The arm's sampler and pruner. The default's sampler gets a seed too, and is otherwise as it comes."""
+@cache
+def recorded(task: str) -> Table:
+    """Once in each process."""
+    return Table.of_task(TASKS[task])
+
+
+def built(arm: Arm, task: Task, seed: int) -> tuple[Definition, BaseSampler, BasePruner]:
+    """A study of the arm, and what it is sampled and pruned by.
+
+    Its name has the seed too: by the name hyperband divides the trials among its brackets.
+    """
+    sampler = {**SAMPLERS, **TPE_VARIANTS}.get(arm.sampler, task.definition().sampler.model_dump())
+    fields: dict[str, object] = {"name": f"{task.name}-{seed}", "sampler": {**sampler, "seed": seed}}
     if arm.sampler == OPTUNA:
-        return optuna.samplers.TPESampler(seed=seed), optuna.pruners.MedianPruner()
-    if arm.sampler == DEFAULT:
-        sampler = task.definition().sampler.model_dump() | {"seed": seed}
-        definition = task.definition(sampler=sampler)
-    else:
-        sampler = {"name": arm.sampler, "seed": seed}
-        definition = task.definition(sampler=sampler, pruner=_pruner(arm.pruner, task))
-    return build_sampler(definition, 0), build_pruner(definition.pruner)
-
-
-def _pruner(name: str, task: Task) -> dict[str, object]:
-    """Rungs are set by the epochs of the task, where the pruner has rungs; the rest is the pruner's own default."""
-    if name == "hyperband":
-        return {"name": name, "min_resource": 1, "max_resource": task.epochs}
-    if name == "successive_halving":
-        return {"name": name, "min_resource": 1}
-    return {"name": name}
+        definition = task.definition(**fields, pruner="median")
+        return definition, optuna.samplers.TPESampler(seed=seed), optuna.pruners.MedianPruner()
+    if arm.pruner:
+        options = PRUNERS[arm.pruner].items()
+        fields["pruner"] = {name: task.epochs if value == EPOCHS else value for name, value in options}
+    definition = task.definition(**fields)
+    return definition, build_sampler(definition, 0), build_pruner(definition.pruner)
 
 
 def epochs(found: Sequence[Searched]) -> list[float]:
@@ -114,10 +154,11 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def rows(found: dict[Arm, list[Searched]]) -> Iterator[str]:
     for arm, searches in found.items():
         values = epochs(searches)
-        default = statistics.median(epochs(found[Arm(arm.task, DEFAULT, "")]))
+        default = statistics.median_low(epochs(found[Arm(arm.task, DEFAULT)]))
         middle = statistics.median_low(values)
         low, high = interval(values)
         first, third = np.quantile(values, [0.25, 0.75], method="nearest")
+        budget = BUDGET_TRIALS * TASKS[arm.task].epochs
         cells = [
             arm.task,
             arm.sampler,
@@ -125,6 +166,7 @@ def rows(found: dict[Arm, list[Searched]]) -> Iterator[str]:
             f"{_written(middle)} ({_written(low)} to {_written(high)})",
             "" if math.isinf(middle) or math.isinf(default) else f"{middle / default:.2f}",
             f"{_written(float(first))}, {_written(float(third))}",
+            _written(statistics.fmean(min(value, budget) for value in values)),
             f"{sum(math.isfinite(value) for value in values)} of {len(values)}",
         ]
         yield f"| {' | '.join(cells)} |"
@@ -140,7 +182,7 @@ def introduction(arguments: argparse.Namespace) -> Iterator[str]:
     of_gp = f", {arguments.gp_seeds} of gp" if "gp" in arguments.samplers else ""
     yield f"- {arguments.seeds} seeds{of_gp}; {N_WORKERS} trials at a time; {budget}"
     for name in arguments.task:
-        task, table = TASKS[name], Table.load(name, TASKS[name].space)
+        task, table = TASKS[name], recorded(name)
         good = table.share_good(table.best - MARGIN)
         yield (
             f"- {name}: {len(table.params):,} recorded configurations of {', '.join(task.space)}, {task.epochs} epochs;"
@@ -172,7 +214,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=SAMPLERS)
     parser.add_argument("--pruners", nargs="+", default=list(PRUNERS), choices=PRUNERS)
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--gp-seeds", type=int, default=50, help="of the GP, which takes 0.1 s for each suggestion")
+    parser.add_argument("--gp-seeds", type=int, default=10, help="of the GP, which takes 0.1 s for each suggestion")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     named = arguments.task or []  # so that the record of one task does not take the place of another's

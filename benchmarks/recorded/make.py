@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import local
 from benchmarks.recorded.table import Table
-from benchmarks.recorded.tasks import TASKS, Task
+from benchmarks.recorded.tasks import RECORDED, Task
 from service.client import Client
 
 POLL_SECONDS = 5.0
@@ -37,12 +37,12 @@ def make(task: Task, n_trials: int, data_dir: Path, processes: int | None) -> Ta
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("task", choices=RECORDED)
     parser.add_argument("--trials", type=int, help="instead of the task's own number")
     parser.add_argument("--processes", type=int, help="of workers; without it one per device or core")
     parser.add_argument("--data-dir", type=Path, default=local.default_data_dir())
     arguments = parser.parse_args()
-    task = TASKS[arguments.task]
+    task = RECORDED[arguments.task]
     table = make(task, arguments.trials or task.trials, arguments.data_dir, arguments.processes)
     print(f"{table.save(task.name)}: {len(table.params)} trials, the best ended at {table.best:.4f}")
 

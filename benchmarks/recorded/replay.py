@@ -1,23 +1,25 @@
-"""A search whose trainings are looked up: how many epochs it takes to be as good as a target."""
+"""A search whose trainings are looked up: how many epochs it takes to be as good as a target.
+
+Trials are sampled, pruned, paused and promoted by what the service does it with.
+"""
 
 import math
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.trial import Trial, TrialState
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from benchmarks.recorded.table import Table
+from service.promotion import Promotion, as_sampled, promotion_of
+from service.schemas.definition import Definition
+from service.suggest import ServiceStudy, should_prune, suggest, tell
+from storage.shadow import ShadowStorage
 
 N_WORKERS = 4
 """Trials that train at the same time, an epoch each in turn."""
-
-MakeSampler = Callable[[int], BaseSampler]
 
 
 @dataclass(frozen=True)
@@ -31,46 +33,85 @@ class Searched:
 
 @dataclass
 class _Running:
-    trial: Trial
+    trial_id: int
+    number: int
     curve: list[float]
     step: int = 0
 
 
-def search(table: Table, sampler: BaseSampler, pruner: BasePruner, target: float, budget: int) -> Searched:
-    """Ask, report and prune as the service does, until a complete trial reaches `target`, or `budget` epochs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+def search(
+    table: Table, definition: Definition, sampler: BaseSampler, pruner: BasePruner, target: float, budget: int
+) -> Searched:
+    """Ask, report, prune and promote as the service does, until a complete trial reaches `target`, or `budget` epochs.
+
+    The study has the definition's name: by that hyperband divides the trials among its brackets.
+    """
+    replayed = _Replay(table, definition, sampler, pruner)
     running: list[_Running] = []
-    spent, best = 0, -math.inf
+    spent = 0
     while spent < budget:
         if len(running) < N_WORKERS:
-            running.append(_begin(study, table))
+            running.append(replayed.next_trial())
             continue
         one = running.pop(0)
-        value = one.curve[one.step]
         spent += 1
+        if replayed.goes_on(one):
+            running.append(one)
+        elif replayed.best >= target:
+            return Searched(spent, replayed.best)
+    return Searched(None, replayed.best)
+
+
+class _Replay:
+    """A study of the service in memory, and the recorded trainings that stand in for its workers."""
+
+    def __init__(self, table: Table, definition: Definition, sampler: BaseSampler, pruner: BasePruner) -> None:
+        self.best = -math.inf
+        self._table = table
+        self._definition = definition
+        self._storage = InMemoryStorage()
+        self._storage.create_new_study([StudyDirection.MAXIMIZE], definition.name)
+        self._study = ServiceStudy(definition.name, self._storage, sampler, pruner)
+        self._promotion: Promotion | None = promotion_of(self._study, definition)
+        self._paused: dict[int, _Running] = {}
+
+    def next_trial(self) -> _Running:
+        """One that has been promoted, else a new one."""
+        if self._promotion is not None and (promoted := self._promotion.promoted()):
+            trial = promoted[0]
+            self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            self._promotion.resume(trial)
+            return self._paused.pop(trial.number)
+        shadow = ShadowStorage(self._storage, self._study._study_id, [], seen=as_sampled)
+        view = ServiceStudy(self._study.study_name, shadow, self._study.sampler, self._study.pruner)
+        params = suggest(view, shadow.trial._trial_id, self._definition.search_space)
+        trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=shadow.trial)
+        return _Running(trial_id, shadow.trial.number, self._table.curve(params))
+
+    def goes_on(self, one: _Running) -> bool:
+        """Train an epoch of a trial; whether there is another one for it now."""
+        value = one.curve[one.step]
         if math.isnan(value):
-            study.tell(one.trial, state=TrialState.FAIL)
-            continue
-        one.trial.report(value, one.step)
+            tell(self._study, one.number, TrialState.FAIL, None)
+            return False
+        self._storage.set_trial_intermediate_value(one.trial_id, one.step, value)
         one.step += 1
         if one.step == len(one.curve):
-            study.tell(one.trial, value)
-            best = max(best, value)
-            if value >= target:
-                return Searched(spent, best)
-        elif one.trial.should_prune():
-            study.tell(one.trial, state=TrialState.PRUNED)
-        else:
-            running.append(one)
-    return Searched(None, best)
+            tell(self._study, one.number, TrialState.COMPLETE, [value])
+            self.best = max(self.best, value)
+            return False
+        if self._promotion is not None:
+            return not self._pauses(self._promotion, one, value)
+        if should_prune(self._study, self._storage.get_trial(one.trial_id)):
+            tell(self._study, one.number, TrialState.PRUNED, None)
+            return False
+        return True
 
-
-def _begin(study: optuna.Study, table: Table) -> _Running:
-    trial = study.ask()
-    params: dict[str, Any] = {
-        name: trial.suggest_float(name, field["low"], field["high"], log=field.get("log", False))
-        for name, field in table.space.items()
-    }
-    return _Running(trial, table.curve(params))
+    def _pauses(self, promotion: Promotion, one: _Running, value: float) -> bool:
+        trial, step = self._storage.get_trial(one.trial_id), one.step - 1
+        if not promotion.says_pause(trial, step, value):
+            return False
+        self._storage.set_trial_state_values(one.trial_id, TrialState.WAITING)
+        promotion.pause(trial, step)
+        self._paused[one.number] = one
+        return True

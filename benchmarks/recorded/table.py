@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.recorded.tasks import Space
+from benchmarks.recorded.tasks import Space, Task
 from service.schemas.results import Curves, Trial
 
 FOLDER = Path(__file__).parent
@@ -101,6 +101,12 @@ class Table:
                 counts = ["" if count == FAILED else count for count in correct]
                 writer.writerow([*(f"{value:.6g}" for value in params), "", *counts])
         return path
+
+    @classmethod
+    def of_task(cls, task: Task) -> Self:
+        """What is recorded for a task. Raises FileNotFoundError when nothing is."""
+        whole = cls.load(task.record or task.name, task.space)
+        return replace(whole, correct=whole.correct[:, : task.epochs])
 
     @classmethod
     def load(cls, name: str, space: Space, folder: Path = FOLDER) -> Self:

@@ -1,7 +1,7 @@
 """The searches whose trainings are recorded: random configurations, every one trained to its end."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from service.schemas.definition import Definition
 
@@ -18,16 +18,24 @@ CIFAR10_SPACE: Space = {
     "dropout": {"type": "float", "low": 0.0, "high": 0.8},
     "label_smoothing": {"type": "float", "low": 0.0, "high": 0.5},
 }
+DEEP_SPACE: Space = {
+    "learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+    "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-4, "log": True},
+}
 
 
 @dataclass(frozen=True)
 class Task:
-    """`trials` random configurations of a space; the split is the same for all, the trial's seed its own."""
+    """`trials` random configurations of a space; the split is the same for all, the trial's seed its own.
+
+    A task with a `record` has the first epochs of the task of that name, as if a training ended there.
+    """
 
     name: str
     space: Space
     training: dict[str, Any]
     trials: int
+    record: str = ""
 
     def definition(self, **fields: Any) -> Definition:
         """A study of the service that searches for as many trials; `fields` as in a definition."""
@@ -38,33 +46,47 @@ class Task:
     def epochs(self) -> int:
         return int(self.training["epochs"])
 
+    def cut(self, epochs: int) -> Self:
+        training = {**self.training, "epochs": epochs}
+        return replace(self, name=f"{self.name}-{epochs}-epochs", training=training, record=self.name)
 
-TASKS = {
-    task.name: task
-    for task in (
-        Task(
-            "mnist-mlp",
-            MNIST_SPACE,
-            {
-                "dataset": {"name": "mnist", "n_train": 2000, "validation_fraction": 0.5},
-                "model": {"name": "mlp", "hidden": [128, 64]},
-                "optimizer": "sgd",
-                "batch_size": 64,
-                "epochs": 20,
-            },
-            2000,
-        ),
-        Task(
-            "cifar10-mlp",
-            CIFAR10_SPACE,
-            {
-                "dataset": {"name": "cifar10", "n_train": 2000, "validation_fraction": 0.5},
-                "model": {"name": "mlp", "hidden": [64]},
-                "optimizer": "adam",
-                "batch_size": 64,
-                "epochs": 15,
-            },
-            1000,
-        ),
-    )
-}
+
+MNIST = Task(
+    "mnist-mlp",
+    MNIST_SPACE,
+    {
+        "dataset": {"name": "mnist", "n_train": 2000, "validation_fraction": 0.5},
+        "model": {"name": "mlp", "hidden": [128, 64]},
+        "optimizer": "sgd",
+        "batch_size": 64,
+        "epochs": 20,
+    },
+    2000,
+)
+CIFAR10 = Task(
+    "cifar10-mlp",
+    CIFAR10_SPACE,
+    {
+        "dataset": {"name": "cifar10", "n_train": 2000, "validation_fraction": 0.5},
+        "model": {"name": "mlp", "hidden": [64]},
+        "optimizer": "adam",
+        "batch_size": 64,
+        "epochs": 15,
+    },
+    1000,
+)
+DEEP = Task(
+    "mnist-deep",
+    DEEP_SPACE,
+    {
+        "dataset": {"name": "mnist", "n_train": 500, "validation_fraction": 0.2},
+        "model": {"name": "mlp", "hidden": [100] * 6, "initialization": "he"},
+        "optimizer": "sgd",
+        "batch_size": 100,
+        "epochs": 50,
+    },
+    400,
+)
+"""Learns nothing in its first epochs, whatever the configuration."""
+RECORDED = {task.name: task for task in (MNIST, CIFAR10, DEEP)}
+TASKS = {task.name: task for task in (*RECORDED.values(), MNIST.cut(3), CIFAR10.cut(3))}

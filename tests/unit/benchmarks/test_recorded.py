@@ -10,10 +10,13 @@ import pytest
 from optuna.exceptions import ExperimentalWarning
 
 from benchmarks import search as benchmark
-from benchmarks.recorded.replay import N_WORKERS, search
+from benchmarks.recorded.replay import N_WORKERS, Searched, search
 from benchmarks.recorded.table import FAILED, Table
 from benchmarks.recorded.tasks import TASKS, Space, Task
+from service.pruners import build_pruner
+from service.schemas.definition import Definition
 from service.schemas.results import Curves, Trial
+from service.schemas.samplers import Tpe
 
 SPACE: Space = {
     "learning_rate": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
@@ -92,49 +95,83 @@ def always(params: dict[str, float]) -> optuna.samplers.BaseSampler:
         return optuna.samplers.PartialFixedSampler(params, optuna.samplers.RandomSampler(seed=0))
 
 
+def replayed(table: Table, params: dict[str, float], target: float, budget: int, pruner: object = "none") -> Searched:
+    fields = {"training": {"dataset": "digits", "model": "mlp", "epochs": 3}, "n_trials": 9, "pruner": pruner}
+    definition = Definition.model_validate({"name": "one", "search_space": SPACE, **fields})
+    return search(table, definition, always(params), build_pruner(definition.pruner), target, budget)
+
+
 def test_epochs_of_trials_in_flight_are_counted(table: Table) -> None:
     """All four begin with the good configuration; the first is complete when the others have trained all but one."""
-    found = search(table, always({"learning_rate": 1e-2, "dropout": 0.5}), optuna.pruners.NopPruner(), 0.9, budget=1000)
+    found = replayed(table, {"learning_rate": 1e-2, "dropout": 0.5}, 0.9, budget=1000)
     assert found.epochs == 2 * N_WORKERS + 1
     assert found.best == 0.9
 
 
 def test_a_search_that_spends_its_budget_has_not_reached_it(table: Table) -> None:
-    found = search(table, always({"learning_rate": 1e-4, "dropout": 0.0}), optuna.pruners.NopPruner(), 0.9, budget=30)
+    found = replayed(table, {"learning_rate": 1e-4, "dropout": 0.0}, 0.9, budget=30)
     assert found.epochs is None
     assert found.best == 0.3
 
 
 def test_a_trial_that_failed_costs_what_it_trained(table: Table) -> None:
-    found = search(table, always({"learning_rate": 1.0, "dropout": 0.0}), optuna.pruners.NopPruner(), 0.9, budget=5)
+    found = replayed(table, {"learning_rate": 1.0, "dropout": 0.0}, 0.9, budget=5)
     assert (found.epochs, found.best) == (None, -math.inf)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
 def test_what_is_recorded_belongs_to_its_task(task: Task) -> None:
-    recorded = Table.load(task.name, task.space)
+    recorded = Table.of_task(task)
     assert recorded.correct.shape == (task.trials, task.epochs)
     for column, field in zip(recorded.params.T, task.space.values(), strict=True):
         assert field["low"] * (1 - 1e-6) <= column.min() < column.max() <= field["high"] * (1 + 1e-6)
     assert 0.2 < recorded.best < 1.0
 
 
-@pytest.mark.parametrize("pruner", ["none", "median", "successive_halving", "hyperband"])
-@pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "auto"])
-def test_every_arm_searches(sampler: str, pruner: str) -> None:
-    task = TASKS["mnist-mlp"]
-    arm = benchmark.Arm(task.name, sampler, pruner)
-    recorded = Table.load(task.name, task.space)
+ARMS = list(benchmark.arms(["mnist-mlp"], ["random", "tpe", "cmaes"], list(benchmark.PRUNERS)))
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: f"{arm.sampler} {arm.pruner}")
+def test_every_arm_searches(arm: benchmark.Arm) -> None:
+    task = TASKS[arm.task]
+    recorded = Table.of_task(task)
     found = search(recorded, *benchmark.built(arm, task, 0), target=2.0, budget=10 * task.epochs)
     assert found.epochs is None
     assert 0 < found.best <= recorded.best
 
 
+def test_trials_pause_and_go_on_as_successive_halving_promotes_them(table: Table) -> None:
+    """All are alike, so the earlier one of two goes on. The first trial pauses after an epoch, goes on when the second
+    one has come there, pauses after two, goes on when the second one has come there, and is complete."""
+    found = replayed(
+        table,
+        {"learning_rate": 1e-2, "dropout": 0.5},
+        0.9,
+        budget=1000,
+        pruner={"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True},
+    )
+    assert found.epochs == 7 + 2 * 2 + 1
+
+
 def test_the_default_is_what_a_definition_without_both_gets() -> None:
-    sampler, pruner = benchmark.built(benchmark.Arm("mnist-mlp", benchmark.DEFAULT, ""), TASKS["mnist-mlp"], 0)
+    task = TASKS["mnist-mlp"]
+    definition, sampler, pruner = benchmark.built(benchmark.Arm(task.name, benchmark.DEFAULT), task, 0)
+    assert (definition.sampler, definition.pruner) == (Tpe(name="tpe", seed=0), task.definition().pruner)
     assert isinstance(sampler, optuna.samplers.TPESampler)
-    assert isinstance(pruner, optuna.pruners.MedianPruner)
-    assert pruner._n_warmup_steps == 1
+    assert isinstance(pruner, optuna.pruners.SuccessiveHalvingPruner)
+    assert (pruner._min_resource, pruner._reduction_factor) == (1, 2)
+
+
+def test_optunas_own_default_is_built_by_optuna() -> None:
+    _, sampler, pruner = benchmark.built(benchmark.Arm("mnist-mlp", benchmark.OPTUNA), TASKS["mnist-mlp"], 0)
+    stock = optuna.create_study()
+    assert type(sampler) is type(stock.sampler)
+    assert vars(pruner) == vars(stock.pruner)
+
+
+def test_a_cut_task_has_the_first_epochs_of_its_record() -> None:
+    whole, cut = Table.of_task(TASKS["mnist-mlp"]), Table.of_task(TASKS["mnist-mlp-3-epochs"])
+    assert cut.correct.tolist() == whole.correct[:, :3].tolist()
 
 
 def test_the_interval_holds_the_median_and_knows_never() -> None:
