@@ -26,6 +26,8 @@ REGULARIZERS = (
 RATES = ("dropout", "input_dropout", "label_smoothing")
 RATE_LIMIT = 0.8
 """A rate whose bound is this high need not be raised."""
+FIRST_STEP = {"successive_halving": "min_resource", "hyperband": "min_resource", "wilcoxon": "n_startup_steps"}
+"""What some pruners call the steps before they prune; with the others it is n_warmup_steps."""
 
 
 def advise(evidence: Evidence) -> list[Advice]:
@@ -145,7 +147,8 @@ def _too_short(evidence: Evidence) -> Iterator[Advice]:
     if len(short) < MIN_CLEAR or len(short) * 2 <= len(evidence.trials):
         return
     said = f"{len(short)} of {len(evidence.trials)} trials ended within {MIN_EPOCHS - 1} epochs, too soon to be judged"
-    yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned (n_warmup_steps)")
+    option = FIRST_STEP.get(evidence.definition.pruner.name, "n_warmup_steps")
+    yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned ({option})")
 
 
 def _is_of(key: str, name: str) -> bool:

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from service.schemas.checks import definition_errors
 from service.schemas.constraints import Constraint
 from service.schemas.fields import Scalar, StrictBody, StudyName
-from service.schemas.pruners import Hyperband, Median, NoPruner, Pruner, SuccessiveHalving
+from service.schemas.pruners import Hyperband, NoPruner, Pruner, SuccessiveHalving
 from service.schemas.rounds import MAX_KEPT
 from service.schemas.samplers import Sampler, Tpe
 from service.schemas.search_space import MAX_PARAMETERS, SearchSpace
@@ -101,9 +101,9 @@ class Definition(StrictBody):
         examples=[{"name": "tpe", "seed": 0}],
     )
     pruner: Pruner = Field(
-        Median(name="median", n_warmup_steps=1),
-        description="Which trials are given up early; a bare name stands for {name: …}. "
-        "Without it: median, or none for several objectives and for one that is known only at the end.",
+        SuccessiveHalving(name="successive_halving", min_resource=1, reduction_factor=2),
+        description="Which trials are given up early; a bare name stands for {name: …}. Without it: successive_halving "
+        "that keeps the better half, or none for several objectives and for one that is known only at the end.",
         examples=[{"name": "median", "n_startup_trials": 5, "n_warmup_steps": 1}],
     )
     n_trials: int = Field(

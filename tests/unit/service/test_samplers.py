@@ -82,6 +82,6 @@ def test_several_objectives_have_no_pruner_unless_one_is_asked_for() -> None:
 
     assert Definition.model_validate(wanted).pruner.name == "none"
     del wanted["objectives"]
-    assert Definition.model_validate(wanted).pruner.name == "median"
+    assert Definition.model_validate(wanted).pruner.name == "successive_halving"
     wanted["objectives"] = [{"metric": "n_parameters", "direction": "minimize"}]
     assert Definition.model_validate(wanted).pruner.name == "none"

@@ -168,7 +168,7 @@ def test_trials_that_are_pruned_too_soon_to_be_judged_are_named() -> None:
     groups = [(8, SHORT, lambda index: {"dropout": 0.1})]
     assert messages(evidence({"dropout": DROPOUT}, groups)) == {
         "pruner": "8 of 8 trials ended within 2 epochs, too soon to be judged: let them go on for longer before they "
-        "are pruned (n_warmup_steps)"
+        "are pruned (min_resource)"
     }
 
 
