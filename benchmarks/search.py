@@ -1,7 +1,7 @@
 """Epochs until a search is within 0.01 of the best accuracy: samplers and pruners, on recorded trainings.
 
     python -m benchmarks.search [--task mnist-mlp …] [--samplers random tpe …] [--pruners none median …]
-        [--seeds 50] [--gp-seeds 10] [--processes N] [--record]
+        [--seeds 50] [--gp-seeds 5] [--processes N] [--record]
 
 Nothing is trained: a suggested configuration gets the mean curve of the five recorded ones that are nearest to it (see
 benchmarks/recorded: thousands of random configurations that Narrows has trained to their end). Four trials train at a
@@ -73,8 +73,8 @@ PRUNERS: dict[str, Json] = {
     "hyperband, 1 in 3": {"name": "hyperband", "max_resource": EPOCHS},
     "hyperband, 1 in 3, promote": {"name": "hyperband", "max_resource": EPOCHS, "promote": True},
 }
-FEW_PRUNERS = ("none", "median", "halving, 1 in 2", "hyperband, 1 in 3")
-"""Those that are measured with every sampler; the others with TPE alone, and with GP none but the first three."""
+FEW_PRUNERS = ("none", "median", "halving, 1 in 2")
+"""Those that are measured with every sampler, and on a cut task; the others with TPE alone."""
 MARGIN = 0.01
 """Of accuracy."""
 BUDGET_TRIALS = 50
@@ -100,7 +100,7 @@ def arms(tasks: Sequence[str], samplers: Sequence[str], pruners: Sequence[str]) 
         yield Arm(task, OPTUNA)
         is_cut = TASKS[task].record != ""
         for sampler in (sampler for sampler in samplers if sampler == "tpe" or not is_cut):
-            measured = {"tpe": tuple(PRUNERS), "gp": FEW_PRUNERS[:3]}.get(sampler, FEW_PRUNERS)
+            measured = tuple(PRUNERS) if sampler == "tpe" and not is_cut else FEW_PRUNERS
             yield from (Arm(task, sampler, pruner) for pruner in pruners if pruner in measured)
         if "tpe" in samplers and not is_cut:
             yield from (Arm(task, variant) for variant in TPE_VARIANTS)
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=SAMPLERS)
     parser.add_argument("--pruners", nargs="+", default=list(PRUNERS), choices=PRUNERS)
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--gp-seeds", type=int, default=10, help="of the GP, which takes 0.1 s for each suggestion")
+    parser.add_argument("--gp-seeds", type=int, default=5, help="of the GP, which takes 0.1 s for each suggestion")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     named = arguments.task or []  # so that the record of one task does not take the place of another's
