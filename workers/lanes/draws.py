@@ -76,6 +76,8 @@ class Draws:
         self._lanes, self._n_images = slice(0, 0), 0
         self.step_seeds: Callable[[], Sequence[int]] = list
         """Of each lane one for this step, for what draws by itself."""
+        self.generators: Sequence[Generator] = []
+        """Of the lanes of this step, for what draws more from them."""
         self.set_strengths([])
 
     def set_strengths(self, strengths: Sequence[Strengths]) -> None:
@@ -83,7 +85,7 @@ class Draws:
         self._strengths = strengths
         shape = len(strengths), len(self._sites)
         noise = torch.tensor([lane.noise for lane in strengths], dtype=torch.float64).view(shape)
-        dropped = torch.tensor([[_levels(rate) for rate in lane.rates] for lane in strengths]).double().view(shape)
+        dropped = torch.tensor([[levels_of(rate) for rate in lane.rates] for lane in strengths]).double().view(shape)
         self._noisy, self._dropping = noise.any(0).tolist(), dropped.any(0).tolist()
         self._noise = noise.to(self._like).T.unsqueeze(2)  # [sites, lanes, 1]
         self._threshold = (dropped + LOWEST).to(self._like).T.unsqueeze(2)
@@ -91,7 +93,7 @@ class Draws:
 
     def draw(self, lanes: slice, generators: Sequence[Generator], n_images: int) -> None:
         """Draw for a batch of some neighbouring lanes."""
-        self._lanes, self._n_images = lanes, n_images
+        self._lanes, self._n_images, self.generators = lanes, n_images, generators
         if not (any(self._noisy) or any(self._dropping)):
             return
         for lane, generator in zip(range(lanes.start, lanes.stop), generators, strict=True):
@@ -119,7 +121,7 @@ class Draws:
         return mask.ge_(self._threshold[site, self._lanes]).mul_(self._scale[site, self._lanes])
 
 
-def _levels(rate: float) -> int:
+def levels_of(rate: float) -> int:
     """How many of 65,536 equally likely values mean dropped; never all."""
     return min(round(rate * LEVELS), LEVELS - 1)
 

@@ -43,15 +43,20 @@ class Engine:
         self.has_batch_norm = any(isinstance(module, _BatchNorm) for module in model.modules())
         is_own = isinstance(training.model, OwnModel)
         self.rows = Rows(model, n_lanes, device, dtype, whole=is_own)
-        self.network = make_network(model, training, self.rows, device, fuse=fuse)
         self._data = data
         self._image_shape = data.images.shape[1:]
         self._images = make_batches(data, dtype)
+        self.network = make_network(model, training, self.rows, device, self._sample, fuse=fuse)
         self._optimizer = make_optimizer(training.optimizer, self.rows.values, self.rows.gradient)
         sites = [input_site(data.images)] if is_own else find_sites(model, data.images[:1])
         self._draws = Draws(sites, n_lanes, training.batch_size, self.rows.values)
         self._loss = torch.zeros(n_lanes, dtype=torch.float64, device=device)
         self._n_correct = torch.zeros_like(self._loss)
+
+    def _sample(self, n: int) -> Tensor:
+        """So many inputs, the first ones again where there are fewer."""
+        rows = self._data.train[torch.arange(n, device=self._data.train.device) % len(self._data.train)]
+        return self._images.load(rows).clone()
 
     def memory(self, place: int) -> dict[str, Tensor]:
         """All that a lane is made of, apart from its epoch and batch: views of the rows, to be read or written."""

@@ -85,6 +85,11 @@ class LaneGroup:
         return self._engine.network.fuses
 
     @property
+    def why_alone(self) -> str | None:
+        """Why trials of this kind have to train one at a time, in one line; None when they need not."""
+        return self._engine.network.why_alone
+
+    @property
     def is_full(self) -> bool:
         return len(self.lanes) == self.n_lanes
 

@@ -160,6 +160,7 @@ class MlpNetwork:
 
     batch_first = False
     uses_autograd = False
+    why_alone: str | None = None
 
     def __init__(self, model: nn.Module, activation: str, rows: Rows, *, fuses: bool) -> None:
         self.fuses = fuses

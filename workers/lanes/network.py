@@ -8,6 +8,7 @@ from service.schemas.training import Training
 from workers.lanes.draws import Draws
 from workers.lanes.mlp import MlpNetwork
 from workers.lanes.own import OwnNetwork
+from workers.lanes.own_fusing import Sample, why_alone
 from workers.lanes.rows import Rows
 from workers.lanes.stacked import StackedNetwork
 from workers.precision import autocast
@@ -21,6 +22,9 @@ class Network(Protocol):
 
     fuses: bool
     """Whether several lanes at once are faster than one after another."""
+
+    why_alone: str | None
+    """Why lanes cannot train together at all, in one line."""
 
     uses_autograd: bool
     """If not, a step may run in inference mode, where every call costs a little less: 6 % of a small mlp's step."""
@@ -36,12 +40,19 @@ class Network(Protocol):
 
 
 def make_network(
-    model: nn.Module, training: Training, rows: Rows, device: torch.device, *, fuse: bool | None
+    model: nn.Module, training: Training, rows: Rows, device: torch.device, sample: Sample, *, fuse: bool | None
 ) -> Network:
-    """`fuse` tells whether a step takes lanes together; None leaves it to the model and the device."""
+    """`fuse` tells whether a step takes lanes together; None leaves it to the model and the device.
+
+    `sample` gives so many of the inputs, on which an own model is tried.
+    """
     context = autocast(training, device)
     if isinstance(training.model, OwnModel):
-        return OwnNetwork(model, rows, device, context)
+        if fuse is None:
+            reason = why_alone(model, device, rows.values.dtype, context, sample)
+        else:
+            reason = None if fuse else "it was asked for"
+        return OwnNetwork(model, rows, device, context, why_alone=reason)
     if isinstance(training.model, Mlp) and not isinstance(context, torch.autocast):
         return MlpNetwork(model, training.model.activation, rows, fuses=fuse is not False)
     # On a CPU grouped convolutions take 2 to 4 times as long as one after another.

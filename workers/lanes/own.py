@@ -1,13 +1,15 @@
-"""A user's own module over lanes, one lane after another."""
+"""A user's own module over lanes: all of them in one call by torch.func.vmap where it can, else one after another."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
 from workers.lanes.draws import Draws
 from workers.lanes.layout import Views
+from workers.lanes.own_dropout import Masks, use_masks
 from workers.lanes.rows import Rows
 from workers.randomness import own_global_generators, seed_global_generators
 
@@ -27,16 +29,30 @@ class Observed(nn.Module):
 class OwnNetwork:
     """See workers.lanes.network.Network.
 
-    The module runs as it is, with the tensors of the lane whose turn it is. What it draws by itself, as in dropout, it
-    draws from the global generators, which have a seed of the lane's own in every step.
+    The module runs as it is, with the tensors of the lanes whose turn it is; a single lane's without vmap. Its dropout
+    layers draw from the lane's generator. What it draws besides, it draws from the global generators, which have a seed
+    of the lane's own in every step; vmap refuses to.
     """
 
     batch_first = False
     uses_autograd = True
-    fuses = False
 
-    def __init__(self, model: nn.Module, rows: Rows, device: torch.device, autocast: AbstractContextManager[object]):
-        self._model = Observed(model.to(device))
+    def __init__(
+        self,
+        model: nn.Module,
+        rows: Rows,
+        device: torch.device,
+        autocast: AbstractContextManager[object],
+        *,
+        why_alone: str | None,
+    ) -> None:
+        """`why_alone` says why vmap cannot take lanes together; None when it can."""
+        self.why_alone = why_alone
+        self.fuses = why_alone is None
+        self.model = model.to(device)
+        self._observed = Observed(self.model)
+        self._masks = Masks()
+        use_masks(self.model, self._masks)
         self._rows = rows
         self._device = device
         self._autocast = autocast
@@ -45,43 +61,73 @@ class OwnNetwork:
         self._logits = rows.values
 
     def forward(self, lanes: slice, images: Tensor, draws: Draws) -> Tensor:
-        self._model.train()
-        self._leaves = _of_one(self._rows.parameters(lanes))
-        self._gradients = _of_one(self._rows.gradients(lanes))
+        self.model.train()
+        self._masks.generators = draws.generators
+        self._leaves, self._gradients = self._rows.parameters(lanes), self._rows.gradients(lanes)
         for leaf in self._leaves.values():
             leaf.requires_grad_()
-        (seed,) = draws.step_seeds()
-        with torch.enable_grad(), own_global_generators(self._device):
-            seed_global_generators(seed, self._device)
-            self._logits = self._run(lanes, self._leaves, images[0])
-        return self._logits.detach().mT.unsqueeze(0)
+        with torch.enable_grad():
+            if len(images) == 1:
+                with self._seeded(draws.step_seeds()):
+                    self._logits = self._run_one(lanes, self._leaves, images[0]).unsqueeze(0)
+            else:
+                self._logits = self._run_all(lanes, self._leaves, images, 0)
+        return self._logits.detach().mT
 
     def backward(self, gradient: Tensor) -> None:
         leaves = list(self._leaves.values())
-        found = torch.autograd.grad(self._logits, leaves, gradient[0].mT, allow_unused=True, materialize_grads=True)
+        found = torch.autograd.grad(self._logits, leaves, gradient.mT, allow_unused=True, materialize_grads=True)
         for name, one in zip(self._leaves, found, strict=True):
             self._gradients[name].copy_(one)
         self._leaves, self._logits = {}, gradient  # lets go of the graph
 
     def evaluate(self, lanes: slice, images: Tensor) -> Tensor:
-        self._model.eval()
-        each = []
-        for place in range(lanes.start, lanes.stop):
-            lane = slice(place, place + 1)
-            each.append(self._run(lane, _of_one(self._rows.parameters(lane)), images))
-        return torch.stack(each).mT
+        self.model.eval()
+        if self.fuses and lanes.stop - lanes.start > 1:
+            return self._run_all(lanes, self._rows.parameters(lanes), images, None).mT
+        each = [slice(place, place + 1) for place in range(lanes.start, lanes.stop)]
+        return torch.stack([self._run_one(lane, self._rows.parameters(lane), images) for lane in each]).mT
 
-    def _run(self, lane: slice, parameters: Views, images: Tensor) -> Tensor:
+    @contextmanager
+    def _seeded(self, seeds: Sequence[int]) -> Iterator[None]:
+        """The global generators of one lane's step; without a seed they are what they are."""
+        if not seeds:
+            yield
+            return
+        with own_global_generators(self._device):
+            seed_global_generators(seeds[0], self._device)
+            yield
+
+    def _run_one(self, lane: slice, parameters: Views, images: Tensor) -> Tensor:
         buffers = _of_one(self._rows.buffers(lane))
+        outputs, replaced = self._call(_of_one(parameters), buffers, images)
+        with torch.no_grad():
+            for name, buffer in replaced.items():
+                buffers[name].copy_(buffer)
+        return outputs.to(self._rows.values.dtype)
+
+    def _run_all(self, lanes: slice, parameters: Views, images: Tensor, images_dim: int | None) -> Tensor:
+        def call(parameters: Views, buffers: Views, images: Tensor, lane: Tensor) -> tuple[Tensor, Views]:
+            self._masks.lane = lane
+            return self._call(parameters, buffers, images)
+
+        buffers = self._rows.buffers(lanes)
+        places = torch.arange(lanes.stop - lanes.start, device=self._device)
+        try:
+            outputs, replaced = vmap(call, (0, 0, images_dim, 0))(parameters, buffers, images, places)
+        finally:
+            self._masks.lane = places[0]
+        with torch.no_grad():
+            for name, buffer in replaced.items():
+                buffers[name].copy_(buffer)
+        return outputs.to(self._rows.values.dtype)
+
+    def _call(self, parameters: Views, buffers: Views, images: Tensor) -> tuple[Tensor, Views]:
+        """The logits, and the buffers that the module has put new tensors in the place of."""
         tensors = {f"module.{name}": tensor for name, tensor in (parameters | buffers).items()}
         with self._autocast:
-            outputs, now = functional_call(self._model, tensors, (images,))
-        with torch.no_grad():
-            for name, buffer in now.items():
-                if buffer is not buffers[name]:
-                    buffers[name].copy_(buffer)
-        logits: Tensor = outputs.to(self._rows.values.dtype)
-        return logits
+            outputs, now = functional_call(self._observed, tensors, (images,))
+        return outputs, {name: buffer for name, buffer in now.items() if buffer is not buffers[name]}
 
 
 def _of_one(views: Views) -> Views:

@@ -113,6 +113,7 @@ class StackedNetwork:
 
     batch_first = True
     uses_autograd = True
+    why_alone: str | None = None
 
     def __init__(self, model: nn.Module, rows: Rows, autocast: AbstractContextManager[object], *, fuses: bool) -> None:
         self.fuses = fuses

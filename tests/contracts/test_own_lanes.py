@@ -1,0 +1,133 @@
+"""A trial of a user's own module in lanes equals the trial alone, or does not share a step with others at all."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from service.schemas.training import Training
+from tests.contracts.own_nets import FUSED, ODD
+from tests.contracts.test_lanes import CPU, TOLERANCES, assert_equal, data, one_thread, run, training
+from workers.checkpoints import dump_checkpoint, read_checkpoint
+from workers.data import TrialData
+from workers.lanes.group import EpochResult, LaneGroup
+from workers.lanes.lane import Trial
+from workers.own_parts.model import build
+
+__all__ = ["data", "one_thread"]
+
+NETS = "tests.contracts.own_nets"
+
+
+def own(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"entrypoint": f"{NETS}:build_{name}", "arguments": arguments}
+
+
+def group_of(training: Training, data: TrialData, n_lanes: int, dtype: torch.dtype = torch.float32) -> LaneGroup:
+    return LaneGroup(training, data, CPU, n_lanes, dtype=dtype, build=build)
+
+
+def alone(trial: Trial, data: TrialData, dtype: torch.dtype) -> list[EpochResult]:
+    return run(group_of(trial.training, data, 1, dtype), [trial])[trial.tag]
+
+
+def trials(name: str) -> list[Trial]:
+    """Five that differ in all that may differ."""
+    settings: list[dict[str, Any]] = [
+        {"input_dropout": 0.2},
+        {"noise_std": 0.1, "weight_decay": 0.1, "schedule": "cosine"},
+        {"augment": "crop_flip_cutout", "gradient_clip": 0.5},
+        {"label_smoothing": 0.1, "early_stopping": {"metric": "validation_loss", "patience": 1}, "epochs": 4},
+        {"l1_decay": 0.01, "augment": "flip"},
+    ]
+    return [
+        Trial(
+            training(model=own(name), learning_rate=0.02 / (1 + number), **{"epochs": 1 + number % 3, **each}),
+            seed=100 + number,
+            tag=number,
+        )
+        for number, each in enumerate(settings)
+    ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("name", FUSED)
+def test_a_trial_in_lanes_with_refills_equals_the_trial_alone(name: str, dtype: torch.dtype, data: TrialData) -> None:
+    five = trials(name)
+    group = group_of(five[0].training, data, 3, dtype)
+    assert group.why_alone is None
+    assert group.fuses
+    found = run(group, five)
+    for trial in five:
+        assert_equal(found[trial.tag], alone(trial, data, dtype), TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("name", ["norms", "dropouts"])
+def test_a_trial_goes_on_alone_where_it_was_in_lanes(name: str, data: TrialData) -> None:
+    """In the middle of an epoch, with the masks and the statistics that it would have had."""
+    few = [Trial(training(model=own(name), epochs=3), seed, tag=seed) for seed in range(3)]
+    group = group_of(few[0].training, data, 3, torch.float64)
+    lanes = [group.load(trial) for trial in few]
+    for _ in range(5):  # into the second epoch of three batches each
+        group.step()
+    content = dump_checkpoint(group.state(lanes[1]), few[1].training, few[1].seed)
+    after = group_of(few[1].training, data, 1, torch.float64)
+    after.load(few[1], read_checkpoint(content, few[1].training, few[1].seed))
+    results: list[EpochResult] = []
+    while after.lanes:
+        results += after.step()
+    expected = alone(few[1], data, torch.float64)
+    for one, other in zip(results, expected[1:], strict=True):
+        assert one.epoch == other.epoch
+        for loss in ("train_loss", "validation_loss"):
+            assert one.metrics[loss] == pytest.approx(other.metrics[loss], rel=TOLERANCES[torch.float64])
+
+
+def test_trials_with_one_seed_draw_the_same_masks_beside_one_another(data: TrialData) -> None:
+    """And those with different seeds different ones."""
+    group = group_of(training(model=own("dropouts")), data, 3, torch.float64)
+    found = run(group, [Trial(training(model=own("dropouts")), seed, tag) for tag, seed in enumerate((1, 1, 2))], 1)
+    losses = [found[tag][-1].metrics["train_loss"] for tag in range(3)]
+    assert losses[0] == pytest.approx(losses[1], rel=TOLERANCES[torch.float64])
+    assert losses[0] != pytest.approx(losses[2], rel=1e-3)
+
+
+def test_a_trial_that_diverges_harms_no_neighbour(data: TrialData) -> None:
+    wild = training(model=own("norms"), optimizer="sgd", learning_rate=1000, weight_decay=1000, epochs=40, momentum=0.9)
+    tame = [Trial(training(model=own("norms"), optimizer="sgd", epochs=8), seed, tag=seed) for seed in range(2)]
+    found = run(group_of(wild, data, 3), [tame[0], Trial(wild, 9, tag=9), tame[1]])
+    assert "loss is" in str(found[9][-1].error)
+    for trial in tame:
+        assert_equal(found[trial.tag], alone(trial, data, torch.float32), TOLERANCES[torch.float32])
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_lanes_cannot_share_trains_alone_and_says_why(kind: str, data: TrialData) -> None:
+    group = group_of(training(model=own("odd", kind=kind)), data, 2)
+    assert not group.fuses
+    assert group.why_alone is not None
+    assert ODD[kind] in group.why_alone
+    assert "\n" not in group.why_alone
+    group.load(Trial(group_training := training(model=own("odd", kind=kind)), 1))
+    group.load(Trial(group_training, 2))
+    assert all(result.metrics["train_loss"] > 0 for _ in range(3) for result in group.step())
+
+
+def test_bf16_is_tried_with_a_tolerance_of_its_own(data: TrialData) -> None:
+    group = group_of(training(model=own("cnn"), precision="bf16"), data, 2)
+    assert group.why_alone is None
+    results = run(group, [Trial(training(model=own("cnn"), precision="bf16"), seed, tag=seed) for seed in range(2)])
+    assert all(one[-1].final is not None for one in results.values())
+
+
+def test_the_model_of_a_trial_is_its_own(data: TrialData) -> None:
+    five = trials("norms")
+    group = group_of(five[0].training, data, 3)
+    images = (data.images[data.validation].float() - data.mean) / data.std
+    for results in run(group, five).values():
+        final, weights = results[-1].final, results[-1].weights
+        assert final is not None
+        assert weights is not None
+        logits = group.model(weights)(images)
+        loss = torch.nn.functional.cross_entropy(logits.detach(), data.labels[data.validation])
+        assert float(loss) == pytest.approx(final["validation_loss"], rel=1e-5)
