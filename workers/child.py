@@ -55,7 +55,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
                 checkpoint_seconds=options.checkpoint_seconds,
                 keep_models=options.keep_models,
                 n_processes=options.processes or 1,
-                user_code=UserCode(options.allow, options.code, options.data_dir, options.download),
+                user_code=UserCode(options.allow, options.code, options.data_dir, options.download, options.lanes),
                 feed=feed,
             )
             loop.run()

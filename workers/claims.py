@@ -32,10 +32,11 @@ class Claims:
         allow: Sequence[str] = (),
         *,
         fair: bool = False,
+        study: str | None = None,
     ) -> list[Lease]:
         """Up to so many trials, as soon as there is one; or one of an allowed entrypoint. Raises ClientError.
 
-        With `fair` no more than this worker's part of those that are left.
+        With `fair` no more than this worker's part of those that are left; with `study` of that one alone.
         """
         with self._lock:
             claim = self._open or Claim(
@@ -43,7 +44,7 @@ class Claims:
                 worker=self._worker.model_copy(update={"n_lanes": n_lanes}),
                 max_trials=n_trials,
                 fair=fair,
-                study=self._study,
+                study=study or self._study,
                 allow=list(allow),
             )
             self._open = claim = claim.model_copy(update={"wait_seconds": wait_seconds})

@@ -7,7 +7,8 @@ WorkerError
 ├── MissingCodeError  this machine lacks an entrypoint's code
 ├── PrecisionError    the device lacks the number format
 ├── CheckpointError   a file is damaged, or holds another trial
-└── DivergedError     a loss is no longer a finite number
+├── DivergedError     a loss is no longer a finite number
+└── OwnTrialError     what became of a trial in the process of its own model or data set
 """
 
 
@@ -41,3 +42,11 @@ class CheckpointError(WorkerError):
 
 class DivergedError(WorkerError):
     pass
+
+
+class OwnTrialError(WorkerError):
+    """retry: another attempt may go better, on another machine above all."""
+
+    def __init__(self, reason: str, *, retry: bool = False) -> None:
+        super().__init__(reason)
+        self.retry = retry

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from workers.errors import DatasetError, PrecisionError, WorkerError
+from workers.errors import DatasetError, OwnTrialError, PrecisionError, WorkerError
 
 MAX_REASON = 2000
 
@@ -22,6 +22,8 @@ class Fault:
 
 
 def fault_of(error: Exception, device: str) -> Fault:
+    if isinstance(error, OwnTrialError):  # with the last lines of its output
+        return Fault(str(error)[:MAX_REASON], retry=error.retry)
     if isinstance(error, DatasetError | PrecisionError):
         return Fault(_line(error), retry=True)
     if isinstance(error, WorkerError):

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from service.client import ClientError
 from service.client.retries import Retries, will_pass
@@ -35,6 +35,8 @@ class Intake:
         self._changed = threading.Condition()
         self._ready: deque[Work] = deque()
         self._wanted, self._n_lanes = 0, 1
+        self._allow: Sequence[str] = ()
+        self._study: str | None = None
         self._pause_until = -float("inf")
         self._asking = False
         self._error: ClientError | None = None
@@ -42,11 +44,12 @@ class Intake:
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
 
-    def want(self, n_trials: int, n_lanes: int) -> None:
-        """How many to keep ready from now on, for a worker with so many lanes."""
-        if (n_trials, n_lanes) != (self._wanted, self._n_lanes):
+    def want(self, n_trials: int, n_lanes: int, allow: Sequence[str] = (), study: str | None = None) -> None:
+        """How many to keep ready from now on, for a worker with so many lanes; of allowed entrypoints, of one study."""
+        wanted = n_trials, n_lanes, allow, study
+        if wanted != (self._wanted, self._n_lanes, self._allow, self._study):
             with self._changed:
-                self._wanted, self._n_lanes = n_trials, n_lanes
+                self._wanted, self._n_lanes, self._allow, self._study = wanted
                 self._changed.notify_all()
 
     def take(self) -> Work | None:
@@ -87,9 +90,9 @@ class Intake:
                     self._changed.wait(self._seconds_to_wait())
                 if self._closed or self._error is not None:
                     return
-                n_lanes, self._asking = self._n_lanes, True
+                n_lanes, allow, study, self._asking = self._n_lanes, self._allow, self._study, True
             try:
-                self._ask(n_trials, n_lanes)
+                self._ask(n_trials, n_lanes, allow, study)
             finally:
                 self._asking = False
 
@@ -101,9 +104,9 @@ class Intake:
         left = self._pause_until - self._clock()
         return left if left > 0 else None
 
-    def _ask(self, n_trials: int, n_lanes: int) -> None:
+    def _ask(self, n_trials: int, n_lanes: int, allow: Sequence[str], study: str | None) -> None:
         try:
-            leases = self._claims.ask(n_trials, n_lanes, 0.0, self._retries, fair=True)
+            leases = self._claims.ask(n_trials, n_lanes, 0.0, self._retries, allow, fair=True, study=study)
         except ClientError as error:
             if not will_pass(error):
                 self._error = error

@@ -27,6 +27,7 @@ N_SLOW = 2
 """So many doublings in a row without a gain end the search."""
 
 Measure = Callable[[Training, TrialData, int], float]
+NewGroup = Callable[[Training, TrialData, torch.device, int], LaneGroup]
 
 
 class LaneChoice:
@@ -85,10 +86,12 @@ class LaneChoice:
         )
 
 
-def batches_per_second(training: Training, data: TrialData, device: torch.device, n_lanes: int) -> float:
+def batches_per_second(
+    training: Training, data: TrialData, device: torch.device, n_lanes: int, new_group: NewGroup = LaneGroup
+) -> float:
     """Of all lanes together, in training with whatever belongs to it; 0 for lanes that would not train together."""
     endless = training.model_copy(update={"epochs": 100_000, "early_stopping": None})
-    group = LaneGroup(endless, data, device, n_lanes)
+    group = new_group(endless, data, device, n_lanes)
     if n_lanes > 1 and not group.fuses:
         return 0.0
     for seed in range(n_lanes):

@@ -9,8 +9,10 @@ import torch
 from service.client import Client, ClientError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease, WorkerInfo
+from service.schemas.user_training import UserTraining
 from workers.account import Account
 from workers.bench import Broken, Finished
+from workers.benches import Benches
 from workers.checkpointing import Checkpointing
 from workers.claims import Claims
 from workers.delivery import AWAY_LIMIT_SECONDS, Delivery
@@ -20,6 +22,7 @@ from workers.handover import Handover
 from workers.intake import Intake
 from workers.keeping import Keeping
 from workers.options import KeepModels
+from workers.own_bench.bench import OwnBench
 from workers.precision import resolve
 from workers.reporter import OPEN, Reporter
 from workers.rest import Rest
@@ -67,7 +70,6 @@ class Loop:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = worker.device
-        self._bench = bench
         self._stopping = stopping
         self._clock = clock
         self._patience_seconds = float("inf") if exit_when_idle_seconds is None else exit_when_idle_seconds
@@ -80,6 +82,8 @@ class Loop:
         self._checkpointing = Checkpointing(client, self._reporter)
         self._intake = Intake(self._claims, self._receive, Retries(CLAIM_LIMIT_SECONDS, self._ended), clock)
         self._errands = Errands()
+        self._own = OwnBench(user_code, worker.device, client, self._errands, stopping, clock)
+        self._bench = Benches(bench, self._own)
         keeping = Keeping(client, self._studies, keep_models, Retries(CLAIM_LIMIT_SECONDS, self._ended))
         delivery = Delivery(client, stopping, feed)
         self._handover = Handover(
@@ -134,7 +138,7 @@ class Loop:
 
     def _receive(self, lease: Lease) -> Work:
         self._reporter.follow(lease)
-        if lease.training.entrypoints:
+        if isinstance(lease.training, UserTraining):
             return Work(lease)
         return self._checkpointing.fetch(lease, Retries(CLAIM_LIMIT_SECONDS, self._ended))
 
@@ -144,7 +148,9 @@ class Loop:
             self._begin(work)
         room = max(0, self._bench.room - len(self._held)) + self._bench.n_soon_free(AHEAD_SECONDS)
         wanted = 0 if self._rest.seconds_left > 0 else room
-        if self._bench.works:
+        if self._own.works:
+            self._intake.want(wanted, self._bench.n_lanes, self._allow, self._own.study)
+        elif self._bench.works:
             self._intake.want(wanted, self._bench.n_lanes)
 
     @property
@@ -157,7 +163,7 @@ class Loop:
         if self._reporter.decision(work.lease_id) != "continue":
             self._handover.leave(work.lease)
             return
-        if work.lease.training.entrypoints:
+        if isinstance(work.lease.training, UserTraining):
             self._train_user_code(work.lease)
             return
         facts = self._studies.facts(work.lease.study)
@@ -173,7 +179,14 @@ class Loop:
         else:
             training = work.lease.built_in
             if training.precision == "auto":  # else the definition says it
-                self._handover.note(work.lease, {"precision": resolve(training, torch.device(self._device))})
+                work.notes["precision"] = resolve(training, torch.device(self._device))
+            self._note(work)
+
+    def _note(self, work: Work) -> None:
+        """Keep with a trial what is to be noted of it since the last time."""
+        if work.notes:
+            self._handover.note(work.lease, work.notes)
+            work.notes = {}
 
     def _wait_for_trial(self) -> bool:
         """Ask until there is a trial; False after too long without one.
@@ -201,6 +214,8 @@ class Loop:
         """A long poll for one trial, left at once when this process is asked to end. What there is room for beside it
         is then claimed ahead."""
         self._account.switch("idle" if wait_seconds else "waiting")
+        if wait_seconds:
+            self._own.rest()
         retries = Retries(min(CLAIM_LIMIT_SECONDS, self._patience_seconds), self._stopping)
         try:
             with self._stopping.interruptible():
@@ -220,6 +235,7 @@ class Loop:
 
     def _train_user_code(self, lease: Lease) -> None:
         """From its start to its end. It comes when the lanes are empty, and they stay so meanwhile."""
+        self._own.rest()
         self._account.switch("training")
         fault = self._user_trials.run(lease)
         self._account.switch("waiting")
@@ -244,6 +260,7 @@ class Loop:
 
     def _report(self, event: Finished) -> None:
         work = event.work
+        self._note(work)
         if event.epoch > work.last_step:  # else it was reported before the trial went back to where it was kept
             self._reporter.report(work.lease_id, event.epoch, event.metrics)
             work.last_step = event.epoch
@@ -305,10 +322,11 @@ class Loop:
         """Give everything back, to go on elsewhere, and wait until all is told."""
         for work in self._intake.close(POLL_SECONDS):
             self._handover.release(work.lease)
+        works = [*self._bench.works, *self._held]
         for work in self._bench.works:
             self._bench.keep(work)
-            self._handover.save_and_release(work)
-        for work in self._held:
+        self._own.close()
+        for work in works:
             self._handover.save_and_release(work)
         self._wait_for_errands()
         self._ended.set()

@@ -7,7 +7,8 @@ from workers.work import Work
 class TrainingBench(Protocol):
     """What the loop needs of workers.bench.Bench."""
 
-    n_lanes: int
+    @property
+    def n_lanes(self) -> int: ...
 
     @property
     def works(self) -> list[Work]: ...

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.schemas.protocol import Lease
 from workers.lanes.fusion import fusion_key
@@ -13,13 +13,15 @@ class Work:
     """A trial that this process has under lease.
 
     `state` is where it goes on when it has to be loaded again, None for its beginning; `last_step` is the last that
-    the service has a report of, or will have; `saved_at` is when its state was last kept, by the loop's clock.
+    the service has a report of, or will have; `saved_at` is when its state was last kept, by the loop's clock. `notes`
+    are to be kept with the trial, of how it is trained here.
     """
 
     lease: Lease
     state: LaneState | None = None
     last_step: int = -1
     saved_at: float = 0.0
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def lease_id(self) -> str:

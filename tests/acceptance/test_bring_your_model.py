@@ -41,7 +41,7 @@ def test_the_study_of_the_page_finishes(house: House) -> None:
     assert [trial.state for trial in trials] == ["COMPLETE"] * DEFINITION.n_trials, [one.reason for one in trials]
     best = house.client.best(NAME, 1)[0]
     assert best.metrics["validation_accuracy"] > 0.8
-    assert best.user_attrs["lanes"] == "alone, in a process of its own"
+    assert best.user_attrs["lanes"] == "one at a time"
     assert {"model.arguments.width", "model.arguments.dropout"} < set(best.params)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -191,3 +192,36 @@ def test_a_trial_that_was_promoted_goes_on_from_its_rung(tmp_path_factory: pytes
             assert house.client.curves("promoted", trial.number).steps == [0, 1, 2, 3]
             assert "goes on after" in house.output("promoted", trial.number)
             assert "begins anew" not in house.output("promoted", trial.number)
+
+
+def test_trials_of_one_kind_train_in_lanes_and_are_given_back_with_their_states(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Of a worker that is asked to end and the next one; some are pruned, and what frees a lane is followed at once."""
+    one = ("--allow", "tuned", "--processes", "1", "--lanes", "4")
+    model = {"entrypoint": "tuned.nets:build_model", "arguments": {"width": 16, "dropout": 0.1}}
+    pruner = {"name": "median", "n_startup_trials": 3, "n_warmup_steps": 4}
+    with open_house(tmp_path_factory.mktemp("lanes")) as house:
+        training = {"model": model, "dataset": DIGITS, "epochs": 40}
+        create(house, "lanes", training, pruner=pruner, n_trials=16)
+
+        def are_under_way() -> bool:
+            running = [trial for trial in house.client.trials("lanes") if trial.state == "RUNNING"]
+            return len(running) > 1 and all(house.client.curves("lanes", one.number).steps for one in running)
+
+        with house.worker(*one):
+            until(are_under_way, 120, "several trials have reported")
+            time.sleep(1.5)  # until their states were written
+        given_back = [trial.number for trial in house.client.trials("lanes") if trial.state == "WAITING"]
+        with house.worker(*one):
+            trials = house.finished("lanes", 300)
+
+        assert len(given_back) > 1
+        assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
+        assert {trial.user_attrs["lanes"] for trial in trials} == {"up to 4 at a time"}
+        assert any("goes on after" in house.output("lanes", number) for number in given_back)
+        for trial in trials:
+            steps = house.client.curves("lanes", trial.number).steps
+            assert steps == list(range(len(steps)))
+            assert trial.state == "PRUNED" or len(steps) == 40
+        assert any("the output of all of them" in house.output("lanes", trial.number) for trial in trials)

@@ -84,7 +84,7 @@ class Attempt:
         if message is None and (self._process.has_ended or self._conversation.has_ended):
             message = self._conversation.next(0.0)  # it may have come between the two looks
             if message is None:
-                return self._died()
+                return how_it_ended(self._process)
         return None if message is None else self._hear(message)
 
     def _hear(self, message: Message) -> Outcome | None:
@@ -128,17 +128,6 @@ class Attempt:
         self._process.ended_within(EXIT_SECONDS)
         return outcome
 
-    def _died(self) -> Outcome:
-        if not self._process.ended_within(EXIT_SECONDS):
-            return Failed("its process closed its connection to the worker")
-        status = self._process.end()
-        if status >= 0:
-            return Failed(f"its process ended with status {status} before the function had returned")
-        name = _signal_name(-status)
-        if -status == signal.SIGKILL:
-            return Failed(f"its process was killed by {name}, as happens when memory runs out", retry=True)
-        return Failed(f"its process was killed by {name}")
-
     def _closed(self) -> Outcome | None:
         decision = self._decision()
         if decision in ("stop", "lost") or (decision == "continue" and self._calls.is_lost):
@@ -159,12 +148,30 @@ class Attempt:
         return GivenBack() if waited >= LAST_REPORT_SECONDS or not self._snapshots.is_in_use else None
 
     def _too_late(self) -> Outcome | None:
-        now, whole, step = self._clock(), self._limits.trial_timeout_seconds, self._limits.step_timeout_seconds
-        if whole is not None and now - self._began > whole:
-            return Failed(f"it had not ended after {whole:g} s (trial_timeout_seconds)")
-        if step is not None and now - self._reported > step:
-            return Failed(f"it had reported nothing for {step:g} s (step_timeout_seconds)")
-        return None
+        return too_late(self._limits, self._clock() - self._began, self._clock() - self._reported)
+
+
+def too_late(limits: Limits, seconds: float, seconds_since_report: float) -> Failed | None:
+    """What becomes of a trial that has taken so long already, and has reported so long ago."""
+    whole, step = limits.trial_timeout_seconds, limits.step_timeout_seconds
+    if whole is not None and seconds > whole:
+        return Failed(f"it had not ended after {whole:g} s (trial_timeout_seconds)")
+    if step is not None and seconds_since_report > step:
+        return Failed(f"it had reported nothing for {step:g} s (step_timeout_seconds)")
+    return None
+
+
+def how_it_ended(process: UserProcess) -> Failed:
+    """What becomes of the trial of a process that has ended by itself."""
+    if not process.ended_within(EXIT_SECONDS):
+        return Failed("its process closed its connection to the worker")
+    status = process.end()
+    if status >= 0:
+        return Failed(f"its process ended with status {status} before the function had returned")
+    name = _signal_name(-status)
+    if -status == signal.SIGKILL:
+        return Failed(f"its process was killed by {name}, as happens when memory runs out", retry=True)
+    return Failed(f"its process was killed by {name}")
 
 
 def _signal_name(number: int) -> str:

@@ -21,10 +21,11 @@ def content_of(path: Path, who: str) -> Callable[[], bytes] | None:
     except OSError as error:
         logger.warning("%s: its model is not kept: %s", who, error)
         return None
-    return partial(_read, path)
+    return partial(read, path)
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """A plain file that the code has written, of no more than may be kept. Raises OSError."""
     # Never through a link that took the file's place meanwhile, nor waiting for the other end of a pipe that did.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
@@ -35,6 +36,6 @@ def _read(path: Path) -> bytes:
 
 def _check(known: os.stat_result) -> None:
     if not stat.S_ISREG(known.st_mode):
-        raise OSError("a model must be a plain file")
+        raise OSError("a model or checkpoint must be a plain file")
     if known.st_size > MAX_BYTES:
-        raise OSError(f"a model must have at most {MAX_BYTES} bytes: {known.st_size}")
+        raise OSError(f"a model or checkpoint must have at most {MAX_BYTES} bytes: {known.st_size}")

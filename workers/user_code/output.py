@@ -27,11 +27,12 @@ class Output:
         """All that was written so far."""
         return self._n_dropped + len(self._kept)
 
-    def content(self) -> bytes:
-        """The end of it; where the beginning was dropped, a first line says how much."""
+    def content(self, start: int = 0) -> bytes:
+        """The end of what came after `start` bytes; where its beginning was dropped, a first line says how much."""
         with self._lock:
-            first = f"[the first {self._n_dropped} bytes are not kept]\n".encode() if self._n_dropped else b""
-            return first + bytes(self._kept)
+            n_dropped, n_skipped = max(0, self._n_dropped - start), max(0, start - self._n_dropped)
+            first = f"[the first {n_dropped} bytes are not kept]\n".encode() if n_dropped else b""
+            return first + bytes(self._kept[n_skipped:])
 
     def last_lines(self) -> str:
         """The end of it, as short as a reason is."""

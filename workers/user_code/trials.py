@@ -6,16 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from service.client import Client, ClientError
+from service.client import Client
 from service.client.retries import Retries
-from service.schemas.artifacts import OUTPUT
 from service.schemas.entrypoints import is_allowed
 from service.schemas.protocol import Complete, Lease
-from service.schemas.user_training import UserTraining
 from workers.delivery import AWAY_LIMIT_SECONDS, title
 from workers.errands import Errands
 from workers.faults import MAX_REASON, Fault
@@ -29,18 +26,12 @@ from workers.user_code.conversation import Conversation, Message
 from workers.user_code.launch import UserProcess, device_seen
 from workers.user_code.model import content_of
 from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, Outcome, Paused
-from workers.user_code.output import Output
 from workers.user_code.snapshots import Snapshots
+from workers.user_code.uploads import OutputUploads
 
 logger = logging.getLogger("narrows.worker")
 
 FETCH_SECONDS = 60.0
-OUTPUT_SECONDS = 5.0
-"""Between two uploads of what the code wrote."""
-UPLOAD_SECONDS = 10.0
-OWN_PARTS = "workers.own_parts.trial:train"
-UNTOLD = "own"
-"""In the place of the lease's id."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +42,8 @@ class UserCode:
     code: Path | None = None
     data_dir: Path = Path()
     download: bool = False
+    n_lanes: int | None = None
+    """Of own models and data sets, that the built-in trainer trains; None for as many as are fastest."""
 
 
 class UserTrials:
@@ -86,9 +79,6 @@ class UserTrials:
             fault = Fault(f"this worker does not allow the entrypoint {refused[0]} (--allow)", retry=True)
             self._handover.fail(lease, fault)
             return fault
-        if not isinstance(lease.training, UserTraining):
-            logger.info("%s: its own model or data set trains alone, in a process of its own", title(lease))
-            self._handover.note(lease, {"lanes": "alone, in a process of its own"})
         scratch = None
         try:
             scratch = Scratch()
@@ -135,12 +125,7 @@ class UserTrials:
 
     def _start(self, lease: Lease, checkpoint_dir: Path, model: Path, resume_step: int) -> Message:
         """What the process is told. Neither the lease's id nor anything of the service is in it."""
-        training, code = lease.training, self._user_code.code
-        if isinstance(training, UserTraining):
-            entrypoint, arguments, before_code = training.entrypoint, training.arguments, []
-        else:
-            entrypoint, arguments = OWN_PARTS, self._own_arguments(lease)
-            before_code = [OWN_PARTS.partition(":")[0]]  # else a package of the code's could take another one's place
+        training, code = lease.user_code, self._user_code.code
         return {
             "study": lease.study,
             "number": lease.trial_number,
@@ -148,9 +133,9 @@ class UserTrials:
             "user_attrs": lease.user_attrs,
             "objectives": [objective.model_dump() for objective in lease.objectives],
             "prunes": lease.prunes,
-            "entrypoint": entrypoint,
-            "arguments": arguments,
-            "before_code": before_code,
+            "entrypoint": training.entrypoint,
+            "arguments": training.arguments,
+            "before_code": [],
             "memory_limit_mib": training.memory_limit_mib,
             "seed": lease.seed,
             "device": device_seen(self._device),
@@ -160,19 +145,13 @@ class UserTrials:
             "code": None if code is None else str(code),
         }
 
-    def _own_arguments(self, lease: Lease) -> dict[str, Any]:
-        """Of a trial with an own model or data set, which the built-in trainer trains in the process."""
-        told = lease.model_copy(update={"lease_id": UNTOLD})
-        data_dir, download = self._user_code.data_dir, self._user_code.download
-        return {"lease": told.model_dump(mode="json"), "data_dir": str(data_dir), "download": download}
-
     def _hand_over(
         self, lease: Lease, outcome: Outcome, said: str, model: Path, seconds: float, *, is_feasible: bool
     ) -> Fault | None:
         if self._reporter.decision(lease.lease_id) not in OPEN:
             self._handover.leave(lease)
         elif isinstance(outcome, Completed):
-            metrics = {**_by_objective(lease, outcome), **_timed(lease, outcome.metrics, seconds)}
+            metrics = {**_by_objective(lease, outcome), **outcome.metrics, "training_seconds": seconds}
             try:
                 Complete(metrics=metrics, values=outcome.values)
             except ValidationError as error:
@@ -196,49 +175,6 @@ class UserTrials:
         return None
 
 
-def _timed(lease: Lease, metrics: dict[str, float], seconds: float) -> dict[str, float]:
-    """With training_seconds, and where the built-in trainer has measured those what the process took beside it."""
-    if isinstance(lease.training, UserTraining):
-        return {**metrics, "training_seconds": seconds}
-    return {**metrics, "waiting_seconds": max(0.0, seconds - metrics.get("training_seconds", 0.0))}
-
-
 def _by_objective(lease: Lease, outcome: Completed) -> dict[str, float]:
     names = [objective.metric for objective in lease.objectives]
     return dict(zip(names, outcome.values or [], strict=False))
-
-
-class OutputUploads:
-    """Keeps what the code writes with its trial, from time to time while no other errand is under way."""
-
-    def __init__(
-        self, lease: Lease, output: Output, client: Client, errands: Errands, clock: Callable[[], float]
-    ) -> None:
-        self._lease = lease
-        self._output = output
-        self._client = client
-        self._errands = errands
-        self._clock = clock
-        self._uploaded_at = clock()
-        self._n_uploaded = 0
-
-    def turn(self) -> None:
-        self._errands.check()
-        if self._clock() - self._uploaded_at >= OUTPUT_SECONDS and not self._errands.is_busy:
-            self.upload()
-
-    def upload(self) -> None:
-        """Upload what is new since the last time, if anything is."""
-        self._uploaded_at = self._clock()
-        n_bytes = self._output.n_bytes
-        if n_bytes > self._n_uploaded:
-            self._errands.do(partial(self._send, self._output.content(), n_bytes))
-
-    def _send(self, content: bytes, n_bytes: int) -> None:
-        retries = Retries(UPLOAD_SECONDS)
-        try:
-            retries(lambda: self._client.upload_artifact(self._lease.lease_id, OUTPUT, content))
-        except ClientError as error:
-            logger.warning("%s: its output is not kept: %s", title(self._lease), error)
-        else:
-            self._n_uploaded = n_bytes

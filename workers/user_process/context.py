@@ -31,6 +31,11 @@ class Context:
         self._start = start
         self._channel = channel
 
+    @property
+    def channel(self) -> Channel:
+        """To the worker, for what trains several trials."""
+        return self._channel
+
     def report(self, step: int, **metrics: Any) -> str:
         """Report numbers of a step, counted from 0; the decision: continue, prune, stop or lost.
 

@@ -33,7 +33,8 @@ from workers.user_code.model import content_of
 from workers.user_code.outcome import GaveUp
 from workers.user_code.output import Output
 from workers.user_code.snapshots import Snapshots
-from workers.user_code.trials import OutputUploads, UserCode, UserTrials
+from workers.user_code.trials import UserCode, UserTrials
+from workers.user_code.uploads import OutputUploads
 
 
 class Place:
