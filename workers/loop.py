@@ -266,7 +266,7 @@ class Loop:
             work.last_step = event.epoch
             if event.final is None and event.epoch in work.lease.rung_steps:
                 self._hold(work)
-        if event.final is not None and event.model is not None:
+        if event.final is not None:
             self._rest.after(None)
             final = {**event.final, "waiting_seconds": self._account.take_waiting()}
             self._handover.complete(work.lease, final, event.model)

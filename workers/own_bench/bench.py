@@ -195,7 +195,9 @@ class OwnBench:
         child = self._child_for(work)
         uploads = child.uploads.get(work.lease_id)
         if uploads is None:
-            uploads = OutputUploads(work.lease, child.process.output, self._client, self._errands, self._clock)
+            output = child.process.output
+            start = output.n_bytes if child.n_begun else 0
+            uploads = OutputUploads(work.lease, output, self._client, self._errands, self._clock, start)
             child.uploads[work.lease_id] = uploads
         if work.lease_id in self._again:
             uploads.heading = f"[tried again alone, after a process of several trials: {self._again[work.lease_id]}]\n"
@@ -299,11 +301,8 @@ class OwnBench:
         del child.seats[seat.name]
         self._leave(seat)
         self._forget(work)
-        content = content_of(seat.model, work.title)
-        if content is None:
-            self._events.append(Broken(work, OwnTrialError("its process has left no model")))
-        else:
-            self._events.append(Finished(work, said.epoch, said.metrics, said.final, content))
+        model = content_of(seat.model, work.title)  # None for one that is too large to be kept
+        self._events.append(Finished(work, said.epoch, said.metrics, said.final, model))
 
     def _broke_off(self, child: Child, seat: Seat, said: BrokenOff) -> None:
         del child.seats[seat.name]

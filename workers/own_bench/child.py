@@ -53,7 +53,7 @@ class Seat:
         if not self.checkpoint.exists():  # it was not written yet
             return
         try:
-            state = read_checkpoint(read(self.checkpoint), lease.built_in, lease.seed)
+            state = read_checkpoint(read(self.checkpoint, "a checkpoint"), lease.built_in, lease.seed)
             if 0 <= state.n_epochs <= last_epoch + 1:
                 self.work.state = state
         except (CheckpointError, OSError, KeyError, TypeError, ValueError) as error:

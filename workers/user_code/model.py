@@ -24,18 +24,18 @@ def content_of(path: Path, who: str) -> Callable[[], bytes] | None:
     return partial(read, path)
 
 
-def read(path: Path) -> bytes:
+def read(path: Path, what: str = "a model") -> bytes:
     """A plain file that the code has written, of no more than may be kept. Raises OSError."""
     # Never through a link that took the file's place meanwhile, nor waiting for the other end of a pipe that did.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         known = os.fstat(descriptor)
-        _check(known)
+        _check(known, what)
         return file.read(known.st_size)
 
 
-def _check(known: os.stat_result) -> None:
+def _check(known: os.stat_result, what: str = "a model") -> None:
     if not stat.S_ISREG(known.st_mode):
-        raise OSError("a model or checkpoint must be a plain file")
+        raise OSError(f"{what} must be a plain file")
     if known.st_size > MAX_BYTES:
-        raise OSError(f"a model or checkpoint must have at most {MAX_BYTES} bytes: {known.st_size}")
+        raise OSError(f"{what} must have at most {MAX_BYTES} bytes: {known.st_size}")

@@ -23,16 +23,22 @@ class OutputUploads:
     """Keeps what the code writes with its trial, from time to time while no other errand is under way."""
 
     def __init__(
-        self, lease: Lease, output: Output, client: Client, errands: Errands, clock: Callable[[], float]
+        self,
+        lease: Lease,
+        output: Output,
+        client: Client,
+        errands: Errands,
+        clock: Callable[[], float],
+        start: int = 0,
     ) -> None:
-        """What was written before is not the trial's."""
+        """What was written before the byte `start` is not the trial's."""
         self._lease = lease
         self._output = output
         self._client = client
         self._errands = errands
         self._clock = clock
         self._uploaded_at = clock()
-        self._start = self._n_uploaded = output.n_bytes
+        self._start = self._n_uploaded = start
         self.pause_seconds = OUTPUT_SECONDS
         self.heading = ""
         """A line to begin with."""
