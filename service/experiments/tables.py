@@ -8,7 +8,7 @@ from service.experiments.figures import FIGURES
 from service.experiments.rows import Rows
 from service.experiments.runner import Measured
 from service.experiments.saved import saved_rows
-from service.experiments.searches import best_value, n_epochs, reached
+from service.experiments.searches import NEVER, best_value, n_epochs, reached
 from service.experiments.spread import spread
 from service.experiments.winner_bias import bias_rows
 
@@ -56,6 +56,7 @@ def search_rows(searches: Sequence[Sequence[Measured]]) -> Rows:
         f"epochs to {wanted}",
         "share of all its epochs",
         "seconds to it",
+        "came to it",
     ]
     rows = []
     for each in searches:
@@ -67,7 +68,8 @@ def search_rows(searches: Sequence[Sequence[Measured]]) -> Rows:
             [one.epochs / budget for one, budget in zip(when, budgets, strict=True)],
             [one.seconds for one in when],
         ]
-        rows.append([each[0].one.label, str(len(each[0].trials)), *map(spread, figures)])
+        came = f"{sum(one is not NEVER for one in when)} of {len(when)}"
+        rows.append([each[0].one.label, str(len(each[0].trials)), *map(spread, figures), came])
     return Rows("What the searches cost", header, rows)
 
 

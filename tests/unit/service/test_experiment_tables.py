@@ -66,8 +66,17 @@ def test_each_search_is_held_against_the_best_of_the_first_one_with_the_same_see
         ]
     )
     assert rows.rows == [
-        ["random", "2", "0.875 (0.75 to 1)", "20", "15 (10 to 20)", "0.75 (0.5 to 1)", "1.5 (1 to 2)"],
-        ["tpe", "2", "0.75", "7 (6 to 8)", "never (5 to never)", "never (0.25 to never)", "never (1 to never)"],
+        ["random", "2", "0.875 (0.75 to 1)", "20", "15 (10 to 20)", "0.75 (0.5 to 1)", "1.5 (1 to 2)", "2 of 2"],
+        [
+            "tpe",
+            "2",
+            "0.75",
+            "7 (6 to 8)",
+            "never (5 to never)",
+            "never (0.25 to never)",
+            "never (1 to never)",
+            "1 of 2",
+        ],
     ]
 
 
