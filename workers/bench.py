@@ -105,7 +105,7 @@ class Bench:
         self._works[work.lease_id] = work
         try:
             self._load(group, work)
-        except Exception:
+        except BaseException:
             del self._works[work.lease_id]
             raise
 

@@ -5,7 +5,7 @@ from functools import partial
 from uuid import uuid4
 
 from service.client import Client, ClientError
-from service.client.retries import Retries
+from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Claim, Lease, WorkerInfo
 
 logger = logging.getLogger("narrows.worker")
@@ -48,7 +48,12 @@ class Claims:
                 allow=list(allow),
             )
             self._open = claim = claim.model_copy(update={"wait_seconds": wait_seconds})
-            leases = retries(lambda: self._client.claim(claim)).leases
+            try:
+                leases = retries(lambda: self._client.claim(claim)).leases
+            except ClientError as error:
+                if not will_pass(error):  # the same claim again would be refused as this one
+                    self._open = None
+                raise
             self._open = None
             return leases
 

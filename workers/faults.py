@@ -35,12 +35,12 @@ def fault_of(error: Exception, device: str) -> Fault:
     return Fault(f"{type(error).__name__}: {_line(error)}", expected=False)
 
 
-def is_device_broken(error: Exception) -> bool:
+def is_device_broken(error: BaseException) -> bool:
     """Whether this process can use the device no more."""
     return "CUDA error" in str(error) and not is_out_of_memory(error)
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """torch's own error, Python's, and those of the CPU's and the GPU's allocators, without importing torch to ask."""
     return (
         isinstance(error, MemoryError)

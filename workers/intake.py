@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from service.client import ClientError
+from service.client import ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease
 from workers.claims import Claims
@@ -108,7 +108,9 @@ class Intake:
         try:
             leases = self._claims.ask(n_trials, n_lanes, 0.0, self._retries, allow, fair=True, study=study)
         except ClientError as error:
-            if not will_pass(error):
+            # The trials in training are of that study, and lost by now.
+            is_gone = study is not None and isinstance(error, ServiceError) and error.problem.code == "study_not_found"
+            if not will_pass(error) and not is_gone:
                 self._error = error
                 return
             logger.warning("%s; still asking", error)

@@ -30,6 +30,8 @@ MEASURING_SECONDS = 5.0
 """That a trial may take longer to begin, while it is measured how many lanes are fastest."""
 DROPPED_SECONDS = 2.0
 """For a process to let go of a trial, before another one is begun there."""
+TURN_SECONDS = 600.0
+"""For a study to be given trials here, before other studies may have the process's place."""
 SETTLING_SECONDS = 0.05
 """For the last lines that a trial has written."""
 
@@ -67,6 +69,8 @@ class OwnBench:
         self._mixed: set[str] = set()
         """Studies whose trials turned out to be of several kinds."""
         self._events: list[Finished | Broken] = []
+        """What is not told yet; the trials that ended with it are here until it is."""
+        self._busy_since = 0.0
         self._leftovers: list[Callable[[], object]] = []
         """Files that events are about which nobody has heard of yet."""
         self._removable: list[Callable[[], object]] = []
@@ -88,7 +92,8 @@ class OwnBench:
         if self._child is None or not self._works:
             return 1 if not self._works else 0
         is_mixed = any(work.lease.study in self._mixed for work in self._works.values())
-        return 0 if is_mixed or self._waiting or self._child.alone else self._child.room
+        is_over = self._clock() - self._busy_since > TURN_SECONDS
+        return 0 if is_mixed or is_over or self._waiting or self._child.alone else self._child.room
 
     @property
     def study(self) -> str | None:
@@ -102,6 +107,8 @@ class OwnBench:
         """Load a trial, or have it wait. Raises OwnTrialError; it is then not on the bench."""
         self._tidy()
         self._check_allowed(work.lease)
+        if not self._works:
+            self._busy_since = self._clock()
         self._works[work.lease_id] = work
         self._most_lanes[work.lease_id] = most_lanes
         try:
@@ -122,7 +129,8 @@ class OwnBench:
         seat = None if self._child is None else self._child.seat_of(lease_id)
         if self._child is not None and seat is not None:
             self._child.drop(seat)
-            self._leave(seat)
+            seat.uploads.upload()
+        self._events = [event for event in self._events if event.work is not work]
         self._forget(work)
         return work
 
@@ -144,6 +152,9 @@ class OwnBench:
         self._removable += self._leftovers
         self._leftovers.clear()
         events, self._events = self._events, []
+        for event in events:
+            if isinstance(event, Broken) or event.final is not None:
+                self._forget(event.work)
         return events
 
     def rest(self) -> None:
@@ -228,6 +239,7 @@ class OwnBench:
             fixed = n_lanes if limit is None or n_lanes is None else min(n_lanes, limit)
             try:
                 self._child = Child(self._user_code, self._device, work.lease, key, fixed, alone=alone)
+                self._mixed.discard(work.lease.study)
             except OSError as error:
                 raise OwnTrialError(f"its process could not be run: {error!r}", retry=True) from error
         return self._child
@@ -235,9 +247,9 @@ class OwnBench:
     def _lets_go(self, child: Child) -> bool:
         """Whether it has left the trials that it was told to drop: else its code hangs."""
         deadline = self._clock() + DROPPED_SECONDS
-        while child.n_undropped and self._child is child and self._clock() < deadline:
+        while child.dropped and self._child is child and self._clock() < deadline:
             self._hear(child, POLL_SECONDS)
-        return self._child is child and not child.n_undropped and not child.process.has_ended
+        return self._child is child and not child.dropped and not child.process.has_ended
 
     # What the process says
 
@@ -261,7 +273,8 @@ class OwnBench:
         except BrokenConversationError as error:
             self._died(child, Failed(f"its process broke off the conversation with the worker: {error}"))
             return False
-        self._check_time(child)
+        if message is None:  # else what a trial has reported may lie behind it
+            self._check_time(child)
         return message is not None
 
     def _take(self, child: Child, said: Begun | Epoch | BrokenOff | Dropped | Over) -> None:
@@ -271,19 +284,30 @@ class OwnBench:
         child.room, child.n_lanes = said.room, said.n_lanes
         seat = child.seats.get(said.id)
         if isinstance(said, Dropped):
-            child.n_undropped -= 1
+            dropped = child.dropped.pop(said.id, None)
+            if dropped is not None:
+                self._leftovers.append(dropped.remove)
         elif seat is None:  # it was dropped, and this was said before
             return
         elif isinstance(said, Begun):
             child.why_alone = said.why_alone
             if child.n_begun == 1:
                 logger.info("%s: trials of its kind train %s", seat.work.title, self._how(child, seat))
+            self._stood_still(child, seat)
             seat.is_begun, seat.reported_at = True, self._clock()
             seat.work.notes["lanes"] = self._how(child, seat)
         elif isinstance(said, BrokenOff):
             self._broke_off(child, seat, said)
         else:
             self._epoch(child, seat, said)
+
+    def _stood_still(self, child: Child, begun: Seat) -> None:
+        """The others did not train while a trial was begun: that is none of their time."""
+        seconds = self._clock() - begun.began_at
+        for seat in child.seats.values():
+            if seat is not begun:
+                seat.began_at += seconds
+                seat.reported_at += seconds
 
     def _how(self, child: Child, seat: Seat) -> str:
         if child.alone:
@@ -300,7 +324,6 @@ class OwnBench:
             return
         del child.seats[seat.name]
         self._leave(seat)
-        self._forget(work)
         model = content_of(seat.model, work.title)  # None for one that is too large to be kept
         self._events.append(Finished(work, said.epoch, said.metrics, said.final, model))
 
@@ -333,7 +356,7 @@ class OwnBench:
             return
         if seats:
             logger.warning("%d trials go on alone, each in a process of its own: %s", len(seats), failed.reason)
-            self._limits[child.key] = max(1, len(seats) // 2)
+            self._limits[child.key] = max(1, max(len(seats), child.n_lanes) // 2)
         for seat in reversed(seats):
             self._again[seat.work.lease_id] = failed.reason
             self._waiting.appendleft(seat.work)
@@ -341,7 +364,6 @@ class OwnBench:
     # Trials go
 
     def _break(self, work: Work, error: OwnTrialError) -> None:
-        self._forget(work)
         self._events.append(Broken(work, error))
 
     def _leave(self, seat: Seat) -> None:

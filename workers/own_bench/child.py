@@ -20,6 +20,8 @@ from workers.work import Work
 logger = logging.getLogger("narrows.worker")
 
 ENTRYPOINT = "workers.own_parts.lanes:train"
+WRONG_FORM = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+"""What a file that the user's code may have written can bring about where it is read."""
 SHARED = "[this process trains several trials at a time: what follows is the output of all of them]\n"
 
 
@@ -56,7 +58,7 @@ class Seat:
             state = read_checkpoint(read(self.checkpoint, "a checkpoint"), lease.built_in, lease.seed)
             if 0 <= state.n_epochs <= last_epoch + 1:
                 self.work.state = state
-        except (CheckpointError, OSError, KeyError, TypeError, ValueError) as error:
+        except (CheckpointError, OSError, *WRONG_FORM) as error:
             logger.warning("%s: its checkpoint cannot be read: %s", self.work.title, error)
 
 
@@ -71,8 +73,10 @@ class Child:
         self.alone = alone
         self.why_alone: str | None = None
         self.room, self.n_lanes = 0, 1
-        self.n_begun = self.n_undropped = 0
+        self.n_begun = 0
         self.seats: dict[str, Seat] = {}
+        self.dropped: dict[str, Seat] = {}
+        """Those that the process has not let go of yet: it may still write to their folders."""
         self.uploads: dict[str, OutputUploads] = {}
         """By lease: a trial that has waited at a rung goes on with what it wrote before."""
         self.scratch = Scratch()
@@ -99,10 +103,11 @@ class Child:
         self.n_begun += 1
         folder = self.scratch.path / name
         folder.mkdir()
-        seat = self.seats[name] = Seat(name, work, folder, uploads, now, now, work.last_step)
+        seat = Seat(name, work, folder, uploads, now, now, work.last_step)
         lease = work.lease.model_copy(update={"lease_id": name})
         if work.state is not None:
             seat.checkpoint.write_bytes(dump_checkpoint(work.state, lease.built_in, lease.seed))
+        self.seats[name] = seat
         if len(self.seats) > 1:
             for one in self.seats.values():
                 one.uploads.heading = SHARED
@@ -119,8 +124,7 @@ class Child:
         return seat
 
     def drop(self, seat: Seat) -> None:
-        del self.seats[seat.name]
-        self.n_undropped += 1
+        self.dropped[seat.name] = self.seats.pop(seat.name)
         self._send("drop", seat.name)
 
     def seat_of(self, lease_id: str) -> Seat | None:

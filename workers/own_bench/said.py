@@ -62,7 +62,7 @@ def read(message: Message) -> Anything:
         if isinstance(said, Epoch):
             Report(lease_id=said.id, step=said.epoch, metrics=said.metrics)
             if said.final is not None:
-                Complete(metrics=said.final)
+                Complete(metrics={**said.final, "waiting_seconds": 0.0})  # as the worker adds it
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         raise BrokenConversationError(f"{first['loc']}: {first['msg']}"[:MAX_REASON]) from error

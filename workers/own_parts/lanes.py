@@ -24,6 +24,7 @@ from workers.bench import Bench, Broken, Finished
 from workers.checkpoints import dump_checkpoint, read_checkpoint
 from workers.data import TrialData, prepare
 from workers.errors import CheckpointError, DatasetError, MissingCodeError, PrecisionError, WorkerError
+from workers.faults import is_device_broken
 from workers.final_trial import FinalTest
 from workers.lane_choice import LaneChoice, batches_per_second
 from workers.lanes.group import LaneGroup
@@ -147,6 +148,7 @@ class Lanes:
             self._places[lease_id] = command
             bench.begin(work, command["most_lanes"])
         except BaseException as error:  # noqa: BLE001 - whatever its code does, sys.exit included, ends this trial
+            _check_device(error)
             self._places.pop(lease_id, None)
             self._tell("broken", lease_id, **_reason(work, error))
         else:
@@ -173,7 +175,11 @@ class Lanes:
     def _step(self) -> None:
         if self._bench is None or not self._bench.works:
             return
-        for event in self._bench.step():
+        events = self._bench.step()
+        for event in events:
+            if isinstance(event, Broken):
+                _check_device(event.error)
+        for event in events:
             lease_id = event.work.lease_id
             if isinstance(event, Broken):
                 del self._places[lease_id]
@@ -205,10 +211,19 @@ class Lanes:
         assert self._bench is not None, "it has begun"
         work = next(work for work in self._bench.works if work.lease_id == lease_id)
         self._bench.keep(work)
-        if work.state is not None:
-            _write(
-                self._places[lease_id]["checkpoint"], dump_checkpoint(work.state, work.lease.built_in, work.lease.seed)
-            )
+        if work.state is None:
+            return
+        content = dump_checkpoint(work.state, work.lease.built_in, work.lease.seed)
+        try:
+            _write(self._places[lease_id]["checkpoint"], content)
+        except OSError as error:  # a full disk: it trains on, and would go on from where it was written before
+            print(f"its checkpoint cannot be written: {error}", file=sys.stderr)
+
+
+def _check_device(error: BaseException) -> None:
+    """Raise what leaves the device useless for this process, which ends then, and may be any of its trials' fault."""
+    if is_device_broken(error):
+        raise error
 
 
 def _reason(work: Work, error: BaseException) -> Message:

@@ -5,10 +5,10 @@ from threading import Event
 
 import pytest
 
-from service.client import Client
+from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.protocol import Lease, WorkerInfo
-from tests.unit.workers.fakes import FakeService, FakeTime
+from tests.unit.workers.fakes import FakeService, FakeTime, problem
 from workers.claims import Claims
 from workers.intake import Intake
 from workers.work import Work
@@ -36,6 +36,13 @@ def wait_until_ready(intake: Intake) -> Work:
             return work
         Event().wait(0.001)
     raise AssertionError("no trial came")
+
+
+def _check_until_it_raises(intake: Intake) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        intake.check()
+        Event().wait(0.001)
 
 
 def test_a_trial_that_is_taken_is_not_replaced_until_there_is_room_again(fake: FakeService) -> None:
@@ -73,4 +80,32 @@ def test_a_lease_is_made_a_trial_by_who_asked(fake: FakeService) -> None:
         intake = Intake(claims(client), receive, Retries(PATIENCE_SECONDS))
         intake.want(1, 1)
         assert [wait_until_ready(intake).lease_id] == seen
+        intake.close(PATIENCE_SECONDS)
+
+
+def test_a_study_that_has_gone_while_its_trials_train_is_no_reason_to_end(fake: FakeService) -> None:
+    fake.answers["claims"] = [problem(404, "study_not_found")]
+    with fake.client() as client:
+        intake = Intake(claims(client), Work, Retries(PATIENCE_SECONDS))
+        intake.want(1, 2, study="gone")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not intake.was_in_vain:
+            assert time.monotonic() < deadline
+            Event().wait(0.001)
+        intake.check()
+        intake.want(1, 2)
+        wait_until_ready(intake)
+        intake.close(PATIENCE_SECONDS)
+    gone, other = fake.bodies("claims")
+    assert (gone["study"], other["study"]) == ("gone", None)
+    assert gone["claim_id"] != other["claim_id"]
+
+
+def test_a_study_that_the_worker_was_started_for_and_that_is_not_there_ends_the_asking(fake: FakeService) -> None:
+    fake.answers["claims"] = [problem(404, "study_not_found")]
+    with fake.client() as client:
+        intake = Intake(claims(client), Work, Retries(PATIENCE_SECONDS))
+        intake.want(1, 1)
+        with pytest.raises(ClientError, match="study_not_found"):
+            _check_until_it_raises(intake)
         intake.close(PATIENCE_SECONDS)

@@ -173,6 +173,7 @@ def test_trials_share_a_process_and_each_is_as_it_were_alone(place: Place) -> No
     [
         ("abort", {}, "its process was killed by SIGABRT"),
         ("exit", {}, "the code called sys.exit(3)"),
+        ("cuda", {}, "RuntimeError: CUDA error: device-side assert triggered"),
         ("hang", {"step_timeout_seconds": 15.0}, "it had reported nothing for 15 s (step_timeout_seconds)"),
         ("babble", {}, "broke off the conversation"),
     ],
@@ -259,6 +260,35 @@ def test_a_trial_stops_at_its_rung_with_its_state_and_goes_on_from_there(place: 
     place.run([one])
     assert losses(place.finished[one.lease_id]) == pytest.approx(expected(one), rel=1e-4)
     assert "goes on after 2 epochs" in place.output(0)
+
+
+def test_a_dropped_trial_takes_nothing_from_the_others_in_its_step(place: Place) -> None:
+    """Its process still writes to its folder when a step is longer than a turn of the worker."""
+    works = [work(number, arguments={"seconds": 0.15}, epochs=5) for number in range(3)]
+    dropped: list[str] = []
+
+    def drop_two() -> None:
+        for one in works[:2]:
+            if one.last_step >= works.index(one) and one.lease_id not in dropped:
+                place.bench.drop(one.lease_id)
+                dropped.append(one.lease_id)
+
+    place.run(works, drop_two)
+    assert len(dropped) == 2
+    assert place.reasons == {}
+    assert place.finished["lease-2"][-1].final is not None
+    assert works[2].notes == {"lanes": "up to 3 at a time"}
+    assert len(place.pids(2)) == 1
+
+
+def test_a_trial_is_on_the_bench_until_its_end_is_told(place: Place) -> None:
+    place.bench.begin(one := work(0, epochs=1), None)
+    deadline = time.monotonic() + 60.0
+    while one.lease_id not in place.finished:
+        assert time.monotonic() < deadline
+        assert place.bench.works == [one]
+        place.turn()
+    assert place.bench.works == []
 
 
 def test_a_dropped_trial_that_hangs_holds_up_no_other(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:

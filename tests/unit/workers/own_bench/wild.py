@@ -41,6 +41,8 @@ class Wild(nn.Module):
         print("about to", kind, flush=True)
         if kind == "abort":
             os.abort()
+        if kind == "cuda":
+            raise RuntimeError("CUDA error: device-side assert triggered")
         if kind == "exit":
             sys.exit(3)
         if kind == "hang":
