@@ -1,8 +1,6 @@
 # Every target makes .venv first when it is missing, and again when the dependencies changed.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests at a time in `make check`; some take a core and more each.
-TESTS ?= 2
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -26,7 +24,7 @@ check: $(INSTALLED) ## Format, lint, types and tests: what has to pass
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(TESTS) --dist worksteal
+	$(BIN)/python -m pytest
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Narrows needs Python 3.11 or newer: make PYTHON=python3.12 …")'

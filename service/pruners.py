@@ -3,10 +3,12 @@
 import warnings
 
 import optuna
+from optuna import Study
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial
 
-from service.schemas.pruners import AnyPruner, Patient
+from service.schemas.pruners import AnyPruner, Patient, SuccessiveHalving
 
 CLASSES: dict[str, type[BasePruner]] = {
     "none": optuna.pruners.NopPruner,
@@ -23,8 +25,22 @@ CLASSES: dict[str, type[BasePruner]] = {
 def build_pruner(pruner: AnyPruner) -> BasePruner:
     """The pruner of a study."""
     options = pruner.model_dump(exclude={"name", "promote"})
+    n_startup_trials = options.pop("n_startup_trials") if isinstance(pruner, SuccessiveHalving) else 0
     if isinstance(pruner, Patient):
         options["wrapped_pruner"] = build_pruner(pruner.wrapped_pruner) if pruner.wrapped_pruner else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return CLASSES[pruner.name](**options)
+        built = CLASSES[pruner.name](**options)
+    return AfterStartup(built, n_startup_trials) if n_startup_trials else built
+
+
+class AfterStartup(BasePruner):
+    """Lets the first trials of a study train to their ends; those after them are compared with them."""
+
+    def __init__(self, wrapped: BasePruner, n_startup_trials: int) -> None:
+        self._wrapped = wrapped
+        self._n_startup_trials = n_startup_trials
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        says_prune = self._wrapped.prune(study, trial)  # asked of every trial: it notes the rungs that they reach
+        return says_prune and trial.number >= self._n_startup_trials

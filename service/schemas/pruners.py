@@ -74,10 +74,17 @@ class SuccessiveHalving(StrictBody):
     reduction_factor: ReductionFactor = 4
     min_early_stopping_rate: int = Field(0, ge=0, le=100, description="Rungs left out at the start.", examples=[0])
     bootstrap_count: Bootstrap = 0
+    n_startup_trials: int = Field(
+        0, ge=0, le=1_000_000, description="Trials, from the study's first on, that are never pruned.", examples=[5]
+    )
     promote: Promote = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.promote and self.n_startup_trials > 0:
+            raise ValueError(
+                f"promote and n_startup_trials do not go together: n_startup_trials={self.n_startup_trials}"
+            )
         if self.promote and self.min_resource == "auto":
             raise ValueError("promote needs a min_resource that is a number: min_resource='auto'")
         check_promote(self.promote, self.bootstrap_count)

@@ -82,6 +82,11 @@ CASES: Cases = {
         "pruner",
         "min_resource='auto'",
     ),
+    "promotion with n_startup_trials": (
+        {"pruner": {"name": "successive_halving", "min_resource": 1, "n_startup_trials": 2, "promote": True}},
+        "pruner",
+        "n_startup_trials=2",
+    ),
     "promotion with bootstrap_count": (
         {"pruner": {"name": "hyperband", "max_resource": 9, "bootstrap_count": 2, "promote": True}},
         "pruner",

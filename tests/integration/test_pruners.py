@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.service_driver import Json, Service
+from tests.integration.service_driver import Json, Service, definition
 
 PRUNERS: dict[str, Json] = {
     "none": {"name": "none"},
@@ -69,6 +69,28 @@ def test_a_pruner_runs(service: Service, pruner: str, direction: str, caplog: py
     assert service.study(name)["state"] == "finished"
     if pruner == "none":
         assert decisions == {"continue"}
+
+
+@pytest.mark.parametrize("pruner", [None, {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2}])
+def test_without_a_pruner_the_first_five_trials_are_never_pruned(service: Service, pruner: Json | None) -> None:
+    """Later ones are compared with them; halving that is named begins with the second trial."""
+    wanted = definition(n_trials=7, pruner=pruner)
+    if pruner is None:
+        del wanted["pruner"]
+    name = wanted["name"]
+    assert service.http.post("/v1/studies", json=wanted).status_code == 201
+    decisions = []
+    for value in (0.9, 0.5, 0.4, 0.3, 0.2, 0.1, 0.95):  # each but the last is the worst so far
+        lease = service.claim_one(name)
+        decisions.append([service.report(lease, step, value) for step in range(2)][-1])
+        if decisions[-1] == "continue":
+            service.complete(lease, value)
+
+    assert decisions == ["continue", *([continued_or_pruned(pruner)] * 4), "prune", "continue"]
+
+
+def continued_or_pruned(pruner: Json | None) -> str:
+    return "continue" if pruner is None else "prune"
 
 
 def test_the_threshold_is_checked_from_its_first_step_on(service: Service) -> None:
