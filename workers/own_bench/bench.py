@@ -122,6 +122,7 @@ class OwnBench:
         for event in self._events:
             if isinstance(event, Broken) and event.work is work:
                 self._events.remove(event)
+                self._forget(work)
                 raise event.error
 
     def drop(self, lease_id: str) -> Work:

@@ -8,10 +8,12 @@ import pytest
 from service.cli.final import sentences
 from service.cli.main import run
 from service.schemas.final import Final
+from service.schemas.results import Curves, Study, Trial
 from tests.unit.service.cli.stand_in import StandIn, study_json, trial_json
 from tests.unit.service.cli.test_diagnose import diagnosis_json
 from tests.unit.service.cli.test_final import final_json
 from tests.unit.service.cli.test_narrow import FIRST
+from tests.unit.service.report.studies import exported
 
 Capture = pytest.CaptureFixture[str]
 
@@ -20,13 +22,19 @@ NO_FINAL = {"title": "Not found", "status": 404, "detail": "no final evaluation"
 
 
 def answer_all(service: StandIn) -> None:
-    best = [trial_json(0)]
+    best, curves = [trial_json(0)], {"steps": [0], "metrics": {"validation_accuracy": [0.9]}}
+    copy = exported(
+        Study.model_validate(study_json(complete=1)),
+        [Trial.model_validate(one) for one in best],
+        {0: Curves.model_validate(curves)},
+    )
     service.answers |= {
         "GET /v1/studies/digits": (200, study_json(complete=1)),
+        "GET /v1/studies/digits/export?format=optuna": (200, copy),
         "GET /v1/studies/digits/trials": (200, {"trials": best, "next_cursor": None}),
         "GET /v1/studies/digits/best?k=20": (200, {"trials": best}),
         "GET /v1/studies/digits/trials/0/artifacts": (200, {"artifacts": []}),
-        "GET /v1/studies/digits/trials/0/curves": (200, {"steps": [0], "metrics": {"validation_accuracy": [0.9]}}),
+        "GET /v1/studies/digits/trials/0/curves": (200, curves),
         "GET /v1/studies/digits/final": (404, NO_FINAL),
         "GET /v1/studies/digits/diagnosis?limit=10000": (200, diagnosis_json()),
         "GET /v1/studies/digits/rounds": (200, {"study": "digits", "rounds": [FIRST]}),

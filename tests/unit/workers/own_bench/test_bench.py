@@ -281,6 +281,15 @@ def test_a_dropped_trial_takes_nothing_from_the_others_in_its_step(place: Place)
     assert len(place.pids(2)) == 1
 
 
+def test_a_trial_that_cannot_begin_is_not_on_the_bench(place: Place) -> None:
+    with pytest.raises(OwnTrialError, match="must return"):
+        place.bench.begin(work(0, dataset={"entrypoint": "wild:build"}), None)
+    assert place.bench.works == []
+    assert place.bench.room == 1
+    place.run([work(1)])
+    assert place.finished["lease-1"][-1].final is not None
+
+
 def test_a_trial_is_on_the_bench_until_its_end_is_told(place: Place) -> None:
     place.bench.begin(one := work(0, epochs=1), None)
     deadline = time.monotonic() + 60.0
