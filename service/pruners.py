@@ -38,9 +38,9 @@ class AfterStartup(BasePruner):
     """Lets the first trials of a study train to their ends; those after them are compared with them."""
 
     def __init__(self, wrapped: BasePruner, n_startup_trials: int) -> None:
-        self._wrapped = wrapped
-        self._n_startup_trials = n_startup_trials
+        self.wrapped = wrapped
+        self.n_startup_trials = n_startup_trials
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        says_prune = self._wrapped.prune(study, trial)  # asked of every trial: it notes the rungs that they reach
-        return says_prune and trial.number >= self._n_startup_trials
+        says_prune = self.wrapped.prune(study, trial)  # asked of every trial: it notes the rungs that they reach
+        return says_prune and trial.number >= self.n_startup_trials

@@ -13,7 +13,7 @@ from benchmarks import search as benchmark
 from benchmarks.recorded.replay import N_WORKERS, Searched, search
 from benchmarks.recorded.table import FAILED, Table
 from benchmarks.recorded.tasks import TASKS, Space, Task
-from service.pruners import build_pruner
+from service.pruners import AfterStartup, build_pruner
 from service.schemas.definition import Definition
 from service.schemas.results import Curves, Trial
 from service.schemas.samplers import Tpe
@@ -158,8 +158,9 @@ def test_the_default_is_what_a_definition_without_both_gets() -> None:
     definition, sampler, pruner = benchmark.built(benchmark.Arm(task.name, benchmark.DEFAULT), task, 0)
     assert (definition.sampler, definition.pruner) == (Tpe(name="tpe", seed=0), task.definition().pruner)
     assert isinstance(sampler, optuna.samplers.TPESampler)
-    assert isinstance(pruner, optuna.pruners.SuccessiveHalvingPruner)
-    assert (pruner._min_resource, pruner._reduction_factor) == (1, 2)
+    assert isinstance(pruner, AfterStartup)
+    assert isinstance(pruner.wrapped, optuna.pruners.SuccessiveHalvingPruner)
+    assert (pruner.wrapped._min_resource, pruner.wrapped._reduction_factor, pruner.n_startup_trials) == (1, 2, 5)
 
 
 def test_optunas_own_default_is_built_by_optuna() -> None:
