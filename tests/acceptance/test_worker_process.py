@@ -122,7 +122,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_a_worker_trains_on_while_the_service_is_away_and_hands_in_every_report(patient: Patient) -> None:
-    epochs = 1000
+    epochs = 4000  # of a millisecond or two each: more than what is waited for
     workshop = patient.workshop
     workshop.create(epochs)
     with workshop.worker("--exit-when-idle", "1") as worker:
