@@ -14,7 +14,7 @@ from workers.errors import OwnTrialError
 from workers.own_bench.child import Child, Seat
 from workers.own_bench.said import MAX_REASON, Begun, BrokenOff, Dropped, Epoch, Over, read
 from workers.stopping import Stopping
-from workers.user_code.attempt import how_it_ended, too_late
+from workers.user_code.attempt import how_it_ended
 from workers.user_code.conversation import BrokenConversationError
 from workers.user_code.model import content_of
 from workers.user_code.outcome import Failed
@@ -26,8 +26,6 @@ from workers.work import Work
 logger = logging.getLogger("narrows.worker")
 
 POLL_SECONDS = 0.02
-MEASURING_SECONDS = 5.0
-"""That a trial may take longer to begin, while it is measured how many lanes are fastest."""
 DROPPED_SECONDS = 2.0
 """For a process to let go of a trial, before another one is begun there."""
 TURN_SECONDS = 600.0
@@ -275,7 +273,9 @@ class OwnBench:
             self._died(child, Failed(f"its process broke off the conversation with the worker: {error}"))
             return False
         if message is None:  # else what a trial has reported may lie behind it
-            self._check_time(child)
+            late = child.too_late(self._clock())
+            if late is not None:
+                self._died(child, late)
         return message is not None
 
     def _take(self, child: Child, said: Begun | Epoch | BrokenOff | Dropped | Over) -> None:
@@ -294,21 +294,13 @@ class OwnBench:
             child.why_alone = said.why_alone
             if child.n_begun == 1:
                 logger.info("%s: trials of its kind train %s", seat.work.title, self._how(child, seat))
-            self._stood_still(child, seat)
+            child.leave_out(self._clock() - seat.began_at, seat)
             seat.is_begun, seat.reported_at = True, self._clock()
             seat.work.notes["lanes"] = self._how(child, seat)
         elif isinstance(said, BrokenOff):
             self._broke_off(child, seat, said)
         else:
             self._epoch(child, seat, said)
-
-    def _stood_still(self, child: Child, begun: Seat) -> None:
-        """The others did not train while a trial was begun: that is none of their time."""
-        seconds = self._clock() - begun.began_at
-        for seat in child.seats.values():
-            if seat is not begun:
-                seat.began_at += seconds
-                seat.reported_at += seconds
 
     def _how(self, child: Child, seat: Seat) -> str:
         if child.alone:
@@ -333,16 +325,6 @@ class OwnBench:
         time.sleep(SETTLING_SECONDS)
         self._leave(seat)
         self._break(seat.work, _error(Failed(said.reason[:MAX_REASON], said.retry), child.process.output))
-
-    def _check_time(self, child: Child) -> None:
-        now = self._clock()
-        for seat in child.seats.values():
-            measuring = 0.0 if seat.is_begun or child.alone else MEASURING_SECONDS
-            limits = seat.work.lease.built_in
-            late = too_late(limits, now - seat.began_at - measuring, now - seat.reported_at - measuring)
-            if late is not None:
-                self._died(child, late)
-                return
 
     def _died(self, child: Child, failed: Failed) -> None:
         """The process has ended, or has to."""

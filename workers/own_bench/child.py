@@ -10,9 +10,11 @@ from service.schemas.protocol import Lease
 from workers.checkpoints import dump_checkpoint, read_checkpoint
 from workers.errors import CheckpointError
 from workers.scratch import Scratch
+from workers.user_code.attempt import too_late
 from workers.user_code.conversation import Conversation
 from workers.user_code.launch import UserProcess, device_seen
 from workers.user_code.model import read
+from workers.user_code.outcome import Failed
 from workers.user_code.trials import UserCode
 from workers.user_code.uploads import OutputUploads
 from workers.work import Work
@@ -20,6 +22,8 @@ from workers.work import Work
 logger = logging.getLogger("narrows.worker")
 
 ENTRYPOINT = "workers.own_parts.lanes:train"
+MEASURING_SECONDS = 5.0
+"""That a trial may take longer to begin, while it is measured how many lanes are fastest."""
 WRONG_FORM = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 """What a file that the user's code may have written can bring about where it is read."""
 SHARED = "[this process trains several trials at a time: what follows is the output of all of them]\n"
@@ -129,6 +133,23 @@ class Child:
 
     def seat_of(self, lease_id: str) -> Seat | None:
         return next((seat for seat in self.seats.values() if seat.work.lease_id == lease_id), None)
+
+    def too_late(self, now: float) -> Failed | None:
+        """What the first of the trials that take too long fails with."""
+        for seat in self.seats.values():
+            measuring = 0.0 if seat.is_begun or self.alone else MEASURING_SECONDS
+            limits = seat.work.lease.built_in
+            late = too_late(limits, now - seat.began_at - measuring, now - seat.reported_at - measuring)
+            if late is not None:
+                return late
+        return None
+
+    def leave_out(self, seconds: float, begun: Seat) -> None:
+        """The others did not train while a trial was begun: that is none of their time."""
+        for seat in self.seats.values():
+            if seat is not begun:
+                seat.began_at += seconds
+                seat.reported_at += seconds
 
     def _send(self, do: str, name: str, **fields: Any) -> None:
         self.conversation.send({"do": do, "id": name, **fields})
