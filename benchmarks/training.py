@@ -31,6 +31,7 @@ from workers.precision import has_bf16_hardware
 
 SECONDS_PER_HOUR = 3600
 N_CORES = n_cores()
+PEAK_SIZE = 2048
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def introduction(arguments: argparse.Namespace) -> list[str]:
         "",
         machine.describe(),
         ray,
+        f"- a core multiplies float32 matrices of {PEAK_SIZE} rows at {_peak():.0f} GFLOP/s, as PyTorch does it",
         f"- {arguments.device}; median of {arguments.repeats} (least to largest)",
         *(f"- {CASES[name].name}: {_size(arguments, name)}" for name in arguments.case),
         "- seconds to the accuracy: until the first complete trial whose validation accuracy is as good",
@@ -148,6 +150,20 @@ def introduction(arguments: argparse.Namespace) -> list[str]:
         "",
         HEADER,
     ]
+
+
+def _peak() -> float:
+    """Of one thread: the best of several products."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    matrix = torch.randn(PEAK_SIZE, PEAK_SIZE)
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - began)
+    torch.set_num_threads(n_threads)
+    return 2 * PEAK_SIZE**3 / min(seconds) / 1e9
 
 
 def _size(arguments: argparse.Namespace, name: str) -> str:

@@ -24,9 +24,11 @@ def describe() -> str:
 
 
 def _processor() -> str:
+    """Its name, with family and model where there are such, as virtual machines often hide which one it is."""
     path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
+    if not path.exists():
+        return platform.processor()
+    pairs = (line.partition(":") for line in path.read_text().partition("\n\n")[0].splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in pairs}
+    name = facts.get("model name", platform.processor())
+    return f"{name} (family {facts['cpu family']}, model {facts['model']})" if "cpu family" in facts else name
