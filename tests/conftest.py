@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -35,6 +35,23 @@ until it is ready unless `ready=False`. It ends with the test, however that ends
 def pytest_configure(config: pytest.Config) -> None:
     """Name what was skipped, and why, at the end of every run."""
     config.option.reportchars += "s"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let what tests print reach the process that shows it, where several run them: UTF-8 has no half of a pair."""
+    return _without_surrogates((yield))
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            return {_without_surrogates(key): _without_surrogates(one) for key, one in value.items()}
+        case list() | tuple():
+            return type(value)(_without_surrogates(one) for one in value)
+    return value
 
 
 def skip_or_fail(reason: str, require: str) -> NoReturn:

@@ -9,8 +9,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
@@ -29,6 +31,14 @@ def _check_scalar(value: Any) -> Any:
 
 
 Scalar = Annotated[str | int | float | bool | None, BeforeValidator(_check_scalar)]
+
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Rates = Annotated[
+    Annotated[Rate, Tag("rate")] | Annotated[list[Rate], Tag("rates")],
+    Discriminator(lambda value: "rates" if isinstance(value, list) else "rate"),
+]
+"""One dropout rate for all layers, or one for each."""
 
 
 class Body(BaseModel):

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from service.schemas.data import kind_of_part, named
 from service.schemas.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
-from service.schemas.fields import StrictBody
+from service.schemas.fields import Rates, StrictBody
 
 Width = Annotated[int, Field(ge=1, le=16384)]
 Activation = Annotated[
@@ -97,6 +97,12 @@ class OwnModel(StrictBody):
         max_length=MAX_ARGUMENTS,
         description="What the function is given, with what is searched as model.arguments.NAME.",
         examples=[{"width": 64}],
+    )
+    dropout: Rates | None = Field(
+        None,
+        description="Rate of all the module's dropout layers, or a list with one for each, in the order of "
+        "module.modules(). Trials with different rates train in lanes together. null: what the function gives them.",
+        examples=[0.2],
     )
 
 

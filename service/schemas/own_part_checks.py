@@ -11,7 +11,10 @@ from service.schemas.training import PROCESS_LIMITS, Training
 if TYPE_CHECKING:
     from service.schemas.definition import Definition
 
-OF_LAYERS = ("dropout", "hidden_noise_std")
+OF_LAYERS = {
+    "dropout": "give it to your own by model.arguments, or as model.dropout",
+    "hidden_noise_std": "give it to your own by model.arguments",
+}
 """What the layers of the built-in models are told."""
 
 
@@ -24,8 +27,8 @@ def own_part_errors(definition: Definition) -> Iterator[tuple[str, str]]:
             if getattr(training, field) is not None:
                 yield f"training.{field}", f"{field} is for an own model or data set: neither has an entrypoint"
     if isinstance(training.model, OwnModel):
-        for field in OF_LAYERS:
-            message = f"{field} is for the built-in models: give it to your own by model.arguments"
+        for field, instead in OF_LAYERS.items():
+            message = f"{field} is for the built-in models: {instead}"
             if field in training.model_fields_set:
                 yield f"training.{field}", message
             elif field in definition.search_space:

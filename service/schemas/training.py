@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Field
 
 from service.schemas.data import AnyDataset, OwnDataset, named
-from service.schemas.fields import StrictBody
+from service.schemas.fields import Rate, Rates, StrictBody
 from service.schemas.limits import MemoryLimit, StepTimeout, TrialTimeout
 from service.schemas.models import AnyModel, OwnModel
 
@@ -31,8 +31,6 @@ FINAL_METRICS = (
 
 TEST_METRICS = ("test_loss", "test_accuracy", "n_test_images")
 """Added by the one trial of a final evaluation that reads the test split."""
-
-Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Constant(StrictBody):
@@ -121,10 +119,7 @@ class Training(StrictBody):
     )
     batch_size: int = Field(128, ge=1, le=65536, description="Images per step.", examples=[128])
     epochs: int = Field(10, ge=1, le=100_000, description="Passes over the training data.", examples=[20])
-    dropout: Annotated[
-        Annotated[Rate, Tag("rate")] | Annotated[list[Rate], Tag("rates")],
-        Discriminator(lambda value: "rates" if isinstance(value, list) else "rate"),
-    ] = Field(
+    dropout: Rates = Field(
         0.0,
         description="Share of hidden units dropped in training: one rate for all hidden layers, "
         "or a list with one for each.",

@@ -42,7 +42,7 @@ def test_the_study_of_the_page_finishes(house: House) -> None:
     best = house.client.best(NAME, 1)[0]
     assert best.metrics["validation_accuracy"] > 0.8
     assert best.user_attrs["lanes"] == "one at a time"
-    assert {"model.arguments.width", "model.arguments.dropout"} < set(best.params)
+    assert {"model.arguments.width", "model.dropout"} < set(best.params)
 
 
 def test_the_final_evaluation_of_the_page_reads_the_test_part(house: House) -> None:
@@ -57,7 +57,7 @@ def test_the_model_of_the_page_is_loaded_by_its_function(house: House) -> None:
     best = house.client.best(NAME, 1)[0]
     path = house.folder / "best.safetensors"
     house.client.download_artifact(NAME, best.number, "model", path)
-    arguments = {"depth": 2, **{name: best.params[f"model.arguments.{name}"] for name in ("width", "dropout")}}
+    arguments = {"depth": 2, "width": best.params["model.arguments.width"]}
     script = f"from nets.load import load; print(load({str(path)!r}, {arguments!r}))"
     environment = clean_environment(PYTHONPATH=f"{house.folder / 'code'}:{ROOT}")
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)

@@ -53,12 +53,12 @@ class Attention(nn.Module):
 
     places: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float) -> None:
         super().__init__()
         self.places_of = nn.Embedding(12, 8)
         self.words = nn.Linear(12, 8)
         self.to_qkv = nn.Linear(8, 24)
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = nn.Dropout(rate)
         self.norm = nn.LayerNorm(8)
         self.last = nn.Linear(8, 3)
         self.register_buffer("places", torch.arange(12))
@@ -73,7 +73,7 @@ class Attention(nn.Module):
 
 
 def build_attention(params: Params) -> nn.Module:
-    return Attention()
+    return Attention(params.get("rate", 0.2))
 
 
 class Recurrent(nn.Module):

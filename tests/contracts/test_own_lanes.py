@@ -10,6 +10,7 @@ from tests.contracts.own_nets import FUSED, ODD
 from tests.contracts.test_lanes import CPU, TOLERANCES, assert_equal, data, one_thread, run, training
 from workers.checkpoints import dump_checkpoint, read_checkpoint
 from workers.data import TrialData
+from workers.errors import ModelError
 from workers.lanes.group import EpochResult, LaneGroup
 from workers.lanes.lane import Trial
 from workers.own_parts.model import build
@@ -90,6 +91,49 @@ def test_trials_with_one_seed_draw_the_same_masks_beside_one_another(data: Trial
     losses = [found[tag][-1].metrics["train_loss"] for tag in range(3)]
     assert losses[0] == pytest.approx(losses[1], rel=TOLERANCES[torch.float64])
     assert losses[0] != pytest.approx(losses[2], rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("name", ["dropouts", "attention"])
+def test_trials_with_dropout_rates_of_their_own_equal_those_alone(
+    name: str, dtype: torch.dtype, data: TrialData
+) -> None:
+    """Also where one drops nothing, one has other rates in each layer, and one those that its code gives it."""
+    rates: list[Any] = [0.0, 0.6, None, 0.2, [0.5, 0.0, 0.3, 0.1] if name == "dropouts" else [0.4]]
+    five = [
+        Trial(training(model={**own(name), "dropout": rate}, epochs=1 + number % 3), seed=100 + number, tag=number)
+        for number, rate in enumerate(rates)
+    ]
+    group = group_of(five[0].training, data, 3, dtype)
+    assert group.fuses
+    found = run(group, five)
+    for trial in five:
+        assert_equal(found[trial.tag], alone(trial, data, dtype), TOLERANCES[dtype])
+
+
+def test_a_trial_s_own_dropout_rate_is_the_one_it_trains_with(data: TrialData) -> None:
+    """It has the figures of the same model whose code gives it that rate."""
+
+    def losses(model: dict[str, Any]) -> list[float]:
+        results = alone(Trial(training(model=model), 1, tag=1), data, torch.float64)
+        return [one.metrics["train_loss"] for one in results]
+
+    searched = losses({**own("attention"), "dropout": 0.4})
+    assert searched == losses(own("attention", rate=0.4))
+    assert searched != losses(own("attention"))
+
+
+@pytest.mark.parametrize(
+    ("name", "dropout", "n_layers"), [("mlp", 0.1, 0), ("dropouts", [0.1, 0.2], 4), ("dropouts", [], 4)]
+)
+def test_rates_for_layers_that_are_not_there_are_refused(
+    name: str, dropout: Any, n_layers: int, data: TrialData
+) -> None:
+    trial = Trial(training(model={**own(name), "dropout": dropout}), 1)
+    group = group_of(trial.training, data, 1)
+    with pytest.raises(ModelError, match=rf"model.dropout must be .*: .* for {n_layers} of {NETS}:build_{name}"):
+        group.load(trial)
+    assert not group.lanes
 
 
 def test_a_trial_that_diverges_harms_no_neighbour(data: TrialData) -> None:

@@ -28,6 +28,13 @@ def test_a_worker_that_allows_both_gets_one_trial(service: Service, allow: list[
     assert training["dataset"] == {**DATASET, "arguments": {}, "augment": "none"}
 
 
+def test_the_dropout_rates_of_an_own_model_are_searched(service: Service) -> None:
+    rates = {f"model.dropout.{place}": {"type": "float", "low": 0.0, "high": 0.5} for place in range(2)}
+    name = service.create(search_space=RATE | rates, training={"model": MODEL, "dataset": DATASET, "epochs": 2})
+    (lease,) = service.claim(name, allow=["mypkg", "mydata"])
+    assert lease["training"]["model"]["dropout"] == [lease["params"][rate] for rate in rates]
+
+
 @pytest.mark.parametrize("allow", [[], ["mypkg"], ["mydata"], ["mypkg2", "mydata"]])
 def test_another_worker_gets_none(service: Service, allow: list[str]) -> None:
     assert service.claim(create(service), allow=allow) == []
@@ -87,6 +94,19 @@ def test_a_stopped_study_ends_a_trial_that_never_reports(service: Service) -> No
             {"model.arguments.depth": {"type": "int", "low": 1, "high": 2}},
             "search_space.model.arguments.depth",
             "must not be both fixed in training and searched",
+        ),
+        ({"model": {**MODEL, "dropout": 1.0}}, {}, "training.model.dropout", "Input should be less than 1"),
+        (
+            {"model": {**MODEL, "dropout": [0.1, -0.1]}},
+            {},
+            "training.model.dropout.1",
+            "Input should be greater than or equal to 0",
+        ),
+        (
+            {},
+            {"model.dropout": {"type": "float", "low": 0.0, "high": 1.0}},
+            "search_space.model.dropout",
+            "model.dropout does not allow 1.0",
         ),
         (
             {"memory_limit_mib": 1},

@@ -76,6 +76,8 @@ class Draws:
         self._lanes, self._n_images = slice(0, 0), 0
         self.step_seeds: Callable[[], Sequence[int]] = list
         """Of each lane one for this step, for what draws by itself."""
+        self.own_rates: Sequence[Sequence[float] | None] = []
+        """Of each lane the dropout rates of the layers of an own model; None for those that they have."""
         self.generators: Sequence[Generator] = []
         """Of the lanes of this step, for what draws more from them."""
         self.set_strengths([])

@@ -17,6 +17,7 @@ from workers.lanes.evaluation import evaluate
 from workers.lanes.lane import Lane
 from workers.lanes.loss import cross_entropy
 from workers.lanes.network import make_network
+from workers.lanes.own_dropout import dropout_layers
 from workers.lanes.penalties import add_l1, clip
 from workers.lanes.rows import Rows
 from workers.lanes.sites import find_sites, input_site
@@ -42,6 +43,7 @@ class Engine:
     ) -> None:
         self.has_batch_norm = any(isinstance(module, _BatchNorm) for module in model.modules())
         is_own = isinstance(training.model, OwnModel)
+        self.n_own_dropouts = len(dropout_layers(model)) if is_own else 0
         self.rows = Rows(model, n_lanes, device, dtype, whole=is_own)
         self._data = data
         self._image_shape = data.images.shape[1:]
@@ -87,6 +89,7 @@ class Engine:
     def _train(self, places: slice, lanes: Sequence[Lane]) -> None:
         rows = torch.stack([lane.rows[lane.batch] for lane in lanes])  # [lanes, batch]
         self._draws.draw(places, [lane.generator for lane in lanes], rows.shape[1])
+        self._draws.own_rates = [lane.own_rates for lane in lanes]
         self._draws.step_seeds = lambda: [lane.step_seed for lane in lanes]
         logits = self.network.forward(places, self._load(lanes, rows), self._draws)
         labels = self._data.labels.index_select(0, rows.flatten()).view(rows.shape)

@@ -8,5 +8,5 @@ def fusion_key(training: Training) -> str:
 
     The data set and its split, the model with its shapes, the batch size, the kind of optimizer, and the precision.
     """
-    shared = training.model_dump_json(include=STRUCTURAL)
+    shared = training.model_dump_json(include=STRUCTURAL, exclude={"model": {"dropout"}})
     return f"{training.dataset.model_dump_json(exclude={'augment'})} {shared}"

@@ -102,7 +102,7 @@ class LaneGroup:
             raise ValueError(f"a group must have a free lane: all {self.n_lanes} are taken")
         if fusion_key(trial.training) != self.key:
             raise ValueError(f"trials of a group must share a fusion key: {fusion_key(trial.training)}, not {self.key}")
-        lane = Lane(trial, self.data, self._engine.has_batch_norm)
+        lane = Lane(trial, self.data, self._engine.has_batch_norm, self._engine.n_own_dropouts)
         memory = self._engine.memory(len(self.lanes))
         if state is None:
             for tensor in memory.values():

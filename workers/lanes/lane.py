@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from service.schemas.models import n_dropout_layers
+from service.schemas.models import AnyModel, OwnModel, n_dropout_layers
 from service.schemas.training import EPOCH_METRICS, Training
 from workers import schedules
 from workers.augmentation import draw_changes
@@ -37,8 +37,11 @@ class Trial:
 class Lane:
     """A trial's way through its epochs: which batch comes next, in which order and with which learning rate."""
 
-    def __init__(self, trial: Trial, data: TrialData, has_batch_norm: bool) -> None:
-        """Raises ModelError when the settings do not fit the model or the data."""
+    def __init__(self, trial: Trial, data: TrialData, has_batch_norm: bool, n_own_dropouts: int = 0) -> None:
+        """`n_own_dropouts` is how many dropout layers an own model has.
+
+        Raises ModelError when the settings do not fit the model or the data.
+        """
         training = trial.training
         self.trial = trial
         self.epoch = 0
@@ -50,6 +53,7 @@ class Lane:
         rates = dropout_rates(training.dropout, n_dropout_layers(training.model))
         noise = [training.noise_std] + [training.hidden_noise_std] * len(rates)
         self.strengths = Strengths(noise, [training.input_dropout, *rates])
+        self.own_rates = _own_rates(training.model, n_own_dropouts)
         self.generator = Generator(data.images.device)
         self._data = data
         self._has_batch_norm = has_batch_norm
@@ -150,6 +154,18 @@ class Lane:
         stopping = self.trial.training.early_stopping
         waited = stopping is not None and self.epoch - self.best.epoch >= stopping.patience
         return waited or self.epoch + 1 == self.trial.training.epochs
+
+
+def _own_rates(model: AnyModel, n_layers: int) -> list[float] | None:
+    """Of an own model's dropout layers, where the trial says them. Raises ModelError when it has not so many."""
+    if not isinstance(model, OwnModel) or model.dropout is None:
+        return None
+    if isinstance(model.dropout, list) and len(model.dropout) == n_layers:
+        return model.dropout
+    if isinstance(model.dropout, list) or n_layers == 0:
+        rule = "one rate, or one for each of its dropout layers"
+        raise ModelError(f"model.dropout must be {rule}: {model.dropout} for {n_layers} of {model.entrypoint}")
+    return [model.dropout] * n_layers
 
 
 def _check_inputs(training: Training, data: TrialData) -> None:

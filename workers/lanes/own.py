@@ -62,7 +62,7 @@ class OwnNetwork:
 
     def forward(self, lanes: slice, images: Tensor, draws: Draws) -> Tensor:
         self.model.train()
-        self._masks.generators = draws.generators
+        self._masks.generators, self._masks.rates = draws.generators, draws.own_rates
         self._leaves, self._gradients = self._rows.parameters(lanes), self._rows.gradients(lanes)
         for leaf in self._leaves.values():
             leaf.requires_grad_()

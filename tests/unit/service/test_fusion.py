@@ -1,5 +1,6 @@
 from service.fusion import shape_of, structural
 from service.schemas.fields import Scalar
+from service.schemas.resolve import resolve
 from service.schemas.training import Training
 from workers.lanes.fusion import fusion_key
 
@@ -23,6 +24,21 @@ def test_equal_shapes_are_what_workers_fuse() -> None:
         keys = [fusion_key(Training.model_validate(training)) for training in (first, second)]
         shapes = [shape_of({name: value}, names) for value in (one, other)]
         assert (keys[0] == keys[1]) == (shapes[0] == shapes[1]), name
+
+
+def test_own_models_are_alike_but_for_their_dropout_rates() -> None:
+    values: dict[str, tuple[Scalar, Scalar]] = {
+        "learning_rate": (0.1, 0.2),
+        "model.dropout": (0.1, 0.2),
+        "model.arguments.width": (4, 8),
+        "model.arguments.dropout": (0.1, 0.2),
+    }
+    names = structural([*values, "model.dropout.0", "model.dropout.1"])
+    assert names == ("model.arguments.width", "model.arguments.dropout")
+    for name, pair in values.items():
+        given = [resolve({"dataset": "digits", "model": {"entrypoint": "nets:build"}}, {name: value}) for value in pair]
+        keys = [fusion_key(Training.model_validate(training)) for training in given]
+        assert (keys[0] == keys[1]) == (name not in names), name
 
 
 def test_a_trial_that_lacks_a_parameter_has_another_shape() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from service.schemas.data import OwnDataset
+from service.schemas.models import OwnModel
 from service.schemas.protocol import Lease
 from tests.unit.workers.fakes import FakeService, lease_json
 from workers.bench import Broken, Finished
@@ -109,10 +110,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def work(number: int, rung_steps: tuple[int, ...] = (), **fields: Any) -> Work:
-    arguments = fields.pop("arguments", {})
+    arguments, dropout = fields.pop("arguments", {}), fields.pop("dropout", None)
     training = {
         "dataset": {"entrypoint": "wild:build_data"},
-        "model": {"entrypoint": "wild:build", "arguments": arguments},
+        "model": {"entrypoint": "wild:build", "arguments": arguments, "dropout": dropout},
         "learning_rate": 0.01 * (1 + number),
         "batch_size": 16,
         "epochs": 4,
@@ -129,9 +130,13 @@ def losses(events: list[Finished]) -> list[float]:
 def expected(one: Work) -> list[float]:
     """As the trainer has it in this process, alone."""
     training = one.lease.built_in
+    assert isinstance(training.model, OwnModel)
     here = {
         "dataset": {"entrypoint": f"{HERE}:build_data"},
-        "model": {"entrypoint": f"{HERE}:build"},  # without what it would do to this process
+        "model": {
+            "entrypoint": f"{HERE}:build",
+            "dropout": training.model.dropout,
+        },  # without what it would do to this process
     }
     training = type(training).model_validate(training.model_dump() | here)
     assert isinstance(training.dataset, OwnDataset)
@@ -144,8 +149,9 @@ def expected(one: Work) -> list[float]:
     return found
 
 
-def test_trials_share_a_process_and_each_is_as_it_were_alone(place: Place) -> None:
-    works = [work(number) for number in range(5)]
+@pytest.mark.parametrize("rates", [[None] * 5, [0.0, 0.5, None, [0.3], 0.9]], ids=["its code's", "searched"])
+def test_trials_share_a_process_and_each_is_as_it_were_alone(place: Place, rates: list[Any]) -> None:
+    works = [work(number, dropout=rate) for number, rate in enumerate(rates)]
     most = 0
 
     def look() -> None:
