@@ -59,6 +59,11 @@ def describe(lease: Lease, metrics: Mapping[str, float], data: TrialData) -> dic
     }
 
 
+def before(path: Path) -> Path:
+    """Where the checkpoint is that another one took the place of."""
+    return path.with_suffix(".before")
+
+
 def load_model(path: str | Path, own: nn.Module | None = None) -> tuple[nn.Module, dict[str, Any]]:
     """A model in evaluation mode, and its description, from what `narrows model` has written.
 

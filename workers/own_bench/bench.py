@@ -214,7 +214,7 @@ class OwnBench:
         try:
             seat = child.begin(work, most_lanes, uploads, self._clock())
         except OSError as error:
-            raise OwnTrialError(f"its process cannot be reached: {error!r}", retry=True) from error
+            raise _error(Failed(f"its process cannot be reached: {error!r}", True), child.process.output) from error
         try:
             while not seat.is_begun and seat.name in child.seats and not self._stopping.is_set():
                 self._hear(child, POLL_SECONDS)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from service.schemas.protocol import Lease
-from workers.checkpoints import dump_checkpoint, read_checkpoint
+from workers.checkpoints import before, dump_checkpoint, read_checkpoint
 from workers.errors import CheckpointError
+from workers.lanes.state import LaneState
 from workers.scratch import Scratch
 from workers.user_code.attempt import too_late
 from workers.user_code.conversation import Conversation
@@ -55,15 +56,23 @@ class Seat:
 
     def read_state(self, last_epoch: int) -> None:
         """Take note of where the trial was last written, unless that is behind an epoch that is not told yet."""
-        lease = self.work.lease
-        if not self.checkpoint.exists():  # it was not written yet
-            return
+        self.work.state = kept_state(self.checkpoint, self.work, last_epoch) or self.work.state
+
+
+def kept_state(checkpoint: Path, work: Work, last_epoch: int) -> LaneState | None:
+    """Where a trial was last written, or the time before, that is not behind an epoch after the last one told."""
+    lease = work.lease
+    for path in (checkpoint, before(checkpoint)):
+        if not path.exists():  # it was not written yet
+            continue
         try:
-            state = read_checkpoint(read(self.checkpoint, "a checkpoint"), lease.built_in, lease.seed)
-            if 0 <= state.n_epochs <= last_epoch + 1:
-                self.work.state = state
+            state = read_checkpoint(read(path, "a checkpoint"), lease.built_in, lease.seed)
         except (CheckpointError, OSError, *WRONG_FORM) as error:
-            logger.warning("%s: its checkpoint cannot be read: %s", self.work.title, error)
+            logger.warning("%s: its checkpoint cannot be read: %s", work.title, error)
+            continue
+        if 0 <= state.n_epochs <= last_epoch + 1:
+            return state
+    return None
 
 
 class Child:

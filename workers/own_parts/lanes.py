@@ -21,7 +21,7 @@ from service.schemas.models import OwnModel
 from service.schemas.protocol import Lease
 from service.schemas.training import Training
 from workers.bench import Bench, Broken, Finished
-from workers.checkpoints import dump_checkpoint, read_checkpoint
+from workers.checkpoints import before, dump_checkpoint, read_checkpoint
 from workers.data import TrialData, prepare
 from workers.errors import CheckpointError, DatasetError, MissingCodeError, PrecisionError, WorkerError
 from workers.faults import is_device_broken
@@ -214,8 +214,11 @@ class Lanes:
         if work.state is None:
             return
         content = dump_checkpoint(work.state, work.lease.built_in, work.lease.seed)
+        path = Path(self._places[lease_id]["checkpoint"])
         try:
-            _write(self._places[lease_id]["checkpoint"], content)
+            if path.exists():  # the worker goes back to it where it has not heard of all epochs of the newer one
+                path.replace(before(path))
+            _write(path, content)
         except OSError as error:  # a full disk: it trains on, and would go on from where it was written before
             print(f"its checkpoint cannot be written: {error}", file=sys.stderr)
 
@@ -263,10 +266,10 @@ def _read(path: str | None, work: Work) -> LaneState | None:
 
 def _keep_model(path: str, event: Finished) -> None:
     assert event.model is not None, "the trial is over"
-    _write(path, event.model())
+    _write(Path(path), event.model())
 
 
-def _write(path: str, content: bytes) -> None:
-    part = Path(path).with_suffix(".part")
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_suffix(".part")
     part.write_bytes(content)
     part.replace(path)

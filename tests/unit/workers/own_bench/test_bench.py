@@ -14,14 +14,16 @@ import torch
 from service.schemas.data import OwnDataset
 from service.schemas.models import OwnModel
 from service.schemas.protocol import Lease
+from service.schemas.training import Training
 from tests.unit.workers.fakes import FakeService, lease_json
 from workers.bench import Broken, Finished
-from workers.checkpoints import read_model
+from workers.checkpoints import before, dump_checkpoint, read_model
 from workers.errands import Errands
 from workers.errors import OwnTrialError
 from workers.lanes.group import LaneGroup
 from workers.lanes.lane import Trial
 from workers.own_bench.bench import OwnBench
+from workers.own_bench.child import kept_state
 from workers.own_parts.dataset import own_data, read_parts
 from workers.own_parts.model import build
 from workers.stopping import Stopping
@@ -127,21 +129,24 @@ def losses(events: list[Finished]) -> list[float]:
     return [event.metrics["validation_loss"] for event in events]
 
 
-def expected(one: Work) -> list[float]:
-    """As the trainer has it in this process, alone."""
+def group_here(one: Work) -> tuple[Training, LaneGroup]:
+    """For a trial in this process, alone."""
     training = one.lease.built_in
     assert isinstance(training.model, OwnModel)
     here = {
         "dataset": {"entrypoint": f"{HERE}:build_data"},
-        "model": {
-            "entrypoint": f"{HERE}:build",
-            "dropout": training.model.dropout,
-        },  # without what it would do to this process
+        # Without what it would do to this process.
+        "model": {"entrypoint": f"{HERE}:build", "dropout": training.model.dropout},
     }
-    training = type(training).model_validate(training.model_dump() | here)
+    training = Training.model_validate(training.model_dump() | here)
     assert isinstance(training.dataset, OwnDataset)
     data = own_data(read_parts(training.dataset, 0), torch.device("cpu"))
-    group = LaneGroup(training, data, torch.device("cpu"), 1, build=build)
+    return training, LaneGroup(training, data, torch.device("cpu"), 1, build=build)
+
+
+def expected(one: Work) -> list[float]:
+    """As the trainer has it in this process, alone."""
+    training, group = group_here(one)
     group.load(Trial(training, one.lease.seed))
     found: list[float] = []
     while group.lanes:
@@ -151,7 +156,8 @@ def expected(one: Work) -> list[float]:
 
 @pytest.mark.parametrize("rates", [[None] * 5, [0.0, 0.5, None, [0.3], 0.9]], ids=["its code's", "searched"])
 def test_trials_share_a_process_and_each_is_as_it_were_alone(place: Place, rates: list[Any]) -> None:
-    works = [work(number, dropout=rate) for number, rate in enumerate(rates)]
+    slow = {"seconds": 0.02}  # else one may be over before the next has begun
+    works = [work(number, arguments=slow, dropout=rate) for number, rate in enumerate(rates)]
     most = 0
 
     def look() -> None:
@@ -266,6 +272,23 @@ def test_a_trial_stops_at_its_rung_with_its_state_and_goes_on_from_there(place: 
     place.run([one])
     assert losses(place.finished[one.lease_id]) == pytest.approx(expected(one), rel=1e-4)
     assert "goes on after 2 epochs" in place.output(0)
+
+
+def test_a_trial_goes_back_to_a_checkpoint_whose_epochs_are_all_told(tmp_path: Path) -> None:
+    """The process is ahead of what the worker has heard: by less than the time between two checkpoints."""
+    one, checkpoint = work(0), tmp_path / "checkpoint.safetensors"
+    training, group = group_here(one)
+    lane = group.load(Trial(training, one.lease.seed))
+
+    def write(path: Path, n_epochs: int) -> None:
+        while lane.epoch < n_epochs:
+            group.step()
+        path.write_bytes(dump_checkpoint(group.state(lane), one.lease.built_in, one.lease.seed))
+
+    write(before(checkpoint), 1)
+    write(checkpoint, 3)
+    found = [kept_state(checkpoint, one, last_epoch) for last_epoch in (-1, 0, 1, 2)]
+    assert [None if state is None else state.n_epochs for state in found] == [None, 1, 1, 3]
 
 
 def test_a_dropped_trial_takes_nothing_from_the_others_in_its_step(place: Place) -> None:
