@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Tests wait for other processes half of the time, so there are more at once than cores of a small machine.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo serve test check
@@ -18,13 +20,13 @@ serve: $(INSTALLED) ## Run the service on 127.0.0.1:8000 until Ctrl-C
 	$(BIN)/narrows serve
 
 test: $(INSTALLED) ## Run the tests
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 check: $(INSTALLED) ## Format, lint, types and tests: what has to pass
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Narrows needs Python 3.11 or newer: make PYTHON=python3.12 …")'
