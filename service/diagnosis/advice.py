@@ -6,6 +6,8 @@ from statistics import median
 from service.diagnosis.evidence import Evidence, Range, numbers, places
 from service.diagnosis.verdicts import MIN_EPOCHS
 from service.schemas.diagnosis import Advice
+from service.schemas.models import OwnModel
+from service.schemas.training import training_field
 
 MIN_CLEAR = 5
 MIN_COMPLETE_FOR_EDGES = 10
@@ -73,12 +75,14 @@ def _overfitting(evidence: Evidence) -> Iterator[Advice]:
     if evidence.share("overfitting") < OFTEN:
         return
     said = f"{_count(evidence, 'overfitting')} overfit"
-    searched = evidence.ranges(lambda name: name.partition(".")[0] in REGULARIZERS)
+    searched = evidence.ranges(lambda name: training_field(name) in REGULARIZERS)
     helpful = [name for name in searched if evidence.lean(name, "overfitting") <= 0 and _can_be_raised(name, searched)]
     if helpful:
         bounds = _bounds(helpful, searched)
         yield Advice(field=f"search_space.{helpful[0]}", message=f"{said}: raise the bounds of {bounds}")
-    missing = [name for name in ("weight_decay", "dropout") if not any(_is_of(key, name) for key in searched)]
+    dropout = "model.dropout" if isinstance(evidence.training.model, OwnModel) else "dropout"
+    fields = {training_field(name) for name in searched}
+    missing = [name for name in ("weight_decay", dropout) if training_field(name) not in fields]
     if missing:
         more = "search" if not helpful else "also search"
         yield Advice(field="search_space", message=f"{said}: {more} {' and '.join(missing)}, which no trial varies")
@@ -95,7 +99,7 @@ def _underfitting(evidence: Evidence) -> Iterator[Advice]:
     found = list(_causes_of_underfitting(evidence, said))
     yield from found
     if not found:
-        widths = list(evidence.ranges(lambda name: name.startswith("model.")))
+        widths = list(evidence.ranges(_is_of_model))
         larger = f"raise the high bounds of {', '.join(widths)}" if widths else "try a larger model"
         yield Advice(field=f"search_space.{widths[0]}" if widths else "training.model", message=f"{said}: {larger}")
 
@@ -104,10 +108,10 @@ def _causes_of_underfitting(evidence: Evidence, said: str) -> Iterator[Advice]:
     """Parameters at one end of which the underfitting trials lie."""
     for name, parameter in evidence.ranges(lambda _: True).items():
         lean = evidence.lean(name, "underfitting")
-        is_regularizer = name.partition(".")[0] in REGULARIZERS
+        is_regularizer = training_field(name) in REGULARIZERS
         if lean > 0 and (is_regularizer or name in ("learning_rate", "batch_size")):
             change = f"at the upper end of {name}: lower its high bound (now {parameter.high:g})"
-        elif lean < 0 and (name == "learning_rate" or name.startswith("model.")):
+        elif lean < 0 and (name == "learning_rate" or _is_of_model(name)):
             change = f"at the lower end of {name}: raise its low bound (now {parameter.low:g})"
         else:
             continue
@@ -151,12 +155,13 @@ def _too_short(evidence: Evidence) -> Iterator[Advice]:
     yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned ({option})")
 
 
-def _is_of(key: str, name: str) -> bool:
-    return key.partition(".")[0] == name
+def _is_of_model(name: str) -> bool:
+    """Whether a parameter says how large a model is."""
+    return training_field(name) == "model"
 
 
 def _can_be_raised(name: str, ranges: dict[str, Range]) -> bool:
-    return name.partition(".")[0] not in RATES or ranges[name].high < RATE_LIMIT
+    return training_field(name) not in RATES or ranges[name].high < RATE_LIMIT
 
 
 def _bounds(names: list[str], ranges: dict[str, Range]) -> str:

@@ -12,6 +12,7 @@ from service.schemas.diagnosis import TrialDiagnosis
 from service.schemas.fields import Scalar
 from service.schemas.results import Curves, Trial
 from service.schemas.search_space import CategoricalParameter
+from service.schemas.training import training_field
 
 N_COLUMNS = 4
 ROW_HEIGHT = 170
@@ -92,7 +93,7 @@ def _gaps(gathered: Gathered) -> Iterator[Plot]:
     ranges = {
         name: parameter
         for name, parameter in searched
-        if name.partition(".")[0] in GAP_FIELDS and not isinstance(parameter, CategoricalParameter)
+        if training_field(name) in GAP_FIELDS and not isinstance(parameter, CategoricalParameter)
     }
     names = list(ranges)[:MAX_GAP_PLOTS]
     params = {trial.number: trial.params for trial in gathered.trials}

@@ -199,3 +199,9 @@ def why_fixed(key: str) -> str | None:
     if key == "dataset" or (key.startswith("dataset.") and key != "dataset.augment"):
         return "every trial of a study must see the same data and the same split"
     return FIXED_ONLY.get(key)
+
+
+def training_field(parameter: str) -> str:
+    """Which field of a training a searched parameter is, or is a part of; an own model's `model.dropout` is dropout."""
+    first, _, rest = parameter.partition(".")
+    return "dropout" if first == "model" and rest.partition(".")[0] == "dropout" else first

@@ -101,6 +101,23 @@ def test_overfitting_without_regularizers_asks_to_search_them() -> None:
     }
 
 
+def test_an_own_model_that_overfits_is_to_have_its_own_dropout_searched() -> None:
+    model = {"model": {"entrypoint": "nets:build"}, "early_stopping": {"patience": 3}}
+    space = {"weight_decay": WEIGHT_DECAY, "model.arguments.width": HIDDEN}
+    groups = [(10, FALLING, lambda index: {"weight_decay": 1e-7, "model.arguments.width": 64})]
+    said = messages(evidence(space, groups, **model))["search_space"]
+    assert said == "10 of 10 trials overfit: also search model.dropout, which no trial varies"
+
+
+def test_the_dropout_of_an_own_model_is_no_size_of_it() -> None:
+    space = {"model.dropout": DROPOUT, "model.arguments.width": HIDDEN}
+    params = {"model.dropout": 0.2, "model.arguments.width": 64}
+    groups = [(10, curves, lambda index: params) for curves in (HEALTHY, LOW)]
+    assert messages(evidence(space, groups, model={"entrypoint": "nets:build"})) == {
+        "search_space.model.arguments.width": "10 of 20 trials underfit: raise the high bounds of model.arguments.width"
+    }
+
+
 def test_underfitting_names_the_end_at_which_it_is() -> None:
     groups = [
         (10, HEALTHY, lambda index: {"learning_rate": 0.01, "dropout": 0.1}),
