@@ -60,6 +60,12 @@ PRUNERS: dict[str, Json] = {
     "median, from epoch 2": {"name": "median", "n_warmup_steps": 1},
     "percentile 25": {"name": "percentile", "percentile": 25.0},
     "halving, 1 in 2": {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2},
+    "halving, 1 in 2, after 2 trials": {
+        "name": "successive_halving",
+        "min_resource": 1,
+        "reduction_factor": 2,
+        "n_startup_trials": 2,
+    },
     "halving, 1 in 2, after 5 trials": {
         "name": "successive_halving",
         "min_resource": 1,
@@ -79,7 +85,7 @@ PRUNERS: dict[str, Json] = {
     "hyperband, 1 in 3": {"name": "hyperband", "max_resource": EPOCHS},
     "hyperband, 1 in 3, promote": {"name": "hyperband", "max_resource": EPOCHS, "promote": True},
 }
-FEW_PRUNERS = ("none", "median", "halving, 1 in 2", "halving, 1 in 2, after 5 trials")
+FEW_PRUNERS = ("none", "median", "halving, 1 in 2", "halving, 1 in 2, after 2 trials")
 """Those that are measured with every sampler, and on a cut task; the others with TPE alone."""
 MARGIN = 0.01
 """Of accuracy."""

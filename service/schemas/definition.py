@@ -101,9 +101,9 @@ class Definition(StrictBody):
         examples=[{"name": "tpe", "seed": 0}],
     )
     pruner: Pruner = Field(
-        SuccessiveHalving(name="successive_halving", min_resource=1, reduction_factor=2, n_startup_trials=5),
+        SuccessiveHalving(name="successive_halving", min_resource=1, reduction_factor=2, n_startup_trials=2),
         description="Which trials are given up early; a bare name stands for {name: …}. Without it: successive_halving "
-        "that keeps the better half after the first five trials, or none for several objectives and for one that is "
+        "that keeps the better half after the first two trials, or none for several objectives and for one that is "
         "known only at the end.",
         examples=[{"name": "median", "n_startup_trials": 5, "n_warmup_steps": 1}],
     )

@@ -160,7 +160,7 @@ def test_the_default_is_what_a_definition_without_both_gets() -> None:
     assert isinstance(sampler, optuna.samplers.TPESampler)
     assert isinstance(pruner, AfterStartup)
     assert isinstance(pruner.wrapped, optuna.pruners.SuccessiveHalvingPruner)
-    assert (pruner.wrapped._min_resource, pruner.wrapped._reduction_factor, pruner.n_startup_trials) == (1, 2, 5)
+    assert (pruner.wrapped._min_resource, pruner.wrapped._reduction_factor, pruner.n_startup_trials) == (1, 2, 2)
 
 
 def test_optunas_own_default_is_built_by_optuna() -> None:
