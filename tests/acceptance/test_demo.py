@@ -17,6 +17,7 @@ name: small
 search_space:
   learning_rate: {type: float, low: 1e-3, high: 1e-2, log: true}
 training: {dataset: digits, model: {name: mlp, hidden: [16]}, epochs: EPOCHS}
+pruner: none
 n_trials: 3
 """
 
