@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# Tests wait for other processes half of the time, so there are more at once than cores of a small machine.
+# Tests wait for other processes half of the time, so more run at once than a small machine has cores; with one thread
+# each, as more threads than cores only slow one another.
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
