@@ -118,16 +118,19 @@ class Outlet:
         self._thread.start()
 
     def tell(self, event: Reported | Left | None) -> None:
-        """None is the last, for which the oldest one makes room if need be."""
-        try:
-            self._events.put_nowait(event)
-        except queue.Full:
-            self._lost(f"{MOST_WAITING:,} reports wait for it")
-            if event is None:
+        """None is the last, for which the oldest ones make room if need be."""
+        while True:
+            try:
+                self._events.put_nowait(event)
+            except queue.Full:
+                self._lost(f"{MOST_WAITING:,} reports wait for it")
+                if event is not None:
+                    return
                 with suppress(queue.Empty):  # the sink has taken one meanwhile
                     self._events.get_nowait()
                     self._events.task_done()
-                self._events.put_nowait(None)
+            else:
+                return
 
     def wait_until_idle(self) -> None:
         """Return when all that was told is written or lost."""

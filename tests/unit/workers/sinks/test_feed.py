@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import pytest
 
@@ -139,6 +140,25 @@ def test_a_sink_that_has_fallen_behind_is_closed_too(hanging: tuple[Kept, Outlet
     outlet.join(30)
     assert sink.closed
     assert len(sink.steps()) in (4, 5)  # whether the first one was in hand already when the queue was full
+
+
+def test_a_report_that_takes_the_room_made_for_the_end_does_not_keep_it_out(
+    hanging: tuple[Kept, Outlet, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, outlet, go_on = hanging
+    make_room, refills = outlet._events.get_nowait, iter(range(3))
+
+    def refilled() -> Reported | Left | None:
+        event = make_room()
+        for _ in islice(refills, 1):
+            outlet._events.put_nowait(Reported(lease(), {}, 100, {"loss": 1.0}))
+        return event
+
+    monkeypatch.setattr(outlet._events, "get_nowait", refilled)
+    outlet.tell(None)
+    go_on.set()
+    outlet.join(30)
+    assert sink.closed
 
 
 def test_a_sink_that_cannot_close_is_no_error() -> None:
