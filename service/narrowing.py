@@ -27,7 +27,7 @@ def narrow(first: FloatParameter, now: FloatParameter, values: Sequence[float], 
     """The next range of a parameter: around `values`, those of the kept trials in the first range, best first.
 
     `margin` is a share of the present range's width, on either side. A range grows only when the best value lies at
-    its edge, and never beyond the first one.
+    its edge or kept values lie outside of it, and never beyond the first one.
     """
     if not values:
         return Narrowed(now.low, now.high, "kept", "no kept trial has a value of it")
@@ -50,7 +50,11 @@ def _around(first: FloatParameter, now: FloatParameter, values: Sequence[float],
         return Narrowed(now.low, now.high, "kept", "the kept trials have but one value of it, and margin adds nothing")
     if low <= now.low and high >= now.last:
         return _unshrunk(now, low, high, "the kept trials lie all over it")
-    return Narrowed(low, high, "shrunk")
+    if low >= now.low and high <= now.last:
+        return Narrowed(low, high, "shrunk")
+    smaller = _scaled(now, high) - _scaled(now, low) < _scaled(now, now.last) - _scaled(now, now.low)
+    note = f"kept trials lie outside of it: it goes on from {low:.4g} to {high:.4g}"
+    return Narrowed(low, high, "shrunk" if smaller else "widened", note)
 
 
 def _at_edge(
@@ -96,8 +100,11 @@ def _moved(first: FloatParameter, value: float, distance: float) -> float:
     if distance == 0:
         return value
     moved = _scaled(first, value) + distance
-    clipped = min(max(moved, _scaled(first, first.low)), _scaled(first, first.last))
-    unscaled = math.exp(clipped) if first.log else clipped
+    if moved <= _scaled(first, first.low):  # a bound is reached as it was written: exp(log(0.001)) is not 0.001
+        return first.low
+    if moved >= _scaled(first, first.last):
+        return first.last
+    unscaled = math.exp(moved) if first.log else moved
     return min(value, unscaled) if distance < 0 else max(value, unscaled)
 
 

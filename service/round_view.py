@@ -20,6 +20,7 @@ from service.distributions import distribution
 from service.promotion import as_sampled
 from service.schemas.fields import Scalar
 from service.schemas.search_space import FloatParameter, Parameter, SearchSpace
+from service.suggest import FIXED
 from storage import RoundRecord
 from storage.shadow import FinishedOnce, ImportedTrials, ShadowStorage
 
@@ -69,9 +70,16 @@ class RoundView:
         return {**self.space, **{name: self._first[name] for name in outside}}
 
     def as_written(self, trial: FrozenTrial) -> FrozenTrial:
-        """A sampled trial as the database is to have it."""
+        """A sampled trial as the database is to have it: steps are counted from the first range's low end, in decimal.
+
+        Samplers count in floats (0.35 + 0.1 is 0.44999999999999996), which would make two configurations of one.
+        """
         if self._record is not None:
             trial.distributions = _replaced(trial, self._whole)
+        given = trial.system_attrs.get(FIXED, {})
+        for name, one in self._first.items():
+            if isinstance(one, FloatParameter) and one.step is not None and name in trial.params and name not in given:
+                trial.params[name] = one.at(round((trial.params[name] - one.low) / one.step))
         return trial
 
     def _see(self, trial: FrozenTrial) -> FrozenTrial:

@@ -39,13 +39,13 @@ def test_a_range_contains_what_is_kept_and_is_never_wider_than_the_first(
     assert found.verdict == "kept" or all(found.low <= value <= found.high for value in values)
     if all(now.contains(value) for value in values):
         assert found.low <= min(values) <= max(values) <= found.high
+    before, after = share(first, now.low, now.last), share(first, found.low, found.high)
     if found.verdict == "shrunk":
-        assert found.note is None
-        assert found.low > now.low or found.high < now.last
+        assert after < before + 1e-9
+        assert (found.note is None) == (found.low >= now.low and found.high <= now.last)
     else:
         assert found.note is not None
-        assert found.low <= now.low
-        assert found.high >= now.last
+        assert after > before - 1e-9
     if found.verdict == "kept":
         assert (found.low, found.high) == (now.low, now.high)
     if first.step is not None:
@@ -125,3 +125,25 @@ def test_a_range_over_all_floats_can_be_narrowed() -> None:
     vast = FloatParameter(type="float", low=1e-300, high=1e300, log=True)
     found = narrow(vast, vast, [1.0, 1e290], margin=0.5)
     assert vast.low <= found.low < found.high <= vast.high
+
+
+def test_a_range_that_grows_beyond_kept_trials_is_not_called_shrunk() -> None:
+    found = narrow(PLAIN.model_copy(update={"high": 1.0}), within(PLAIN, 0.405, 0.495), [0.45, 0.46, 0.85], 0.05)
+    assert found.verdict == "widened"
+    assert found.low == pytest.approx(0.4455)
+    assert found.high == 0.85
+    assert found.note is not None
+    assert "kept trials lie outside of it" in found.note
+
+
+@pytest.mark.parametrize("low", [1e-3, 1e-6, 1e-4, 0.1, 0.03, 1e-5])
+def test_the_end_of_a_log_range_is_reached_as_it_was_written(low: float) -> None:
+    first = FloatParameter(type="float", low=low, high=1.0, log=True)
+
+    shrunk = narrow(first, first, [low * 1.5, low * 1.55], 0.2)
+
+    assert (shrunk.low, shrunk.verdict) == (low, "shrunk")
+    at_edge = narrow(first, within(first, shrunk.low, shrunk.high), [low], 0.2)
+    assert at_edge.verdict == "kept"
+    assert at_edge.note is not None
+    assert "should be widened" in at_edge.note

@@ -1,6 +1,7 @@
 """Every sampler samples from a round's ranges, and goes on learning in them."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -194,3 +195,23 @@ def test_a_value_that_a_user_gives_outside_of_the_ranges_is_taken(recwarn: pytes
     assert whole.params["dropout"] == 0.45
     assert 1e-3 <= whole.params["learning_rate"] <= 1e-1
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_steps_are_counted_in_decimal_from_the_first_ranges_low_end(sampler: str) -> None:
+    """So that no configuration is two of them: from 0.35 a sampler comes to 0.44999999999999996."""
+    momentum = {"type": "float", "low": 0.05, "high": 0.95, "step": 0.1}
+    space = {**SPACE, "momentum": momentum}
+    wanted = Definition.model_validate(definition(search_space=space, sampler={"name": sampler}, n_trials=200))
+    study, suggestions = a_study(wanted)
+    first = run(study, suggestions, N_FIRST)
+    record = the_round()
+    ranges = {**record.ranges, "momentum": {"low": 0.35, "high": 0.65}}
+    view = RoundView(wanted.search_space, replace(record, ranges=ranges), build_sampler(wanted, N_FIRST))
+    suggestions.narrow(view)
+
+    tried = {params["momentum"] for params in run(study, suggestions, 15)}
+
+    assert {params["momentum"] for params in first} <= {0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95}
+    assert tried <= {0.35, 0.45, 0.55, 0.65}
+    assert len(tried) > 1
