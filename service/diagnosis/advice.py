@@ -5,8 +5,11 @@ from statistics import median
 
 from service.diagnosis.evidence import Evidence, Range, numbers, places
 from service.diagnosis.verdicts import MIN_EPOCHS
+from service.schemas.checks import definition_errors
+from service.schemas.definition import Definition
 from service.schemas.diagnosis import Advice
 from service.schemas.models import OwnModel
+from service.schemas.search_space import CategoricalParameter, IntParameter
 from service.schemas.training import training_field
 
 MIN_CLEAR = 5
@@ -57,18 +60,28 @@ def _diverging(evidence: Evidence) -> Iterator[Advice]:
     if evidence.share("diverged") < SOMETIMES:
         return
     said = f"{_count(evidence, 'diverged')} diverged"
-    searched = evidence.ranges(lambda name: name == "learning_rate")
-    if not searched:
+    parameter = evidence.definition.search_space.get("learning_rate")
+    if parameter is None:
         rate = evidence.training.learning_rate
         yield Advice(field="training.learning_rate", message=f"{said}: lower learning_rate (now {rate:g})")
-        return
-    parameter = searched["learning_rate"]
-    if evidence.lean("learning_rate", "diverged") > 0:
+    elif isinstance(parameter, CategoricalParameter):
+        choices = ", ".join(map(str, parameter.choices))
+        message = f"{said}: lower the choices of learning_rate (now {choices})"
+        yield Advice(field="search_space.learning_rate", message=message)
+    elif evidence.lean("learning_rate", "diverged") > 0:
         change = f"at the upper end of learning_rate: lower its high bound (now {parameter.high:g})"
         message = f"{said}, {change}{_best_end(evidence, 'learning_rate', 1)}"
         yield Advice(field="search_space.learning_rate", message=message)
     else:
-        yield Advice(field="training.gradient_clip", message=f"{said}, at any learning_rate: set gradient_clip to 1")
+        yield _clip(evidence, f"{said}, at any learning_rate")
+
+
+def _clip(evidence: Evidence, said: str) -> Advice:
+    if "gradient_clip" in evidence.definition.search_space:
+        return Advice(field="search_space.gradient_clip", message=f"{said}: search smaller values of gradient_clip")
+    now = evidence.training.gradient_clip
+    change = "set gradient_clip to 1" if now is None else f"lower gradient_clip (now {now:g})"
+    return Advice(field="training.gradient_clip", message=f"{said}: {change}")
 
 
 def _overfitting(evidence: Evidence) -> Iterator[Advice]:
@@ -81,7 +94,7 @@ def _overfitting(evidence: Evidence) -> Iterator[Advice]:
         bounds = _bounds(helpful, searched)
         yield Advice(field=f"search_space.{helpful[0]}", message=f"{said}: raise the bounds of {bounds}")
     dropout = "model.dropout" if isinstance(evidence.training.model, OwnModel) else "dropout"
-    fields = {training_field(name) for name in searched}
+    fields = {training_field(name) for name in evidence.definition.search_space}
     missing = [name for name in ("weight_decay", dropout) if training_field(name) not in fields]
     if missing:
         more = "search" if not helpful else "also search"
@@ -139,10 +152,15 @@ def _edges(evidence: Evidence) -> Iterator[Advice]:
         if len(lie) < len(evidence.best):
             continue  # a conditional parameter, which the best trials do not all have
         said = f"the best {len(lie)} trials have {name} at its"
-        if min(lie[0], median(lie)) > 1 - EDGE_SHARE and _can_be_raised(name, {name: parameter}):
+        raised, lowered = _beyond(parameter)
+        if min(lie[0], median(lie)) > 1 - EDGE_SHARE and (
+            _can_be_raised(name, {name: parameter}) and _may_be(evidence.definition, name, high=raised)
+        ):
             message = f"{said} high bound ({parameter.high:g}): raise it"
             yield Advice(field=f"search_space.{name}", message=message)
-        elif max(lie[0], median(lie)) < EDGE_SHARE and parameter.low > 0:
+        elif max(lie[0], median(lie)) < EDGE_SHARE and (
+            parameter.low > 0 and _may_be(evidence.definition, name, low=lowered)
+        ):
             yield Advice(field=f"search_space.{name}", message=f"{said} low bound ({parameter.low:g}): lower it")
 
 
@@ -151,8 +169,18 @@ def _too_short(evidence: Evidence) -> Iterator[Advice]:
     if len(short) < MIN_CLEAR or len(short) * 2 <= len(evidence.trials):
         return
     said = f"{len(short)} of {len(evidence.trials)} trials ended within {MIN_EPOCHS - 1} epochs, too soon to be judged"
-    option = FIRST_STEP.get(evidence.definition.pruner.name, "n_warmup_steps")
-    yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned ({option})")
+    definition = evidence.definition
+    if sum(trial.rank is None for trial in short) * 2 > len(short) and definition.pruner.name != "none":
+        option = FIRST_STEP.get(definition.pruner.name, "n_warmup_steps")
+        yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned ({option})")
+    elif definition.is_user_code:
+        yield Advice(field=None, message=f"{said}: report more steps of each")
+    elif "epochs" in definition.search_space:
+        yield Advice(field="search_space.epochs", message=f"{said}: raise the low bound of epochs")
+    elif (n_epochs := evidence.training.epochs) < MIN_EPOCHS:
+        yield Advice(field="training.epochs", message=f"{said}: raise epochs (now {n_epochs})")
+    else:
+        yield Advice(field="training.early_stopping", message=f"{said}: let them go on for longer before they end")
 
 
 def _is_of_model(name: str) -> bool:
@@ -162,6 +190,22 @@ def _is_of_model(name: str) -> bool:
 
 def _can_be_raised(name: str, ranges: dict[str, Range]) -> bool:
     return training_field(name) not in RATES or ranges[name].high < RATE_LIMIT
+
+
+def _beyond(parameter: Range) -> tuple[float, float]:
+    """A higher high bound and a lower low one, as near as makes sense to try."""
+    if isinstance(parameter, IntParameter) or parameter.step is not None:
+        step = parameter.step or 1
+        return parameter.high + step, parameter.low - step
+    return parameter.high + (parameter.high - parameter.low) / 10, parameter.low / 2
+
+
+def _may_be(definition: Definition, name: str, **bound: float) -> bool:
+    """Whether a definition may have this bound, which its training field may refuse."""
+    parameter = definition.search_space[name].model_copy(update=bound)
+    return not definition_errors(
+        definition.model_copy(update={"search_space": definition.search_space | {name: parameter}})
+    )
 
 
 def _bounds(names: list[str], ranges: dict[str, Range]) -> str:

@@ -105,7 +105,9 @@ def _overfitting(pair: CurvePair, found: Figures) -> str | None:
         if last - found.best < MIN_EPOCHS_AFTER or found.gap_growth <= found.tolerance:
             return None
         since = pair.steps[found.best]
-        return f"validation fell by {found.fall:.3g} since epoch {since} while the gap grew by {found.gap_growth:.3g}"
+        return (
+            f"validation got worse by {found.fall:.3g} since epoch {since} while the gap grew by {found.gap_growth:.3g}"
+        )
     if last - found.peak >= MIN_EPOCHS_AFTER and found.gap > max(found.tolerance, LARGE_GAP_SHARE * found.span):
         since = pair.steps[found.peak]
         return f"validation stood still since epoch {since}, with a gap of {found.gap:.3g}"

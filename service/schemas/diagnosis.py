@@ -19,7 +19,8 @@ class TrialDiagnosis(Answer):
     state: TrialState = Field(description="Optuna's word for its state.", examples=["COMPLETE"])
     verdict: Verdict = Field(description="What its curves look like.", examples=["overfitting"])
     because: str = Field(
-        description="Why, in words.", examples=["validation fell by 0.031 after epoch 7 while the gap grew by 0.055"]
+        description="Why, in words.",
+        examples=["validation got worse by 0.031 since epoch 7 while the gap grew by 0.055"],
     )
     n_epochs: int = Field(description="Epochs with both values.", examples=[20])
     best_epoch: int | None = Field(description="Epoch of the best validation value, from 0.", examples=[7])

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,8 +183,9 @@ def test_a_best_value_at_an_edge_widens_the_range(name: str, parameter: Any, val
 
 
 def test_trials_that_are_pruned_too_soon_to_be_judged_are_named() -> None:
-    groups = [(8, SHORT, lambda index: {"dropout": 0.1})]
-    assert messages(evidence({"dropout": DROPOUT}, groups)) == {
+    found = evidence({"dropout": DROPOUT}, [(8, SHORT, lambda index: {"dropout": 0.1})])
+    pruned = Evidence(found.definition, (replace(trial, rank=None) for trial in found.trials))
+    assert messages(pruned) == {
         "pruner": "8 of 8 trials ended within 2 epochs, too soon to be judged: let them go on for longer before they "
         "are pruned (min_resource)"
     }
@@ -196,3 +198,62 @@ def test_conditional_and_foreign_parameters_are_no_ground_for_advice() -> None:
     ]
     said = messages(evidence({"weight_decay": WEIGHT_DECAY}, groups))
     assert set(said) == {"search_space.weight_decay", "search_space", "training.early_stopping"}
+
+
+def test_a_regularizer_that_is_searched_by_choices_is_varied() -> None:
+    space = {"dropout": {"type": "categorical", "choices": [0.0, 0.2]}, "learning_rate": LEARNING_RATE}
+    found = evidence(space, [(20, FALLING, lambda index: {"dropout": 0.2, "learning_rate": 1e-3})])
+    assert messages(found)["search_space"] == "20 of 20 trials overfit: search weight_decay, which no trial varies"
+
+
+def test_divergence_with_choices_of_the_learning_rate_speaks_of_these() -> None:
+    space = {"learning_rate": {"type": "categorical", "choices": [0.1, 10.0]}}
+    found = evidence(space, [(20, WORSE, lambda index: {"learning_rate": 10.0})])
+    message = "20 of 20 trials diverged: lower the choices of learning_rate (now 0.1, 10.0)"
+    assert messages(found)["search_space.learning_rate"] == message
+
+
+@pytest.mark.parametrize(
+    ("training", "space", "field", "change"),
+    [
+        ({}, {}, "training.gradient_clip", "set gradient_clip to 1"),
+        ({"gradient_clip": 1.0}, {}, "training.gradient_clip", "lower gradient_clip (now 1)"),
+        (
+            {},
+            {"gradient_clip": {"type": "float", "low": 0.1, "high": 9.0}},
+            "search_space.gradient_clip",
+            "search smaller values of gradient_clip",
+        ),
+    ],
+)
+def test_divergence_at_any_learning_rate_clips_gradients(
+    training: dict[str, Any], space: dict[str, Any], field: str, change: str
+) -> None:
+    groups = [(20, curves, lambda index: {"learning_rate": 1e-3 * (1 + index)}) for curves in (HEALTHY, WORSE)]
+    found = evidence({"learning_rate": LEARNING_RATE, **space}, groups, **training)
+    assert messages(found)[field] == f"20 of 40 trials diverged, at any learning_rate: {change}"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [
+        ("batch_size", {"type": "int", "low": 1, "high": 64, "log": True}, 1),
+        ("momentum", {"type": "float", "low": 0.5, "high": 0.99}, 0.99),
+    ],
+)
+def test_a_bound_that_cannot_be_moved_is_none_to_move(name: str, parameter: dict[str, Any], value: float) -> None:
+    found = evidence({name: parameter}, [(20, HEALTHY, lambda _: {name: value})], optimizer="sgd")
+    assert messages(found) == {None: NOTHING}
+
+
+def test_trials_that_are_short_by_their_epochs_need_more_of_them() -> None:
+    found = evidence({"dropout": DROPOUT}, [(20, SHORT, lambda _: {"dropout": 0.1})], epochs=2)
+    said = "20 of 20 trials ended within 2 epochs, too soon to be judged"
+    assert messages(found) == {"training.epochs": f"{said}: raise epochs (now 2)"}
+
+
+def test_epochs_that_are_searched_too_low_are_raised_there() -> None:
+    space = {"epochs": {"type": "int", "low": 1, "high": 20}}
+    found = evidence(space, [(20, SHORT, lambda _: {"epochs": 2})])
+    said = "20 of 20 trials ended within 2 epochs, too soon to be judged"
+    assert messages(found) == {"search_space.epochs": f"{said}: raise the low bound of epochs"}

@@ -32,7 +32,7 @@ finite_pair = st.lists(st.tuples(accuracy, accuracy), min_size=3, max_size=12).m
     ("curves", "verdict", "because"),
     [
         (HEALTHY, "healthy", "no fall; the gap is 5% of the span"),
-        (FALLING, "overfitting", "validation fell by 0.0922 since epoch 5 while the gap grew by 0.285"),
+        (FALLING, "overfitting", "validation got worse by 0.0922 since epoch 5 while the gap grew by 0.285"),
         (STANDING, "overfitting", "validation stood still since epoch 6, with a gap of 0.292"),
         (LOW, "underfitting", "training came to 0.498 and validation to 0.478 by epoch 19, short of 0.737"),
         (WORSE, "diverged", "training ended worse than its first epoch, by 0.593"),
