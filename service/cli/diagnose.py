@@ -44,7 +44,7 @@ def diagnose(
         out.print(f"{found.n_left_out} older trials were not looked at.")
     out.print("\nWhat to change next", style="bold")
     for advice in found.advice:
-        out.print(f"  - {advice.message}", soft_wrap=True, markup=False)
+        out.print(f"  - {advice.message}", soft_wrap=True)
 
 
 def trial_table(found: "Diagnosis", trials: "Sequence[TrialDiagnosis]") -> "Table":

@@ -8,7 +8,6 @@ from datetime import datetime
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from service.schemas.fields import Scalar
 from service.schemas.results import Study, Trial
@@ -20,7 +19,8 @@ WIDE = 200
 
 
 def console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    """Brackets are the user's own, and no markup."""
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
 
 
 def print_json(text: str) -> None:
@@ -75,7 +75,7 @@ def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool
         epochs = "" if trial.step is None else str(trial.step + 1)
         cells = [*values, *shown, epochs, seconds(trial.duration_seconds), *line]
         row = [str(trial.number), *([trial.state, *cells, _reason(trial)] if states else cells)]
-        table.add_row(*map(Text, row))  # brackets are the user's own, and no markup
+        table.add_row(*row)
     return table
 
 

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from service.client import Client, ServiceError
+from service.diagnosis.curve_pair import HUGE
 from service.optuna_copy import read, read_only_study
 from service.report.rounds_plot import Bounds, Round
 from service.report.weights import Histogram, histogram_of
@@ -47,6 +49,7 @@ class Gathered:
 def gather(client: Client, name: str) -> Gathered:
     """Ask the service for a study, with curves of the best and of the newest trials. Raises ClientError."""
     study = client.study(name)
+    diagnosis = client.diagnosis(name, N_DIAGNOSED)  # before the trials, among which are all that it judges
     trials = list(client.trials(name))
     best = best_trials(client, study)
     numbers = dict.fromkeys(trial.number for trial in (*best, *reversed(trials)) if trial.step is not None)
@@ -56,7 +59,7 @@ def gather(client: Client, name: str) -> Gathered:
         trials=trials,
         best=best,
         curves=curves,
-        diagnosis=client.diagnosis(name, N_DIAGNOSED),
+        diagnosis=diagnosis,
         as_optuna=_as_optuna(client, name, curves),
         weights=_weights(client, name, best),
         final=_final(client, name),
@@ -72,12 +75,20 @@ def best_trials(client: Client, study: Study) -> list[Trial]:
 
 def _as_optuna(client: Client, name: str, drawn: Container[int]) -> optuna.Study:
     study, trials = read(client.export(name, "optuna"))
-    return read_only_study(study, (_without_values(one) if one.number not in drawn else one for one in trials))
+    return read_only_study(study, (_as_drawn(one, has_curve=one.number in drawn) for one in trials))
 
 
-def _without_values(trial: FrozenTrial) -> FrozenTrial:
-    trial.intermediate_values = {}
+def _as_drawn(trial: FrozenTrial, *, has_curve: bool) -> FrozenTrial:
+    """Values that no axis can span are infinite, which plots leave out."""
+    kept = trial.intermediate_values if has_curve else {}
+    trial.intermediate_values = {step: _spanned(value) for step, value in kept.items()}
+    if trial.values is not None:
+        trial.values = [_spanned(value) for value in trial.values]
     return trial
+
+
+def _spanned(value: float) -> float:
+    return math.copysign(math.inf, value) if abs(value) > HUGE else value
 
 
 def _final(client: Client, name: str) -> Final | None:

@@ -163,3 +163,36 @@ def test_the_rounds_of_a_study_that_was_narrowed_are_gathered(service: Service, 
 def test_a_study_that_is_not_there_is_an_error(client: Client) -> None:
     with pytest.raises(ServiceError, match="no study of this name: x"):
         gather(client, "x")
+
+
+def test_a_trial_that_begins_while_it_is_gathered_is_judged_among_the_trials(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = service.create(n_trials=9)
+    run(service, name, 0.5)
+    fetch = client.trials
+
+    def then_one_more(wanted: str) -> Any:
+        trials = list(fetch(wanted))
+        run(service, name, 0.6)
+        return iter(trials)
+
+    monkeypatch.setattr(client, "trials", then_one_more)
+    found = gather(client, name)
+
+    assert {one.number for one in found.diagnosis.trials} <= {trial.number for trial in found.trials}
+
+
+def test_values_that_no_axis_can_span_are_left_out(service: Service, client: Client) -> None:
+    space = {name: {"type": "float", "low": 0.1, "high": 0.9} for name in ("dropout", "momentum")}
+    objectives = [{"metric": "validation_loss", "direction": "minimize"}]
+    name = service.create(n_trials=5, search_space=space, objectives=objectives)
+    for value in (1e308, -1e308, 0.5, 0.6, 0.7):
+        lease = service.claim_one(name)
+        service.report(lease, 0, value, validation_loss=value)
+        body = {"metrics": {"validation_loss": value}}
+        assert service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body).status_code == 200
+
+    plots = {plot.title for plot in search_plots(gather(client, name))}
+
+    assert {"Optimization history", "Parallel coordinates", "Slice"} <= plots
