@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -158,11 +159,12 @@ async def _tick(app: FastAPI) -> None:
     """Let leases expire, studies end and final evaluations begin while nobody calls, and keep when tokens were used."""
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        try:
-            await run_in_threadpool(app.state.registry.tick)
-            await run_in_threadpool(begin_due, app.state.registry)
-            await run_in_threadpool(app.state.gate.tokens.keep_last_used)
-        except (*DATABASE_ERRORS, StorageError) as error:
-            log.error("the database does not answer: %s", error)
-        except Exception:
-            log.exception("a tick failed; the next one tries again")
+        registry: Registry = app.state.registry
+        for work in (registry.tick, partial(begin_due, registry), app.state.gate.tokens.keep_last_used):
+            try:
+                await run_in_threadpool(work)
+            except (*DATABASE_ERRORS, StorageError) as error:
+                log.error("the database does not answer: %s", error)
+                break
+            except Exception:
+                log.exception("a tick failed; the next one tries again")

@@ -1,5 +1,6 @@
 """All studies of a service, and the calls that span them."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -29,7 +30,17 @@ from service.schemas.protocol import Claim, Lease
 from service.sightings import Sightings
 from service.signals import WorkSignal
 from service.study_news import StudyNews
-from storage import DuplicateStudyError, FinalRecord, Store, StudyRecord, WorkerRecord
+from storage import (
+    DATABASE_ERRORS,
+    DuplicateStudyError,
+    FinalRecord,
+    StorageError,
+    Store,
+    StudyRecord,
+    WorkerRecord,
+)
+
+log = logging.getLogger(__name__)
 
 Granted = tuple[list[Lease], list[Future[None]]]
 """An answer, which holds once the futures are done."""
@@ -254,8 +265,20 @@ class Registry:
 
     def tick(self) -> None:
         """Let time take effect in every study."""
+        self.for_each(tick)
+
+    def for_each(self, do: Callable[[LiveStudy], None]) -> None:
+        """Do something with every study; one with which it fails holds up no other, and the log says so.
+
+        Raises what the database raises.
+        """
         for live in self.every():
-            tick(live)
+            try:
+                do(live)
+            except (*DATABASE_ERRORS, StorageError):
+                raise
+            except Exception:
+                log.exception("study %s: what is due now failed; the next tick tries again", live.record.name)
 
 
 def _is_for(live: LiveStudy, claim: Claim) -> bool:
