@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 SIGNIFICANCE = 0.05
@@ -11,27 +12,39 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A configuration, by its trial's number, with the objective value of each repetition that has one."""
+    """A configuration, by its trial's number, with the objective value of each repetition that has one.
+
+    `violated` are the constraints that the repetitions do not keep, in the mean.
+    """
 
     trial_number: int
     values: Sequence[float]
+    violated: Sequence[str] = ()
 
     @property
     def mean(self) -> float | None:
-        return statistics.fmean(self.values) if self.values else None
+        try:
+            return statistics.fmean(self.values) if self.values else None
+        except OverflowError:  # of their sum
+            return math.fsum(value / len(self.values) for value in self.values)
 
     @property
     def standard_error(self) -> float | None:
-        """Standard deviation over √n; None with fewer than two values."""
+        """Standard deviation over √n; None with fewer than two values, and where it is beyond all floats."""
         n = len(self.values)
-        return statistics.stdev(self.values) / n**0.5 if n > 1 else None
+        with suppress(OverflowError):
+            return statistics.stdev(self.values) / n**0.5 if n > 1 else None
+        return None
 
 
 def rank(candidates: Sequence[Confirmed], direction: str) -> list[Confirmed]:
-    """Those that were confirmed at all, best mean first; the earlier one first where two are equal."""
+    """Those that were confirmed at all, best mean first; the earlier one first where two are equal.
+
+    Those that violate a constraint come last.
+    """
     sign = -1 if direction == "maximize" else 1
     means = [(sign * candidate.mean, candidate) for candidate in candidates if candidate.mean is not None]
-    return [candidate for _, candidate in sorted(means, key=lambda pair: pair[0])]
+    return [candidate for _, candidate in sorted(means, key=lambda pair: (bool(pair[1].violated), pair[0]))]
 
 
 def compare(winner: Confirmed, runner_up: Confirmed | None) -> tuple[bool | None, str]:
@@ -42,7 +55,10 @@ def compare(winner: Confirmed, runner_up: Confirmed | None) -> tuple[bool | None
     if runner_up is None:
         return None, "there is no runner-up"
     pair = f"trials {winner.trial_number} and {runner_up.trial_number}"
-    p = welch(winner.values, runner_up.values)
+    try:
+        p = welch(winner.values, runner_up.values)
+    except OverflowError:
+        return None, f"{pair} cannot be compared: their values are too large"
     if p is None:
         return None, f"{pair} cannot be compared: each needs two seeds or more"
     return p < SIGNIFICANCE, f"Welch's t-test of {pair}: p = {p:.2g}; below {SIGNIFICANCE:g} they differ"
@@ -52,7 +68,7 @@ def welch(left: Sequence[float], right: Sequence[float]) -> float | None:
     """Two-sided p-value that two means are equal, whatever the variances (B. L. Welch, Biometrika 34, 1947).
 
     None with fewer than two values on a side. Without any variance equal means give 1, others 0; scipy's own
-    ttest_ind warns of values that are nearly the same, which seeds often bring.
+    ttest_ind warns of values that are nearly the same, which seeds often bring. Raises OverflowError.
     """
     if min(len(left), len(right)) < 2:
         return None

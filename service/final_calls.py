@@ -1,6 +1,7 @@
 """Begin final evaluations: when users or definitions ask, and the search is over."""
 
 import itertools
+import math
 from contextlib import suppress
 
 from optuna.trial import FrozenTrial, TrialState
@@ -36,9 +37,12 @@ def begin(registry: Registry, live: LiveStudy, wanted: FinalRequest, requested_b
 
 def begin_due(registry: Registry) -> None:
     """Begin those that definitions ask for."""
-    for live in registry.every():
-        if _is_due(registry.store, live):
-            begin(registry, live, FinalRequest(), BY_DEFINITION)
+    registry.for_each(lambda live: _begin_if_due(registry, live))
+
+
+def _begin_if_due(registry: Registry, live: LiveStudy) -> None:
+    if _is_due(registry.store, live):
+        begin(registry, live, FinalRequest(), BY_DEFINITION)
 
 
 def _begin(registry: Registry, live: LiveStudy, wanted: FinalRequest, requested_by: str) -> None:
@@ -111,13 +115,19 @@ def _plan(live: LiveStudy, wanted: FinalRequest) -> Plan:
     asked = wanted if defaults is None else wanted.model_copy(update=_unasked(wanted, defaults.model_dump()))
     best = _best(live, asked.top_k)
     if not best:
-        infeasible = why_none(complete_trials(live))
-        raise StateConflictError(
-            f"study {live.record.name} has no {'feasible' if infeasible else 'complete'} trial: there is nothing to "
-            f"evaluate{f' ({infeasible})' if infeasible else ''}"
-        )
+        raise StateConflictError(f"study {live.record.name} has {_why_no_candidate(live)}")
     candidates = [Planned(trial_number=one.number, value=one.values[0], params=one.params) for one in best]
     return Plan(n_seeds=asked.n_seeds, train_on_validation=asked.train_on_validation, candidates=candidates)
+
+
+def _why_no_candidate(live: LiveStudy) -> str:
+    trials = complete_trials(live)
+    nothing = "there is nothing to evaluate"
+    if infeasible := why_none(trials):
+        return f"no feasible trial: {nothing} ({infeasible})"
+    if trials and not any(math.isfinite(trial.values[0]) for trial in trials):
+        return f"no trial whose {live.definition.objectives[0].metric} is finite: {nothing}"
+    return f"no complete trial: {nothing}"
 
 
 def _unasked(wanted: FinalRequest, defaults: dict[str, int]) -> dict[str, int]:
@@ -136,6 +146,7 @@ def _best(live: LiveStudy, k: int) -> list[FrozenTrial]:
 
 
 def _can_be_repeated(live: LiveStudy, trial: FrozenTrial) -> bool:
-    """Not so for what another program has put into the study."""
+    """Not so for what another program has put into the study, and no mean tells anything beside an infinite value."""
     space = live.definition.search_space
-    return is_complete(trial, space) and not any(params_errors(live.definition, trial.params))
+    finite = math.isfinite(trial.values[0])
+    return finite and is_complete(trial, space) and not any(params_errors(live.definition, trial.params))

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
@@ -88,8 +89,8 @@ def ranking_of(final: FinalRecord) -> Ranking | None:
 def linked_definition(original: Definition, name: str, plan: Plan) -> Definition:
     """The definition of the study that confirms: every trial is given, and trained to its end."""
     written = original.model_dump(mode="json", exclude_unset=True)
-    for field in ("timeout_seconds", "target_value", "confirmation", "narrowing", "constraints", "warm_start_from"):
-        written.pop(field, None)
+    for left_out in ("timeout_seconds", "target_value", "confirmation", "narrowing", "warm_start_from"):
+        written.pop(left_out, None)
     repeated = [candidate.params for candidate in plan.candidates for _ in range(plan.n_seeds)]
     changes = {"name": name, "sampler": "random", "pruner": "none", "enqueue": repeated, "n_trials": len(repeated)}
     return Definition.model_validate({**written, **changes})
@@ -105,11 +106,25 @@ def confirmation_seed(seed: int, final: FinalRecord, plan: Plan, number: int) ->
     return trial_seed(seed, trial_number, FIRST_REPEAT + (final.number - 1) * REPEATS + repeat)
 
 
-def objective_values(plan: Plan, values: Sequence[float | None]) -> list[Confirmed]:
-    """The candidates with their values, from those of the linked study's trials by number; None is a failed one."""
-    return [
-        Confirmed(
-            candidate.trial_number, [value for number in plan.trials_of(place) if (value := values[number]) is not None]
-        )
-        for place, candidate in enumerate(plan.candidates)
-    ]
+@dataclass(frozen=True)
+class Repetition:
+    """A trial of the linked study: its objective value, None if it failed, and its constraints as Optuna has them."""
+
+    value: float | None
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+
+def confirmations(plan: Plan, repetitions: Sequence[Repetition]) -> list[Confirmed]:
+    """The candidates with what their repetitions came to, from the linked study's trials by number."""
+    found = []
+    for place, candidate in enumerate(plan.candidates):
+        complete = [one for number in plan.trials_of(place) if (one := repetitions[number]).value is not None]
+        values = [one.value for one in complete if one.value is not None]
+        found.append(Confirmed(candidate.trial_number, values, _violated([one.constraints for one in complete])))
+    return found
+
+
+def _violated(constraints: Sequence[Mapping[str, float]]) -> list[str]:
+    """Those that repetitions are beyond, in the mean."""
+    names = dict.fromkeys(name for one in constraints for name in one)
+    return [name for name in names if sum(one[name] for one in constraints if name in one) > 0]

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from service.confirmed import accuracy_interval, compare, rank
 from service.errors import InvalidError
-from service.final_plan import Plan, Ranking, confirmation_seed, objective_values, plan_of, ranking_of
+from service.final_plan import Plan, Ranking, Repetition, confirmation_seed, confirmations, plan_of, ranking_of
 from service.live_study import LiveStudy
 from service.schemas.training import TEST_METRICS, Training
 from service.suggest import trial_seed
@@ -77,7 +77,7 @@ def check_no_test_metrics(metrics: Mapping[str, float], field: str) -> None:
 
 def check_completion(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, float]) -> None:
     """Raises InvalidError for a test score from any trial but the one that has it, and for that one without."""
-    if not _is_test(live, lease):
+    if not is_test(live, lease):
         check_no_test_metrics(metrics, "metrics")
         return
     errors = list(_score_errors(metrics))
@@ -85,7 +85,7 @@ def check_completion(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, 
         raise InvalidError(errors)
 
 
-def _is_test(live: LiveStudy, lease: LeaseRecord) -> bool:
+def is_test(live: LiveStudy, lease: LeaseRecord) -> bool:
     return live.final is not None and plan_of(live.final).is_test(lease.trial_number)
 
 
@@ -102,7 +102,7 @@ def _score_errors(metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
 
 def confirmed_values(live: LiveStudy, lease: LeaseRecord) -> list[float] | None:
     """The objective values of a model that nothing was held out from: the means of its confirmations."""
-    if live.final is None or not _is_test(live, lease):
+    if live.final is None or not is_test(live, lease):
         return None
     plan = plan_of(live.final)
     if not plan.train_on_validation:
@@ -115,7 +115,7 @@ def confirmed_values(live: LiveStudy, lease: LeaseRecord) -> list[float] | None:
 
 def record_test(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, float]) -> None:
     """Write down what the test split said, for good, in the transaction that completes its trial."""
-    if live.final is None or not _is_test(live, lease):
+    if live.final is None or not is_test(live, lease):
         return
     n_images = int(metrics["n_test_images"])
     low, high = accuracy_interval(metrics["test_accuracy"], n_images)
@@ -142,6 +142,10 @@ def go_on(live: LiveStudy) -> bool:
     if ranking is None:
         _give_up(live, "no configuration could be confirmed", range(plan.n_confirmations))
         return False
+    if ranking.winner.violated:
+        broken = "; ".join(f"trial {one.trial_number} violates {', '.join(one.violated)}" for one in ranking.confirmed)
+        _fail(live, f"no configuration keeps its constraints when it is trained again: {broken}")
+        return False
     live.store.finals.change(final, ranking=ranking.model_dump(mode="json"))
     live.record = live.store.change_study(live.record, n_trials=plan.n_confirmations + 1)
     params = next(one.params for one in plan.candidates if one.trial_number == ranking.winner.trial_number)
@@ -152,12 +156,12 @@ def go_on(live: LiveStudy) -> bool:
 
 def _ranking(live: LiveStudy, plan: Plan) -> Ranking | None:
     trials = live.study.get_trials(deepcopy=False)
-    confirmed = rank(
-        objective_values(plan, [_value(trial) for trial in trials]), live.definition.objectives[0].direction
-    )
+    repetitions = [Repetition(_value(trial), trial.constraints) for trial in trials]
+    confirmed = rank(confirmations(plan, repetitions), live.definition.objectives[0].direction)
     if not confirmed:
         return None
-    distinguishable, comparison = compare(confirmed[0], confirmed[1] if len(confirmed) > 1 else None)
+    runner_up = next((one for one in confirmed[1:] if not one.violated), None)
+    distinguishable, comparison = compare(confirmed[0], runner_up)
     return Ranking(confirmed=confirmed, distinguishable=distinguishable, comparison=comparison)
 
 
@@ -169,11 +173,15 @@ def _value(trial: FrozenTrial) -> float | None:
 
 
 def _give_up(live: LiveStudy, what: str, numbers: Sequence[int]) -> None:
-    assert live.final is not None, "go_on has looked"
+    """With the reasons of the leases of these trials."""
     trials = live.study.get_trials(deepcopy=False)
     leases = live.store.leases_of_trials([trials[number]._trial_id for number in numbers])
     reasons = dict.fromkeys(lease.reason for lease in leases if lease.reason)
-    failure = f"{what}: {'; '.join(reasons) or 'no trial is complete'}"
+    _fail(live, f"{what}: {'; '.join(reasons) or 'no trial is complete'}")
+
+
+def _fail(live: LiveStudy, failure: str) -> None:
+    assert live.final is not None, "go_on has looked"
     live.store.finals.change(live.final, state="failed", failure=failure, ended_at=live.clock.now())
 
 

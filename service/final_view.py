@@ -65,6 +65,7 @@ def _candidates(plan: Plan, confirmed: list[Confirmed]) -> list[Candidate]:
             confirmed_values=list(one.values),
             confirmed_mean=one.mean,
             standard_error=one.standard_error,
+            violated=list(one.violated),
         )
         for one in [*confirmed, *unconfirmed]
     ]

@@ -58,10 +58,11 @@ class FinalIndex:
                 del self._by_linked[record.linked_study_id]
 
     def _put(self, record: FinalRecord) -> None:
+        row = row_of(finals, record)  # raises before anything is remembered that no row can hold
         with self._transaction() as batch:
             with self._lock:
                 self._remember(record)
-            batch.put("narrows_finals", (record.study_id, record.number), row_of(finals, record))
+            batch.put("narrows_finals", (record.study_id, record.number), row)
 
     def _remember(self, record: FinalRecord) -> None:
         self._by_study[record.study_id][record.number] = record

@@ -22,6 +22,7 @@ OnValidation = Annotated[
 ]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for --force.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Look at the test split again; that and the --reason are kept.")]
+Show = Annotated[bool, typer.Option("--show", help="Show how far it is, or its record, and begin nothing.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the record.")]
 
 
@@ -32,6 +33,7 @@ def final(
     train_on_validation: OnValidation = False,
     force: Force = False,
     reason: Reason = None,
+    show_only: Show = False,
     wait: Wait = True,
     as_json: AsJson = False,
     server: Server = DEFAULT["server"],
@@ -45,9 +47,10 @@ def final(
     asked: dict[str, Any] = {"top_k": top_k, "n_seeds": n_seeds, "train_on_validation": train_on_validation or None}
     asked |= {"force": force or None, "reason": reason}
     with Client(server, token) as client:
-        found = client.begin_final(study, {name: value for name, value in asked.items() if value is not None})
+        given = {name: value for name, value in asked.items() if value is not None}
+        found = client.final(study) if show_only else client.begin_final(study, given)
         out = console()
-        if wait:
+        if wait and not show_only:
             retries = Retries(limit_seconds=30.0)
             found = follow(lambda: retries(lambda: client.final(study)), None if as_json else out)
         if as_json:
@@ -114,10 +117,12 @@ def sentences(found: "Final") -> list[str]:
     looked = f"looked at again, because: {found.reason}" if found.forced else "looked at once"
     on = "train and validation data" if found.train_on_validation else "train data"
     model = f"narrows model {found.linked_study} --trial {found.tested_trial} --out FILE"
+    out = [one for one in found.candidates if one.violated]
     return [
         f"The winner is trial {found.winner}{verdict} ({found.comparison})",
         f"Validation said {number(best.validation_said)}, confirmed mean {number(best.confirmed_mean)}",
         f"Test said accuracy {number(score.accuracy)} (95 % interval {number(score.accuracy_low)} to "
         f"{number(score.accuracy_high)}, {score.n_images} images), loss {number(score.loss)}",
         f"The model ({model}) was trained on {on}; the test split was {looked}",
+        *(f"Trial {one.trial_number} is out: trained again it violates {', '.join(one.violated)}" for one in out),
     ]

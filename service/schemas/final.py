@@ -51,6 +51,11 @@ class Candidate(Answer):
     standard_error: Number | None = Field(
         description="Standard error of the mean; null with fewer than two.", examples=[0.001]
     )
+    violated: list[str] = Field(
+        [],
+        description="Constraints that the fresh seeds do not keep, in the mean; such a candidate cannot win.",
+        examples=[[]],
+    )
 
 
 class TestScore(Answer):

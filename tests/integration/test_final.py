@@ -265,3 +265,95 @@ def test_the_token_that_asked_is_named(tmp_path: Any) -> None:
         name = searched(service)
         response = service.http.post(f"/v1/studies/{name}/final", json={}, headers=bearer(secret))
         assert response.json()["requested_by"] == "lab"
+
+
+def test_an_infinite_objective_is_no_candidate(each_service: Service) -> None:
+    name = each_service.create(n_trials=2, objectives=[{"metric": "validation_loss", "direction": "minimize"}])
+    for value in (1.0, "-inf"):
+        body = {"metrics": {"validation_loss": value}}
+        lease = each_service.claim_one(name)
+        assert each_service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body).status_code == 200
+
+    assert [one["trial_number"] for one in begin(each_service, name, top_k=2)["candidates"]] == [0]
+
+
+def test_without_a_finite_objective_there_is_nothing_to_evaluate(service: Service) -> None:
+    name = service.create(n_trials=1)
+    service.complete(service.claim_one(name), "inf")
+
+    refused = problem_of(post(service, name), 409)
+
+    assert refused["detail"] == (
+        f"study {name} has no trial whose validation_accuracy is finite: there is nothing to evaluate"
+    )
+    assert f"{name}.final" not in [one["name"] for one in service.get("/studies")["studies"]]
+
+
+def test_what_the_test_split_said_is_on_record_without_an_objective_value(service: Service) -> None:
+    name = searched(service)
+    begin(service, name, top_k=1, n_seeds=1)
+    confirm(service, name, {1: [0.9]})
+
+    lease = service.claim_one(f"{name}.final")
+    body = {"metrics": {"validation_accuracy": "nan", **SCORE}}
+    assert service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body).json()["state"] == "FAIL"
+
+    record = final_of(service, name)
+    assert (record["state"], record["test_said"]["accuracy"]) == ("complete", 0.95)
+    assert post(service, name).status_code == 200
+    assert final_of(service, name)["number"] == 1
+
+
+BOUNDED: Json = {"constraints": [{"metric": "validation_loss", "max": 0.5}]}
+
+
+def bounded(service: Service, losses: list[list[float]], **changes: Any) -> str:
+    """A study with a constraint, and an evaluation of its two trials whose confirmations have these losses."""
+    name = service.create(n_trials=2, **BOUNDED, **changes)
+    for value in (0.9, 0.8):
+        assert complete(service, service.claim_one(name), value, validation_loss=0.1).status_code == 200
+    begin(service, name, top_k=2, n_seeds=2)
+    for value, seeds in zip((0.9, 0.8), losses, strict=True):
+        for loss in seeds:
+            assert complete(service, service.claim_one(f"{name}.final"), value, validation_loss=loss).status_code == 200
+    return name
+
+
+def test_a_candidate_that_violates_a_constraint_with_fresh_seeds_cannot_win(service: Service) -> None:
+    name = bounded(service, [[0.4, 0.7], [0.4, 0.55]])
+    assert complete(service, service.claim_one(f"{name}.final"), **SCORE).status_code == 200
+
+    record = final_of(service, name)
+
+    assert (record["state"], record["winner"], record["distinguishable"]) == ("complete", 1, None)
+    violated = {one["trial_number"]: one["violated"] for one in record["candidates"]}
+    assert violated == {1: [], 0: ["validation_loss <= 0.5"]}
+
+
+def test_without_a_candidate_that_keeps_its_constraints_the_test_split_is_not_read(service: Service) -> None:
+    name = bounded(service, [[0.7, 0.7], [0.5, 0.6]])
+
+    record = final_of(service, name)
+
+    assert (record["state"], record["winner"], record["test_said"]) == ("failed", None, None)
+    assert record["failure"] == (
+        "no configuration keeps its constraints when it is trained again: trial 0 violates validation_loss <= 0.5; "
+        "trial 1 violates validation_loss <= 0.5"
+    )
+    assert service.claim(f"{name}.final") == []
+
+
+def test_one_study_that_fails_holds_up_no_other(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, name = (service.create(n_trials=1, confirmation={"top_k": 1, "n_seeds": 1}) for _ in range(2))
+    for one in (broken, name):
+        service.run(one)
+    registry: Registry = service.app.state.registry
+    monkeypatch.setattr(registry.get(broken).definition, "confirmation", "no confirmation")
+
+    begin_due(registry)
+
+    assert final_of(service, name)["state"] == "running"
+    assert code_of(service.http.get(f"/v1/studies/{broken}/final"), 404) == "final_not_found"
+    assert f"study {broken}: what is due now failed" in caplog.text

@@ -83,3 +83,15 @@ def test_the_interval_of_an_accuracy_is_wilsons(accuracy: float, n_images: int, 
 
 def test_an_accuracy_computed_in_single_precision_is_a_whole_number_of_images() -> None:
     assert accuracy_interval(0.97214484, 359) == accuracy_interval(349 / 359, 359)
+
+
+def test_values_near_the_largest_float_have_a_mean_and_cannot_be_told_apart() -> None:
+    huge, other = Confirmed(0, [1.7e308, 1.7e308]), Confirmed(1, [1.7e308, -1.7e308])
+    assert huge.mean == pytest.approx(1.7e308)
+    assert other.standard_error is None
+    assert compare(huge, other) == (None, "trials 0 and 1 cannot be compared: their values are too large")
+
+
+def test_what_violates_a_constraint_comes_last() -> None:
+    best, good = Confirmed(0, [0.9], ["latency <= 1"]), Confirmed(1, [0.5])
+    assert rank([best, good], "maximize") == [good, best]

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from service.confirmed import Confirmed
 from service.errors import InvalidError
-from service.final_plan import MAX_NAME, Plan, check_name, linked_name
+from service.final_plan import MAX_NAME, Plan, Repetition, check_name, confirmations, linked_name
 from service.schemas.definition import Definition
 from tests.integration.service_driver import definition
 
@@ -37,6 +38,18 @@ def test_every_trial_of_the_linked_study_has_one_part() -> None:
 
     assert parts == list(range(plan.n_confirmations))
     assert [plan.is_test(number) for number in range(7)] == [False] * 6 + [True]
+
+
+def test_constraints_are_kept_or_violated_in_the_mean() -> None:
+    candidates: list[dict[str, Any]] = [{"trial_number": number, "value": 0.5, "params": {}} for number in (8, 3)]
+    plan = Plan.model_validate({"n_seeds": 3, "train_on_validation": False, "candidates": candidates})
+    distances = [{"a": 1.0, "b": -1.0}, {"a": -0.5, "b": -1.0}, {"a": 9.0}, {"a": 1.0, "b": 2.0}, {"a": -1.5}, {}]
+    values = [0.1, 0.2, None, 0.4, 0.5, None]
+
+    first, second = confirmations(plan, [Repetition(*one) for one in zip(values, distances, strict=True)])
+
+    assert first == Confirmed(8, [0.1, 0.2], ["a"])
+    assert second == Confirmed(3, [0.4, 0.5], ["b"])
 
 
 def test_a_definition_that_asks_for_confirmation_may_leave_the_numbers_out() -> None:

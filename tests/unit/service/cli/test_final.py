@@ -122,3 +122,28 @@ def test_every_trial_that_ends_is_a_line(capsys: Capture) -> None:
 )
 def test_what_is_special_is_said(changes: Json, words: str) -> None:
     assert words in "\n".join(sentences(Final.model_validate(final_json(**changes))))
+
+
+def test_a_record_is_shown_without_beginning_one(service: StandIn, capsys: Capture) -> None:
+    service.answers["GET /v1/studies/digits/final"] = (200, final_json("failed"))
+    assert run(["final", "digits", "--show"]) == 1
+    assert [request for request, _ in service.requests] == ["GET /v1/studies/digits/final"]
+    assert "No test score: no such file" in capsys.readouterr().out
+
+
+def test_brackets_are_the_users_own(service: StandIn, capsys: Capture) -> None:
+    again = final_json(
+        forced=True, reason="[/x] [bold]again", candidates=[candidate(7, 0.9) | {"params": {"a": "[/y]"}}]
+    )
+    service.answers["GET /v1/studies/digits/final"] = (200, again)
+    assert run(["final", "digits", "--show"]) == 0
+    shown = capsys.readouterr().out
+    assert "looked at again, because: [/x] [bold]again" in shown
+    assert "a=[/y]" in shown
+
+
+def test_what_violates_a_constraint_is_named(service: StandIn, capsys: Capture) -> None:
+    out = candidate(3, 0.99) | {"violated": ["latency <= 1", "size <= 2"]}
+    service.answers["GET /v1/studies/digits/final"] = (200, final_json(candidates=[candidate(7, 0.9), out]))
+    assert run(["final", "digits", "--show"]) == 0
+    assert "Trial 3 is out: trained again it violates latency <= 1, size <= 2" in capsys.readouterr().out
