@@ -66,7 +66,7 @@ def test_the_front_holds_feasible_trials_alone(service: Service) -> None:
     assert [trial["number"] for trial in service.get(f"/studies/{name}/pareto")["trials"]] == [0]
 
 
-def test_a_final_evaluation_confirms_feasible_trials_without_looking_at_constraints_again(service: Service) -> None:
+def test_a_final_evaluation_confirms_feasible_trials_and_looks_at_constraints_again(service: Service) -> None:
     name = service.create(n_trials=2, constraints=SMALL)
     complete(service, name, 0.9, 1000)
     feasible = complete(service, name, 0.5, 10)
@@ -76,7 +76,10 @@ def test_a_final_evaluation_confirms_feasible_trials_without_looking_at_constrai
     assert response.status_code == 201, response.text
     (trial,) = service.trials(f"{name}.final")
     assert trial["params"] == feasible["params"]
-    assert "constraints" not in service.study(f"{name}.final")["definition"]
+    complete(service, f"{name}.final", 0.5, 1000)
+    final = service.get(f"/studies/{name}/final")
+    assert final["state"] == "failed"
+    assert final["failure"].endswith(f"trial 1 violates {BOUND}")
 
 
 def test_an_infeasible_trial_does_not_reach_the_target(fresh_service: Service) -> None:

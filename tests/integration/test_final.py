@@ -321,11 +321,15 @@ def bounded(service: Service, losses: list[list[float]], **changes: Any) -> str:
 
 def test_a_candidate_that_violates_a_constraint_with_fresh_seeds_cannot_win(service: Service) -> None:
     name = bounded(service, [[0.4, 0.7], [0.4, 0.55]])
-    assert complete(service, service.claim_one(f"{name}.final"), **SCORE).status_code == 200
+    tested = service.claim_one(f"{name}.final")
+    assert complete(service, tested, validation_loss=0.6, **SCORE).status_code == 200
 
     record = final_of(service, name)
 
     assert (record["state"], record["winner"], record["distinguishable"]) == ("complete", 1, None)
+    assert service.trial(f"{name}.final", tested["trial_number"])["violated"] == ["validation_loss <= 0.5"], (
+        "told, not judged"
+    )
     violated = {one["trial_number"]: one["violated"] for one in record["candidates"]}
     assert violated == {1: [], 0: ["validation_loss <= 0.5"]}
 
