@@ -23,10 +23,7 @@ class Confirmed:
 
     @property
     def mean(self) -> float | None:
-        try:
-            return statistics.fmean(self.values) if self.values else None
-        except OverflowError:  # of their sum
-            return math.fsum(value / len(self.values) for value in self.values)
+        return mean(self.values) if self.values else None
 
     @property
     def standard_error(self) -> float | None:
@@ -35,6 +32,16 @@ class Confirmed:
         with suppress(OverflowError):
             return statistics.stdev(self.values) / n**0.5 if n > 1 else None
         return None
+
+
+def mean(values: Sequence[float]) -> float:
+    """Also of values whose sum is beyond all floats; nan of infinities that cancel."""
+    try:
+        return statistics.fmean(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
+    except ValueError:
+        return math.nan
 
 
 def rank(candidates: Sequence[Confirmed], direction: str) -> list[Confirmed]:

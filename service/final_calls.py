@@ -6,15 +6,17 @@ from contextlib import suppress
 
 from optuna.trial import FrozenTrial, TrialState
 
-from service.constraints import why_none
-from service.errors import InvalidError, StateConflictError
+from service.constraints import is_feasible, why_none
+from service.errors import InvalidError, StateConflictError, StudyNotFoundError
 from service.final_plan import Plan, Planned, linked_definition, linked_name
 from service.lease_ends import tick
 from service.live_study import LiveStudy
 from service.registry import Registry
 from service.results import complete_trials, ranked
 from service.schemas.checks import params_errors
+from service.schemas.definition import Params
 from service.schemas.final import FinalRequest
+from service.schemas.search_space import FloatParameter, SearchSpace
 from service.suggest import is_complete
 from storage import DuplicateStudyError, FinalRecord, Store, StudyRecord
 
@@ -42,7 +44,8 @@ def begin_due(registry: Registry) -> None:
 
 def _begin_if_due(registry: Registry, live: LiveStudy) -> None:
     if _is_due(registry.store, live):
-        begin(registry, live, FinalRequest(), BY_DEFINITION)
+        with suppress(StudyNotFoundError, StateConflictError):  # it was deleted or changed since
+            begin(registry, live, FinalRequest(), BY_DEFINITION)
 
 
 def _begin(registry: Registry, live: LiveStudy, wanted: FinalRequest, requested_by: str) -> None:
@@ -125,7 +128,7 @@ def _why_no_candidate(live: LiveStudy) -> str:
     nothing = "there is nothing to evaluate"
     if infeasible := why_none(trials):
         return f"no feasible trial: {nothing} ({infeasible})"
-    if trials and not any(math.isfinite(trial.values[0]) for trial in trials):
+    if any(not math.isfinite(trial.values[0]) for trial in trials if is_feasible(trial)):
         return f"no trial whose {live.definition.objectives[0].metric} is finite: {nothing}"
     return f"no complete trial: {nothing}"
 
@@ -137,12 +140,25 @@ def _unasked(wanted: FinalRequest, defaults: dict[str, int]) -> dict[str, int]:
 
 def _best(live: LiveStudy, k: int) -> list[FrozenTrial]:
     best: list[FrozenTrial] = []
+    found: list[Params] = []
     for trial in ranked(live, live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))):
         if len(best) == k:
             break
-        if _can_be_repeated(live, trial) and all(trial.params != other.params for other in best):
+        configuration = _by_steps(live.definition.search_space, trial.params)
+        if _can_be_repeated(live, trial) and configuration not in found:
             best.append(trial)
+            found.append(configuration)
     return best
+
+
+def _by_steps(space: SearchSpace, params: Params) -> Params:
+    """Parameters in which 0.45 and 0.44999999999999996 of a stepped range are the same."""
+    found = dict(params)
+    for name, one in space.items():
+        value = params.get(name)
+        if isinstance(one, FloatParameter) and one.step is not None and isinstance(value, int | float):
+            found[name] = one.at(round((value - one.low) / one.step))
+    return found
 
 
 def _can_be_repeated(live: LiveStudy, trial: FrozenTrial) -> bool:

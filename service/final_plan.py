@@ -1,6 +1,7 @@
 """What a final evaluation does: which configurations, how often, and which of the linked study's trials does what."""
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ FIRST_REPEAT = 1
 
 RESERVED = re.compile(r"\.final(-\d+)?$")
 MAX_NAME = 128
+ROUNDING = 1e-9
 
 
 def check_name(name: str) -> None:
@@ -127,4 +129,10 @@ def confirmations(plan: Plan, repetitions: Sequence[Repetition]) -> list[Confirm
 def _violated(constraints: Sequence[Mapping[str, float]]) -> list[str]:
     """Those that repetitions are beyond, in the mean."""
     names = dict.fromkeys(name for one in constraints for name in one)
-    return [name for name in names if sum(one[name] for one in constraints if name in one) > 0]
+    return [name for name in names if not _keeps([one[name] for one in constraints if name in one])]
+
+
+def _keeps(distances: Sequence[float]) -> bool:
+    """Whether the mean is at most 0, but for the rounding of finite numbers; not where infinities cancel."""
+    rounding = ROUNDING * max((abs(one) for one in distances if math.isfinite(one)), default=0.0)
+    return sum(distances) <= rounding

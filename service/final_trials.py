@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from service.confirmed import accuracy_interval, compare, rank
+from service.confirmed import accuracy_interval, compare, mean, rank
 from service.errors import InvalidError
 from service.final_plan import Plan, Ranking, Repetition, confirmation_seed, confirmations, plan_of, ranking_of
 from service.live_study import LiveStudy
@@ -51,14 +51,14 @@ def _without_validation(live: LiveStudy, plan: Plan, training: Training) -> Trai
 
 
 def _winners(live: LiveStudy, plan: Plan) -> list[FrozenTrial]:
-    """The complete confirmations of the winner."""
+    """The confirmations of the winner that count."""
     assert live.final is not None, "a plan is a final evaluation's"
     ranking = ranking_of(live.final)
     numbers = [candidate.trial_number for candidate in plan.candidates]
     place = 0 if ranking is None else numbers.index(ranking.winner.trial_number)
     trials = live.study.get_trials(deepcopy=False)
     confirmations = [trials[number] for number in plan.trials_of(place)]
-    return [trial for trial in confirmations if trial.state == TrialState.COMPLETE]
+    return [trial for trial in confirmations if _value(trial) is not None]
 
 
 # Metrics of the test split
@@ -107,7 +107,7 @@ def confirmed_values(live: LiveStudy, lease: LeaseRecord) -> list[float] | None:
     plan = plan_of(live.final)
     if not plan.train_on_validation:
         return None
-    return [statistics.fmean(column) for column in zip(*(trial.values for trial in _winners(live, plan)), strict=True)]
+    return [mean(column) for column in zip(*(trial.values for trial in _winners(live, plan)), strict=True)]
 
 
 # Ends
@@ -144,7 +144,8 @@ def go_on(live: LiveStudy) -> bool:
         return False
     if ranking.winner.violated:
         broken = "; ".join(f"trial {one.trial_number} violates {', '.join(one.violated)}" for one in ranking.confirmed)
-        _fail(live, f"no configuration keeps its constraints when it is trained again: {broken}")
+        what = f"no configuration keeps its constraints when it is trained again: {broken}"
+        _fail(live, what, ranking=ranking.model_dump(mode="json"))
         return False
     live.store.finals.change(final, ranking=ranking.model_dump(mode="json"))
     live.record = live.store.change_study(live.record, n_trials=plan.n_confirmations + 1)
@@ -180,9 +181,9 @@ def _give_up(live: LiveStudy, what: str, numbers: Sequence[int]) -> None:
     _fail(live, f"{what}: {'; '.join(reasons) or 'no trial is complete'}")
 
 
-def _fail(live: LiveStudy, failure: str) -> None:
+def _fail(live: LiveStudy, failure: str, **more: Any) -> None:
     assert live.final is not None, "go_on has looked"
-    live.store.finals.change(live.final, state="failed", failure=failure, ended_at=live.clock.now())
+    live.store.finals.change(live.final, state="failed", failure=failure, ended_at=live.clock.now(), **more)
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | str]:

@@ -26,6 +26,7 @@ def final_view(registry: Registry, live: LiveStudy) -> Final:
 
 def _evaluation(store: Store, final: FinalRecord, linked: LiveStudy) -> Evaluation:
     plan, ranking = plan_of(final), ranking_of(final)
+    won = ranking if ranking and not ranking.winner.violated else None
     trials = linked.study.get_trials(deepcopy=False)
     tested = trials[plan.n_confirmations :]
     return Evaluation(
@@ -42,9 +43,9 @@ def _evaluation(store: Store, final: FinalRecord, linked: LiveStudy) -> Evaluati
         n_seeds=plan.n_seeds,
         train_on_validation=plan.train_on_validation,
         candidates=_candidates(plan, ranking.confirmed if ranking else []),
-        winner=ranking.winner.trial_number if ranking else None,
-        distinguishable=ranking.distinguishable if ranking else None,
-        comparison=ranking.comparison if ranking else None,
+        winner=won.winner.trial_number if won else None,
+        distinguishable=won.distinguishable if won else None,
+        comparison=won.comparison if won else None,
         tested_trial=tested[0].number if tested else None,
         test_said=None if final.test is None else TestScore.model_validate(final.test),
         test_attempts=attempts_of(store, tested[0]._trial_id) if tested else [],

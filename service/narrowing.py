@@ -10,12 +10,14 @@ from service.schemas.search_space import FloatParameter
 EDGE_SHARE = 0.02
 """A value as near to an end of its range, as a share of the range's width, lies at its edge."""
 
+ROUNDING = 1e-9
+
 Verdict = Literal["first", "shrunk", "kept", "widened"]
 
 
 @dataclass(frozen=True)
 class Narrowed:
-    """A range of the next round: what became of the present one, and why it was not shrunk if it was not."""
+    """A range of the next round: what became of the present one, and why if it was not just shrunk."""
 
     low: float
     high: float
@@ -52,7 +54,8 @@ def _around(first: FloatParameter, now: FloatParameter, values: Sequence[float],
         return _unshrunk(now, low, high, "the kept trials lie all over it")
     if low >= now.low and high <= now.last:
         return Narrowed(low, high, "shrunk")
-    smaller = _scaled(now, high) - _scaled(now, low) < _scaled(now, now.last) - _scaled(now, now.low)
+    before, after = _scaled(now, now.last) - _scaled(now, now.low), _scaled(now, high) - _scaled(now, low)
+    smaller = after < before * (1 - ROUNDING)
     note = f"kept trials lie outside of it: it goes on from {low:.4g} to {high:.4g}"
     return Narrowed(low, high, "shrunk" if smaller else "widened", note)
 

@@ -33,7 +33,7 @@ def follow(fetch: Callable[[], Shown], console: Console, *, sleep: Callable[[flo
             sleep(POLL_SECONDS)
             study = fetch()
             show(study)
-    console.print(closing_line(study), markup=False)
+    console.print(closing_line(study), markup=False, emoji=False)
     return study
 
 
@@ -86,7 +86,7 @@ class LineDisplay:
         if (done, study.waits_for) == self._shown or now - self._printed_at < LINE_SECONDS:
             return
         self._shown, self._printed_at = (done, study.waits_for), now
-        self._console.print(line(study), soft_wrap=True, markup=False)
+        self._console.print(line(study), soft_wrap=True, markup=False, emoji=False)
 
 
 def n_done(study: Study) -> int:

@@ -32,15 +32,21 @@ from service.signals import WorkSignal
 from service.study_news import StudyNews
 from storage import (
     DATABASE_ERRORS,
+    DatabaseOwnedError,
+    DatabaseUnavailableError,
     DuplicateStudyError,
     FinalRecord,
-    StorageError,
+    StorageClosedError,
+    StorageFailedError,
     Store,
     StudyRecord,
     WorkerRecord,
 )
 
 log = logging.getLogger(__name__)
+
+NO_DATABASE = (*DATABASE_ERRORS, DatabaseUnavailableError, DatabaseOwnedError, StorageFailedError, StorageClosedError)
+"""No study can be worked on."""
 
 Granted = tuple[list[Lease], list[Future[None]]]
 """An answer, which holds once the futures are done."""
@@ -275,7 +281,7 @@ class Registry:
         for live in self.every():
             try:
                 do(live)
-            except (*DATABASE_ERRORS, StorageError):
+            except NO_DATABASE:
                 raise
             except Exception:
                 log.exception("study %s: what is due now failed; the next tick tries again", live.record.name)

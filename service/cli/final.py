@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli.errors import CommandError
 from service.cli.options import DEFAULT, AsJson, Server, StudyName, Token
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ def final(
 
     asked: dict[str, Any] = {"top_k": top_k, "n_seeds": n_seeds, "train_on_validation": train_on_validation or None}
     asked |= {"force": force or None, "reason": reason}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if show_only and given:
+        raise CommandError(f"--show begins nothing: it does not go with --{next(iter(given)).replace('_', '-')}")
     with Client(server, token) as client:
-        given = {name: value for name, value in asked.items() if value is not None}
         found = client.final(study) if show_only else client.begin_final(study, given)
         out = console()
         if wait and not show_only:

@@ -19,8 +19,8 @@ WIDE = 200
 
 
 def console() -> Console:
-    """Brackets are the user's own, and no markup."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
+    """Brackets and words between colons are the user's own, no markup and no emoji."""
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False, emoji=False)
 
 
 def print_json(text: str) -> None:

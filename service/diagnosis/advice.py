@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from statistics import median
 
+from pydantic import ValidationError
+
 from service.diagnosis.evidence import Evidence, Range, numbers, places
 from service.diagnosis.verdicts import MIN_EPOCHS
 from service.schemas.checks import definition_errors
@@ -165,22 +167,31 @@ def _edges(evidence: Evidence) -> Iterator[Advice]:
 
 
 def _too_short(evidence: Evidence) -> Iterator[Advice]:
-    short = [trial for trial in evidence.trials if 0 < trial.n_epochs < MIN_EPOCHS]
+    ended = [trial for trial in evidence.trials if trial.rank is not None or trial.is_pruned]
+    short = [trial for trial in ended if 0 < trial.n_epochs < MIN_EPOCHS]
     if len(short) < MIN_CLEAR or len(short) * 2 <= len(evidence.trials):
         return
     said = f"{len(short)} of {len(evidence.trials)} trials ended within {MIN_EPOCHS - 1} epochs, too soon to be judged"
     definition = evidence.definition
-    if sum(trial.rank is None for trial in short) * 2 > len(short) and definition.pruner.name != "none":
+    if sum(trial.is_pruned for trial in short) * 2 > len(short):
         option = FIRST_STEP.get(definition.pruner.name, "n_warmup_steps")
         yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned ({option})")
     elif definition.is_user_code:
         yield Advice(field=None, message=f"{said}: report more steps of each")
-    elif "epochs" in definition.search_space:
-        yield Advice(field="search_space.epochs", message=f"{said}: raise the low bound of epochs")
-    elif (n_epochs := evidence.training.epochs) < MIN_EPOCHS:
-        yield Advice(field="training.epochs", message=f"{said}: raise epochs (now {n_epochs})")
     else:
-        yield Advice(field="training.early_stopping", message=f"{said}: let them go on for longer before they end")
+        yield from _longer(evidence, said)
+
+
+def _longer(evidence: Evidence, said: str) -> Iterator[Advice]:
+    """For complete trials of built-in training that are short."""
+    epochs = evidence.ranges(lambda name: name == "epochs").get("epochs")
+    n_epochs = evidence.training.epochs
+    if epochs is not None and epochs.low < MIN_EPOCHS:
+        yield Advice(field="search_space.epochs", message=f"{said}: raise the low bound of epochs (now {epochs.low:g})")
+    elif "epochs" not in evidence.definition.search_space and n_epochs < MIN_EPOCHS:
+        yield Advice(field="training.epochs", message=f"{said}: raise epochs (now {n_epochs})")
+    elif evidence.training.early_stopping is not None:
+        yield Advice(field="training.early_stopping", message=f"{said}: raise early_stopping.patience")
 
 
 def _is_of_model(name: str) -> bool:
@@ -202,7 +213,11 @@ def _beyond(parameter: Range) -> tuple[float, float]:
 
 def _may_be(definition: Definition, name: str, **bound: float) -> bool:
     """Whether a definition may have this bound, which its training field may refuse."""
-    parameter = definition.search_space[name].model_copy(update=bound)
+    now = definition.search_space[name]
+    try:
+        parameter = type(now).model_validate({**now.model_dump(), **bound})
+    except ValidationError:
+        return False
     return not definition_errors(
         definition.model_copy(update={"search_space": definition.search_space | {name: parameter}})
     )

@@ -61,6 +61,7 @@ def _judged(store: Store, live: LiveStudy, trials: Sequence[FrozenTrial], pairs:
             judgement=judge(pair, yardstick, reasons.get(trial._trial_id)),
             n_epochs=len(pair.steps),
             rank=sign * trial.values[0] if trial.state == TrialState.COMPLETE else None,
+            is_pruned=trial.state == TrialState.PRUNED,
         )
         for trial, pair in zip(trials, pairs, strict=True)
     ]

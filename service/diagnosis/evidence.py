@@ -21,14 +21,17 @@ BEST_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Judged:
-    """One trial, with what advice looks at. `rank` is the first objective's value, smaller is better; None until
-    complete."""
+    """One trial, with what advice looks at.
+
+    `rank` is the first objective's value, smaller is better; None until complete.
+    """
 
     number: int
     params: Mapping[str, Scalar]
     judgement: Judgement
     n_epochs: int
     rank: float | None = None
+    is_pruned: bool = False
 
     @property
     def verdict(self) -> Verdict:

@@ -51,7 +51,7 @@ class Range(Answer):
         description="What became of the range of the round before; first in the first round.", examples=["shrunk"]
     )
     note: str | None = Field(
-        description="Why it was not shrunk, in words; null otherwise.",
+        description="Why it was not shrunk, or how it grew at an end, in words; null otherwise.",
         examples=["the best trial lies at its low end, 1e-05: it should be widened, by a new study's lower low"],
     )
 

@@ -340,6 +340,8 @@ def test_without_a_candidate_that_keeps_its_constraints_the_test_split_is_not_re
     record = final_of(service, name)
 
     assert (record["state"], record["winner"], record["test_said"]) == ("failed", None, None)
+    assert [one["confirmed_values"] for one in record["candidates"]] == [[0.9, 0.9], [0.8, 0.8]]
+    assert [one["violated"] for one in record["candidates"]] == [["validation_loss <= 0.5"]] * 2
     assert record["failure"] == (
         "no configuration keeps its constraints when it is trained again: trial 0 violates validation_loss <= 0.5; "
         "trial 1 violates validation_loss <= 0.5"
@@ -361,3 +363,27 @@ def test_one_study_that_fails_holds_up_no_other(
     assert final_of(service, name)["state"] == "running"
     assert code_of(service.http.get(f"/v1/studies/{broken}/final"), 404) == "final_not_found"
     assert f"study {broken}: what is due now failed" in caplog.text
+
+
+def test_an_infinite_seed_counts_neither_in_the_ranking_nor_in_the_tested_trial(service: Service) -> None:
+    name = searched(service)
+    begin(service, name, top_k=1, n_seeds=2, train_on_validation=True)
+    for value in (0.9, "inf"):
+        service.complete(service.claim_one(f"{name}.final"), value)
+    tested = service.claim_one(f"{name}.final")
+    body = {"metrics": SCORE}
+    assert service.http.post(f"/v1/leases/{tested['lease_id']}/complete", json=body).status_code == 200
+
+    assert final_of(service, name)["candidates"][0]["confirmed_mean"] == 0.9
+    assert service.trial(f"{name}.final", tested["trial_number"])["values"] == [0.9]
+
+
+def test_one_configuration_of_a_stepped_range_counts_once(service: Service) -> None:
+    space = {"dropout": {"type": "float", "low": 0.05, "high": 0.85, "step": 0.1}}
+    values = (0.45, 0.44999999999999996, 0.35)
+    name = service.create(n_trials=3, search_space=space, enqueue=[{"dropout": value} for value in values])
+    service.run(name, 3)
+
+    found = begin(service, name, top_k=3)["candidates"]
+
+    assert sorted(one["params"]["dropout"] for one in found) == [0.35, 0.45]

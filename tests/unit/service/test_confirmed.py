@@ -1,9 +1,11 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from service.confirmed import Confirmed, accuracy_interval, compare, rank, welch
+from service.confirmed import Confirmed, accuracy_interval, compare, mean, rank, welch
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8)
 
@@ -95,3 +97,7 @@ def test_values_near_the_largest_float_have_a_mean_and_cannot_be_told_apart() ->
 def test_what_violates_a_constraint_comes_last() -> None:
     best, good = Confirmed(0, [0.9], ["latency <= 1"]), Confirmed(1, [0.5])
     assert rank([best, good], "maximize") == [good, best]
+
+
+def test_infinities_that_cancel_have_no_mean() -> None:
+    assert math.isnan(mean([math.inf, -math.inf]))

@@ -1,4 +1,5 @@
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -50,6 +51,19 @@ def test_constraints_are_kept_or_violated_in_the_mean() -> None:
 
     assert first == Confirmed(8, [0.1, 0.2], ["a"])
     assert second == Confirmed(3, [0.4, 0.5], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("distances", "is_kept"),
+    [([0.1 - 0.3, 0.5 - 0.3], True), ([math.inf, -math.inf], False), ([math.inf], False), ([-math.inf, 0.1], True)],
+)
+def test_rounding_breaks_no_constraint_and_what_cannot_be_told_keeps_none(
+    distances: list[float], is_kept: bool
+) -> None:
+    candidate = {"trial_number": 0, "value": 0.5, "params": {}}
+    plan = Plan.model_validate({"n_seeds": len(distances), "train_on_validation": False, "candidates": [candidate]})
+    (found,) = confirmations(plan, [Repetition(0.5, {"a": one}) for one in distances])
+    assert found.violated == ([] if is_kept else ["a"])
 
 
 def test_a_definition_that_asks_for_confirmation_may_leave_the_numbers_out() -> None:

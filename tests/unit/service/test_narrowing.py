@@ -41,11 +41,14 @@ def test_a_range_contains_what_is_kept_and_is_never_wider_than_the_first(
         assert found.low <= min(values) <= max(values) <= found.high
     before, after = share(first, now.low, now.last), share(first, found.low, found.high)
     if found.verdict == "shrunk":
-        assert after < before + 1e-9
+        assert after < before * (1 - 1e-12)
         assert (found.note is None) == (found.low >= now.low and found.high <= now.last)
     else:
         assert found.note is not None
         assert after > before - 1e-9
+        if found.note.startswith("the best trial lies"):
+            assert found.low <= now.low
+            assert found.high >= now.last
     if found.verdict == "kept":
         assert (found.low, found.high) == (now.low, now.high)
     if first.step is not None:
@@ -147,3 +150,9 @@ def test_the_end_of_a_log_range_is_reached_as_it_was_written(low: float) -> None
     assert at_edge.verdict == "kept"
     assert at_edge.note is not None
     assert "should be widened" in at_edge.note
+
+
+def test_a_range_that_moves_and_is_as_wide_as_before_is_not_called_shrunk() -> None:
+    first = FloatParameter(type="float", low=0.0, high=1.0, step=0.1)
+    found = narrow(first, within(first, 0.0, 0.5), [0.4, 0.2, 0.7], 0.0)
+    assert (found.low, found.high, found.verdict) == (0.2, 0.7, "widened")

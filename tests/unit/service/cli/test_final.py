@@ -132,14 +132,15 @@ def test_a_record_is_shown_without_beginning_one(service: StandIn, capsys: Captu
 
 
 def test_brackets_are_the_users_own(service: StandIn, capsys: Capture) -> None:
+    params = {"a": "[/y]", "b": ":x:"}
     again = final_json(
-        forced=True, reason="[/x] [bold]again", candidates=[candidate(7, 0.9) | {"params": {"a": "[/y]"}}]
+        forced=True, reason="[/x] [bold]again :bug:", candidates=[candidate(7, 0.9) | {"params": params}]
     )
     service.answers["GET /v1/studies/digits/final"] = (200, again)
     assert run(["final", "digits", "--show"]) == 0
     shown = capsys.readouterr().out
-    assert "looked at again, because: [/x] [bold]again" in shown
-    assert "a=[/y]" in shown
+    assert "looked at again, because: [/x] [bold]again :bug:" in shown
+    assert "a=[/y]  b=:x:" in shown
 
 
 def test_what_violates_a_constraint_is_named(service: StandIn, capsys: Capture) -> None:
@@ -147,3 +148,9 @@ def test_what_violates_a_constraint_is_named(service: StandIn, capsys: Capture) 
     service.answers["GET /v1/studies/digits/final"] = (200, final_json(candidates=[candidate(7, 0.9), out]))
     assert run(["final", "digits", "--show"]) == 0
     assert "Trial 3 is out: trained again it violates latency <= 1, size <= 2" in capsys.readouterr().out
+
+
+def test_showing_goes_with_no_wish(service: StandIn, capsys: Capture) -> None:
+    assert run(["final", "digits", "--show", "--n-seeds", "2"]) == 1
+    assert service.requests == []
+    assert "--show begins nothing: it does not go with --n-seeds" in capsys.readouterr().err

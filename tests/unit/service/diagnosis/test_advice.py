@@ -184,7 +184,7 @@ def test_a_best_value_at_an_edge_widens_the_range(name: str, parameter: Any, val
 
 def test_trials_that_are_pruned_too_soon_to_be_judged_are_named() -> None:
     found = evidence({"dropout": DROPOUT}, [(8, SHORT, lambda index: {"dropout": 0.1})])
-    pruned = Evidence(found.definition, (replace(trial, rank=None) for trial in found.trials))
+    pruned = Evidence(found.definition, (replace(trial, rank=None, is_pruned=True) for trial in found.trials))
     assert messages(pruned) == {
         "pruner": "8 of 8 trials ended within 2 epochs, too soon to be judged: let them go on for longer before they "
         "are pruned (min_resource)"
@@ -239,6 +239,7 @@ def test_divergence_at_any_learning_rate_clips_gradients(
     [
         ("batch_size", {"type": "int", "low": 1, "high": 64, "log": True}, 1),
         ("momentum", {"type": "float", "low": 0.5, "high": 0.99}, 0.99),
+        ("batch_size", {"type": "int", "low": 1, "high": 64, "step": 7}, 1),
     ],
 )
 def test_a_bound_that_cannot_be_moved_is_none_to_move(name: str, parameter: dict[str, Any], value: float) -> None:
@@ -256,4 +257,16 @@ def test_epochs_that_are_searched_too_low_are_raised_there() -> None:
     space = {"epochs": {"type": "int", "low": 1, "high": 20}}
     found = evidence(space, [(20, SHORT, lambda _: {"epochs": 2})])
     said = "20 of 20 trials ended within 2 epochs, too soon to be judged"
-    assert messages(found) == {"search_space.epochs": f"{said}: raise the low bound of epochs"}
+    assert messages(found) == {"search_space.epochs": f"{said}: raise the low bound of epochs (now 1)"}
+
+
+def test_trials_that_run_or_failed_are_not_short() -> None:
+    found = evidence({"dropout": DROPOUT}, [(8, SHORT, lambda _: {"dropout": 0.1})])
+    running = Evidence(found.definition, (replace(trial, rank=None) for trial in found.trials))
+    assert messages(running) == {None: "Trials that can be judged so far: 0; advice takes 5."}
+
+
+def test_trials_that_stop_too_early_have_a_longer_patience() -> None:
+    found = evidence({"dropout": DROPOUT}, [(8, SHORT, lambda _: {"dropout": 0.1})], early_stopping={"patience": 1})
+    said = "8 of 8 trials ended within 2 epochs, too soon to be judged"
+    assert messages(found) == {"training.early_stopping": f"{said}: raise early_stopping.patience"}
