@@ -9,6 +9,7 @@ RUN useradd --uid 1000 --create-home narrows && install -d -o narrows -g narrows
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md ./
 RUN pip install -c constraints.txt ".[${EXTRAS}]"
+COPY narrows narrows
 COPY service service
 COPY storage storage
 COPY workers workers

@@ -18,12 +18,12 @@ from torch import nn
 
 from benchmarks import local, machine
 from benchmarks.peers.cases import CASES, Case
-from service.schemas.data import Dataset
-from service.schemas.training import Training
-from workers.data import TrialData, prepare
+from service.schemas.study.data import Dataset
+from service.schemas.study.training import Training
+from workers.data.trial_data import TrialData, prepare
 from workers.lanes.group import LaneGroup
 from workers.lanes.lane import Trial
-from workers.lanes.stacked import LaneConvolution, StackedNetwork
+from workers.lanes.networks.stacked import LaneConvolution, StackedNetwork
 
 N_TRAIN = 3000
 

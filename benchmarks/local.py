@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from service.cli.bound import bound
+from narrows.cli.bound import bound
 
 STOP_SECONDS = 30
-NARROWS = [sys.executable, "-m", "service.cli.main"]
+NARROWS = [sys.executable, "-m", "narrows.cli.main"]
 
 
 @contextmanager

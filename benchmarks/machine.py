@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
-from service.machine import describe as describe
+from narrows.experiments.machine import describe as describe
 
 RECORDS = Path(__file__).parent / "records"
 

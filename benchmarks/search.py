@@ -31,9 +31,9 @@ from benchmarks import machine
 from benchmarks.recorded.replay import N_WORKERS, Searched, search
 from benchmarks.recorded.table import Table
 from benchmarks.recorded.tasks import TASKS, Task
-from service.pruners import build_pruner
-from service.samplers import build_sampler
-from service.schemas.definition import Definition
+from service.pruning.pruners import build_pruner
+from service.sampling.samplers import build_sampler
+from service.schemas.study.definition import Definition
 
 Json = Mapping[str, object]
 

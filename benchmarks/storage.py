@@ -36,7 +36,7 @@ from sqlalchemy import create_engine
 
 from benchmarks import machine
 from storage import GroupCommitStorage
-from storage.database import parse_url
+from storage.database.opening import parse_url
 
 POSTGRES = "postgresql://postgres@127.0.0.1:5432"
 N_REPORTS = 5

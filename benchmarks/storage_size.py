@@ -25,7 +25,7 @@ from sqlalchemy import create_engine
 from benchmarks import machine
 from benchmarks.storage import BOTH, PARAMETERS, STUDY, database
 from storage import GroupCommitStorage, Store
-from storage.database import parse_url
+from storage.database.opening import parse_url
 
 N_STEPS = 20
 TRIALS_PER_COMMIT = 50

@@ -26,8 +26,8 @@ from benchmarks.peers import hand_written, narrows, optuna_example, ray_tune
 from benchmarks.peers.cases import CASES, Setup
 from benchmarks.peers.outcomes import Measured, Outcome, Pruning
 from benchmarks.peers.processes import measure as in_processes
-from workers.devices import n_cores
-from workers.precision import has_bf16_hardware
+from workers.fleet.devices import n_cores
+from workers.training.precision import has_bf16_hardware
 
 SECONDS_PER_HOUR = 3600
 N_CORES = n_cores()

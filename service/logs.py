@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import optuna
 
-from service.request_ids import current_request, request_id
+from service.web.request_ids import current_request, request_id
 
 LogFormat = Literal["text", "json"]
 ABOUT = ("study", "trial", "lease")

@@ -1,7 +1,7 @@
 """Where studies, trials and everything that workers report are kept."""
 
-from storage.artifacts import BlobFile, BlobStore, FolderStore, open_artifacts
 from storage.batch import Commit
+from storage.blobs.opening import BlobFile, BlobStore, FolderStore, open_artifacts
 from storage.errors import (
     DATABASE_ERRORS,
     BlobMissingError,
@@ -16,7 +16,6 @@ from storage.errors import (
     StorageError,
     StorageFailedError,
 )
-from storage.group_commit import GroupCommitStorage
 from storage.records import (
     ArtifactRecord,
     EpochRecord,
@@ -31,6 +30,7 @@ from storage.records import (
     WorkerRecord,
 )
 from storage.store import Store
+from storage.trials.group_commit import GroupCommitStorage
 
 __all__ = [
     "DATABASE_ERRORS",

@@ -17,12 +17,12 @@ from sqlalchemy import URL, create_engine, inspect, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.orm import Session
 
-from storage import rows
 from storage.batch import Batch, Puts
-from storage.database import DRIVERS, translated
+from storage.database.opening import DRIVERS, translated
 from storage.errors import DuplicateStudyError, InvalidDatabaseUrlError, MissingStudyError
-from storage.tables import owners
-from storage.upserts import OPTUNA_TABLES, UPSERTS
+from storage.tables.schema import owners
+from storage.trials import rows
+from storage.writing.upserts import OPTUNA_TABLES, UPSERTS
 
 CHUNK = 1000
 

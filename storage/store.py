@@ -14,15 +14,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import Connection
 
-from storage import queries, tables
-from storage.artifact_index import ArtifactIndex
 from storage.batch import Batch, Commit
-from storage.columns import row_of
 from storage.errors import DatabaseUnavailableError, DuplicateStudyError, StorageError
-from storage.finals import FinalIndex
-from storage.group_commit import GroupCommitStorage
-from storage.leases import Leases
-from storage.numbered import NumberedIndex
 from storage.records import (
     EpochRecord,
     ImportRecord,
@@ -34,7 +27,15 @@ from storage.records import (
     StudyRecord,
     WorkerRecord,
 )
-from storage.tokens import TokenIndex
+from storage.tables import queries
+from storage.tables import schema as tables
+from storage.tables.artifact_index import ArtifactIndex
+from storage.tables.columns import row_of
+from storage.tables.finals import FinalIndex
+from storage.tables.leases import Leases
+from storage.tables.numbered import NumberedIndex
+from storage.tables.tokens import TokenIndex
+from storage.trials.group_commit import GroupCommitStorage
 
 AWAY_SECONDS = 1.0
 

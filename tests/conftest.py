@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from service.cli.bound import bound
+from narrows.cli.bound import bound
 
 ROOT = Path(__file__).resolve().parents[1]
 NARROWS = str(Path(sys.executable).with_name("narrows"))

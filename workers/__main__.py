@@ -6,13 +6,13 @@ import os
 import sys
 from dataclasses import replace
 
-from workers import devices
-from workers.fleet import CRASHED, USELESS, Fleet, Place
+from workers.fleet import devices
+from workers.fleet.fleet import CRASHED, USELESS, Fleet, Place
+from workers.fleet.parent import end_with_parent
+from workers.fleet.secrets import TOKEN, close_memory, take_token
+from workers.fleet.stopping import Stopping
 from workers.options import Options, parse
-from workers.parent import end_with_parent
-from workers.secrets import TOKEN, close_memory, take_token
 from workers.sinks.choice import missing
-from workers.stopping import Stopping
 
 SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """With more, sums would be taken in another order, and a trial's result would depend on who trained it."""
@@ -57,7 +57,7 @@ def run_child(options: Options, device: str) -> int:
     stopping = Stopping()
     stopping.install()  # before torch is imported: a signal in those seconds counts too
     end_with_parent()
-    from workers import child
+    from workers.loop import process as child
 
     return child.run(options, device, stopping)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from service.schemas.entrypoints import MODULE_PATTERN
+from service.schemas.study.entrypoints import MODULE_PATTERN
 
 KeepModels = Literal["best", "all", "none"]
 MOST_LANES = 1024

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 
 from benchmarks.peers.outcomes import Pruning
-from service.schemas.data import Dataset
-from workers.data import TrialData, prepare
+from service.schemas.study.data import Dataset
+from workers.data.trial_data import TrialData, prepare
 
 BATCH_SIZE = 128
 VALIDATION_FRACTION = 0.2

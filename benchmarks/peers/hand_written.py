@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from benchmarks.peers.cases import BATCH_SIZE, Params, Setup
 from benchmarks.peers.models import make_model
-from workers.data import TrialData
+from workers.data.trial_data import TrialData
 
 EVALUATION_BATCH = 2000
 

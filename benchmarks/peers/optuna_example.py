@@ -16,7 +16,7 @@ from torchvision import datasets, transforms
 from benchmarks.peers.cases import BATCH_SIZE, Params, Setup
 from benchmarks.peers.hand_written import Train
 from benchmarks.peers.models import make_model
-from workers.data import TrialData
+from workers.data.trial_data import TrialData
 
 DARKEST_DIGIT = 16
 Loader = DataLoader[tuple[Tensor, int]]

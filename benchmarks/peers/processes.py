@@ -15,7 +15,7 @@ import torch
 from benchmarks.peers.cases import Params, Setup, few
 from benchmarks.peers.hand_written import Train
 from benchmarks.peers.outcomes import Measured, Outcome, open_study, watch
-from workers.data import TrialData
+from workers.data.trial_data import TrialData
 
 Prepare = Callable[[Setup, TrialData], Train]
 START_SECONDS = 300.0

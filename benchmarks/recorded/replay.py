@@ -13,10 +13,10 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from benchmarks.recorded.table import Table
-from service.promotion import Promotion, as_sampled, promotion_of
-from service.schemas.definition import Definition
-from service.suggest import ServiceStudy, should_prune, suggest, tell
-from storage.shadow import ShadowStorage
+from service.pruning.promotion import Promotion, as_sampled, promotion_of
+from service.sampling.ask import ServiceStudy, should_prune, suggest, tell
+from service.sampling.shadow import ShadowStorage
+from service.schemas.study.definition import Definition
 
 N_WORKERS = 4
 """Trials that train at the same time, an epoch each in turn."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from service.schemas.definition import Definition
+from service.schemas.study.definition import Definition
 
 Space = dict[str, dict[str, Any]]
 MNIST_SPACE: Space = {

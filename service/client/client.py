@@ -10,7 +10,6 @@ from service.client.paths import lease_path, quoted, study_path
 from service.client.study import ClientStudy
 from service.client.transport import BodyToSend, Method, Query, Transport
 from service.schemas.artifacts import Artifact, ArtifactList
-from service.schemas.definition import Definition, Params
 from service.schemas.diagnosis import Diagnosis
 from service.schemas.final import Final, FinalRequest
 from service.schemas.imports import Import, ImportList, NewImport
@@ -45,6 +44,7 @@ from service.schemas.results import (
     TrialState,
 )
 from service.schemas.rounds import NarrowedRound, NarrowRequest, Round, RoundList
+from service.schemas.study.definition import Definition, Params
 from service.schemas.tokens import CreatedToken, Token, TokenList
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ class Client:
         """Show a study's progress, in a terminal or a notebook, until it ends, and return it as it is then."""
         from rich.console import Console
 
+        from service.client.progress import follow
         from service.client.retries import Retries
-        from service.progress import follow
 
         retries = Retries(limit_seconds=AWAY_SECONDS)
         return follow(lambda: retries(lambda: self.study(name)), console or Console())

@@ -28,6 +28,6 @@ class ClientStudy(Study):
 
         It is a copy: to write to it raises ReadOnlyError. The metrics of a trial are among its user attributes.
         """
-        from service.optuna_copy import read, read_only_study
+        from service.client.optuna_copy import read, read_only_study
 
         return read_only_study(*read(self._transport.stream(f"{study_path(self.name)}/export", {"format": "optuna"})))

@@ -7,12 +7,12 @@ from pydantic import ValidationError
 
 from service.diagnosis.evidence import Evidence, Range, numbers, places
 from service.diagnosis.verdicts import MIN_EPOCHS
-from service.schemas.checks import definition_errors
-from service.schemas.definition import Definition
 from service.schemas.diagnosis import Advice
-from service.schemas.models import OwnModel
-from service.schemas.search_space import CategoricalParameter, IntParameter
-from service.schemas.training import training_field
+from service.schemas.study.checks import definition_errors
+from service.schemas.study.definition import Definition
+from service.schemas.study.models import OwnModel
+from service.schemas.study.search_space import CategoricalParameter, IntParameter
+from service.schemas.study.training import training_field
 
 MIN_CLEAR = 5
 MIN_COMPLETE_FOR_EDGES = 10

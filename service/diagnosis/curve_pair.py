@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from service.schemas.definition import Definition
+from service.schemas.study.definition import Definition
 
 VALIDATION = "validation_"
 TRAIN = "train_"

@@ -8,8 +8,8 @@ from service.diagnosis.curve_pair import CurvePair, Watched, curve_pair, watched
 from service.diagnosis.evidence import Evidence, Judged
 from service.diagnosis.verdicts import Judgement, judge
 from service.diagnosis.yardstick import Yardstick
-from service.live_study import LiveStudy
 from service.schemas.diagnosis import Diagnosis, TrialDiagnosis, VerdictCounts
+from service.study.live import LiveStudy
 from storage import Store
 
 PAGE = 500

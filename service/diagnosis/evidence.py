@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from service.diagnosis.verdicts import Judgement
-from service.schemas.definition import Definition
 from service.schemas.diagnosis import Verdict
 from service.schemas.fields import Scalar
-from service.schemas.search_space import CategoricalParameter, FloatParameter, IntParameter
-from service.schemas.training import Training
+from service.schemas.study.definition import Definition
+from service.schemas.study.search_space import CategoricalParameter, FloatParameter, IntParameter
+from service.schemas.study.training import Training
 
 Range = FloatParameter | IntParameter
 

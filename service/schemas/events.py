@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from service.schemas.definition import Params
 from service.schemas.fields import Number, StudyName
 from service.schemas.results import Metrics
+from service.schemas.study.definition import Params
 
 EventType = Literal[
     "study_created",

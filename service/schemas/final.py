@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from service.schemas.definition import Confirmation, Params
 from service.schemas.fields import Answer, Identifier, Number, StudyName, Timestamp
 from service.schemas.results import Attempt
+from service.schemas.study.definition import Confirmation, Params
 
 MAX_REASON = 1000
 

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.schemas.definition import Params
 from service.schemas.fields import Answer, Identifier, Number, StrictBody, StudyName, Timestamp
 from service.schemas.results import TrialState
-from service.schemas.search_space import MAX_PARAMETERS, Distribution
+from service.schemas.study.definition import Params
+from service.schemas.study.search_space import MAX_PARAMETERS, Distribution
 
 MAX_IMPORTED = 10_000
-"""Trials of one study: TPE looks at all of them every time. GP sees some of them (`service.imported_trials`)."""
+"""Trials of one study: TPE looks at all of them every time. GP sees some of them (`service.sampling.imported`)."""
 
 Distributions = dict[Annotated[str, Field(min_length=1, max_length=128)], Distribution]
 

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from service.schemas.definition import Objective, Params
-from service.schemas.entrypoints import Prefix
 from service.schemas.fields import Answer, Body, Identifier, Number, Scalar, StudyName, Timestamp, finite, not_nan
 from service.schemas.results import Metrics, TrialState
-from service.schemas.search_space import Distribution
-from service.schemas.training import Training
-from service.schemas.user_training import AnyTraining, UserTraining
+from service.schemas.study.definition import Objective, Params
+from service.schemas.study.entrypoints import Prefix
+from service.schemas.study.search_space import Distribution
+from service.schemas.study.training import Training
+from service.schemas.study.user_training import AnyTraining, UserTraining
 
 Step = Annotated[int, Field(strict=True, ge=0, le=10_000_000, description="The epoch, counted from 0.", examples=[3])]
 LeaseId = Annotated[

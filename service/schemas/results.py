@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, PlainSerializer
 
-from service.schemas.definition import Definition, Params
 from service.schemas.fields import Answer, Body, Number, StudyName, Timestamp
+from service.schemas.study.definition import Definition, Params
 
 StudyState = Literal["running", "paused", "stopped", "finished"]
 TrialState = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"]

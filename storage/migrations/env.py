@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import Table
 
 from storage.migrate import VERSION_TABLE
-from storage.tables import metadata
+from storage.tables.schema import metadata
 
 
 def ours(item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.cli.bound import bound
+from narrows.cli.bound import bound
 
 NARROWS = str(Path(sys.executable).with_name("narrows"))
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from service.client import Client
 from service.schemas.results import Trial
-from storage.database import parse_url
+from storage.database.opening import parse_url
 from tests.acceptance.service_load import METRIC, LeaseNote, ServiceLoad, Snapshot
 
 

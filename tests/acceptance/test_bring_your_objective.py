@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service import yaml_loader
-from service.schemas.definition import Definition
+from service.schemas import yaml_text as yaml_loader
+from service.schemas.study.definition import Definition
 from tests.acceptance.user_code_house import House, open_house
 from tests.conftest import ROOT
 

@@ -21,8 +21,8 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
-from service.cli.bound import bound
-from service.settings import SETTINGS
+from narrows.cli.bound import bound
+from narrows.cli.settings import SETTINGS
 from tests.conftest import NARROWS, ROOT, StartService, clean_environment, skip_or_fail
 
 FILE = (ROOT / "docker-compose.yml").read_text()

@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from storage import DatabaseOwnedError, DatabaseUnavailableError, GroupCommitStorage, StorageError, StorageFailedError
-from storage.loading import load
-from storage.rows import Distributions
+from storage.trials.loading import load
+from storage.trials.rows import Distributions
 from tests.acceptance.postgres_cluster import PostgresCluster
 from tests.acceptance.processes import until
 from tests.contracts.checked_storage import assert_same

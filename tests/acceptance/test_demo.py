@@ -78,7 +78,7 @@ def test_a_service_that_dies_is_told_with_the_end_of_its_log(
 ) -> None:
     with narrows("demo", definition(tmp_path, 5000), environment=environment, cwd=tmp_path) as demo:
         until(lambda: len(marked.pids("--device=cpu")) == 2, 60, "two workers run")
-        os.kill(marked.pids("service.cli.main serve")[0], signal.SIGKILL)
+        os.kill(marked.pids("narrows.cli.main serve")[0], signal.SIGKILL)
         output, _ = demo.communicate(timeout=60)
     assert demo.returncode == 1
     assert "`narrows serve` ended with status -9; the end of narrows-logs/service.log:" in output

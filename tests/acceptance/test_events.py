@@ -10,10 +10,10 @@ import httpx
 import pytest
 import uvicorn
 
-from service.app import create_app
 from service.client import Client
-from service.events import Events
+from service.events.ring import Events
 from service.schemas.protocol import Claim, Report, Reports, WorkerInfo
+from service.web.app import create_app
 from storage import Store
 from tests.acceptance.event_client import EventClient
 from tests.conftest import ServiceProcess, StartService

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.demo import READY
-from service.cli.processes import ECHO_SECONDS
+from narrows.cli.demo import READY
+from narrows.cli.processes import ECHO_SECONDS
 from service.client import Client
 from tests.acceptance.processes import Marked, narrows, until
 from tests.conftest import clean_environment
@@ -95,7 +95,7 @@ def test_a_signal_ends_it_with_all_that_it_has_started(tmp_path: Path, marked: M
 
 def test_who_asks_again_does_not_wait(tmp_path: Path, marked: Marked) -> None:
     with long_experiment(tmp_path, marked) as process:
-        (service,) = marked.pids("service.cli.main serve")
+        (service,) = marked.pids("narrows.cli.main serve")
         os.kill(service, signal.SIGSTOP)  # no trial can be given back
         process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):

@@ -65,7 +65,7 @@ def test_a_study_of_that_name_is_left_as_it_is(client: Client, database_url: str
 
 
 def test_what_breaks_off_leaves_no_part_of_a_study(client: Client, database_url: str) -> None:
-    from service.optuna_copy import directions_of, read
+    from service.client.optuna_copy import directions_of, read
     from storage.stock import StockStudy, write_study
 
     study_in_every_state(client, "every")

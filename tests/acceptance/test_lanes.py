@@ -10,12 +10,12 @@ import torch
 
 from service.client import Client
 from service.schemas.results import Trial
-from service.schemas.training import Training
+from service.schemas.study.training import Training
 from tests.acceptance.processes import narrows, until
 from tests.conftest import StartService, clean_environment
-from workers.checkpoints import load_model
-from workers.data import prepare
-from workers.trainer import train_trial
+from tests.training import train_trial
+from workers.data.trial_data import prepare
+from workers.saved.files import load_model
 
 CPU = torch.device("cpu")
 SPACE = {

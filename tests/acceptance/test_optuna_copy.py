@@ -12,7 +12,7 @@ from optuna import visualization
 from rich.console import Console
 
 from service.client import Client, MissingPackageError
-from service.optuna_copy import ReadOnlyError
+from service.client.optuna_copy import ReadOnlyError
 from tests.acceptance.by_hand import (
     DISTRIBUTIONS,
     METRIC,

@@ -14,7 +14,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from service.cli.bound import bound
+from narrows.cli.bound import bound
 from service.client import Client
 from service.schemas.protocol import Claim, Complete, WorkerInfo
 from tests.acceptance.processes import until

@@ -82,7 +82,7 @@ def test_an_own_model_is_searched_trained_and_kept(studies: House) -> None:
 def test_a_kept_model_is_loaded_into_what_the_users_code_builds(studies: House) -> None:
     import importlib.util
 
-    from workers.checkpoints import load_model
+    from workers.saved.files import load_model
 
     studies.finished("searched", 300)
     best = studies.client.best("searched", 1)[0]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.app import create_app
+from service.web.app import create_app
 from storage import FolderStore, GroupCommitStorage, Store
 from tests.acceptance.postgres_cluster import PostgresCluster
 from tests.acceptance.processes import until

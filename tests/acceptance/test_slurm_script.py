@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.bound import bound
+from narrows.cli.bound import bound
 from tests.acceptance.processes import NARROWS, until
 from tests.acceptance.user_code_house import House, open_house
 from tests.conftest import clean_environment

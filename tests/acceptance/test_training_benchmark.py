@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.peers import ray_tune
 from benchmarks.training import PEERS
-from service.cli.bound import bound
+from narrows.cli.bound import bound
 from tests.conftest import ROOT, clean_environment
 
 COMMAND = "benchmarks.training --case digits --pruning median --trials 2 --epochs 2 --repeats 1 --device cpu"

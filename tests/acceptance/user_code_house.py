@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service.cli.bound import bound
+from narrows.cli.bound import bound
 from service.client import Client, ServiceError
 from service.schemas.final import Final
 from service.schemas.results import Trial

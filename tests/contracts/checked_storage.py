@@ -14,9 +14,9 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import GroupCommitStorage
-from storage.loading import load
-from storage.memory import Memory, frozen_study
-from storage.rows import Distributions
+from storage.trials.loading import load
+from storage.trials.memory import Memory, frozen_study
+from storage.trials.rows import Distributions
 
 
 def comparable(trial: FrozenTrial) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
-from service.access import INCLUDED, ROUTES, Doors, Opener
+from service.access.scopes import INCLUDED, ROUTES, Doors, Opener
 from service.schemas.tokens import Scope
 from tests.integration.service_driver import Service, bearer, code_of, problem_of
 

@@ -23,8 +23,8 @@ from storage import (
     InvalidArtifactsError,
     open_artifacts,
 )
-from storage.database import parse_url
-from storage.s3 import BucketStore
+from storage.blobs.bucket import BucketStore
+from storage.database.opening import parse_url
 from tests.conftest import free_tcp_port
 from tests.s3_server import Bucket, S3Server, s3_server
 
@@ -211,7 +211,7 @@ def test_an_address_of_another_kind_is_refused(address: str) -> None:
 def test_without_boto3_an_address_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['boto3'] = None\n"
-        "from storage import open_artifacts; from storage.database import parse_url\n"
+        "from storage import open_artifacts; from storage.database.opening import parse_url\n"
         "open_artifacts('s3://bucket/a', parse_url('sqlite:///narrows.db'))"
     )
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from service.schemas.training import Training
-from workers.data import TrialData, channel_statistics
+from service.schemas.study.training import Training
+from workers.data.trial_data import TrialData, channel_statistics
 from workers.errors import ModelError
 from workers.lanes.group import EpochResult, LaneGroup
 from workers.lanes.lane import Lane, Trial

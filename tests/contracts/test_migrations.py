@@ -12,9 +12,9 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
 
 from storage import Store
-from storage.database import parse_url
+from storage.database.opening import parse_url
 from storage.migrate import VERSION_TABLE, configuration, upgrade
-from storage.tables import metadata, studies
+from storage.tables.schema import metadata, studies
 
 TABLES = {
     "narrows_studies",

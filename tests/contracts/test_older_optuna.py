@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy import create_engine, inspect, text
 
 from storage import GroupCommitStorage, InvalidDatabaseUrlError, Store
-from storage.database import parse_url
+from storage.database.opening import parse_url
 from tests.conftest import NARROWS, clean_environment
 from tests.contracts.checked_storage import comparable
 

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 import torch
 
-from service.schemas.training import Training
+from service.schemas.study.training import Training
 from tests.contracts.own_nets import FUSED, ODD
 from tests.contracts.test_lanes import CPU, TOLERANCES, assert_equal, data, one_thread, run, training
-from workers.checkpoints import dump_checkpoint, read_checkpoint
-from workers.data import TrialData
+from workers.data.trial_data import TrialData
 from workers.errors import ModelError
 from workers.lanes.group import EpochResult, LaneGroup
 from workers.lanes.lane import Trial
-from workers.own_parts.model import build
+from workers.saved.files import dump_checkpoint, read_checkpoint
+from workers.user_process.own_parts.model import build
 
 __all__ = ["data", "one_thread"]
 

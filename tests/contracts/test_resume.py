@@ -9,11 +9,11 @@ import torch
 from service.schemas.protocol import Lease
 from tests.contracts.test_lanes import CPU, MODELS, alone, assert_equal, data, one_thread, run, training
 from tests.unit.workers.fakes import lease_json
-from workers.checkpoints import describe, dump_checkpoint, dump_model, load_model, read_checkpoint
-from workers.data import TrialData
+from workers.data.trial_data import TrialData
 from workers.errors import CheckpointError
 from workers.lanes.group import EpochResult, LaneGroup
 from workers.lanes.lane import Trial
+from workers.saved.files import describe, dump_checkpoint, dump_model, load_model, read_checkpoint
 
 __all__ = ["data", "one_thread"]  # fixtures
 

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from storage import GroupCommitStorage
-from storage.database import parse_url
+from storage.database.opening import parse_url
 from tests.contracts.checked_storage import comparable
 
 DISTRIBUTIONS = {

@@ -10,10 +10,10 @@ from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from service.samplers import build_sampler
-from service.schemas.definition import Definition
-from service.suggest import ServiceStudy, suggest
-from service.suggestions import Suggestions
+from service.sampling.ask import ServiceStudy, suggest
+from service.sampling.samplers import build_sampler
+from service.sampling.suggestions import Suggestions
+from service.schemas.study.definition import Definition
 from tests.integration.service_driver import definition
 
 N_TRIALS = 24

@@ -22,14 +22,19 @@ def graph() -> grimp.ImportGraph:
 
 
 def test_one_module_imports_the_test_split_and_one_imports_that(graph: grimp.ImportGraph) -> None:
-    assert graph.find_modules_that_directly_import("workers.test_split") == {"workers.final_trial"}
-    assert graph.find_modules_that_directly_import("workers.parts") == {"workers.datasets", "workers.test_split"}
+    assert graph.find_modules_that_directly_import("workers.final_test.test_split") == {
+        "workers.final_test.final_trial"
+    }
+    assert graph.find_modules_that_directly_import("workers.data.by_name") == {
+        "workers.data.train_split",
+        "workers.final_test.test_split",
+    }
 
 
 def test_the_processes_that_train_put_it_where_models_are_trained(graph: grimp.ImportGraph) -> None:
     """A worker's, and that of an own model or data set."""
-    training = {"workers.child", "workers.own_parts.lanes"}
-    assert graph.find_modules_that_directly_import("workers.final_trial") == training
+    training = {"workers.loop.process", "workers.user_process.own_parts.trainer"}
+    assert graph.find_modules_that_directly_import("workers.final_test.final_trial") == training
 
 
 def part_arguments() -> Iterator[tuple[str, str]]:

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from service.cli.main import app
-from service.settings import SETTINGS
+from narrows.cli.main import app
+from narrows.cli.settings import SETTINGS
 from tests.conftest import ROOT
-from workers.fleet import DRAIN_SECONDS
+from workers.fleet.fleet import DRAIN_SECONDS
 
 SLURM = (ROOT / "docs" / "on-slurm.md").read_text()
 KUBERNETES = (ROOT / "docs" / "on-kubernetes.md").read_text()

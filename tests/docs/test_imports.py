@@ -74,9 +74,9 @@ def test_the_service_package_itself_is_empty() -> None:
         ("service.client", {"fastapi", "starlette", "optuna", "sqlalchemy", "torch", "numpy", "storage", "workers"}),
         ("service.schemas.protocol", {"fastapi", "starlette", "optuna", "sqlalchemy", "torch", "numpy", "httpx"}),
         ("workers.__main__", {"fastapi", "starlette", "optuna", "sqlalchemy", "storage", "torch"}),
-        ("workers.child", {"fastapi", "starlette", "optuna", "sqlalchemy", "storage"}),
-        ("service.app", {"torch", "torchvision", "workers"}),
-        ("service.cli.main", {"fastapi", "optuna", "sqlalchemy", "torch", "sklearn", "storage", "workers"}),
+        ("workers.loop.process", {"fastapi", "starlette", "optuna", "sqlalchemy", "storage"}),
+        ("service.web.app", {"torch", "torchvision", "workers"}),
+        ("narrows.cli.main", {"fastapi", "optuna", "sqlalchemy", "torch", "sklearn", "storage", "workers"}),
     ],
 )
 def test_a_module_loads_without_what_it_does_not_need(module: str, unwanted: set[str]) -> None:

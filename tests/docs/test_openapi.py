@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.app import create_app
+from service.web.app import create_app
 from storage import Store
 
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -6,11 +6,11 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from service import yaml_loader
-from service.cli.main import app
-from service.schemas.definition import Definition
-from service.schemas.training import EPOCH_METRICS, FINAL_METRICS
-from service.settings import SETTINGS, Setting
+from narrows.cli.main import app
+from narrows.cli.settings import SETTINGS, Setting
+from service.schemas import yaml_text as yaml_loader
+from service.schemas.study.definition import Definition
+from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from workers.data import TrialData, channel_statistics
+from workers.data.trial_data import TrialData, channel_statistics
 
 
 @pytest.fixture(scope="session")

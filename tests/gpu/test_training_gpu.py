@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from service.schemas.protocol import Lease
-from service.schemas.training import Training
+from service.schemas.study.training import Training
 from tests.unit.workers.fakes import lease_json
-from workers.bench import Bench, Broken, Finished
-from workers.checkpoints import dump_checkpoint, read_checkpoint
-from workers.data import TrialData
-from workers.lane_choice import LaneChoice, batches_per_second
+from workers.bench.bench import Bench, Broken, Finished
+from workers.bench.lane_choice import LaneChoice, batches_per_second
+from workers.bench.work import Work
+from workers.data.trial_data import TrialData
 from workers.lanes.group import EpochResult, LaneGroup
 from workers.lanes.lane import Trial
-from workers.work import Work
+from workers.saved.files import dump_checkpoint, read_checkpoint
 
 pytestmark = pytest.mark.gpu
 

@@ -17,8 +17,8 @@ from psycopg import sql
 from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.events import Events
+from service.events.ring import Events
+from service.web.app import create_app
 from storage import BlobStore, FolderStore, Store
 from tests.conftest import POSTGRES, skip_or_fail
 from tests.server_sent_events import ServerSentEvent, parse

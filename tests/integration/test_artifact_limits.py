@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from service.artifacts import MAX_ARTIFACTS, Artifacts
 from service.errors import IncompleteUploadError
+from service.leases.artifacts import MAX_ARTIFACTS, Artifacts
 from storage import BlobFile, FolderStore
 from tests.integration.artifact_driver import CONTENT, digest, put
 from tests.integration.service_driver import (

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from service.schemas.training import Training
-from service.suggest import trial_seed
+from service.sampling.ask import trial_seed
+from service.schemas.study.training import Training
 from tests.integration.service_driver import (
     LEARNING_RATE,
     LEASE_SECONDS,

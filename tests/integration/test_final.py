@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from service.final_calls import begin_due
-from service.registry import Registry
-from service.schemas.definition import Definition
+from service.finals.begin import begin_due
+from service.registry.registry import Registry
+from service.schemas.study.definition import Definition
 from storage import FinalRecord
 from tests.integration.final_driver import SCORE, begin, complete, confirm, evaluated, final_of, post, searched
 from tests.integration.service_driver import Json, Service, bearer, code_of, definition, errors_of, problem_of

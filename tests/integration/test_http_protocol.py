@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from service.http_protocol import BoundedHttp
+from service.web.http_protocol import BoundedHttp
 
 PATIENCE_SECONDS = 30.0
 

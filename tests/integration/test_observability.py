@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.logs import JsonFormatter
-from service.metrics import SEEN_SECONDS
+from service.web.metrics import SEEN_SECONDS
 from tests.integration.service_driver import LEASE_SECONDS, Json, Service, problem_of
 
 Samples = dict[tuple[Any, ...], float]

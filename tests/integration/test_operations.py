@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import TrialState
 from prometheus_client.parser import text_string_to_metric_families
 
-from storage.database import parse_url
+from storage.database.opening import parse_url
 from tests.integration.service_driver import Service, definition
 
 # Health and metrics

@@ -9,10 +9,10 @@ import optuna
 import pytest
 from safetensors.numpy import save
 
+from narrows.html_report import gather as gathering
+from narrows.html_report.gather import gather
+from narrows.html_report.search_plots import search_plots
 from service.client import Client, ServiceError
-from service.report import gather as gathering
-from service.report.gather import gather
-from service.report.search_plots import search_plots
 from tests.integration import test_user_code as user_code
 from tests.integration.service_driver import Json, Service
 

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from service.schemas.definition import Definition
+from service.schemas.study.definition import Definition
 from storage import EpochRecord, LeaseRecord, WorkerRecord
 from tests.integration.service_driver import LEARNING_RATE, LEASE_SECONDS, Json, Service, definition
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from starlette.testclient import TestClient
 
-from service.attempts import AT_ONCE, SECONDS_EACH
-from service.tokens import PREFIX, digest_of
-from storage.database import parse_url
+from service.access.tokens import PREFIX, digest_of
+from service.access.wrong_tokens import AT_ONCE, SECONDS_EACH
+from storage.database.opening import parse_url
 from tests.integration.service_driver import Service, bearer, code_of, definition, errors_of, problem_of
 
 OPERATOR = "correct horse"

@@ -7,21 +7,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from service.schemas.models import OwnModel
-from service.schemas.training import Training
-from workers.augmentation import draw_changes, parts_of
-from workers.data import TrialData
-from workers.lanes.batches import make_batches
+from service.schemas.study.models import OwnModel
+from service.schemas.study.training import Training
+from workers.data.augmentation import draw_changes, parts_of
+from workers.data.batches import make_batches
+from workers.data.trial_data import TrialData
 from workers.lanes.draws import Draws
 from workers.lanes.evaluation import evaluate
 from workers.lanes.lane import Lane
 from workers.lanes.loss import cross_entropy
-from workers.lanes.network import make_network
-from workers.lanes.own_dropout import dropout_layers
+from workers.lanes.networks.network import make_network
+from workers.lanes.networks.vmapped_dropout import dropout_layers
 from workers.lanes.penalties import add_l1, clip
 from workers.lanes.rows import Rows
 from workers.lanes.sites import find_sites, input_site
-from workers.optimizers import make_optimizer
+from workers.training.optimizers import make_optimizer
 
 
 class Engine:

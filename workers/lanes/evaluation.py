@@ -1,10 +1,10 @@
 import torch
 from torch import Tensor
 
-from workers.data import TrialData
-from workers.evaluation import evaluated_at_a_time
-from workers.lanes.batches import Batches
-from workers.lanes.network import Network
+from workers.data.batches import Batches
+from workers.data.trial_data import TrialData
+from workers.lanes.networks.network import Network
+from workers.models.evaluation import evaluated_at_a_time
 
 
 def evaluate(network: Network, lanes: slice, data: TrialData, images: Batches) -> tuple[Tensor, Tensor]:

@@ -7,17 +7,17 @@ from itertools import groupby
 import torch
 from torch import nn
 
-from service.schemas.training import Training
-from workers.data import TrialData
-from workers.denormals import flushed_denormals
+from service.schemas.study.training import Training
+from workers.data.trial_data import TrialData
 from workers.errors import DivergedError
 from workers.lanes.engine import Engine
-from workers.lanes.fusion import fusion_key
+from workers.lanes.fusion_key import fusion_key
 from workers.lanes.lane import Lane, Metrics, Trial, Weights
 from workers.lanes.state import LaneState, capture, restore
-from workers.models import model_for
-from workers.parameters import NEAR_ZERO
-from workers.randomness import Purpose, derive_seed, own_global_generators, seed_global_generators
+from workers.models.build import model_for
+from workers.models.parameters import NEAR_ZERO
+from workers.training.denormals import flushed_denormals
+from workers.training.randomness import Purpose, derive_seed, own_global_generators, seed_global_generators
 
 Build = Callable[[Training, TrialData], nn.Module]
 

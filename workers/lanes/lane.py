@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from service.schemas.models import AnyModel, OwnModel, n_dropout_layers
-from service.schemas.training import EPOCH_METRICS, Training
-from workers import schedules
-from workers.augmentation import draw_changes
-from workers.data import TrialData
-from workers.early_stopping import BestEpoch
+from service.schemas.study.models import AnyModel, OwnModel, n_dropout_layers
+from service.schemas.study.training import EPOCH_METRICS, Training
+from workers.data.augmentation import draw_changes
+from workers.data.splits import split_batches
+from workers.data.trial_data import TrialData
 from workers.errors import DivergedError, ModelError
 from workers.lanes.draws import Strengths
-from workers.models import dropout_rates, is_image
-from workers.randomness import Purpose, derive_seed
-from workers.splits import split_batches
+from workers.models.build import dropout_rates, is_image
+from workers.training import schedules
+from workers.training.early_stopping import BestEpoch
+from workers.training.randomness import Purpose, derive_seed
 
 Metrics = dict[str, float]
 Weights = dict[str, Tensor]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from workers.lanes.draws import Site
-from workers.layers import Dropout, GaussianNoise
+from workers.models.layers import Dropout, GaussianNoise
 
 
 def input_site(inputs: Tensor) -> Site:

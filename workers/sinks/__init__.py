@@ -1,0 +1,1 @@
+"""TensorBoard and MLflow as further places for metrics."""

@@ -8,8 +8,8 @@ from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.artifacts import OUTPUT
 from service.schemas.protocol import Lease
-from workers.delivery import title
-from workers.errands import Errands
+from workers.leases.delivery import title
+from workers.leases.errands import Errands
 from workers.user_code.output import Output
 
 logger = logging.getLogger("narrows.worker")

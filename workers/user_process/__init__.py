@@ -1,0 +1,1 @@
+"""Users' code, seen from inside the process that runs it."""

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from service.cli.bound import bound
+from narrows.cli.bound import bound
 from service.client import Client
 from tests.acceptance.chaos.proxy import Proxy
 from tests.acceptance.processes import NARROWS, Marked

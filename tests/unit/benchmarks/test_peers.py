@@ -10,9 +10,9 @@ from benchmarks.peers import narrows
 from benchmarks.peers.cases import CASES, Case, Setup
 from benchmarks.peers.models import make_model
 from benchmarks.peers.outcomes import Measured, Outcome, Pruning, Watched, open_study
-from service.schemas.definition import Definition
-from service.schemas.training import Training
-from workers.models import build_model
+from service.schemas.study.definition import Definition
+from service.schemas.study.training import Training
+from workers.models.build import build_model
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 

@@ -13,10 +13,10 @@ from benchmarks import search as benchmark
 from benchmarks.recorded.replay import N_WORKERS, Searched, search
 from benchmarks.recorded.table import FAILED, Table
 from benchmarks.recorded.tasks import TASKS, Space, Task
-from service.pruners import AfterStartup, build_pruner
-from service.schemas.definition import Definition
+from service.pruning.pruners import AfterStartup, build_pruner
 from service.schemas.results import Curves, Trial
-from service.schemas.samplers import Tpe
+from service.schemas.study.definition import Definition
+from service.schemas.study.samplers import Tpe
 
 SPACE: Space = {
     "learning_rate": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.logs import JsonFormatter, TextFormatter, about
-from service.request_ids import RequestIds, concerns
+from service.web.request_ids import RequestIds, concerns
 
 
 class Log:

@@ -11,8 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import RandomSampler
 
 from storage import GroupCommitStorage
-from storage.loading import load
-from storage.rows import Distributions
+from storage.trials.loading import load
+from storage.trials.rows import Distributions
 
 N_TRIALS = 1_000
 N_STEPS = 20

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from service.schemas.training import Training
-from workers.data import TrialData, channel_statistics
+from service.schemas.study.training import Training
+from workers.data.trial_data import TrialData, channel_statistics
 
 REPOSITORY = Path(__file__).parents[3]
 CPU = torch.device("cpu")

@@ -9,9 +9,9 @@ import httpx
 
 from service.client import Client
 from service.schemas.protocol import Lease
-from workers.bench import Broken, Finished
+from workers.bench.bench import Broken, Finished
+from workers.bench.work import Work
 from workers.lanes.state import LaneState
-from workers.work import Work
 
 Study = dict[str, Any]
 

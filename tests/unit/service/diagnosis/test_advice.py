@@ -9,7 +9,7 @@ from service.diagnosis.curve_pair import CurvePair
 from service.diagnosis.evidence import Evidence, Judged
 from service.diagnosis.verdicts import judge
 from service.diagnosis.yardstick import Yardstick
-from service.schemas.definition import Definition
+from service.schemas.study.definition import Definition
 from tests.unit.service.diagnosis.curves import FALLING, HEALTHY, LOW, SHORT, WORSE, pair
 
 LEARNING_RATE = {"type": "float", "low": 1e-5, "high": 1.0, "log": True}

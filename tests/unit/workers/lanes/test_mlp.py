@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from service.schemas.models import Mlp
+from service.schemas.study.models import Mlp
 from workers.lanes.draws import Draws, Strengths
 from workers.lanes.loss import cross_entropy
-from workers.lanes.mlp import MlpNetwork
+from workers.lanes.networks.mlp import MlpNetwork
 from workers.lanes.rows import Rows
 from workers.lanes.sites import find_sites
-from workers.layers import ACTIVATIONS
-from workers.models import build_model
+from workers.models.build import build_model
+from workers.models.layers import ACTIVATIONS
 
 CPU = torch.device("cpu")
 N_LANES, BATCH_SIZE = 3, 6

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Generator, nn
 
-from service.schemas.training import Training
-from workers.data import TrialData
+from service.schemas.study.training import Training
+from workers.data.trial_data import TrialData
 from workers.lanes.group import LaneGroup
 from workers.lanes.lane import Trial
-from workers.models import build_model
-from workers.parameters import weights_of
-from workers.randomness import Purpose, derive_seed
+from workers.models.build import build_model
+from workers.models.parameters import weights_of
+from workers.training.randomness import Purpose, derive_seed
 
 CPU = torch.device("cpu")
 SEED = 5

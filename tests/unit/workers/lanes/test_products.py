@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from workers.lanes import products
-from workers.lanes.mlp import Linear
+from workers.lanes.networks import products
+from workers.lanes.networks.mlp import Linear
 
 N_LANES, N_INPUTS, N_UNITS = 3, 784, 50
 

@@ -16,8 +16,8 @@ import pytest
 
 from tests.acceptance.user_code_house import is_alive
 from workers.user_code.conversation import BrokenConversationError, Conversation, Message
-from workers.user_code.launch import UserProcess, device_seen, environment_for
 from workers.user_code.output import Output
+from workers.user_code.process import UserProcess, device_seen, environment_for
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from workers.user_code.conversation import Conversation
-from workers.user_code.launch import UserProcess
+from workers.user_code.process import UserProcess
 
 process = UserProcess("cpu", Path(sys.argv[1]))
 start = {"entrypoint": "mine:f", "arguments": {}, "objectives": [], "code": sys.argv[1], "memory_limit_mib": None}

@@ -1,0 +1,1 @@
+"""What a user runs and imports: the `narrows` command, and the names that `from narrows import …` gives."""

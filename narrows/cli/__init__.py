@@ -1,0 +1,1 @@
+"""The `narrows` command: a file for each subcommand, and every setting in one table."""

@@ -1,0 +1,138 @@
+"""Trials in a CSV file: of our own export, of Optuna's data frames, or written by hand.
+
+Where a column begins with `params_`, those are the parameters, and of the others the values, `state` and those that
+begin with `constraints_` alone are read; otherwise every column is one of these. The value of an objective is
+`value_METRIC`, `values_METRIC`, METRIC, or, of the first one, `values_0` or `value`. An empty cell is a parameter that
+the trial does not have.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from service.schemas.results import TrialState
+from service.schemas.study.definition import Definition
+from service.schemas.study.search_space import CategoricalParameter, IntParameter, Parameter
+
+PREFIX = "params_"
+CONSTRAINT = "constraints_"
+STATE = "state"
+STATES: tuple[str, ...] = get_args(TrialState)
+
+
+class CsvError(ValueError):
+    """The file breaks a rule; the message says where."""
+
+
+def read_csv(text: str, definition: Definition) -> list[dict[str, Any]]:
+    """The trials as an import has them. Raises CsvError."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    params, values = _columns(header, definition)
+    trials = [
+        _trial(_cells(header, row, reader.line_num), params, values, definition, reader.line_num)
+        for row in reader
+        if any(row)
+    ]
+    if not trials:
+        raise CsvError("a file must have a trial at least: there is none after the header")
+    return trials
+
+
+def _columns(header: Sequence[str], definition: Definition) -> tuple[dict[str, str], list[str]]:
+    """Columns of the parameters by name, and of the objective values in order."""
+    twice = next((name for index, name in enumerate(header) if name in header[:index]), None)
+    if twice is not None:
+        raise CsvError(f"column {twice!r} must not stand twice")
+    values = list(_value_columns(header, definition))
+    if any(name.startswith(PREFIX) for name in header):
+        params = {name.removeprefix(PREFIX): name for name in header if name.startswith(PREFIX)}
+    else:
+        params = {name: name for name in header if name not in (*values, STATE) and not name.startswith(CONSTRAINT)}
+    unknown = [params[name] for name in params if name not in definition.search_space]
+    if unknown:
+        raise CsvError(f"column {unknown[0]!r} must be a parameter of the search space, a value or {STATE}")
+    return params, values
+
+
+def _value_columns(header: Sequence[str], definition: Definition) -> Iterator[str]:
+    for index, objective in enumerate(definition.objectives):
+        metric = objective.metric
+        names = [f"value_{metric}", f"values_{metric}", metric, f"values_{index}", *(["value"] if index == 0 else [])]
+        found = next((name for name in names if name in header), None)
+        if found is None:
+            raise CsvError(f"a column must have the values of {metric}: {' or '.join(names)}")
+        yield found
+
+
+def _cells(header: Sequence[str], row: Sequence[str], line: int) -> dict[str, str]:
+    if len(row) != len(header):
+        raise CsvError(f"line {line} must have {len(header)} cells: {len(row)}")
+    return dict(zip(header, row, strict=True))
+
+
+def _trial(
+    cells: Mapping[str, str], params: Mapping[str, str], values: Sequence[str], definition: Definition, line: int
+) -> dict[str, Any]:
+    state = cells.get(STATE) or "COMPLETE"
+    if state not in STATES:
+        raise CsvError(f"line {line}, column {STATE}: must be one of {', '.join(STATES)}: {state!r}")
+    given = {name: column for name, column in params.items() if cells[column] != ""}
+    trial: dict[str, Any] = {
+        "state": state,
+        "params": {
+            name: _param(definition.search_space[name], cells[column], f"line {line}, column {column}")
+            for name, column in given.items()
+        },
+    }
+    constraints = {name: cell for name, cell in cells.items() if name.startswith(CONSTRAINT) and cell}
+    if constraints:
+        trial["constraints"] = {
+            name.removeprefix(CONSTRAINT): _wire(_number(cell, f"line {line}, column {name}"))
+            for name, cell in constraints.items()
+        }
+    if state == "COMPLETE":
+        trial["values"] = [_wire(_number(cells[column], f"line {line}, column {column}")) for column in values]
+    return trial
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        number = float(cell)
+    except ValueError as error:
+        raise CsvError(f"{where}: must be a number: {cell!r}") from error
+    if math.isnan(number):
+        raise CsvError(f"{where}: must be a number: {cell!r}")
+    return number
+
+
+def _wire(number: float) -> float | str:
+    """JSON has no infinite numbers."""
+    return number if math.isfinite(number) else str(number)
+
+
+def _param(parameter: Parameter, cell: str, where: str) -> Any:
+    """A value as the search space writes it; one that it does not have stays text, and is left out later."""
+    if isinstance(parameter, CategoricalParameter):
+        return next((choice for choice in parameter.choices if _is_choice(choice, cell)), cell)
+    number = _number(cell, where)
+    if isinstance(parameter, IntParameter):
+        if not number.is_integer():
+            raise CsvError(f"{where}: must be a whole number: {cell!r}")
+        return int(number)
+    return number if math.isfinite(number) else cell
+
+
+def _is_choice(choice: Any, cell: str) -> bool:
+    """Whether a cell is a choice, as JSON, as text, or as Python writes it."""
+    if cell in (json.dumps(choice), str(choice)):
+        return True
+    if isinstance(choice, bool) or not isinstance(choice, int | float):
+        return False
+    try:
+        return float(cell) == choice
+    except ValueError:
+        return False

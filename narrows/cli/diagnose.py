@@ -1,0 +1,79 @@
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from narrows.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from service.schemas.diagnosis import Diagnosis, TrialDiagnosis
+
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many trials to show at most.")]
+
+
+def diagnose(
+    study: StudyName,
+    limit: Limit = 30,
+    as_json: AsJson = False,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """Show which trials overfit, underfit or diverged by their train and validation curves, and what to change next."""
+    from narrows.cli.output import console, print_json
+    from service.client import Client, quoted
+
+    with Client(server, token) as client:
+        if as_json:
+            print_json(client.get(f"studies/{quoted(study)}/diagnosis"))
+            return
+        found = client.diagnosis(study)
+    if not found.trials:
+        print(f"{study} has no trial that has begun yet.")
+        return
+    out = console()
+    shown = _worst_first(found)[:limit]
+    out.print(trial_table(found, shown))
+    out.print(f"\n{_counted(found)}, by {found.train_metric} and {found.validation_metric}.")
+    if len(shown) < len(found.trials):
+        are = "This is" if len(shown) == 1 else "These are"
+        out.print(f"{are} {len(shown)} of {len(found.trials)} trials: --limit shows more.")
+    if found.n_left_out:
+        out.print(f"{found.n_left_out} older trials were not looked at.")
+    out.print("\nWhat to change next", style="bold")
+    for advice in found.advice:
+        out.print(f"  - {advice.message}", soft_wrap=True)
+
+
+def trial_table(found: "Diagnosis", trials: "Sequence[TrialDiagnosis]") -> "Table":
+    """One row a trial: its verdict, the figures that it rests on, and why."""
+    from rich.text import Text
+
+    from narrows.cli.output import number, plain_table
+
+    table = plain_table()
+    for name in ("trial", "verdict", "epochs", "train", "validation", "gap", "fall", "why"):
+        table.add_column(name, justify="left" if name in ("verdict", "why") else "right", overflow="fold")
+    for trial in trials:
+        figures = (trial.train, trial.validation, trial.gap, trial.fall)
+        cells = ["" if figure is None else number(figure, 3) for figure in figures]
+        verdict = Text(trial.verdict, style=STYLES[trial.verdict])
+        table.add_row(str(trial.number), verdict, str(trial.n_epochs), *cells, Text(trial.because))
+    return table
+
+
+STYLES = {"diverged": "red", "overfitting": "yellow", "underfitting": "cyan", "healthy": "green", "unclear": "dim"}
+
+
+def _worst_first(found: "Diagnosis") -> "list[TrialDiagnosis]":
+    order = list(STYLES)
+    return sorted(found.trials, key=lambda trial: (order.index(trial.verdict), trial.number))
+
+
+def _counted(found: "Diagnosis") -> str:
+    from service.schemas.diagnosis import Verdict
+
+    counts = {verdict: getattr(found.counts, verdict) for verdict in get_args(Verdict)}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)

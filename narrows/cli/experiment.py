@@ -1,0 +1,154 @@
+"""`narrows experiment`: studies beside the figures that others have published."""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from narrows.cli.demo import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG
+from narrows.cli.options import DEFAULT, DataDir
+
+if TYPE_CHECKING:
+    from narrows.experiments.definition import Experiment
+    from narrows.experiments.rows import Rows
+    from narrows.experiments.runner import Measured
+    from service.client import Client
+
+RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
+
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the experiment, or its file.")]
+List = Annotated[bool, typer.Option("--list", help="List the experiments.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, max=100, help="Run all of it with so many seeds.", show_default="its own"),
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Two epochs and three trials: does it run, not what it shows.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="DIR", help="Write a page of each search with its first seed.")
+]
+Record = Annotated[bool, typer.Option("--record", help="Keep the tables in benchmarks/records/ of the checkout.")]
+
+
+def experiment(
+    name: Name = None,
+    listed: List = False,
+    seeds: Seeds = None,
+    quick: Quick = False,
+    record: Record = False,
+    report: Report = None,
+    data_dir: DataDir = DEFAULT["data_dir"],
+) -> None:
+    """Run an experiment on this machine, and show its figures beside the published ones.
+
+    Starts a service with a database of its own, and workers, and ends them again.
+    """
+    from narrows.cli.errors import CommandError
+    from narrows.cli.report import check_installed
+    from narrows.experiments.definition import read_experiment
+    from narrows.experiments.studies import quick as shortened
+
+    if listed or name is None:
+        _list()
+        return
+    if record and quick:
+        raise CommandError("--record must not be given with --quick: its figures show nothing")
+    if record and not RECORDS.is_dir():
+        raise CommandError(f"--record needs a checkout: there is no {RECORDS}")
+    if report is not None:
+        check_installed()
+    wanted = shortened(read_experiment(name)) if quick else read_experiment(name)
+    if seeds is not None:
+        wanted = wanted.model_copy(update={"seeds": seeds})
+    stem = Path(name).stem
+    found = _run(stem, wanted, quick, data_dir, report)
+    if record:
+        print(f"kept as {_keep(stem, wanted, found)}")
+
+
+def _list() -> None:
+    from narrows.cli.output import console, plain_table
+    from narrows.experiments.definition import names, read_experiment
+
+    table = plain_table()
+    for header in ("experiment", "what it shows", "data"):
+        table.add_column(header)
+    for name in names():
+        one = read_experiment(name)
+        table.add_row(name, one.title, one.data)
+    console().print(table)
+
+
+def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str, report: Path | None) -> "list[Rows]":
+    from narrows.cli.output import console
+    from narrows.experiments.tables import tables
+
+    out = console()
+    out.print(f"{experiment.title} ({experiment.source})", style="bold")
+    if quick:
+        out.print("quick: a few epochs and trials, so the figures show nothing but that it runs")
+    found = tables(experiment, _measure(name, experiment, data_dir, report))
+    for rows in found:
+        _show(rows)
+    out.print(f"\n{experiment.differences.strip()}", soft_wrap=True)
+    return found
+
+
+def _measure(name: str, experiment: "Experiment", data_dir: str, report: Path | None) -> "list[list[Measured]]":
+    from narrows.cli.processes import Process, end_on_signals
+    from narrows.experiments.runner import Runner
+    from service.client import Client
+
+    end_on_signals()
+    with tempfile.TemporaryDirectory() as folder:
+        place = [f"--database=sqlite:///{folder}/narrows.db", f"--artifacts={folder}/artifacts"]
+        with Process(["serve", "--port=0", *place], SERVICE_LOG) as service:
+            server = service.wait_for(READY, READY_SECONDS)
+            arguments = ["worker", f"--server={server}", f"--data-dir={data_dir}"]
+            with (
+                Process(arguments, WORKERS_LOG) as workers,
+                Client(server, os.environ.get("NARROWS_TOKEN")) as client,
+            ):
+                print(f"Logs in {SERVICE_LOG} and {WORKERS_LOG}")
+
+                def check() -> None:
+                    service.check()
+                    workers.check()
+
+                measured = Runner(client, check, print, data_dir).run(name, experiment)
+                if report is not None:
+                    _write_reports(client, measured, report)
+                return measured
+
+
+def _write_reports(client: "Client", measured: "list[list[Measured]]", folder: Path) -> None:
+    from narrows.cli.report import write
+    from narrows.experiments.definition import Search
+
+    for first, *_ in measured:
+        if isinstance(first.one, Search):
+            print(f"{first.one.label}: {write(client, first.final.study, folder / first.final.study)}")
+
+
+def _show(rows: "Rows") -> None:
+    from narrows.cli.output import console, plain_table
+
+    table = plain_table(f"\n{rows.title}")
+    for number, header in enumerate(rows.header):
+        table.add_column(header, justify="right" if number else "left", overflow="fold")
+    for cells in rows.rows:
+        table.add_row(*cells)
+    console().print(table)
+
+
+def _keep(name: str, experiment: "Experiment", found: "list[Rows]") -> str:
+    from narrows.experiments.machine import describe
+    from narrows.experiments.rows import markdown
+
+    about = f"- data: {experiment.data}\n- published by: {experiment.source}\n- seeds: {experiment.seeds}"
+    parts = [f"# {experiment.title}", f"{describe()}\n{about}", *map(markdown, found), experiment.differences.strip()]
+    path = RECORDS / f"{datetime.now(UTC):%Y-%m-%d}-experiment-{name}.md"
+    path.write_text("\n\n".join(parts) + "\n")
+    return path.name

@@ -1,0 +1,84 @@
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from narrows.cli.errors import CommandError
+from narrows.cli.options import DEFAULT, Server, Token
+
+if TYPE_CHECKING:
+    from service.schemas.study.definition import Definition
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE_OR_URL",
+        help="CSV file, or address of a database of Optuna's, such as sqlite:///optuna.db.",
+        show_default=False,
+    ),
+]
+Into = Annotated[str, typer.Option("--into", metavar="STUDY", help="Study whose sampler learns.", show_default=False)]
+SourceStudy = Annotated[
+    str | None,
+    typer.Option("--source-study", help="Name of the study in the database.", show_default="the only one there"),
+]
+
+
+def import_trials(
+    source: Source,
+    into: Into,
+    source_study: SourceStudy = None,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """Let a study's sampler learn from trials of a CSV file or of an Optuna database."""
+    from service.client import Client
+
+    with Client(server, token) as client:
+        definition = client.study(into).definition
+        if "://" in source:
+            wanted = _of_database(source, source_study, definition)
+        elif source_study is not None:
+            raise typer.BadParameter("--source-study goes with a database: a CSV file has one study")
+        else:
+            wanted = _of_file(Path(source), definition)
+        made = client.import_trials(into, wanted)
+    reasons = {name: n for name, n in made.left_out.model_dump().items() if n}
+    left_out = ", ".join(f"{n} by their {name}" for name, n in reasons.items())
+    print(
+        f"{into} learns from {made.n_trials} trials of {made.source}" + (f"; left out: {left_out}" if reasons else "")
+    )
+
+
+def _of_file(file: Path, definition: "Definition") -> dict[str, Any]:
+    from narrows.cli.csv_trials import CsvError, read_csv
+
+    try:
+        trials = read_csv(file.read_text(encoding="utf-8-sig"), definition)
+    except (CsvError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file}: {error}") from error
+    return {"source": file.name, "trials": trials}
+
+
+def _of_database(url: str, name: str | None, definition: "Definition") -> dict[str, Any]:
+    from service.imports.rule import described, imported
+    from storage import StorageError
+    from storage.stock import read_study
+
+    try:
+        study = read_study(url, name)
+    except StorageError as error:
+        raise CommandError(str(error)) from error
+    theirs = [direction.name.lower() for direction in study.directions]
+    ours = [objective.direction for objective in definition.objectives]
+    if theirs != ours:
+        wanted, given = ", ".join(ours), ", ".join(theirs)
+        raise CommandError(f"directions must be those of {definition.name} ({wanted}): {study.name} has {given}")
+    trials = list(study.trials)
+    distributions = {key: described(one) for trial in trials for key, one in trial.distributions.items()}
+    unread = {"last_step", "last_value"} if len(ours) > 1 else set()
+    return {
+        "source": f"study {study.name} of Optuna",
+        "distributions": {key: one.model_dump(mode="json") for key, one in distributions.items()},
+        "trials": [imported(trial).model_dump(mode="json", exclude_none=True, exclude=unread) for trial in trials],
+    }

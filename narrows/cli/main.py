@@ -1,0 +1,115 @@
+"""The `narrows` command. Each command imports what it needs when it runs, so that none waits for another's imports."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from narrows.cli import (
+    convert,
+    demo,
+    diagnose,
+    experiment,
+    final,
+    imports,
+    logs,
+    narrow,
+    report,
+    serve,
+    studies,
+    submit,
+    token,
+    trials,
+    worker,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help shows the whole name of every environment variable
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for command in (
+    serve.serve,
+    worker.worker,
+    demo.demo,
+    submit.submit,
+    submit.watch,
+    studies.studies,
+    studies.pause,
+    studies.resume,
+    studies.stop,
+    trials.trials,
+    trials.best,
+    trials.export,
+    trials.model,
+    logs.logs,
+    final.final,
+    diagnose.diagnose,
+    report.report,
+    experiment.experiment,
+    narrow.narrow,
+    convert.convert,
+):
+    app.command()(command)
+app.command("import")(imports.import_trials)
+app.add_typer(token.app, name="token")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"narrows {version('narrows')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Hyperparameter search for PyTorch: a service, its workers, and commands to use it.
+
+    Every setting is a flag or an environment variable; the flag wins.
+    """
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Returns the status to exit with: 0, 1 for an error, 2 for a wrong usage, 130 after Ctrl-C."""
+    try:
+        status = app(arguments, prog_name="narrows", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        return _fail([error.format_message()], error.exit_code)
+    except (BrokenPipeError, typer.Abort):
+        return _silence()
+    except Exception as error:
+        from narrows.cli.errors import lines_of
+
+        lines = lines_of(error)
+        if lines is None:
+            raise
+        return _fail(lines, 1)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(lines: list[str], status: int) -> int:
+    for line in lines:
+        print(f"narrows: {line}", file=sys.stderr)
+    return status
+
+
+def _silence() -> int:
+    """Whoever read our output has gone: say nothing more, not even at the interpreter's end."""
+    sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from narrows.cli.errors import CommandError
+from narrows.cli.options import DEFAULT, Server, StudyName, Token
+
+if TYPE_CHECKING:
+    from service.client import Client
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the page.", show_default=False)]
+
+
+def report(study: StudyName, out: Out, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
+    """Write a study as one HTML page that needs no network: plots, curves, and what to change next."""
+    from service.client import Client
+
+    check_installed()
+    with Client(server, token) as client:
+        file = write(client, study, out)
+    print(f"The report of {study} is in {file}")
+
+
+def check_installed() -> None:
+    """Raises CommandError when a package that draws is missing."""
+    try:
+        import narrows.html_report.gather
+        import narrows.html_report.page  # noqa: F401
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("plotly", "safetensors"):
+            raise
+        raise CommandError(f"a report needs {package}: pip install 'narrows[report]'") from error
+
+
+def write(client: "Client", study: str, out: Path) -> Path:
+    """Make the page in a folder, which is made where it is not there, and say which file it is."""
+    import optuna
+
+    from narrows.html_report.gather import gather
+    from narrows.html_report.page import page
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    document = page(gather(client, study), datetime.now(UTC))
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "index.html"
+    file.write_text(document, encoding="utf-8")
+    return file

@@ -1,0 +1,47 @@
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from narrows.cli.options import DEFAULT, Server, StudyName, Token
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Study definition, YAML or JSON.", show_default=False)]
+Watch = Annotated[bool, typer.Option("--watch", help="Show the study's progress until it ends.")]
+
+
+def submit(
+    file: File, watch: Watch = False, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]
+) -> None:
+    """Create a study from a definition. The same definition again finds the study that is there."""
+    from narrows.cli.output import console
+    from service.client import Client
+
+    definition = read_definition(file)
+    with Client(server, token) as client:
+        study = client.create_study(definition)
+        print(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
+        if watch:
+            client.watch(study.name, console())
+
+
+def watch(study: StudyName, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
+    """Show a study's progress until it ends."""
+    from narrows.cli.output import console
+    from service.client import Client
+
+    with Client(server, token) as client:
+        client.watch(study, console())
+
+
+def read_definition(file: Path) -> dict[str, Any]:
+    """The definition in a file, as it is written there; the service checks what it says."""
+    from narrows.cli.errors import CommandError
+    from service.schemas.yaml_text import YamlError, load
+
+    try:
+        definition = load(file.read_bytes())
+    except YamlError as error:
+        raise CommandError(f"{file}: {error}") from error
+    if not isinstance(definition, dict):
+        raise CommandError(f"{file}: a definition must have named fields, as examples/digits.yaml has")
+    return definition

@@ -1,0 +1,169 @@
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from narrows.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+
+if TYPE_CHECKING:
+    from service.client import Client
+
+State = Annotated[
+    Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"] | None,
+    typer.Option("--state", help="Only trials in this state.", case_sensitive=False, show_default="any state"),
+]
+OrderBy = Annotated[
+    str,
+    typer.Option(
+        "--order-by", help="number, value, started_at or duration_seconds; with a - before it, largest first."
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many trials at most.")]
+K = Annotated[int, typer.Option("-k", min=1, help="How many trials.")]
+Format = Annotated[
+    Literal["csv", "json", "optuna"] | None,
+    typer.Option(
+        "--format", help="Format of the file; optuna: JSON lines with all that Optuna has.", show_default="csv"
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="URL",
+        help="Database to write an Optuna study into instead, such as sqlite:///optuna.db.",
+        show_default=False,
+    ),
+]
+TrialNumber = Annotated[
+    int | None, typer.Option("--trial", min=0, help="Number of the trial.", show_default="the best one")
+]
+ModelOut = Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="standard output")]
+
+
+def trials(
+    study: StudyName,
+    state: State = None,
+    order_by: OrderBy = "number",
+    limit: Limit = 100,
+    as_json: AsJson = False,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """List the trials of a study."""
+    from narrows.cli.output import console, metrics_of, print_json, trial_table
+    from service.client import Client, quoted
+
+    with Client(server, token) as client:
+        if as_json:
+            query = {"state": state, "order_by": order_by, "limit": limit}
+            print_json(client.get(f"studies/{quoted(study)}/trials", query))
+            return
+        metrics = metrics_of(client.study(study))
+        page = client.trials_page(study, state=state, order_by=order_by, limit=limit)
+    console().print(trial_table(metrics, page.trials, states=True))
+    if page.next_cursor is not None:
+        print(f"These are the first {len(page.trials)}: --limit shows more.")
+
+
+def best(
+    study: StudyName,
+    k: K = 5,
+    as_json: AsJson = False,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """Show the best trials of a study, best first; with several objectives, those that none beats in all of them."""
+    from narrows.cli.output import console, metrics_of, print_json, trial_table
+    from service.client import Client, quoted
+
+    with Client(server, token) as client:
+        about = client.study(study)
+        metrics = metrics_of(about)
+        several = len(metrics) > 1
+        if as_json:
+            path = f"studies/{quoted(study)}"
+            print_json(client.get(f"{path}/pareto") if several else client.get(f"{path}/best", {"k": k}))
+            return
+        found = client.pareto(study)[:k] if several else client.best(study, k)
+    if found:
+        console().print(trial_table(metrics, found, states=False))
+    elif about.trial_counts.COMPLETE:
+        print(f"None of {about.trial_counts.COMPLETE} complete trials of {study} satisfies every constraint.")
+    else:
+        print(f"{study} has no complete trial yet.")
+
+
+def export(
+    study: StudyName,
+    format: Format = None,
+    out: Out = None,
+    to: To = None,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """Write all trials of a study to a file, to standard output, or into a database that Optuna reads."""
+    from service.client import Client
+
+    if to is not None and (format or out):
+        raise typer.BadParameter("--to writes into a database: it goes with neither --format nor --out")
+    with Client(server, token) as client:
+        if to is not None:
+            _export_to(client, study, to)
+            return
+        pieces = client.export(study, format or "csv")
+        if out is None:
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            return
+        first = next(pieces, b"")  # a study that is not there leaves no file behind
+        with out.open("wb") as file:
+            file.write(first)
+            file.writelines(pieces)
+    print(f"All trials of {study} are in {out}")
+
+
+def _export_to(client: "Client", study: str, url: str) -> None:
+    from narrows.cli.errors import CommandError
+    from service.client.optuna_copy import directions_of, read
+    from storage import StorageError
+    from storage.stock import StockStudy, write_study
+
+    head, trials = read(client.export(study, "optuna"))
+    found = StockStudy(head.study_name, directions_of(head), head.metric_names, head.user_attrs, trials)
+    try:
+        n_trials = write_study(url, found)
+    except StorageError as error:
+        raise CommandError(str(error)) from error
+    print(f"Study {study} with {n_trials} trials is in that database: optuna.load_study reads it")
+
+
+def model(
+    study: StudyName,
+    out: ModelOut,
+    trial: TrialNumber = None,
+    server: Server = DEFAULT["server"],
+    token: Token = DEFAULT["token"],
+) -> None:
+    """Bring the trained model of a trial, without --trial of the best one, to a file in the safetensors format."""
+    from service.client import Client
+
+    with Client(server, token) as client:
+        number = _best_number(client, study) if trial is None else trial
+        if "model" not in [artifact.name for artifact in client.artifacts(study, number)]:
+            raise typer.BadParameter(
+                f"trial {number} of {study} must have kept its model (see --keep-models of worker)"
+            )
+        client.download_artifact(study, number, "model", out)
+    print(f"The model of trial {number} of {study} is in {out}")
+
+
+def _best_number(client: "Client", study: str) -> int:
+    if len(client.study(study).definition.objectives) > 1:
+        raise typer.BadParameter(f"{study} has several objectives: --trial must tell which trial")
+    found = client.best(study, 1)
+    if not found:
+        raise typer.BadParameter(f"{study} must have a complete trial that keeps its constraints: it has none yet")
+    return found[0].number

@@ -1,0 +1,154 @@
+"""A study definition in the making: what is translated so far, what to tell its reader, and what cannot be had."""
+
+import re
+from dataclasses import dataclass, field
+from reprlib import Repr
+from typing import Any
+
+from service.schemas.study.entrypoints import ENTRYPOINT_PATTERN
+
+HEAD = ""
+"""The place of notes that belong to no field."""
+
+
+_short = Repr()
+_short.maxstring = _short.maxother = 80
+_short.maxlevel = 3
+
+
+def shown(value: Any) -> str:
+    """A value in a message: one line, and not too long."""
+    return _short.repr(value)
+
+
+class ConversionError(Exception):
+    """A file cannot be translated; each line of `lines` names a field, the rule and the value."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user says beside the file; None leaves it to the file."""
+
+    name: str | None = None
+    entrypoint: str | None = None
+    metric: str | None = None
+    direction: str | None = None
+    n_trials: int | None = None
+    space: str | None = None
+
+
+@dataclass
+class Draft:
+    """Notes stand under the dotted name of the field of the definition that they explain."""
+
+    name: str
+    entrypoint: str = "train:train"
+    objectives: list[dict[str, Any]] = field(default_factory=list)
+    search_space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
+    sampler: dict[str, Any] = field(default_factory=lambda: {"name": "random"})
+    pruner: dict[str, Any] = field(default_factory=lambda: {"name": "none"})
+    n_trials: int | None = None
+    timeout_seconds: float | None = None
+    target_value: float | None = None
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    def note(self, place: str, text: str) -> None:
+        self.notes.setdefault(place, []).append(text)
+
+    def refuse(self, source: str, message: str) -> None:
+        """Take note that a field of the source has no counterpart, or is not as it should be."""
+        self.errors.append(f"{source}: {message}")
+
+    def search(self, name: str, source: str, parameter: dict[str, Any], *notes: str) -> None:
+        if name in self.search_space:
+            self.refuse(source, f"{name} stands twice: nested names are joined by dots; rename one of them")
+            return
+        self.search_space[name] = parameter
+        for text in notes:
+            self.note(f"search_space.{name}", text)
+
+    def fix(self, name: str, source: str, value: Any) -> None:
+        """A constant is an argument of the function; names that no Python parameter can have are changed."""
+        argument = re.sub(r"\W", "_", name)
+        if not argument.isidentifier() or argument in ("trial", "context"):
+            self.refuse(source, f"{name} can be no parameter of a Python function: rename it")
+        elif argument in self.arguments:
+            self.refuse(source, f"two constants would be the argument {argument}: rename one of them")
+        elif (wrong := _no_json(value)) is not None:
+            self.refuse(source, f"a constant must be of strings, numbers, true, false, null, lists and names: {wrong}")
+        else:
+            self.arguments[argument] = value
+            if argument != name:
+                self.note("training.arguments", f"{name} is the argument {argument}.")
+
+    def apply(self, given: Given) -> None:
+        """What the user says beside the file wins."""
+        self.name = given.name or self.name
+        if given.entrypoint is not None:
+            self.entrypoint = given.entrypoint
+            self.notes.pop("training.entrypoint", None)
+        if given.metric is not None:
+            direction = given.direction or (self.objectives[0]["direction"] if self.objectives else "minimize")
+            self.objectives = [{"metric": given.metric, "direction": direction}]
+        elif given.direction is not None:
+            self.objectives = [{**objective, "direction": given.direction} for objective in self.objectives]
+        if given.n_trials is not None:
+            self.n_trials = given.n_trials
+            self.notes.pop("n_trials", None)
+
+    def definition(self) -> dict[str, Any]:
+        training = {"entrypoint": self.entrypoint, "arguments": self.arguments}
+        whole = {
+            "name": self.name,
+            "objectives": self.objectives,
+            "search_space": self.search_space,
+            "training": {name: value for name, value in training.items() if value != {}},
+            "sampler": self.sampler,
+            "pruner": self.pruner,
+            "n_trials": self.n_trials,
+            "timeout_seconds": self.timeout_seconds,
+            "target_value": self.target_value,
+        }
+        return {name: value for name, value in whole.items() if value is not None}
+
+
+def study_name(text: str) -> str:
+    """A name that a study can have, as near to a text as may be."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-")[:128]
+    return name.rstrip("-") or "study"
+
+
+def entrypoint_of(path: str, function: str) -> str | None:
+    """The entrypoint of a function in a Python file, or None when its path is no module's name."""
+    parts = [part for part in path.replace("\\", "/").removesuffix(".py").split("/") if part != "."]
+    entrypoint = f"{'.'.join(parts)}:{function}"
+    return entrypoint if re.fullmatch(ENTRYPOINT_PATTERN, entrypoint) else None
+
+
+MOST_VALUES = 10_000
+"""Of all constants together: aliases of YAML can name a great many in a few lines."""
+
+
+def _no_json(value: Any) -> str | None:
+    """The first value that JSON cannot carry, or None."""
+    left, n_values = [value], 0
+    while left:
+        item, n_values = left.pop(), n_values + 1
+        if n_values > MOST_VALUES:
+            return f"more than {MOST_VALUES:,} values"
+        if isinstance(item, dict):
+            wrong = [key for key in item if not isinstance(key, str)]
+            if wrong:
+                return f"the key {shown(wrong[0])}"
+            left += item.values()
+        elif isinstance(item, list | tuple):
+            left += item
+        elif item is not None and not isinstance(item, str | bool | int | float):
+            return f"{shown(item)} ({type(item).__name__})"
+    return None

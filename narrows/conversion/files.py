@@ -1,0 +1,131 @@
+"""A file of another system in, the text of a study definition out."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from narrows.conversion import ray_file
+from narrows.conversion.draft import ConversionError, Draft, Given, entrypoint_of
+from narrows.conversion.python_source import Call, Source, SourceError, Unknown
+from narrows.conversion.sweep import is_sweep, read_sweep
+from narrows.conversion.text import text_of
+from service.schemas import yaml_text as yaml_loader
+from service.schemas.locations import errors_of
+from service.schemas.study.definition import Definition
+
+MOST_BYTES = 1024 * 1024
+NOTHING = "holds neither a W&B sweep (method and parameters) nor a search space of Ray Tune"
+
+
+def convert(path: Path, given: Given) -> str:
+    """The definition as YAML, which the service accepts. Raises ConversionError and OSError."""
+    content = path.read_bytes()
+    if len(content) > MOST_BYTES:
+        raise ConversionError([f"a file must have 1 MiB at most: it has {len(content):,} bytes"])
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise ConversionError([f"must be a text in UTF-8: {error}"]) from error
+    try:
+        draft = _read_python(text, path, given) if path.suffix == ".py" else _read_data(text, path, given)
+    except RecursionError as error:
+        raise ConversionError(["is nested too deep"]) from error
+    except SourceError as error:
+        raise ConversionError([str(error)]) from error
+    draft.apply(given)
+    if draft.errors:
+        raise ConversionError(draft.errors)
+    if not draft.search_space:
+        raise ConversionError(["parameters: there must be something to search: all of them are constants"])
+    return _checked(draft, path.name)
+
+
+def _checked(draft: Draft, origin: str) -> str:
+    """The text, once the service's own rules have been asked about what is read back from it."""
+    definition = draft.definition()
+    text = text_of(definition, draft.notes, origin)
+    back = yaml_loader.load(text)
+    assert back == _plain(definition), "the text says what the draft says"
+    try:
+        Definition.model_validate(back)
+    except ValidationError as error:
+        found = [pair for item in error.errors(include_url=False) for pair in errors_of(item, item["loc"])]
+        raise ConversionError([f"{field}: {message}" for field, message in found]) from error
+    return text
+
+
+def _read_python(text: str, path: Path, given: Given) -> Draft:
+    source = Source(text, used_by=("wandb.sweep", *ray_file.TUNERS, *ray_file.RUNS))
+    sweeps = {name: value for name, value in source.dictionaries().items() if is_sweep(value)}
+    calls = source.calls("wandb.sweep")
+    given_to_it = calls[0].keywords.get("sweep", next(iter(calls[0].arguments), None)) if len(calls) == 1 else None
+    if given.space is None and isinstance(given_to_it, dict) and is_sweep(given_to_it):
+        return _read_python_sweep(source, given_to_it, path, given)
+    if len(sweeps) > 1 and given.space not in sweeps:
+        raise ConversionError([f"the file has several sweeps, say which one with --space NAME: {', '.join(sweeps)}"])
+    if sweeps:
+        name = given.space if given.space in sweeps else next(iter(sweeps))
+        return _read_python_sweep(source, sweeps[name], path, given)
+    draft = ray_file.read_file(source, path.stem, given)
+    if draft is None:
+        raise ConversionError([NOTHING])
+    return draft
+
+
+def _read_python_sweep(source: Source, sweep: dict[str, Any], path: Path, given: Given) -> Draft:
+    unknown = _first_unknown(sweep, "")
+    if unknown is not None:
+        raise ConversionError([unknown])
+    agents = source.calls("wandb.agent")
+    agent = _named(agents[0], ("sweep_id", "function")) if len(agents) == 1 else {}
+    count = agent.get("count")
+    if "run_cap" not in sweep and given.n_trials is None and type(count) is int:
+        sweep = {**sweep, "run_cap": count}
+    draft = read_sweep(sweep, path.stem, given)
+    if sweep.get("run_cap") == count and count is not None:
+        draft.note("n_trials", "The count of wandb.agent; there, each agent has so many runs.")
+    function = agent.get("function")
+    if isinstance(function, Unknown) and function.text.isidentifier():
+        draft.entrypoint = entrypoint_of(path.stem, function.text) or draft.entrypoint
+    return draft
+
+
+def _named(call: Call, names: tuple[str, ...]) -> dict[str, Any]:
+    return {**dict(zip(names, call.arguments, strict=False)), **call.keywords}
+
+
+def _first_unknown(value: Any, field: str) -> str | None:
+    """The field of a dictionary whose value is known only when the file runs, in words."""
+    if isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        found = (_first_unknown(item, f"{field}.{key}".lstrip(".")) for key, item in items)
+        return next((one for one in found if one is not None), None)
+    is_data = value is None or isinstance(value, str | bool | int | float)
+    return None if is_data else f"{field}: {value} is known only when the file runs: write its value there"
+
+
+def _read_data(text: str, path: Path, given: Given) -> Draft:
+    """W&B reads YAML 1.1, in which `no` is false; a search space in JSON is the same in both."""
+    try:
+        content = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else yaml_loader.load(text)
+    except (yaml.YAMLError, yaml_loader.YamlError, RecursionError, ValueError) as error:
+        raise ConversionError([f"cannot be read: {' '.join(str(error).split())}"]) from error
+    if not isinstance(content, dict):
+        raise ConversionError([NOTHING])
+    if "search_space" in content and "n_trials" in content:
+        raise ConversionError(["is a study definition already: narrows submit takes it as it is"])
+    if is_sweep(content) or "parameters" in content or "method" in content:
+        return read_sweep({"method": None, **content}, path.stem, given)
+    draft = ray_file.read_space_alone(content, path.stem, given)
+    if not draft.search_space and not draft.errors:
+        raise ConversionError([NOTHING])
+    return draft
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as the lists that YAML has for them."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,25 @@
+"""Figures of several seeds, in one cell of a table."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from narrows.cli.output import number
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median, with the lowest and the highest where they differ; infinity is written as never."""
+    middle = written(statistics.median(values))
+    return middle if min(values) == max(values) else f"{middle} ({written(min(values))} to {written(max(values))})"
+
+
+def mean_and_error(values: Sequence[float]) -> str:
+    """The mean, with its standard error where there are several values."""
+    mean = written(statistics.fmean(values))
+    return mean if len(values) == 1 else f"{mean} ± {number(statistics.stdev(values) / len(values) ** 0.5, 2)}"
+
+
+def written(value: float) -> str:
+    if math.isinf(value):
+        return "never"
+    return str(round(value)) if abs(value) >= 1000 else number(float(value))

@@ -1,0 +1,54 @@
+import math
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from service.schemas.study.search_space import FloatParameter, IntParameter
+
+VERDICT_COLOURS = {
+    "healthy": "#2a9d60",
+    "overfitting": "#d98a00",
+    "underfitting": "#2b7bba",
+    "diverged": "#c0392b",
+    "unclear": "#98a2ae",
+}
+FONT = {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 13, "color": "#27313c"}
+WIDE_DECADES = 2.0
+ROOM = 0.04
+MARGIN = {"l": 60, "r": 24, "t": 20, "b": 48}
+COLOURS = ("#1f5fae", "#d98a00", "#2a9d60", "#8e5bb5", "#c0392b", "#3aa6b9", "#8a6d3b", "#5a6673")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with its heading, and a line that says how to read it."""
+
+    title: str
+    figure: go.Figure
+    note: str = ""
+
+
+def styled(figure: go.Figure, height: int = 420, **layout: object) -> go.Figure:
+    """The look that all figures share; a heading in the page takes the place of the figure's title."""
+    figure.update_layout(template="plotly_white", font=FONT, height=height, title=None, margin=MARGIN)
+    figure.update_layout(colorway=COLOURS)
+    figure.update_layout(**layout)
+    figure.for_each_xaxis(_in_powers)
+    figure.for_each_yaxis(_in_powers)
+    return figure
+
+
+def _in_powers(axis: go.layout.XAxis | go.layout.YAxis) -> None:
+    """Ticks of a logarithmic axis at powers of ten, where there is room for two of them."""
+    if axis.type == "log":
+        axis.exponentformat = "power"
+        if axis.range is not None and axis.range[1] - axis.range[0] >= WIDE_DECADES:
+            axis.dtick = 1
+
+
+def axis_range(parameter: FloatParameter | IntParameter) -> tuple[str, list[float]]:
+    """Kind and range of an axis that shows all of a parameter's range, with a little room at both ends."""
+    ends = [float(parameter.low), float(parameter.high)]
+    kind, (low, high) = ("log", [math.log10(end) for end in ends]) if parameter.log else ("linear", ends)
+    room = ROOM * (high - low)
+    return kind, [low - room, high + room]

@@ -1,0 +1,57 @@
+"""The narrowing of each range, round by round."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypedDict
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from narrows.html_report.plot import MARGIN, Plot, styled
+from service.schemas.study.search_space import Parameter
+
+N_COLUMNS = 3
+BAR = "#1f5fae"
+
+
+class Bounds(TypedDict):
+    low: float
+    high: float
+
+
+class Round(TypedDict):
+    """One round of a narrowing study, and the ranges that its trials were sampled from."""
+
+    round: int
+    ranges: Mapping[str, Bounds]
+
+
+def rounds_plot(rounds: Sequence[Round], space: Mapping[str, Parameter]) -> Iterator[Plot]:
+    """A bar for each round from the low to the high bound of each range; nothing without rounds."""
+    names = list(dict.fromkeys(name for one in rounds for name in one["ranges"]))
+    if not names:
+        return
+    n_columns = min(N_COLUMNS, len(names))
+    n_rows = -(-len(names) // n_columns)
+    figure = make_subplots(n_rows, n_columns, subplot_titles=names, horizontal_spacing=0.08)
+    for index, name in enumerate(names):
+        place = {"row": index // n_columns + 1, "col": index % n_columns + 1}
+        having = [one for one in rounds if name in one["ranges"]]
+        figure.add_trace(_bars([one["round"] for one in having], [one["ranges"][name] for one in having]), **place)
+        figure.update_yaxes(type="log" if getattr(space.get(name), "log", False) else "linear", **place)
+        figure.update_xaxes(title_text="round", type="category", **place)
+    note = "The range that each round sampled from: it closes in on the best trials of the rounds before."
+    styled(figure, 60 + 260 * n_rows, showlegend=False, margin={**MARGIN, "t": 40})
+    yield Plot("Narrowing of the ranges", figure, note)
+
+
+def _bars(rounds: Sequence[int], bounds: Sequence[Bounds]) -> go.Bar:
+    return go.Bar(
+        x=rounds,
+        base=[one["low"] for one in bounds],
+        y=[one["high"] - one["low"] for one in bounds],
+        marker_color=BAR,
+        opacity=0.8,
+        width=0.5,
+        customdata=[[one["low"], one["high"]] for one in bounds],
+        hovertemplate="round %{x}: %{customdata[0]:.3g} to %{customdata[1]:.3g}<extra></extra>",
+    )

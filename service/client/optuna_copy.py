@@ -1,0 +1,93 @@
+"""A study of the service as an Optuna study, made of the lines of its export; nothing that is written to it is kept."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
+
+import optuna
+from optuna.distributions import json_to_distribution
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as METRIC_NAMES
+from optuna.trial import FrozenTrial, TrialState
+
+from service.schemas.local_times import local
+from service.schemas.optuna import OptunaStudy, OptunaTrial
+
+
+class ReadOnlyError(RuntimeError):
+    """The study is a copy: what was written to it would not reach the service."""
+
+
+class ReadOnlyStorage(InMemoryStorage):
+    """One study that can be read. Raises ReadOnlyError for what would change it."""
+
+    def __init__(self, study: OptunaStudy, trials: Iterable[FrozenTrial]) -> None:
+        super().__init__()
+        study_id = super().create_new_study(directions_of(study), study.study_name)
+        for key, value in study.user_attrs.items():
+            super().set_study_user_attr(study_id, key, value)
+        super().set_study_system_attr(study_id, METRIC_NAMES, study.metric_names)
+        for trial in trials:
+            super().create_new_trial(study_id, trial)
+
+    def _refuse(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        raise ReadOnlyError("this study is a copy to read: change it through the service")
+
+    create_new_study = delete_study = create_new_trial = _refuse
+    set_study_user_attr = set_study_system_attr = _refuse
+    set_trial_param = set_trial_state_values = set_trial_intermediate_value = _refuse
+    set_trial_user_attr = set_trial_system_attr = _refuse
+
+
+def read_only_study(study: OptunaStudy, trials: Iterable[FrozenTrial]) -> optuna.Study:
+    """A study with these trials, in memory; they are numbered as they come."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))  # or it says that it has made a study
+    try:
+        storage = ReadOnlyStorage(study, trials)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return optuna.load_study(study_name=study.study_name, storage=storage)
+
+
+def read(pieces: Iterable[bytes]) -> tuple[OptunaStudy, Iterator[FrozenTrial]]:
+    """The study in the bytes of an export in Optuna's format and, as they come in, its trials.
+
+    Raises pydantic's ValidationError for what is no export.
+    """
+    lines = _lines(pieces)
+    study = OptunaStudy.model_validate_json(next(lines, b""))
+    return study, (frozen_trial(OptunaTrial.model_validate_json(line)) for line in lines)
+
+
+def directions_of(study: OptunaStudy) -> list[StudyDirection]:
+    return [StudyDirection[direction.upper()] for direction in study.directions]
+
+
+def frozen_trial(trial: OptunaTrial) -> FrozenTrial:
+    """A trial as Optuna has it; its metrics are user attributes, where it has none of that name."""
+    distributions = {name: json_to_distribution(json.dumps(one)) for name, one in trial.distributions.items()}
+    return FrozenTrial(
+        number=trial.number,
+        trial_id=trial.number,
+        state=TrialState[trial.state],
+        value=None,
+        values=trial.values,
+        datetime_start=local(trial.datetime_start),
+        datetime_complete=local(trial.datetime_complete),
+        params=trial.params,
+        distributions=distributions,
+        user_attrs={**trial.metrics, **trial.user_attrs},
+        system_attrs=dict(trial.system_attrs),
+        intermediate_values=trial.intermediate_values,
+    )
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest

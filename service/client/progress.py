@@ -1,0 +1,163 @@
+"""The progress of a study: a live display in a terminal or notebook, a plain line now and then elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any, TypeVar
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from narrows.cli.output import metrics_of, number, params_line, seconds
+from service.schemas.results import Study
+
+POLL_SECONDS = 0.5
+LINE_SECONDS = 5.0
+NOTEBOOK_COLUMNS = 110
+PREFORMATTED = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
+ENDED = ("finished", "stopped")
+
+Shown = TypeVar("Shown", bound=Study)
+
+
+def follow(fetch: Callable[[], Shown], console: Console, *, sleep: Callable[[float], None] = time.sleep) -> Shown:
+    """Show a study until it has ended, and return it as it is then."""
+    with display_on(console) as show:
+        study = fetch()
+        show(study)
+        while study.state not in ENDED:
+            sleep(POLL_SECONDS)
+            study = fetch()
+            show(study)
+    console.print(closing_line(study), markup=False, emoji=False)
+    return study
+
+
+@contextmanager
+def display_on(console: Console) -> Iterator[Callable[[Study], None]]:
+    """What shows one state of a study after another, as it suits the place that a console writes to."""
+    if console.is_jupyter:
+        yield NotebookDisplay().show
+    elif console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            yield lambda study: live.update(panel(study), refresh=True)
+    else:
+        yield LineDisplay(console).show
+
+
+class NotebookDisplay:
+    """One output of a notebook's cell that is replaced, which every notebook can, with or without its widgets."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, study: Study) -> None:
+        from IPython.display import display
+
+        bundle = _html_and_text(panel(study))
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+def _html_and_text(shown: RenderableType) -> dict[str, str]:
+    paper = Console(file=StringIO(), record=True, width=NOTEBOOK_COLUMNS, force_jupyter=False)
+    paper.print(shown)
+    html = paper.export_html(code_format=PREFORMATTED, inline_styles=True, clear=False)
+    return {"text/html": html, "text/plain": paper.export_text()}
+
+
+class LineDisplay:
+    """Prints a line when trials have ended since the last one, or none can begin, every few seconds at most."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._shown: tuple[int, str | None] = (-1, None)
+        self._printed_at = float("-inf")
+
+    def show(self, study: Study) -> None:
+        done, now = n_done(study), self._clock()
+        if (done, study.waits_for) == self._shown or now - self._printed_at < LINE_SECONDS:
+            return
+        self._shown, self._printed_at = (done, study.waits_for), now
+        self._console.print(line(study), soft_wrap=True, markup=False, emoji=False)
+
+
+def n_done(study: Study) -> int:
+    counts = study.trial_counts
+    return counts.COMPLETE + counts.PRUNED + counts.FAIL
+
+
+def seconds_left(study: Study) -> float | None:
+    """Seconds to the last trial at the speed so far; None before the first one has ended."""
+    if not study.trials_per_hour or study.state != "running":
+        return None
+    return (study.definition.n_trials - n_done(study)) / study.trials_per_hour * 3600
+
+
+def line(study: Study) -> str:
+    counts = study.trial_counts
+    parts = [
+        f"{study.name}: {n_done(study)}/{study.definition.n_trials} trials done",
+        f"{counts.RUNNING} running",
+        f"{counts.PRUNED} pruned",
+        f"{counts.FAIL} failed",
+        *_best(study),
+        *_speed(study),
+        *([] if study.waits_for is None else [study.waits_for]),
+    ]
+    return ", ".join(parts)
+
+
+def panel(study: Study) -> RenderableType:
+    """What the live display shows: a bar, the counts, and the best trial."""
+    counts, n_trials = study.trial_counts, study.definition.n_trials
+    bar = Table.grid(padding=(0, 2, 0, 0))
+    bar.add_row(
+        Text(study.name, style="bold"),
+        ProgressBar(total=n_trials, completed=n_done(study), width=40),
+        f"{n_done(study)}/{n_trials}",
+        Text("  ".join(_speed(study)), style="dim"),
+    )
+    counted = Text("" if study.state == "running" else f"{study.state}   ", style="yellow")
+    counted.append(f"{counts.COMPLETE} complete", style="green")
+    counted.append(
+        f"   {counts.RUNNING} running   {counts.WAITING} waiting   {counts.PRUNED} pruned   ", style="default"
+    )
+    counted.append(f"{counts.FAIL} failed", style="red" if counts.FAIL else "default")
+    rows: list[RenderableType] = [bar, counted]
+    if study.waits_for is not None:
+        rows.append(Text(study.waits_for, style="yellow"))
+    if study.best is not None:
+        rows += [Text("  ".join(_best(study)), style="bold"), Text(params_line(study.best.params), style="dim")]
+    return Group(*rows)
+
+
+def closing_line(study: Study) -> str:
+    counts = study.trial_counts
+    reason = f" ({study.finished_reason})" if study.finished_reason else ""
+    took = ""
+    if study.started_at is not None and study.finished_at is not None:
+        took = f" after {seconds((study.finished_at - study.started_at).total_seconds())}"
+    return (
+        f"{study.name} is {study.state}{took}{reason}: "
+        f"{counts.COMPLETE} complete, {counts.PRUNED} pruned, {counts.FAIL} failed"
+    )
+
+
+def _best(study: Study) -> list[str]:
+    if study.best is None or not study.best.values:
+        return []
+    return [f"best {metrics_of(study)[0]} {number(study.best.values[0])} (trial {study.best.number})"]
+
+
+def _speed(study: Study) -> list[str]:
+    left = seconds_left(study)
+    rate = [] if study.trials_per_hour is None else [f"{study.trials_per_hour:,.0f} trials/hour"]
+    return rate if left is None else [*rate, f"{seconds(left)} left"]

@@ -1,0 +1,1 @@
+"""What is told to clients that listen, and to claims that wait."""

@@ -1,0 +1,1 @@
+"""A trial in a worker's hands, from claim to end."""

@@ -1,0 +1,1 @@
+"""Which running trials are pruned, and which wait at a rung."""

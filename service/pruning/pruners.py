@@ -1,0 +1,46 @@
+"""Build Optuna's pruners from a definition."""
+
+import warnings
+
+import optuna
+from optuna import Study
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial
+
+from service.schemas.study.pruners import AnyPruner, Patient, SuccessiveHalving
+
+CLASSES: dict[str, type[BasePruner]] = {
+    "none": optuna.pruners.NopPruner,
+    "median": optuna.pruners.MedianPruner,
+    "percentile": optuna.pruners.PercentilePruner,
+    "successive_halving": optuna.pruners.SuccessiveHalvingPruner,
+    "hyperband": optuna.pruners.HyperbandPruner,
+    "patient": optuna.pruners.PatientPruner,
+    "threshold": optuna.pruners.ThresholdPruner,
+    "wilcoxon": optuna.pruners.WilcoxonPruner,
+}
+
+
+def build_pruner(pruner: AnyPruner) -> BasePruner:
+    """The pruner of a study."""
+    options = pruner.model_dump(exclude={"name", "promote"})
+    n_startup_trials = options.pop("n_startup_trials") if isinstance(pruner, SuccessiveHalving) else 0
+    if isinstance(pruner, Patient):
+        options["wrapped_pruner"] = build_pruner(pruner.wrapped_pruner) if pruner.wrapped_pruner else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        built = CLASSES[pruner.name](**options)
+    return AfterStartup(built, n_startup_trials) if n_startup_trials else built
+
+
+class AfterStartup(BasePruner):
+    """Lets the first trials of a study train to their ends; those after them are compared with them."""
+
+    def __init__(self, wrapped: BasePruner, n_startup_trials: int) -> None:
+        self.wrapped = wrapped
+        self.n_startup_trials = n_startup_trials
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        says_prune = self.wrapped.prune(study, trial)  # asked of every trial: it notes the rungs that they reach
+        return says_prune and trial.number >= self.n_startup_trials

@@ -1,0 +1,292 @@
+"""All studies of a service, and the calls that span them."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+
+from service.clock import Clock
+from service.errors import (
+    InvalidError,
+    StateConflictError,
+    StudyExistsError,
+    StudyNotFoundError,
+    TrialLeasedError,
+)
+from service.events.news import StudyNews
+from service.events.waking import WorkSignal
+from service.finals.plan import check_name
+from service.imports.take import BY_DEFINITION, keep, warm_start
+from service.leases import grants as claims
+from service.leases.ends import tick
+from service.registry.allowances import Allowances
+from service.registry.known_workers import Sightings
+from service.registry.preparation import Preparation
+from service.sampling.configurations import first_configurations
+from service.sampling.samplers import missing_package
+from service.schemas.protocol import Claim, Lease
+from service.schemas.study.definition import Definition
+from service.schemas.study.entrypoints import is_allowed
+from service.study.live import LiveStudy
+from service.study.loading import load_study
+from storage import (
+    DATABASE_ERRORS,
+    DatabaseOwnedError,
+    DatabaseUnavailableError,
+    DuplicateStudyError,
+    FinalRecord,
+    StorageClosedError,
+    StorageFailedError,
+    Store,
+    StudyRecord,
+    WorkerRecord,
+)
+
+log = logging.getLogger(__name__)
+
+NO_DATABASE = (*DATABASE_ERRORS, DatabaseUnavailableError, DatabaseOwnedError, StorageFailedError, StorageClosedError)
+"""No study can be worked on."""
+
+Granted = tuple[list[Lease], list[Future[None]]]
+"""An answer, which holds once the futures are done."""
+
+
+class Registry:
+    """Studies by name. Studies are made and deleted under one lock, and work under locks of their own."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        term_seconds: float,
+        signal: WorkSignal,
+        sampled: Callable[[str, float], None],
+    ) -> None:
+        """`sampled` is told the name of a sampler and the seconds that a trial's parameters took."""
+        self.store = store
+        self.clock = clock
+        self.signal = signal
+        self._term_seconds = term_seconds
+        self._sampled = sampled
+        self._lock = threading.Lock()
+        self._claim_locks = [threading.Lock() for _ in range(64)]
+        self._studies: dict[str, LiveStudy] = {}
+        self._by_id: dict[int, LiveStudy] = {}
+        self.preparation = Preparation(self.every)
+        self.allowances = Allowances(clock)
+        self.sightings = Sightings(clock)
+        for record in store.studies():
+            self.load(record)
+
+    def load(self, record: StudyRecord) -> LiveStudy:
+        """Bring a study to life that is in the database."""
+        notify, wake = self.signal.notify, self.preparation.wake
+        live = load_study(self.store, self.clock, record, self._term_seconds, notify, wake, self._sampled)
+        self._studies[record.name] = self._by_id[record.study_id] = live
+        return live
+
+    def every(self) -> list[LiveStudy]:
+        """All studies, oldest first."""
+        return list(self._studies.values())
+
+    def get(self, name: str) -> LiveStudy:
+        """Raises StudyNotFoundError."""
+        live = self._studies.get(name)
+        if live is None:
+            raise StudyNotFoundError(f"no study of this name: {name}")
+        return live
+
+    def by_id(self, study_id: int) -> LiveStudy | None:
+        return self._by_id.get(study_id)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the list of studies; what the block writes is one transaction, and committed when it is left."""
+        with self._lock, self.store.deferred() as committed:
+            yield
+        self.store.wait(committed)
+        self.signal.notify()
+
+    def create(self, definition: Definition) -> tuple[LiveStudy, bool]:
+        """Make a study, or find the same one; True when it is new. Raises StudyExistsError and InvalidError."""
+        with self.changing():
+            existing = self._studies.get(definition.name)
+            if existing is not None and not existing.is_defined_by(definition):
+                raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
+            live = existing or self._create(definition)
+        return live, existing is None
+
+    def _create(self, definition: Definition) -> LiveStudy:
+        check_name(definition.name)
+        package = missing_package(definition)
+        if package is not None:
+            raise InvalidError(
+                [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
+            )
+        first_configurations(definition)  # or there is no study
+        taken = warm_start(definition, self.get)
+        try:
+            record = self.add(definition)
+        except DuplicateStudyError as error:
+            raise StudyExistsError(str(error)) from error
+        for one in taken:
+            keep(self.store, record.study_id, one, self.clock.now(), BY_DEFINITION)
+        return self.load(record)
+
+    def add(self, definition: Definition) -> StudyRecord:
+        """Write a new study down. The caller is changing the list. Raises DuplicateStudyError."""
+        record = self.store.create_study(
+            definition.name,
+            definition.model_dump(mode="json", exclude_unset=True),
+            definition.n_trials,
+            [objective.direction for objective in definition.objectives],
+            self.clock.now(),
+        )
+        StudyNews(self.store, self.clock, record.name).study_created(record.n_trials)
+        return record
+
+    def delete(self, name: str, *, leased: bool = True) -> None:
+        """Delete a study with its trials and its final evaluations; its open leases are lost.
+
+        Raises StudyNotFoundError, StateConflictError for a study that is part of a final evaluation, and
+        TrialLeasedError when there are leases and it must not be `leased`.
+        """
+        with self.changing(), ExitStack() as held:
+            live = self.get(name)
+            if live.final is not None:
+                original = self.store.study(live.final.study_id).name
+                raise StateConflictError(f"study {name} is a final evaluation: it is deleted with study {original}")
+            studies = [live, *self._linked(live)]
+            for each in studies:
+                held.enter_context(each.lock)
+            n_leases = sum(len(each.leases) for each in studies)
+            if n_leases > 0 and not leased:
+                raise TrialLeasedError(f"study {name} has trials with workers ({n_leases}): stop it first")
+            for each in reversed(studies):
+                self._remove(each)
+
+    def linked(self, final: FinalRecord) -> LiveStudy | None:
+        """The study that holds the trials of a final evaluation; None while that is only about to begin."""
+        return self._by_id.get(final.linked_study_id)
+
+    def _linked(self, live: LiveStudy) -> list[LiveStudy]:
+        """The studies of all its final evaluations, oldest first."""
+        finals = self.store.finals.of_study(live.record.study_id)
+        return [linked for final in finals if (linked := self.linked(final)) is not None]
+
+    def _remove(self, live: LiveStudy) -> None:
+        self.store.delete_study(live.record)
+        live.news.study_deleted()
+        live.close()
+        del self._studies[live.record.name]
+        del self._by_id[live.record.study_id]
+
+    def claim(self, claim: Claim) -> Granted:
+        """Answer a claim at once.
+
+        Studies with the fewest open leases come first.
+        """
+        if claim.study is not None:
+            self.get(claim.study)
+        with self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]:
+            repeated = self._repeated(claim)
+            return (repeated, []) if repeated else self._granted(claim)
+
+    def quick_study(self, claim: Claim) -> LiveStudy | None:
+        """The study that a new claim is answered from, if memory alone is touched and no sampler takes its time."""
+        live = self._only_running(claim)
+        if live is None or live.final is not None or live.definition.entrypoints or not claims.has_quick_sampler(live):
+            return None
+        return None if self.store.leases_of_claim(claim.claim_id) else live
+
+    def claim_at_once(self, live: LiveStudy, claim: Claim) -> Granted | None:
+        """As `claim`, from a quick study; None while somebody else works on it."""
+        claim_lock = self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]
+        with ExitStack() as held:
+            for lock in (claim_lock, live.lock):
+                if not lock.acquire(blocking=False):
+                    return None
+                held.callback(lock.release)
+            if live.queue.suggestions.is_sampling or self.store.leases_of_claim(claim.claim_id):
+                return None
+            granted, committed = claims.grant(live, claim, claim.max_trials)
+        return granted, [committed]
+
+    def _only_running(self, claim: Claim) -> LiveStudy | None:
+        running = self._running(claim)
+        return running[0] if len(running) == 1 else None
+
+    def _running(self, claim: Claim) -> list[LiveStudy]:
+        """The studies with work for a claim of any, or of one: then its final evaluations' are among them."""
+        asked = self.every()
+        if claim.study is not None:
+            live = self._studies.get(claim.study)
+            asked = [] if live is None else [live, *self._linked(live)]
+        return [live for live in asked if live.record.state == "running" and _is_for(live, claim)]
+
+    def _granted(self, claim: Claim) -> Granted:
+        leases: list[Lease] = []
+        waiting = []
+        for live in sorted(self._running(claim), key=lambda live: len(live.leases)):
+            alone = bool(live.definition.entrypoints)
+            if alone and leases:
+                continue
+            granted, committed = claims.grant(live, claim, 1 if alone else claim.max_trials - len(leases))
+            leases += granted
+            waiting.append(committed)
+            if len(leases) >= claim.max_trials or (alone and granted):
+                break
+        return leases, waiting
+
+    def _repeated(self, claim: Claim) -> list[Lease]:
+        """The answer that this claim had before. Leases that have ended since are in it with no time left."""
+        answer = []
+        known = self.store.leases_of_claim(claim.claim_id)
+        if known:
+            self.store.optuna.commits.barrier()  # the first answer may not have been given for want of the database
+        for record in known:
+            live = self.by_id(record.study_id)
+            if live is not None:
+                answer.append(claims.granted_lease(live, record, self.store.optuna.get_trial(record.trial_id).params))
+        return answer
+
+    def seen(self, claim: Claim) -> None:
+        """Note that a worker asked, even if there was no work for it. Nobody waits for this to be committed."""
+        now = self.clock.now()
+        worker = claim.worker
+        with self.store.deferred():
+            self.store.worker_seen(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
+
+    def waits_for(self, live: LiveStudy) -> str | None:
+        """Why no trial of a study begins, when no worker allows its entrypoint."""
+        entrypoints = live.definition.entrypoints
+        if not entrypoints or live.record.state != "running" or len(live.leases) > 0:
+            return None
+        busy = {lease.worker_id for other in self.every() for lease in other.leases}
+        if live.queue.is_empty(live.n_trials_now) or self.allowances.has(entrypoints, busy):
+            return None
+        flags = " ".join(dict.fromkeys(f"--allow {one.partition(':')[0].partition('.')[0]}" for one in entrypoints))
+        return f"no worker allows {' and '.join(entrypoints)}: start one with {flags}"
+
+    def tick(self) -> None:
+        """Let time take effect in every study."""
+        self.for_each(tick)
+
+    def for_each(self, do: Callable[[LiveStudy], None]) -> None:
+        """Do something with every study; one with which it fails holds up no other, and the log says so.
+
+        Raises what the database raises.
+        """
+        for live in self.every():
+            try:
+                do(live)
+            except NO_DATABASE:
+                raise
+            except Exception:
+                log.exception("study %s: what is due now failed; the next tick tries again", live.record.name)
+
+
+def _is_for(live: LiveStudy, claim: Claim) -> bool:
+    """Whether the worker runs a study's entrypoints, if it has any."""
+    return all(is_allowed(entrypoint, claim.allow) for entrypoint in live.definition.entrypoints)

@@ -1,0 +1,1 @@
+"""Studies and trials as clients see them."""

@@ -1,0 +1,201 @@
+"""Studies and trials as clients see them."""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from service.errors import StateConflictError, TrialNotFoundError
+from service.pruning.promotion import paused_at
+from service.sampling.ask import FIXED
+from service.sampling.constraints import is_feasible, violated
+from service.schemas.local_times import utc
+from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
+from service.study.live import LiveStudy
+from storage import EpochRecord, LeaseRecord, ResultRecord, Store
+
+SECONDS_PER_HOUR = 3600
+
+
+def study_view(store: Store, live: LiveStudy, now: datetime, waits_for: str | None = None) -> Study:
+    """A study with its counts and its best trial."""
+    record = live.record
+    counts = {state.name: store.optuna.get_n_trials(record.study_id, state) for state in TrialState}
+    best = _best(live)
+    return Study(
+        name=record.name,
+        final_of=_final_of(store, live),
+        state=record.state,
+        n_imported=sum(len(one.trials) for one in store.imports.of_study(record.study_id)),
+        definition=live.definition.model_copy(update={"n_trials": record.n_trials}),
+        trial_counts=TrialCounts(**counts),
+        best=None if best is None else trial_views(store, live, [best])[0],
+        created_at=record.created_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        finished_reason=record.finished_reason,
+        waits_for=waits_for,
+        trials_per_hour=_trials_per_hour(live, counts, now),
+    )
+
+
+def _best(live: LiveStudy) -> FrozenTrial | None:
+    """The best complete trial that keeps its constraints; None with several objectives."""
+    storage, study_id = live.store.optuna, live.record.study_id
+    if len(live.definition.objectives) > 1 or storage.get_n_trials(study_id, TrialState.COMPLETE) == 0:
+        return None
+    best = storage.get_best_trial(study_id)  # which is known without a look at all of them
+    if is_feasible(best):
+        return best
+    return next(iter(ranked(live, live.study.get_trials(deepcopy=False))), None)
+
+
+def _final_of(store: Store, live: LiveStudy) -> str | None:
+    return None if live.final is None else store.study(live.final.study_id).name
+
+
+def study_view_if_there(
+    store: Store, live: LiveStudy, now: datetime, waits_for: Callable[[LiveStudy], str | None]
+) -> Study | None:
+    """The same, or None for a study that is deleted at this moment."""
+    try:
+        return study_view(store, live, now, waits_for(live))
+    except KeyError:
+        if live.deleted:
+            return None
+        raise
+
+
+def _trials_per_hour(live: LiveStudy, counts: dict[str, int], now: datetime) -> float | None:
+    finished = sum(counts[state.name] for state in TrialState if state.is_finished())
+    if live.record.started_at is None or finished == 0:
+        return None
+    seconds = ((live.record.finished_at or now) - live.record.started_at).total_seconds()
+    return finished / seconds * SECONDS_PER_HOUR if seconds > 0 else None
+
+
+def ranked(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Complete trials that keep their constraints by the first objective, best first; where two are equal the earlier
+    one."""
+    sign = -1 if live.definition.objectives[0].direction == "maximize" else 1
+    feasible = [trial for trial in trials if trial.state == TrialState.COMPLETE and is_feasible(trial)]
+    return sorted(feasible, key=lambda trial: (sign * trial.values[0], trial.number))
+
+
+def best_trials(live: LiveStudy, k: int) -> list[FrozenTrial]:
+    """The k best trials. Raises StateConflictError for several objectives."""
+    if len(live.definition.objectives) > 1:
+        raise StateConflictError(f"study {live.record.name} has several objectives: ask for its pareto front")
+    return ranked(live, live.study.get_trials(deepcopy=False))[:k]
+
+
+def pareto_trials(live: LiveStudy) -> list[FrozenTrial]:
+    """The trials that no other one is better than in every objective, by the first objective."""
+    return ranked(live, live.study.best_trials)
+
+
+def complete_trials(live: LiveStudy) -> list[FrozenTrial]:
+    return live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def importances(live: LiveStudy) -> Importances:
+    """Parameter importances for the first objective, by Optuna's default evaluator."""
+    objective = live.definition.objectives[0]
+    metric = objective.metric
+    sign = -1 if objective.direction == "maximize" else 1  # the evaluator looks for low values
+    values = {trial.values[0] for trial in live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
+    if len(values) < 2:
+        return Importances(metric=metric, importances={})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it says that it looks for low values
+        found = optuna.importance.get_param_importances(live.study, target=lambda trial: sign * trial.values[0])
+    return Importances(metric=metric, importances={name: float(share) for name, share in found.items()})
+
+
+def find_trial(live: LiveStudy, number: int) -> FrozenTrial:
+    """Raises TrialNotFoundError."""
+    try:
+        trial_id = live.study._storage.get_trial_id_from_study_id_trial_number(live.record.study_id, number)
+    except KeyError as error:
+        raise TrialNotFoundError(f"study {live.record.name} has no trial {number}") from error
+    return live.study._storage.get_trial(trial_id)
+
+
+def curves(store: Store, live: LiveStudy, trial: FrozenTrial) -> Curves:
+    """What a trial reported, step by step; of another program's trial Optuna's intermediate values are all there is."""
+    epochs = store.epochs(trial._trial_id)
+    if not epochs and trial.intermediate_values:
+        steps = sorted(trial.intermediate_values)
+        values: list[float | None] = [trial.intermediate_values[step] for step in steps]
+        return Curves(steps=steps, metrics={live.definition.objectives[0].metric: values})
+    names = list(dict.fromkeys(name for epoch in epochs for name in epoch.metrics))
+    return Curves(
+        steps=[epoch.step for epoch in epochs],
+        metrics={name: [epoch.metrics.get(name) for epoch in epochs] for name in names},
+    )
+
+
+def trial_views(store: Store, live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[Trial]:
+    """Trials with their metrics and attempts, in the given order."""
+    ids = [trial._trial_id for trial in trials]
+    last = {epoch.trial_id: epoch for epoch in store.last_epochs(ids)}
+    results = {result.trial_id: result for result in store.results(ids)}
+    attempts: defaultdict[int, list[LeaseRecord]] = defaultdict(list)
+    for lease in store.leases_of_trials(ids):
+        attempts[lease.trial_id].append(lease)
+    return [
+        _trial_view(live, trial, last.get(trial._trial_id), results.get(trial._trial_id), attempts[trial._trial_id])
+        for trial in trials
+    ]
+
+
+def _trial_view(
+    live: LiveStudy,
+    trial: FrozenTrial,
+    last: EpochRecord | None,
+    result: ResultRecord | None,
+    leases: Sequence[LeaseRecord],
+) -> Trial:
+    started = leases[0].granted_at if leases else utc(trial.datetime_start)
+    finished = utc(trial.datetime_complete)
+    if leases and finished is not None:  # our own clock: Optuna's times are local, without a zone
+        finished = leases[-1].ended_at
+    return Trial(
+        study=live.record.name,
+        number=trial.number,
+        state=trial.state.name,
+        params=trial.params or trial.system_attrs.get(FIXED, {}),
+        values=list(trial.values) if trial.state == TrialState.COMPLETE else None,
+        metrics={**(last.metrics if last else {}), **(result.metrics if result else {})},
+        constraints=trial.constraints,
+        violated=violated(trial),
+        paused_at_rung=paused_at(trial),
+        user_attrs=trial.user_attrs if live.definition.entrypoints else {},
+        step=last.step if last else None,
+        attempts=[_attempt(lease) for lease in leases],
+        reason=result.reason if result else None,
+        worker=leases[-1].worker_id if leases else None,
+        started_at=started,
+        finished_at=finished,
+        duration_seconds=max(0.0, (finished - started).total_seconds()) if started and finished else None,
+    )
+
+
+def attempts_of(store: Store, trial_id: int) -> list[Attempt]:
+    """The leases of a trial, first to last."""
+    return [_attempt(lease) for lease in store.leases_of_trials([trial_id])]
+
+
+def _attempt(lease: LeaseRecord) -> Attempt:
+    return Attempt(
+        attempt=lease.attempt,
+        lease_id=lease.lease_id,
+        worker=lease.worker_id,
+        started_at=lease.granted_at,
+        ended_at=lease.ended_at,
+        outcome=lease.outcome,
+        reason=lease.reason,
+    )

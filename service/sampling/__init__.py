@@ -1,0 +1,1 @@
+"""Parameters for trials, by Optuna samplers."""

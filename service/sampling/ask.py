@@ -1,0 +1,109 @@
+"""Ask Optuna: for the parameters of a trial, conditional ones included, and whether to give it up."""
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+
+from optuna import Study
+from optuna.samplers import CmaEsSampler, RandomSampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from service.schemas.fields import Scalar
+from service.schemas.study.search_space import Choices, Distribution, FloatRange, Parameter, is_active
+from storage import DATABASE_ERRORS
+
+log = logging.getLogger(__name__)
+
+FIXED = "fixed_params"
+"""Optuna's name for the attribute of what a trial was enqueued with."""
+
+
+class ServiceStudy(Study):
+    """An Optuna study without an optimize loop.
+
+    Exhaustive samplers call `stop` when nothing is left, which stock Optuna refuses outside such a loop.
+    """
+
+    def stop(self) -> None:
+        log.info("the sampler of study %s has nothing left to try", self.study_name)
+
+
+def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict[str, Scalar]:
+    """Fix every parameter of a trial, and answer them.
+
+    A sampler that fails (a model that cannot be fitted, say) must not leave a trial without parameters: the
+    missing ones are then random, and the log says so.
+    """
+    try:
+        return _suggest_all(Trial(study, trial_id), space)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        log.exception("the sampler of study %s failed: trial %d gets random parameters", study.study_name, trial_id)
+        fallback = ServiceStudy(study.study_name, study._storage, RandomSampler(), study.pruner)
+        return _suggest_all(Trial(fallback, trial_id), space)
+
+
+def suggest_one_of(trial: Trial, name: str, parameter: Distribution) -> None:
+    """As `suggest`, for one parameter. Raises ValueError when it was given a value that it cannot have."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of an enqueued value that is out of range: it is taken
+            suggest_one(trial, name, parameter)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        study = trial.study
+        log.exception("the sampler of study %s failed: %s of trial %d is random", study.study_name, name, trial.number)
+        fallback = ServiceStudy(study.study_name, study._storage, RandomSampler(), study.pruner)
+        suggest_one(Trial(fallback, trial._trial_id), name, parameter)
+
+
+def is_complete(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:
+    """Whether a trial has, or was enqueued with, every parameter, so that no sampler is needed."""
+    params = {**trial.system_attrs.get(FIXED, {}), **trial.params}
+    return all(name in params for name, parameter in space.items() if is_active(parameter, params))
+
+
+def _suggest_all(trial: Trial, space: Mapping[str, Parameter]) -> dict[str, Scalar]:
+    params: dict[str, Scalar] = {}
+    for name, parameter in space.items():
+        if is_active(parameter, params):
+            params[name] = suggest_one(trial, name, parameter)
+    return params
+
+
+def suggest_one(trial: Trial, name: str, parameter: Distribution) -> Scalar:
+    """Ask for one parameter. Raises what the sampler raises, and ValueError for another distribution than before."""
+    if isinstance(parameter, Choices):
+        return trial.suggest_categorical(name, parameter.choices)
+    if isinstance(parameter, FloatRange):
+        return trial.suggest_float(name, parameter.low, parameter.last, log=parameter.log, step=parameter.step)
+    return trial.suggest_int(name, parameter.low, parameter.last, log=parameter.log, step=parameter.step or 1)
+
+
+def tell(study: Study, number: int, state: TrialState, values: Sequence[float] | None) -> None:
+    """End a trial, and let the sampler look at it; nothing happens to one that another tool has ended."""
+    with warnings.catch_warnings() if isinstance(study.sampler, CmaEsSampler) else nullcontext():
+        if isinstance(study.sampler, CmaEsSampler):
+            warnings.filterwarnings("ignore", "Constraints have been set", UserWarning)  # the documents say so
+        study.tell(number, values, state=state, skip_if_finished=True)
+
+
+def should_prune(study: Study, trial: FrozenTrial) -> bool:
+    """Ask the pruner. One that fails must not keep a worker from reporting: the trial goes on, and the log says so."""
+    try:
+        return study.pruner.prune(study, trial)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        log.exception("the pruner of study %s failed: trial %d goes on", study.study_name, trial.number)
+        return False
+
+
+def trial_seed(seed: int, number: int, repeat: int = 0) -> int:
+    """A trial's own seed, 48 bits, so that every JSON reader keeps it exactly."""
+    digest = hashlib.blake2b(f"{seed}/{number}/{repeat}".encode(), digest_size=6).digest()
+    return int.from_bytes(digest, "big")

@@ -1,0 +1,92 @@
+"""Build Optuna's samplers from a definition."""
+
+import importlib.util
+import warnings
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, nsgaii
+from optuna.samplers.nsgaii import BaseCrossover
+
+from service.schemas.study.definition import Definition
+from service.schemas.study.samplers import AnySampler, Auto, BruteForce, Genetic, Grid, Tpe
+from service.schemas.study.search_space import n_configurations
+
+CLASSES: dict[str, type[BaseSampler]] = {
+    "random": optuna.samplers.RandomSampler,
+    "tpe": optuna.samplers.TPESampler,
+    "gp": optuna.samplers.GPSampler,
+    "cmaes": optuna.samplers.CmaEsSampler,
+    "qmc": optuna.samplers.QMCSampler,
+    "grid": optuna.samplers.GridSampler,
+    "nsgaii": optuna.samplers.NSGAIISampler,
+    "nsgaiii": optuna.samplers.NSGAIIISampler,
+    "brute_force": optuna.samplers.BruteForceSampler,
+}
+CROSSOVERS: dict[str, type[BaseCrossover]] = {
+    "uniform": nsgaii.UniformCrossover,
+    "blxalpha": nsgaii.BLXAlphaCrossover,
+    "sbx": nsgaii.SBXCrossover,
+    "vsbx": nsgaii.VSBXCrossover,
+    "spx": nsgaii.SPXCrossover,
+    "undx": nsgaii.UNDXCrossover,
+}
+SILENCED: dict[str, dict[str, Any]] = {
+    "cmaes": {"warn_independent_sampling": False},
+    "gp": {"warn_independent_sampling": False},
+    "qmc": {"warn_independent_sampling": False, "warn_asynchronous_seeding": False},
+}
+"""Warnings of Optuna about what the definition asks for on purpose."""
+
+EXHAUSTIVE = ("grid", "brute_force")
+
+
+def build_sampler(definition: Definition, n_existing: int) -> BaseSampler:
+    """The sampler of a study that has so many trials already.
+
+    A seeded sampler that starts again after a restart must not repeat its first suggestions, so the number of
+    existing trials goes into the seed. At 0 trials the seed is the definition's own, and a grid keeps it for ever:
+    it numbers its configurations by it.
+    """
+    chosen = chosen_sampler(definition)
+    options = chosen.model_dump(exclude={"name"})
+    seed = options["seed"]
+    if seed is not None and n_existing > 0 and not isinstance(chosen, Grid):
+        options["seed"] = (seed + 0x9E3779B1 * n_existing) % 2**32
+    if isinstance(chosen, Tpe):
+        options["group"] = chosen.group and chosen.multivariate
+    if isinstance(chosen, Grid):
+        options["search_space"] = {name: parameter.grid() for name, parameter in definition.search_space.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if isinstance(chosen, Genetic):
+            options["crossover"] = _crossover(chosen)
+            options["mutation"] = None if chosen.mutation is None else nsgaii.PolynomialMutation()
+        warnings.simplefilter("ignore", FutureWarning)  # sigma0 of cmaes, which Optuna 6 will drop
+        return CLASSES[chosen.name](**options, **SILENCED.get(chosen.name, {}))
+
+
+def _crossover(chosen: Genetic) -> BaseCrossover:
+    swaps = {"swapping_prob": chosen.swapping_prob} if chosen.crossover == "uniform" else {}
+    return CROSSOVERS[chosen.crossover](**swaps)
+
+
+def chosen_sampler(definition: Definition) -> AnySampler:
+    """The definition's sampler, with `auto` decided."""
+    sampler = definition.sampler
+    if not isinstance(sampler, Auto):
+        return sampler
+    # With narrowing there are ranges to sample from, even if they have few values; an entrypoint may ask for more.
+    is_open = definition.narrowing is not None or definition.is_user_code
+    size = None if is_open else n_configurations(definition.search_space, definition.n_trials + 1)
+    if size is not None and size <= definition.n_trials:
+        return BruteForce(name="brute_force", seed=sampler.seed)
+    return Tpe(name="tpe", seed=sampler.seed)
+
+
+def missing_package(definition: Definition) -> str | None:
+    """The package that the sampler needs and this machine lacks, if any."""
+    if definition.sampler.name == "gp" and importlib.util.find_spec("torch") is None:
+        return "torch"
+    return None

@@ -1,0 +1,1 @@
+"""What a study definition says, and the rules that it must keep."""

@@ -1,0 +1,244 @@
+"""The rules of a definition that span several fields. Each rule yields (field, message) pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from service.schemas.fields import Scalar
+from service.schemas.locations import field_of, message_of, short
+from service.schemas.study.models import n_dropout_layers
+from service.schemas.study.narrowing_checks import narrowing_errors
+from service.schemas.study.own_part_checks import own_part_errors
+from service.schemas.study.resolve import MISSING, find, fixed_fields, is_index, resolve
+from service.schemas.study.search_space import (
+    CategoricalParameter,
+    IntParameter,
+    Parameter,
+    is_active,
+    n_configurations,
+)
+from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, Training, why_fixed
+from service.schemas.study.user_code_checks import user_code_errors
+
+if TYPE_CHECKING:
+    from service.schemas.study.definition import Definition
+
+FieldError = tuple[str, str]
+
+MAX_GRID = 10_000
+"""Trainings that a grid may ask for; counting more of a conditional space would take seconds."""
+SHORTHANDS = ("schedule",)
+
+
+def definition_errors(definition: Definition) -> list[FieldError]:
+    """Every broken rule, as (field, message); empty when the definition holds together."""
+    keys = user_code_errors(definition) if definition.is_user_code else _key_errors(definition)
+    structure = [*keys, *_condition_errors(definition.search_space)]
+    if structure:
+        return structure
+    return [
+        *(() if definition.is_user_code else _training_errors(definition)),
+        *own_part_errors(definition),
+        *_objective_errors(definition),
+        *_constraint_errors(definition),
+        *_sampler_errors(definition),
+        *_enqueue_errors(definition),
+        *narrowing_errors(definition),
+        *_warm_start_errors(definition),
+    ]
+
+
+def _key_errors(definition: Definition) -> Iterator[FieldError]:
+    fixed = fixed_fields(definition.training)
+    keys = list(definition.search_space)
+    if not keys:
+        yield (
+            "search_space",
+            "search_space must have at least 1 item: only an entrypoint can ask for parameters as it runs",
+        )
+    for key in keys:
+        field = f"search_space.{key}"
+        reason = why_fixed(key)
+        if reason is not None:
+            yield field, f"{key} cannot be searched: {reason}"
+            continue
+        holder = _fixed_holder(fixed, key)
+        if holder is not None:
+            yield field, f"{key} must not be both fixed in training and searched: training.{holder} is set"
+        for other in keys:
+            if key.startswith(f"{other}.") and other not in SHORTHANDS:
+                yield field, f"{key} must not be searched together with {other}"
+
+
+def _fixed_holder(fixed: Mapping[str, Any], key: str) -> str | None:
+    """The fixed field that already decides a key: itself, what it is part of, or what is part of it."""
+    parts = key.split(".")
+    for length in range(1, len(parts) + 1):
+        prefix = ".".join(parts[:length])
+        value = find(fixed, parts[:length])
+        if value is MISSING:
+            return None
+        if length == len(parts):
+            return prefix
+        if isinstance(value, list) and is_index(parts[length]) and int(parts[length]) >= len(value):
+            return prefix
+        if not isinstance(value, dict | list):
+            return prefix
+    return None
+
+
+def _condition_errors(space: Mapping[str, Parameter]) -> Iterator[FieldError]:
+    names = list(space)
+    for index, (name, parameter) in enumerate(space.items()):
+        for parent, values in (parameter.when or {}).items():
+            field = f"search_space.{name}.when.{parent}"
+            if parent not in space:
+                yield field, f"when must name a parameter of the search space: {parent!r} is none"
+            elif parent not in names[:index]:
+                yield field, f"when must name an earlier parameter: {parent!r} does not stand before {name!r}"
+            elif not isinstance(space[parent], CategoricalParameter | IntParameter):
+                yield field, f"when must name a categorical or int parameter: {parent!r} is a float"
+            else:
+                for value in values:
+                    if not space[parent].contains(value):
+                        yield field, f"when must list values that {parent!r} can have: it cannot be {value!r}"
+
+
+def _training_errors(definition: Definition) -> Iterator[FieldError]:
+    """Try every bound and every choice in the training fields, so that no sampled value can be refused there."""
+    fixed = fixed_fields(definition.training)
+    space = definition.search_space
+    keys = {f"search_space.{name}" for name in space}
+    found: dict[str, str] = {}
+    elsewhere: dict[str, str] = {}
+    for name in space:
+        for value in space[name].edges():
+            for field, message in _resolved_errors(fixed, _example_params(space, name, value), name, value):
+                about_another = field in keys and field != f"search_space.{name}"
+                (elsewhere if about_another else found).setdefault(field, message)
+    # What another parameter's example value broke is said in that one's own words, if it has broken it alone.
+    yield from {**elsewhere, **found}.items()
+
+
+def _example_params(space: Mapping[str, Parameter], name: str, value: Scalar) -> dict[str, Scalar]:
+    """A configuration in which one parameter has a given value, and its parents are such that it exists."""
+    wanted: dict[str, Scalar] = {name: value}
+    for child in reversed(list(space)):
+        if child in wanted:
+            for parent, values in (space[child].when or {}).items():
+                wanted.setdefault(parent, values[0])
+    params: dict[str, Scalar] = {}
+    for key, parameter in space.items():
+        if key in wanted or is_active(parameter, params):
+            params[key] = wanted.get(key, parameter.edges()[0])
+    return params
+
+
+def _resolved_errors(
+    fixed: Mapping[str, Any],
+    params: Mapping[str, Scalar],
+    name: str,
+    value: Scalar,
+) -> Iterable[FieldError]:
+    try:
+        training = Training.model_validate(resolve(fixed, params))
+    except ValidationError as error:
+        return [
+            _search_error(field_of(("training", *item["loc"])).removeprefix("training."), item, name, value)
+            for item in error.errors(include_url=False, include_context=False)
+        ]
+    rates = training.dropout
+    if isinstance(rates, list) and len(rates) != n_dropout_layers(training.model):
+        layers = n_dropout_layers(training.model)
+        return [
+            (
+                "training.dropout",
+                f"dropout must have one rate for each hidden layer: {rates} for {layers} layers",
+            )
+        ]
+    return []
+
+
+def _search_error(field: str, item: Any, name: str, value: Scalar) -> FieldError:
+    if item["type"] == "extra_forbidden" and (name == field or name.startswith(f"{field}.")):
+        return f"search_space.{name}", f"{name} is no training field"
+    if name == field or name.startswith(f"{field}.") or field.startswith(f"{name}."):
+        part = "" if name == field else f"{field}: "
+        return f"search_space.{name}", f"{name} does not allow {short(value)}: {part}{message_of(item)}"
+    return f"search_space.{field}", f"{message_of(item)} (where {name} is {short(value)})"
+
+
+def _objective_errors(definition: Definition) -> Iterator[FieldError]:
+    metrics = [objective.metric for objective in definition.objectives]
+    yield from _metric_errors(definition, "objectives", metrics)
+    if definition.pruner.name != "none" and metrics[0] in FINAL_METRICS and not definition.is_user_code:
+        yield "pruner", f"pruner must be none when the first objective is not reported every epoch: {metrics[0]!r}"
+
+
+def _constraint_errors(definition: Definition) -> Iterator[FieldError]:
+    yield from _metric_errors(definition, "constraints", [one.metric for one in definition.constraints])
+
+
+def _metric_errors(definition: Definition, where: str, metrics: Sequence[str]) -> Iterator[FieldError]:
+    known = (*EPOCH_METRICS, *FINAL_METRICS)
+    for index, metric in enumerate(metrics):
+        field = f"{where}.{index}.metric"
+        if metric not in known and not definition.is_user_code:
+            yield field, f"metric must be one that training reports: {metric!r} is none of {', '.join(known)}"
+        if metric in metrics[:index]:
+            yield field, f"metric must not stand twice: {metric!r}"
+
+
+def _sampler_errors(definition: Definition) -> Iterator[FieldError]:
+    space, sampler = definition.search_space, definition.sampler.name
+    if len(definition.objectives) > 1 and definition.target_value is not None:
+        yield "target_value", f"target_value must be null with several objectives: {definition.target_value}"
+    if len(definition.objectives) > 1 and sampler == "cmaes":
+        yield "sampler", "cmaes takes one objective: use tpe, gp or nsgaii for several"
+    if sampler not in ("grid", "brute_force"):
+        return
+    for name, parameter in space.items():
+        if parameter.size() is None:
+            yield (
+                f"search_space.{name}",
+                f"{sampler} needs a discrete search space: give {name} a step, or make it int or categorical",
+            )
+        if sampler == "grid" and parameter.when is not None:
+            yield f"search_space.{name}.when", "grid takes no conditional parameters: use brute_force"
+    size = n_configurations(space, MAX_GRID + 1)
+    if size is not None and size > MAX_GRID:
+        yield "search_space", f"{sampler} takes {MAX_GRID:,} configurations at most: the space has more"
+
+
+def _enqueue_errors(definition: Definition) -> Iterator[FieldError]:
+    if len(definition.enqueue) > definition.n_trials:
+        yield (
+            "enqueue",
+            f"enqueue must not hold more than n_trials: {len(definition.enqueue)} > {definition.n_trials}",
+        )
+    for index, params in enumerate(definition.enqueue):
+        for name, message in params_errors(definition, params):
+            yield f"enqueue.{index}.{name}", message
+
+
+def _warm_start_errors(definition: Definition) -> Iterator[FieldError]:
+    for index, name in enumerate(definition.warm_start_from):
+        if name in definition.warm_start_from[:index]:
+            yield f"warm_start_from.{index}", f"a study must not stand twice: {name!r}"
+        elif name == definition.name:
+            yield f"warm_start_from.{index}", f"a study cannot start from its own trials: {name!r}"
+
+
+def params_errors(definition: Definition, params: Mapping[str, Scalar]) -> Iterator[FieldError]:
+    """What is wrong with a configuration that a user gives, as (parameter, message)."""
+    space = definition.search_space
+    for name, value in params.items():
+        if name not in space:
+            if definition.is_user_code:  # it may ask for the parameter as it runs
+                continue
+            yield name, f"{name!r} is no parameter of the search space"
+        elif not space[name].contains(value):
+            yield name, f"{name} must be a value of the search space: {value!r}"

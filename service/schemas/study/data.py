@@ -1,0 +1,131 @@
+"""Which data a trial trains on, and how validation data is drawn from it."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from service.schemas.fields import StrictBody
+from service.schemas.study.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
+
+NATIVE_DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "flowers", "image_folder")
+
+TORCHVISION_DATASETS = {
+    "cifar100": "CIFAR100",
+    "country211": "Country211",
+    "dtd": "DTD",
+    "eurosat": "EuroSAT",
+    "fer2013": "FER2013",
+    "fgvc_aircraft": "FGVCAircraft",
+    "flowers102": "Flowers102",
+    "food101": "Food101",
+    "gtsrb": "GTSRB",
+    "imagenette": "Imagenette",
+    "kmnist": "KMNIST",
+    "oxford_iiit_pet": "OxfordIIITPet",
+    "pcam": "PCAM",
+    "qmnist": "QMNIST",
+    "rendered_sst2": "RenderedSST2",
+    "semeion": "SEMEION",
+    "stl10": "STL10",
+    "svhn": "SVHN",
+    "usps": "USPS",
+}
+"""Further sets by our name, with the name of torchvision's class."""
+
+
+Augment = Literal["none", "flip", "crop", "crop_flip", "cutout", "crop_cutout", "flip_cutout", "crop_flip_cutout"]
+AugmentField = Annotated[
+    Augment,
+    Field(
+        description="Random changes to training images: horizontal flip, crop after padding by an eighth, "
+        "cutout of a square half as wide as the shorter side (set to the mean, cut off at the border), or several.",
+        examples=["none"],
+    ),
+]
+
+
+def named(value: Any) -> Any:
+    """A bare string stands for an object with that name: `digits` is `{name: digits}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Dataset(StrictBody):
+    """The training data, and how it is split. The test split is not part of a search."""
+
+    name: str = Field(description="Name of the data set.", examples=["mnist"])
+    path: str | None = Field(
+        None,
+        max_length=1024,
+        description="For image_folder: the folder of class folders, relative to the worker's data directory.",
+        examples=["my-images"],
+    )
+    image_size: int | None = Field(
+        None,
+        ge=4,
+        le=1024,
+        description="Side length in pixels that images are resized to; null keeps small sets as they are "
+        "and brings photographs to 96.",
+        examples=[96],
+    )
+    n_train: int | None = Field(
+        None,
+        ge=2,
+        le=1_000_000_000,
+        description="How many of the training images to use, before validation is drawn from them; null for all.",
+        examples=[500],
+    )
+    validation_fraction: float = Field(
+        0.2, gt=0, lt=1, description="Share of the training data held out for validation.", examples=[0.2]
+    )
+    split_seed: int = Field(
+        0,
+        ge=0,
+        lt=2**48,
+        description="Seed of the shuffle before the split; the split is the same for every trial.",
+        examples=[0],
+    )
+    stratify: bool = Field(
+        True, description="Keep the share of each class in both parts of the split.", examples=[True]
+    )
+    augment: AugmentField = "none"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.name not in NATIVE_DATASETS and self.name not in TORCHVISION_DATASETS:
+            known = ", ".join([*NATIVE_DATASETS, *TORCHVISION_DATASETS])
+            raise ValueError(f"name must be a known data set: {self.name!r} is none of {known}")
+        if self.name == "image_folder" and not self.path:
+            raise ValueError("path must be given for image_folder")
+        if self.name != "image_folder" and self.path is not None:
+            raise ValueError(f"path is for image_folder only: name={self.name}")
+        if self.path is not None and "\0" in self.path:
+            raise ValueError(f"path must not contain the character NUL: {self.path!r}")
+        if self.path is not None and (self.path.startswith(("/", "\\")) or ".." in self.path.split("/")):
+            raise ValueError(f"path must stay inside the worker's data directory: {self.path!r}")
+        return self
+
+
+class OwnDataset(StrictBody):
+    """A function of the user's own gives the data, in a process of its own, on workers that allow it."""
+
+    entrypoint: Entrypoint = Field(
+        description="The function, as package.module:function: it takes the arguments, a dict, and gives the parts "
+        "to train on and to validate with, and a third one to test with if there is one.",
+        examples=["mypkg.nets:build_dataset"],
+    )
+    arguments: Arguments = Field(
+        {}, max_length=MAX_ARGUMENTS, description="What the function is given.", examples=[{"split_seed": 0}]
+    )
+    augment: AugmentField = "none"
+
+
+def kind_of_part(value: Any) -> str:
+    """Whether a data set or a model is a user's `own`, which has an entrypoint, or `built_in`."""
+    has_entrypoint = "entrypoint" in value if isinstance(value, dict) else hasattr(value, "entrypoint")
+    return "own" if has_entrypoint else "built_in"
+
+
+AnyDataset = Annotated[
+    Annotated[Dataset, BeforeValidator(named), Tag("built_in")] | Annotated[OwnDataset, Tag("own")],
+    Discriminator(kind_of_part),
+]

@@ -1,0 +1,35 @@
+"""The rules of a definition with an own model or data set, as (field, message) pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from service.schemas.study.models import OwnModel
+from service.schemas.study.training import PROCESS_LIMITS, Training
+
+if TYPE_CHECKING:
+    from service.schemas.study.definition import Definition
+
+OF_LAYERS = {
+    "dropout": "give it to your own by model.arguments, or as model.dropout",
+    "hidden_noise_std": "give it to your own by model.arguments",
+}
+"""What the layers of the built-in models are told."""
+
+
+def own_part_errors(definition: Definition) -> Iterator[tuple[str, str]]:
+    training = definition.training
+    if not isinstance(training, Training):
+        return
+    if not training.entrypoints:
+        for field in PROCESS_LIMITS:
+            if getattr(training, field) is not None:
+                yield f"training.{field}", f"{field} is for an own model or data set: neither has an entrypoint"
+    if isinstance(training.model, OwnModel):
+        for field, instead in OF_LAYERS.items():
+            message = f"{field} is for the built-in models: {instead}"
+            if field in training.model_fields_set:
+                yield f"training.{field}", message
+            elif field in definition.search_space:
+                yield f"search_space.{field}", message

@@ -1,0 +1,192 @@
+"""Pruners by name; the options are those of Optuna's class of that name. A step is an epoch, counted from 0."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from service.schemas.fields import StrictBody
+from service.schemas.study.data import named
+
+StartupTrials = Annotated[
+    int, Field(ge=0, le=1_000_000, description="No pruning before so many trials are complete.", examples=[5])
+]
+WarmupSteps = Annotated[int, Field(ge=0, le=1_000_000, description="No pruning at steps below this.", examples=[1])]
+IntervalSteps = Annotated[int, Field(ge=1, le=1_000_000, description="Check at every so many steps.", examples=[1])]
+MinTrials = Annotated[
+    int,
+    Field(ge=1, le=1_000_000, description="No pruning at a step that fewer trials have reached.", examples=[1]),
+]
+ReductionFactor = Annotated[int, Field(ge=2, le=1000, description="One in so many trials is promoted.", examples=[3])]
+Bootstrap = Annotated[
+    int, Field(ge=0, le=1_000_000, description="Trials a rung needs before any is promoted.", examples=[0])
+]
+
+
+Promote = Annotated[
+    bool,
+    Field(
+        description="Pause a trial at a rung instead of pruning it, and go on from its checkpoint when it comes to be "
+        "among the best there. Rungs are then counted in whole epochs: the first is after min_resource of them.",
+        examples=[True],
+    ),
+]
+
+
+def check_promote(promote: bool, bootstrap_count: int) -> None:
+    if promote and bootstrap_count > 0:
+        raise ValueError(f"promote goes without bootstrap_count: bootstrap_count={bootstrap_count}")
+
+
+class NoPruner(StrictBody):
+    """Every trial trains to its end."""
+
+    name: Literal["none"] = Field(description="Name of the pruner.", examples=["none"])
+
+
+class Median(StrictBody):
+    """Stop a trial whose best value so far is worse than the median of the others at the same step."""
+
+    name: Literal["median"] = Field(description="Name of the pruner.", examples=["median"])
+    n_startup_trials: StartupTrials = 5
+    n_warmup_steps: WarmupSteps = 0
+    interval_steps: IntervalSteps = 1
+    n_min_trials: MinTrials = 1
+
+
+class Percentile(StrictBody):
+    """Keep a trial only while its best value is in the top percentile at the same step."""
+
+    name: Literal["percentile"] = Field(description="Name of the pruner.", examples=["percentile"])
+    percentile: float = Field(25.0, ge=0, le=100, description="The share to keep, in percent.", examples=[25.0])
+    n_startup_trials: StartupTrials = 5
+    n_warmup_steps: WarmupSteps = 0
+    interval_steps: IntervalSteps = 1
+    n_min_trials: MinTrials = 1
+
+
+class SuccessiveHalving(StrictBody):
+    """Asynchronous successive halving (Li et al., arXiv 1810.05934)."""
+
+    name: Literal["successive_halving"] = Field(description="Name of the pruner.", examples=["successive_halving"])
+    min_resource: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = Field(
+        "auto", description="Steps before the first rung, or auto.", examples=["auto"]
+    )
+    reduction_factor: ReductionFactor = 4
+    min_early_stopping_rate: int = Field(0, ge=0, le=100, description="Rungs left out at the start.", examples=[0])
+    bootstrap_count: Bootstrap = 0
+    n_startup_trials: int = Field(
+        0, ge=0, le=1_000_000, description="Trials, from the study's first on, that are never pruned.", examples=[5]
+    )
+    promote: Promote = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.promote and self.n_startup_trials > 0:
+            raise ValueError(
+                f"promote and n_startup_trials do not go together: n_startup_trials={self.n_startup_trials}"
+            )
+        if self.promote and self.min_resource == "auto":
+            raise ValueError("promote needs a min_resource that is a number: min_resource='auto'")
+        check_promote(self.promote, self.bootstrap_count)
+        if self.bootstrap_count > 0 and self.min_resource == "auto":
+            raise ValueError(
+                f"bootstrap_count needs a min_resource that is a number: bootstrap_count={self.bootstrap_count}"
+            )
+        return self
+
+
+class Hyperband(StrictBody):
+    """Several brackets of successive halving (Li et al., 2018)."""
+
+    name: Literal["hyperband"] = Field(description="Name of the pruner.", examples=["hyperband"])
+    min_resource: int = Field(1, ge=1, le=1_000_000, description="Steps before the first rung.", examples=[1])
+    max_resource: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = Field(
+        "auto", description="Steps of a whole trial, or auto.", examples=[20]
+    )
+    reduction_factor: ReductionFactor = 3
+    bootstrap_count: Bootstrap = 0
+    promote: Promote = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.promote and self.max_resource == "auto":
+            raise ValueError("promote needs a max_resource that is a number: max_resource='auto'")
+        check_promote(self.promote, self.bootstrap_count)
+        if isinstance(self.max_resource, int) and self.max_resource < self.min_resource:
+            raise ValueError(
+                "max_resource must not be below min_resource: "
+                f"min_resource={self.min_resource}, max_resource={self.max_resource}"
+            )
+        if self.bootstrap_count > 0 and self.max_resource == "auto":
+            raise ValueError(
+                f"bootstrap_count needs a max_resource that is a number: bootstrap_count={self.bootstrap_count}"
+            )
+        return self
+
+
+class Threshold(StrictBody):
+    """Stop a trial whose value leaves the given range."""
+
+    name: Literal["threshold"] = Field(description="Name of the pruner.", examples=["threshold"])
+    lower: float | None = Field(
+        None, description="Smallest value to go on with, in the objective's unit.", examples=[0.2]
+    )
+    upper: float | None = Field(
+        None, description="Largest value to go on with, in the objective's unit.", examples=[10.0]
+    )
+    n_warmup_steps: WarmupSteps = 0
+    interval_steps: IntervalSteps = 1
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.lower is None and self.upper is None:
+            raise ValueError("lower or upper must be given")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"lower must not be above upper: lower={self.lower}, upper={self.upper}")
+        return self
+
+
+class Wilcoxon(StrictBody):
+    """Wilcoxon signed-rank test against the best trial, step by step."""
+
+    name: Literal["wilcoxon"] = Field(description="Name of the pruner.", examples=["wilcoxon"])
+    p_threshold: float = Field(0.1, ge=0, le=1, description="Prune below this p-value.", examples=[0.1])
+    n_startup_steps: int = Field(2, ge=0, le=1_000_000, description="Steps before the first test.", examples=[2])
+
+
+Wrapped = Annotated[
+    Annotated[
+        NoPruner | Median | Percentile | SuccessiveHalving | Hyperband | Threshold | Wilcoxon,
+        Field(discriminator="name"),
+    ],
+    BeforeValidator(named),
+]
+
+
+class Patient(StrictBody):
+    """Let another pruner stop a trial only when it has not become better for some steps."""
+
+    name: Literal["patient"] = Field(description="Name of the pruner.", examples=["patient"])
+    wrapped_pruner: Wrapped | None = Field(
+        None, description="The pruner to ask; null to prune on patience alone.", examples=[{"name": "median"}]
+    )
+    patience: int = Field(3, ge=0, le=1_000_000, description="Steps without a better value.", examples=[3])
+    min_delta: float = Field(
+        0.0,
+        ge=0,
+        description="Smallest change that counts as better, in the objective's unit.",
+        examples=[0.0],
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.wrapped_pruner, SuccessiveHalving | Hyperband) and self.wrapped_pruner.promote:
+            raise ValueError("promote takes no other pruner around it: wrapped_pruner.promote is true")
+        return self
+
+
+AnyPruner = NoPruner | Median | Percentile | SuccessiveHalving | Hyperband | Patient | Threshold | Wilcoxon
+Pruner = Annotated[
+    Annotated[AnyPruner, Field(discriminator="name")],
+    BeforeValidator(named),
+]

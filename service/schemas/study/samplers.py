@@ -1,0 +1,158 @@
+"""Samplers by name; the options are those of Optuna's class of that name."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from service.schemas.fields import StrictBody
+from service.schemas.study.data import named
+
+Seed = Annotated[
+    int | None,
+    Field(ge=0, lt=2**32, description="Seed of the sampler; null for a fresh one each time.", examples=[0]),
+]
+StartupTrials = Annotated[int, Field(ge=0, le=100_000, description="Trials sampled at random first.", examples=[10])]
+
+
+class Auto(StrictBody):
+    """brute_force for a small discrete space (all of it fits in n_trials), else multivariate tpe."""
+
+    name: Literal["auto"] = Field(description="Name of the sampler.", examples=["auto"])
+    seed: Seed = None
+
+
+class Random(StrictBody):
+    """Independent random values."""
+
+    name: Literal["random"] = Field(description="Name of the sampler.", examples=["random"])
+    seed: Seed = None
+
+
+class Tpe(StrictBody):
+    """Tree-structured Parzen estimator (Bergstra et al., 2011)."""
+
+    name: Literal["tpe"] = Field(description="Name of the sampler.", examples=["tpe"])
+    seed: Seed = None
+    n_startup_trials: StartupTrials = 10
+    n_ei_candidates: int = Field(24, ge=1, le=10_000, description="Candidates compared for each value.", examples=[24])
+    multivariate: bool = Field(True, description="Model the parameters together.", examples=[True])
+    group: bool = Field(
+        True,
+        description="With multivariate: model each group of parameters that occur together.",
+        examples=[True],
+    )
+    constant_liar: bool = Field(
+        True, description="Count running trials as bad, so that workers spread out.", examples=[True]
+    )
+
+
+class Gp(StrictBody):
+    """Gaussian process; needs PyTorch on the service's machine."""
+
+    name: Literal["gp"] = Field(description="Name of the sampler.", examples=["gp"])
+    seed: Seed = None
+    n_startup_trials: StartupTrials = 10
+    deterministic_objective: bool = Field(
+        False, description="Whether the same parameters always give the same value.", examples=[False]
+    )
+
+
+class CmaEs(StrictBody):
+    """CMA-ES over the numeric parameters; categorical ones are sampled at random."""
+
+    name: Literal["cmaes"] = Field(description="Name of the sampler.", examples=["cmaes"])
+    seed: Seed = None
+    n_startup_trials: StartupTrials = 1
+    sigma0: float | None = Field(
+        None, gt=0, description="First step size; null for a sixth of the range.", examples=[None]
+    )
+    popsize: int | None = Field(
+        None, ge=4, le=10_000, description="Population size; null for CMA-ES's own rule.", examples=[None]
+    )
+    consider_pruned_trials: bool = Field(False, description="Learn from pruned trials too.", examples=[False])
+    use_separable_cma: bool = Field(False, description="Diagonal covariance, for many parameters.", examples=[False])
+    with_margin: bool = Field(False, description="Keep discrete parameters from collapsing.", examples=[False])
+    lr_adapt: bool = Field(False, description="Adapt CMA-ES's learning rate, for noise.", examples=[False])
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        chosen = [name for name in ("use_separable_cma", "with_margin", "lr_adapt") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ValueError(f"only one of use_separable_cma, with_margin and lr_adapt can be true: {chosen}")
+        return self
+
+
+class Qmc(StrictBody):
+    """Quasi-Monte Carlo: low-discrepancy points."""
+
+    name: Literal["qmc"] = Field(description="Name of the sampler.", examples=["qmc"])
+    seed: Seed = None
+    qmc_type: Literal["sobol", "halton"] = Field("sobol", description="Kind of the sequence.", examples=["sobol"])
+    scramble: bool = Field(True, description="Shuffle the sequence at random.", examples=[True])
+
+
+class Grid(StrictBody):
+    """Every combination of a discrete space, once, in random order; the study ends when all are done."""
+
+    name: Literal["grid"] = Field(description="Name of the sampler.", examples=["grid"])
+    seed: Seed = None
+
+
+class Genetic(StrictBody):
+    """What the genetic algorithms have in common."""
+
+    seed: Seed = None
+    population_size: int = Field(50, ge=2, le=100_000, description="Trials in one generation.", examples=[50])
+    mutation_prob: float | None = Field(
+        None, ge=0, le=1, description="Chance of each parameter to mutate; null for 1/n.", examples=[None]
+    )
+    crossover_prob: float = Field(0.9, ge=0, le=1, description="Chance of a crossover.", examples=[0.9])
+    swapping_prob: float = Field(
+        0.5, ge=0, le=1, description="Chance of each parameter to swap in a crossover.", examples=[0.5]
+    )
+    crossover: Literal["uniform", "blxalpha", "sbx", "vsbx", "spx", "undx"] = Field(
+        "uniform",
+        description="How numeric parameters of parents mix, by Optuna's names; categorical ones always mix uniformly.",
+        examples=["uniform"],
+    )
+
+    mutation: Literal["polynomial"] | None = Field(
+        None, description="How numeric parameters mutate; null to sample them anew.", examples=[None]
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.crossover in ("spx", "undx") and self.population_size < 3:
+            raise ValueError(
+                f"population_size must be 3 or more for crossover {self.crossover}: {self.population_size}"
+            )
+        return self
+
+
+class NsgaII(Genetic):
+    """Genetic algorithm for several objectives (Deb et al., 2002)."""
+
+    name: Literal["nsgaii"] = Field(description="Name of the sampler.", examples=["nsgaii"])
+
+
+class NsgaIII(Genetic):
+    """Genetic algorithm for many objectives, spread along reference points (Deb and Jain, 2014)."""
+
+    name: Literal["nsgaiii"] = Field(description="Name of the sampler.", examples=["nsgaiii"])
+    dividing_parameter: int = Field(
+        3, ge=1, le=100, description="Divisions of each objective's axis by reference points.", examples=[3]
+    )
+
+
+class BruteForce(StrictBody):
+    """Every combination of a discrete space, conditional parameters included, each once."""
+
+    name: Literal["brute_force"] = Field(description="Name of the sampler.", examples=["brute_force"])
+    seed: Seed = None
+
+
+AnySampler = Auto | Random | Tpe | Gp | CmaEs | Qmc | Grid | NsgaII | NsgaIII | BruteForce
+Sampler = Annotated[
+    Annotated[AnySampler, Field(discriminator="name")],
+    BeforeValidator(named),
+]

@@ -1,0 +1,207 @@
+"""What a trial trains: every field that is fixed by a study or searched by it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from service.schemas.fields import Rate, Rates, StrictBody
+from service.schemas.study.data import AnyDataset, OwnDataset, named
+from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
+from service.schemas.study.models import AnyModel, OwnModel
+
+EPOCH_METRICS = (
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "learning_rate",
+    "seconds",
+)
+"""Reported after every epoch."""
+
+FINAL_METRICS = (
+    "best_epoch",
+    "generalization_gap",
+    "n_parameters",
+    "n_near_zero_weights",
+    "training_seconds",
+    "waiting_seconds",
+)
+"""Added when a trial completes."""
+
+TEST_METRICS = ("test_loss", "test_accuracy", "n_test_images")
+"""Added by the one trial of a final evaluation that reads the test split."""
+
+
+class Constant(StrictBody):
+    """The learning rate stays as it is."""
+
+    name: Literal["constant"] = Field(description="Kind of the schedule.", examples=["constant"])
+
+
+class Cosine(StrictBody):
+    """Cosine decay over all steps (Loshchilov and Hutter, arXiv 1608.03983, without restarts)."""
+
+    name: Literal["cosine"] = Field(description="Kind of the schedule.", examples=["cosine"])
+    final_fraction: float = Field(
+        0.0, ge=0, le=1, description="Last learning rate as a share of the first.", examples=[0.0]
+    )
+
+
+class OneCycle(StrictBody):
+    """Warm up to the learning rate, then anneal to almost zero (Smith and Topin, arXiv 1708.07120)."""
+
+    name: Literal["onecycle"] = Field(description="Kind of the schedule.", examples=["onecycle"])
+    warmup_fraction: float = Field(0.3, gt=0, lt=1, description="Share of all steps spent warming up.", examples=[0.3])
+
+
+class Step(StrictBody):
+    """Multiply the learning rate by gamma every few epochs."""
+
+    name: Literal["step"] = Field(description="Kind of the schedule.", examples=["step"])
+    step_epochs: int = Field(10, ge=1, le=100_000, description="Epochs between two steps.", examples=[10])
+    gamma: float = Field(0.1, gt=0, le=1, description="Factor at each step.", examples=[0.1])
+
+
+Schedule = Annotated[
+    Annotated[Constant | Cosine | OneCycle | Step, Field(discriminator="name")],
+    BeforeValidator(named),
+]
+
+
+class EarlyStopping(StrictBody):
+    """End a trial when a metric has stopped getting better, and keep the weights of its best epoch."""
+
+    metric: Literal["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"] = Field(
+        "validation_accuracy", description="The metric that is watched.", examples=["validation_accuracy"]
+    )
+    patience: int = Field(
+        5, ge=1, le=100_000, description="Epochs without a better value before the end.", examples=[4]
+    )
+    min_delta: float = Field(
+        0.0, ge=0, description="Smallest change that counts as better, in the metric's unit.", examples=[0.0]
+    )
+
+
+class Training(StrictBody):
+    """The configuration of one trial: what the study fixes, completed by the trial's parameters."""
+
+    dataset: AnyDataset = Field(
+        description="The data; a bare name stands for {name: …}. With an entrypoint it is your own.",
+        examples=[{"name": "mnist"}],
+    )
+    model: AnyModel = Field(
+        description="The model; a bare name stands for {name: …}. With an entrypoint it is your own.",
+        examples=[{"name": "mlp", "hidden": [128, 64]}],
+    )
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        "adam", description="The optimizer, as torch.optim has it.", examples=["adam"]
+    )
+    learning_rate: float = Field(1e-3, gt=0, le=1000, description="Learning rate, per step.", examples=[1e-3])
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="λ of ½λ‖w‖² in the loss for sgd and adam; decoupled for adamw.",
+        examples=[1e-5],
+    )
+    momentum: float = Field(0.0, ge=0, lt=1, description="Momentum; used by sgd only.", examples=[0.9])
+    nesterov: bool = Field(
+        False,
+        description="Nesterov's momentum; used by sgd only, without effect at momentum 0.",
+        examples=[False],
+    )
+    beta1: float = Field(
+        0.9, ge=0, lt=1, description="Decay of the first moment; used by adam and adamw.", examples=[0.9]
+    )
+    beta2: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the second moment; used by adam and adamw.", examples=[0.999]
+    )
+    batch_size: int = Field(128, ge=1, le=65536, description="Images per step.", examples=[128])
+    epochs: int = Field(10, ge=1, le=100_000, description="Passes over the training data.", examples=[20])
+    dropout: Rates = Field(
+        0.0,
+        description="Share of hidden units dropped in training: one rate for all hidden layers, "
+        "or a list with one for each.",
+        examples=[0.25],
+    )
+    input_dropout: Rate = Field(0.0, description="Share of inputs dropped in training.", examples=[0.0])
+    noise_std: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Standard deviation of Gaussian noise on the normalized inputs in training.",
+        examples=[0.0],
+    )
+    hidden_noise_std: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Standard deviation of Gaussian noise on hidden activations in training.",
+        examples=[0.0],
+    )
+    l1_decay: float = Field(
+        0.0, ge=0, le=1000, description="λ of λ‖w‖₁ in the loss, weights only, no biases.", examples=[0.0]
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the target spread over all classes.", examples=[0.0]
+    )
+    gradient_clip: float | None = Field(
+        None, gt=0, description="Largest norm of all gradients together; null for none.", examples=[1.0]
+    )
+    schedule: Schedule = Field(
+        Constant(name="constant"),
+        description="How the learning rate changes; a bare name stands for {name: …}.",
+        examples=["cosine"],
+    )
+    precision: Literal["fp32", "bf16", "auto"] = Field(
+        "fp32",
+        description="Number format of the forward pass; auto takes bf16 on devices with hardware for it "
+        "(on a CPU for models with convolutions).",
+        examples=["fp32"],
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="When to end a trial that no longer gets better; null for never.", examples=[None]
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**48,
+        description="Seed of the study's trainings; each trial's own seed is drawn from it and its number.",
+        examples=[0],
+    )
+    trial_timeout_seconds: TrialTimeout = None
+    step_timeout_seconds: StepTimeout = None
+    memory_limit_mib: MemoryLimit = None
+
+    @property
+    def entrypoints(self) -> tuple[str, ...]:
+        """What a worker must allow to train this: that of an own model, and that of an own data set."""
+        parts = (self.dataset, self.model)
+        return tuple(part.entrypoint for part in parts if isinstance(part, OwnDataset | OwnModel))
+
+
+PROCESS_LIMITS = ("trial_timeout_seconds", "step_timeout_seconds", "memory_limit_mib")
+"""Training fields of a process with an own model or data set."""
+
+FIXED_ONLY = {
+    **dict.fromkeys(PROCESS_LIMITS, "it bounds the process of a trial, and no trial gets better by it"),
+    "seed": "each trial's own seed is drawn from it",
+    "model.entrypoint": "it decides which workers may train",
+    "model.name": "trials of one study share a kind of model",
+    "early_stopping.metric": "it decides which epoch counts, so all trials must share it",
+}
+"""Training fields that a study cannot search, with the reason."""
+
+
+def why_fixed(key: str) -> str | None:
+    """The reason why a training field cannot be searched, or None when it can."""
+    if key == "dataset" or (key.startswith("dataset.") and key != "dataset.augment"):
+        return "every trial of a study must see the same data and the same split"
+    return FIXED_ONLY.get(key)
+
+
+def training_field(parameter: str) -> str:
+    """Which field of a training a searched parameter is, or is a part of; an own model's `model.dropout` is dropout."""
+    first, _, rest = parameter.partition(".")
+    return "dropout" if first == "model" and rest.partition(".")[0] == "dropout" else first

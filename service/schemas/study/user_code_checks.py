@@ -1,0 +1,27 @@
+"""The rules of a definition with an entrypoint, as (field, message) pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.schemas.study.definition import Definition
+
+TEST_PREFIX = "test_"
+EXHAUSTIVE = ("grid", "brute_force")
+
+
+def user_code_errors(definition: Definition) -> Iterator[tuple[str, str]]:
+    """What an entrypoint does not go together with."""
+    if definition.sampler.name in EXHAUSTIVE and not definition.search_space:
+        sampler = definition.sampler.name
+        yield "search_space", f"{sampler} must know every parameter: an entrypoint asks for them as it runs"
+    if definition.confirmation is not None:
+        yield "confirmation", "confirmation takes the built-in training: nothing is known of an entrypoint's test split"
+    named = [(f"objectives.{index}", one.metric) for index, one in enumerate(definition.objectives)]
+    named += [(f"constraints.{index}", one.metric) for index, one in enumerate(definition.constraints)]
+    for field, metric in named:
+        if metric.startswith(TEST_PREFIX):
+            message = f"metric must not begin with {TEST_PREFIX}: the search does not look at test data"
+            yield f"{field}.metric", f"{message}: {metric!r}"

@@ -1,0 +1,68 @@
+"""What a trial of a user's own code is given: the entrypoint takes the place of data set, model and optimizer."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from service.schemas.fields import StrictBody
+from service.schemas.study.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
+from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
+from service.schemas.study.training import Training
+
+FIRST_PARAMETERS = ("trial", "context")
+"""How the function's first parameter is called: an Optuna objective takes a trial, a train function a context."""
+
+
+class UserTraining(StrictBody):
+    """A function of the user's own trains, in a process of its own, on workers that allow it."""
+
+    entrypoint: Entrypoint
+    arguments: Arguments = Field(
+        {},
+        max_length=MAX_ARGUMENTS,
+        description="Keyword arguments of the function, besides its first parameter.",
+        examples=[{"epochs": 20}],
+    )
+    trial_timeout_seconds: TrialTimeout = None
+    step_timeout_seconds: StepTimeout = None
+    memory_limit_mib: MemoryLimit = None
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**48,
+        description="Seed of the study's trainings; each trial's own seed is drawn from it and its number.",
+        examples=[0],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_alone(cls, value: Any) -> Any:
+        others = Training.model_fields.keys() - cls.model_fields.keys()
+        built_in = sorted(value.keys() & others) if isinstance(value, dict) else []
+        if built_in:
+            raise ValueError(f"entrypoint takes the place of the built-in training: {', '.join(built_in)} is given too")
+        return value
+
+    @model_validator(mode="after")
+    def _check_arguments(self) -> Self:
+        for name in self.arguments:
+            if not name.isidentifier() or name in FIRST_PARAMETERS:
+                raise ValueError(f"arguments must have names of Python parameters, but trial and context: {name!r}")
+        return self
+
+    @property
+    def entrypoints(self) -> tuple[str, ...]:
+        """What a worker must allow to train this."""
+        return (self.entrypoint,)
+
+
+def kind_of_training(value: Any) -> str:
+    """Which of the two a training is: `user_code` has an entrypoint."""
+    has_entrypoint = "entrypoint" in value if isinstance(value, dict) else isinstance(value, UserTraining)
+    return "user_code" if has_entrypoint else "built_in"
+
+
+AnyTraining = Annotated[
+    Annotated[Training, Tag("built_in")] | Annotated[UserTraining, Tag("user_code")],
+    Discriminator(kind_of_training),
+]

@@ -1,0 +1,1 @@
+"""One study at work, behind one lock."""

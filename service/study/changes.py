@@ -1,0 +1,80 @@
+"""Pause, resume, stop and extend a study, and enqueue configurations in it."""
+
+from service.clock import Clock
+from service.errors import BudgetExhaustedError, InvalidError, StateConflictError
+from service.leases.ends import tick
+from service.schemas.results import StudyChange
+from service.schemas.study.checks import params_errors
+from service.schemas.study.definition import Params
+from service.study.live import LiveStudy
+from storage import Store
+
+ALLOWED = {
+    "paused": ("running", "paused"),
+    "running": ("running", "paused", "stopped"),
+    "stopped": ("running", "paused", "stopped"),
+}
+"""Which states a state can be reached from; a finished study goes on only when it is extended."""
+
+
+def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Clock) -> None:
+    """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
+    with live.working():
+        tick(live)
+        live.check_not_deleted()
+        record = live.record
+        if live.final is not None and (change.n_trials is not None or change.state == "stopped"):
+            raise StateConflictError(
+                f"study {record.name} is a final evaluation: it can be paused and resumed, no more"
+            )
+        if change.state is None and change.n_trials is None:
+            raise InvalidError([("body", "state or n_trials must be given")])
+        if change.n_trials is not None and change.n_trials <= record.n_trials:
+            raise InvalidError(
+                [("n_trials", f"n_trials must be larger than before: {change.n_trials} <= {record.n_trials}")]
+            )
+        state = change.state or record.state
+        if change.n_trials is not None and record.state == "finished":
+            if live.stop_reason() is not None:
+                raise StateConflictError(
+                    f"study {record.name} has ended, more trials would not run: {live.stop_reason()}"
+                )
+            state = change.state or "running"
+        elif change.state is not None and record.state not in ALLOWED[change.state]:
+            raise StateConflictError(f"study {record.name} is {record.state}: it cannot become {change.state}")
+        values = {"state": state, "n_trials": change.n_trials or record.n_trials}
+        if state == "stopped" and record.state != "stopped":
+            values |= {"finished_at": clock.now(), "finished_reason": "stopped by a user"}
+        if state in ("running", "paused") and record.state in ("finished", "stopped"):
+            values |= {"finished_at": None, "finished_reason": None}
+        live.record = store.change_study(record, **values)
+        live.news.study_changed(record, live.record)
+        tick(live)
+    live.notify()
+
+
+def enqueue(live: LiveStudy, params: Params) -> int:
+    """Add a configuration to try next, and answer its trial number.
+
+    Raises InvalidError, BudgetExhaustedError, NothingLeftError and StateConflictError.
+    """
+    with live.working():
+        tick(live)
+        live.check_not_deleted()
+        errors = [(f"params.{name}", text) for name, text in params_errors(live.definition, params)]
+        if errors:
+            raise InvalidError(errors)
+        if live.queue.n_created >= live.record.n_trials and live.final is not None:
+            raise StateConflictError(f"study {live.record.name} is a final evaluation: its trials are all there")
+        if live.queue.n_created >= live.record.n_trials:
+            raise BudgetExhaustedError(
+                f"all {live.record.n_trials} trials of study {live.record.name} exist: extend n_trials first"
+            )
+        if live.record.state == "finished":
+            raise StateConflictError(
+                f"study {live.record.name} has ended, more trials would not run: {live.record.finished_reason}"
+            )
+        number = live.queue.enqueue(params)
+        live.news.trial_created(number, params)
+        live.notify()
+        return number

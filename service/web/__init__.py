@@ -1,0 +1,1 @@
+"""HTTP and nothing else: the application, its routes, its pages and its middleware."""

@@ -1,0 +1,111 @@
+"""Limits on request bodies: size, nesting, time; and YAML for those who write by hand."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import InvalidError, ServiceError, SlowRequestError
+from service.schemas import yaml_text as yaml_loader
+from service.web.problems import problem
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_IMPORT_BYTES = 4 * MAX_BODY_BYTES
+"""Of a request that brings trials from elsewhere, up to 10,000 of them."""
+MAX_DEPTH = 32
+BODY_SECONDS = 20.0
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+
+STREAMED = ("PUT", "/v1/artifacts/")
+"""Uploads have limits of their own, and are never in memory as a whole."""
+
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?')
+BRACKET = re.compile(rb"[\[\]{}]")
+
+
+class BodyLimits:
+    """Reads the body of a request before the application does, and refuses what is too large, too deep or too slow."""
+
+    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == STREAMED[0] and scope["path"].startswith(STREAMED[1]):
+            await self._app(scope, receive, send)
+            return
+        try:
+            is_import = scope["path"].endswith("/imports")
+            body = await self._read(receive, MAX_IMPORT_BYTES if is_import else MAX_BODY_BYTES)
+            if Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
+                body = _json_from_yaml(body)
+                scope["headers"] = _with_json_type(scope["headers"])  # in place: the route is read from it afterwards
+            check_depth(body)
+        except ServiceError as error:
+            response = problem(error.status, error.code, error.detail, error.errors, {"Connection": "close"})
+            await response(scope, receive, send)
+            return
+        await self._app(scope, replay(body, receive), send)
+
+    async def _read(self, receive: Receive, max_bytes: int) -> bytes:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await _read(receive, max_bytes)
+        except TimeoutError as error:
+            raise SlowRequestError(f"the body must arrive within {self._seconds:g} seconds") from error
+
+
+async def _read(receive: Receive, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > max_bytes:
+            raise InvalidError([("body", f"body must be at most {max_bytes} bytes")])
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def check_depth(body: bytes) -> None:
+    """Raises InvalidError when arrays and objects are nested too deep, before any parser meets them."""
+    depth = 0
+    for bracket in BRACKET.findall(STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise InvalidError([("body", f"body must not be nested deeper than {MAX_DEPTH} levels")])
+
+
+def _json_from_yaml(body: bytes) -> bytes:
+    try:
+        return json.dumps(yaml_loader.load(body)).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidError([("body", f"malformed YAML: {error}")]) from error
+
+
+def _with_json_type(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    others = [(name, value) for name, value in headers if name.lower() != b"content-type"]
+    return [*others, (b"content-type", b"application/json")]
+
+
+def replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """The body that was read, once; then whatever comes after it (a disconnect)."""
+    sent = False
+
+    async def receive_again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again

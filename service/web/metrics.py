@@ -1,0 +1,154 @@
+"""Prometheus metrics: requests as they come, and the state of the studies when it is asked for."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from optuna.trial import TrialState
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.events.ring import Events
+from service.events.stream import PATH as STREAM
+from service.registry.registry import Registry
+from storage import Commit, WorkerRecord
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+ROW_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+SEEN_SECONDS = 120.0
+"""A worker is there when it has a lease, which it must renew, or has asked for one so lately."""
+
+
+class Metrics:
+    """The metrics of one application."""
+
+    def __init__(self) -> None:
+        self._collectors = CollectorRegistry()
+        self.requests = Counter(
+            "narrows_requests", "Requests.", ("method", "route", "status"), registry=self._collectors
+        )
+        self.seconds = Histogram(
+            "narrows_request_seconds",
+            "Time to answer a request, waiting claims included.",
+            ("route",),
+            buckets=BUCKETS,
+            registry=self._collectors,
+        )
+        self._commit_rows = Histogram(
+            "narrows_commit_rows",
+            "Rows written in one transaction.",
+            buckets=ROW_BUCKETS,
+            registry=self._collectors,
+        )
+        self._commit_seconds = Histogram(
+            "narrows_commit_seconds",
+            "Time to write a transaction, repeats while the database is away included.",
+            buckets=BUCKETS,
+            registry=self._collectors,
+        )
+        self._sampler_seconds = Histogram(
+            "narrows_sampler_seconds",
+            "Time to suggest the parameters of a trial.",
+            ("sampler",),
+            buckets=BUCKETS,
+            registry=self._collectors,
+        )
+
+    def collect_from(self, registry: Registry, events: Events) -> None:
+        """Read these whenever Prometheus asks."""
+        self._collectors.register(StudiesCollector(registry))
+        self._collectors.register(StateCollector(registry, events))
+
+    def committed(self, commit: Commit) -> None:
+        self._commit_rows.observe(commit.n_rows)
+        self._commit_seconds.observe(commit.seconds)
+
+    def sampled(self, sampler: str, seconds: float) -> None:
+        self._sampler_seconds.labels(sampler).observe(seconds)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request. Methods are what anybody can make up, so those that are unheard of are one."""
+        self.requests.labels(method if method in METHODS else "other", route, str(status)).inc()
+        if route != STREAM:  # which lasts as long as its reader likes
+            self.seconds.labels(route).observe(seconds)
+
+    def render(self) -> bytes:
+        return generate_latest(self._collectors)
+
+
+class StudiesCollector(Collector):
+    """Counts that are read from the studies when Prometheus asks."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        trials = GaugeMetricFamily("narrows_trials", "Trials by study and state.", labels=("study", "state"))
+        leases = GaugeMetricFamily("narrows_open_leases", "Open leases by study.", labels=("study",))
+        for live in self._registry.every():
+            with suppress(KeyError):  # deleted at this moment
+                for state in TrialState:
+                    count = self._registry.store.optuna.get_n_trials(live.record.study_id, state)
+                    trials.add_metric((live.record.name, state.name), count)
+            leases.add_metric((live.record.name,), len(live.leases))
+        yield trials
+        yield leases
+
+
+class StateCollector(Collector):
+    """How workers, writer and event readers are when Prometheus asks."""
+
+    def __init__(self, registry: Registry, events: Events) -> None:
+        self._registry = registry
+        self._events = events
+
+    def collect(self) -> Iterator[Metric]:
+        store, events = self._registry.store, self._events
+        workers = store.workers()
+        yield GaugeMetricFamily("narrows_workers", "Workers that have ever claimed.", value=len(workers))
+        yield GaugeMetricFamily(
+            "narrows_workers_seen",
+            f"Workers that have a lease, or have asked for one in the last {SEEN_SECONDS:g} seconds.",
+            value=len(self._seen(workers)),
+        )
+        yield GaugeMetricFamily(
+            "narrows_writer_waiting_rows", "Rows that are not on disk yet.", value=store.n_waiting_rows
+        )
+        yield GaugeMetricFamily("narrows_event_readers", "Open event streams.", value=events.n_readers)
+        yield CounterMetricFamily("narrows_events", "Events published.", value=events.last)
+
+    def _seen(self, workers: Sequence[WorkerRecord]) -> set[str]:
+        since = self._registry.clock.now() - timedelta(seconds=SEEN_SECONDS)
+        asked = {worker.worker_id for worker in workers if worker.last_seen_at >= since}
+        return asked | {lease.worker_id for live in self._registry.every() for lease in live.leases}
+
+
+class MeasureRequests:
+    """Counts and times every request by its route's template, not by its path, which anybody can make up."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            self._metrics.answered(scope["method"], route, status, time.perf_counter() - started)

@@ -1,0 +1,1 @@
+"""Bytes of artifacts, in a folder or in an S3 bucket."""

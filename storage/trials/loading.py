@@ -1,0 +1,173 @@
+"""Read a whole database into memory, however stock Optuna or we wrote it.
+
+The tables are read side by side in order of the trials, so that each trial is built once and nothing but the result
+is held: 100,000 trials take seconds, not minutes, and no more memory than they need afterwards.
+"""
+
+import gc
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from sys import intern
+from typing import Any
+
+from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialValueModel
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Engine
+
+from storage.trials.memory import Memory, StudyMemory
+from storage.trials.rows import Distributions, from_utc
+
+CHUNK_ROWS = 5_000
+STATES = {state.name: state for state in TrialState}
+VALUE_TYPES = {kind.name: kind for kind in TrialValueModel.TrialValueType}
+INTERMEDIATE_TYPES = {kind.name: kind for kind in TrialIntermediateValueModel.TrialIntermediateValueType}
+
+
+def load(engine: Engine, distributions: Distributions) -> Memory:
+    """All studies and trials of a database."""
+    memory = Memory()
+    with engine.connect() as connection, _without_collection():
+        _load_studies(connection, memory)
+        _load_trials(connection, memory, distributions)
+        for kind, next_id in connection.exec_driver_sql("SELECT kind, next_id FROM narrows_ids"):
+            if kind == "study":
+                memory.next_study_id = max(memory.next_study_id, next_id)
+            else:
+                memory.next_trial_id = max(memory.next_trial_id, next_id)
+    return memory
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """The garbage collector would look at millions of new objects again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+
+def _load_studies(connection: Connection, memory: Memory) -> None:
+    for study_id, name in connection.exec_driver_sql("SELECT study_id, study_name FROM studies ORDER BY study_id"):
+        memory.load_study(StudyMemory(study_id, name, []))
+    directions = "SELECT study_id, direction FROM study_directions ORDER BY study_id, objective"
+    for study_id, direction in connection.exec_driver_sql(directions):
+        memory.studies[study_id].directions.append(StudyDirection[direction])
+    for table, order, kind in (
+        ("study_user_attributes", "study_user_attribute_id", "user_attrs"),
+        ("study_system_attributes", "study_system_attribute_id", "system_attrs"),
+    ):
+        for study_id, key, text in connection.exec_driver_sql(
+            f'SELECT study_id, "key", value_json FROM {table} ORDER BY {order}'
+        ):
+            getattr(memory.studies[study_id], kind)[key] = json.loads(text)
+
+
+def _load_trials(connection: Connection, memory: Memory, distributions: Distributions) -> None:
+    params = _Children(
+        connection,
+        "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params ORDER BY trial_id, param_id",
+    )
+    values = _Children(connection, "SELECT trial_id, value, value_type FROM trial_values ORDER BY trial_id, objective")
+    steps = _Children(
+        connection,
+        "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM trial_intermediate_values "
+        "ORDER BY trial_id, step",
+    )
+    user_attrs = _Children(
+        connection,
+        'SELECT trial_id, "key", value_json FROM trial_user_attributes ORDER BY trial_id, trial_user_attribute_id',
+    )
+    system_attrs = _Children(
+        connection,
+        'SELECT trial_id, "key", value_json FROM trial_system_attributes ORDER BY trial_id, trial_system_attribute_id',
+    )
+    statement = "SELECT trial_id, study_id, state, datetime_start, datetime_complete FROM trials ORDER BY trial_id"
+    for trial_id, study_id, state, started, completed in _rows(connection, statement):
+        study = memory.studies[study_id]
+        own_params, own_distributions = _params(params.of(trial_id), distributions)
+        numbers = [_value(value, kind) for _, value, kind in values.of(trial_id)]
+        trial = FrozenTrial(
+            # Optuna numbers the trials of a study in order of their ids.
+            number=len(study.trials),
+            state=STATES[state],
+            value=None,
+            values=numbers or None,
+            datetime_start=from_utc(_time(started)),
+            datetime_complete=from_utc(_time(completed)),
+            params=own_params,
+            distributions=own_distributions,
+            user_attrs={intern(key): json.loads(text) for _, key, text in user_attrs.of(trial_id)},
+            system_attrs={intern(key): json.loads(text) for _, key, text in system_attrs.of(trial_id)},
+            intermediate_values={step: _intermediate(value, kind) for _, step, value, kind in steps.of(trial_id)},
+            trial_id=trial_id,
+        )
+        memory.load_trials(study, [trial])
+
+
+class _Children:
+    """The rows of a child table, trial by trial."""
+
+    def __init__(self, connection: Connection, statement: str) -> None:
+        self._next: Callable[[], Any] = _rows(connection, statement).__next__
+        self._row: Any = None
+        self._advance()
+
+    def _advance(self) -> None:
+        try:
+            self._row = self._next()
+        except StopIteration:
+            self._row = None
+
+    def of(self, trial_id: int) -> list[Any]:
+        while self._row is not None and self._row[0] < trial_id:  # of a trial that is gone
+            self._advance()
+        found = []
+        while self._row is not None and self._row[0] == trial_id:
+            found.append(self._row)
+            self._advance()
+        return found
+
+
+def _rows(connection: Connection, statement: str) -> Iterator[Any]:
+    """Rows in chunks, straight from the driver; PostgreSQL keeps what is not fetched yet on its side."""
+    names = (f"narrows_{abs(hash(statement))}",) if connection.dialect.name == "postgresql" else ()
+    with closing(connection.connection.cursor(*names)) as cursor:
+        cursor.execute(statement)
+        while rows := cursor.fetchmany(CHUNK_ROWS):
+            yield from rows
+
+
+def _params(rows: list[Any], distributions: Distributions) -> tuple[dict[str, Any], dict[str, Any]]:
+    params = {}
+    known = {}
+    for _, name, value, text in rows:
+        name = intern(name)  # the driver makes a string for every row
+        distribution = distributions.parse(text)
+        params[name] = distribution.to_external_repr(math.nan if value is None else value)  # SQLite has no nan
+        known[name] = distribution
+    return params, known
+
+
+def _value(value: float | None, kind: str) -> float:
+    if kind == "FINITE" and value is not None:
+        return value
+    return TrialValueModel.stored_repr_to_value(value, VALUE_TYPES[kind])
+
+
+def _intermediate(value: float | None, kind: str) -> float:
+    if kind == "FINITE" and value is not None:
+        return value
+    return TrialIntermediateValueModel.stored_repr_to_intermediate_value(value, INTERMEDIATE_TYPES[kind])
+
+
+def _time(value: datetime | str | None) -> datetime | None:
+    """SQLite keeps times as text."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value

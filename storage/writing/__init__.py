@@ -1,0 +1,1 @@
+"""One thread writes: transactions, batches and upserts."""

@@ -1,0 +1,138 @@
+"""Multi-row upserts and removals as SQL text, for SQLite and PostgreSQL.
+
+Rows are raw values, so that no per-value conversion stands between a caller and the driver: an enum is its name, a
+time of Optuna's a naive UTC time, JSON its text.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from optuna.storages._rdb import models
+from sqlalchemy import Connection, DateTime, Enum, String, Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
+
+from storage.tables import schema as tables
+
+OPTUNA_TABLES: dict[str, tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
+    # table: (model, key columns, other columns)
+    "studies": (models.StudyModel, ("study_id",), ("study_name",)),
+    "study_directions": (models.StudyDirectionModel, ("study_id", "objective"), ("direction",)),
+    "study_user_attributes": (models.StudyUserAttributeModel, ("study_id", "key"), ("value_json",)),
+    "study_system_attributes": (models.StudySystemAttributeModel, ("study_id", "key"), ("value_json",)),
+    "trials": (
+        models.TrialModel,
+        ("trial_id",),
+        ("number", "study_id", "state", "datetime_start", "datetime_complete"),
+    ),
+    "trial_params": (models.TrialParamModel, ("trial_id", "param_name"), ("param_value", "distribution_json")),
+    "trial_values": (models.TrialValueModel, ("trial_id", "objective"), ("value", "value_type")),
+    "trial_intermediate_values": (
+        models.TrialIntermediateValueModel,
+        ("trial_id", "step"),
+        ("intermediate_value", "intermediate_value_type"),
+    ),
+    "trial_user_attributes": (models.TrialUserAttributeModel, ("trial_id", "key"), ("value_json",)),
+    "trial_system_attributes": (models.TrialSystemAttributeModel, ("trial_id", "key"), ("value_json",)),
+}
+"""In an order in which a row's parents come before it."""
+
+TRIAL_CHILDREN = (
+    "trial_params",
+    "trial_values",
+    "trial_intermediate_values",
+    "trial_user_attributes",
+    "trial_system_attributes",
+    "trial_heartbeats",
+)
+STUDY_CHILDREN = ("trials", "study_directions", "study_user_attributes", "study_system_attributes", "studies")
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """How rows of one table are written; `columns` is the order of a row's values."""
+
+    table: str
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    kinds: tuple[str, ...]
+    times: tuple[int, ...]
+
+    def postgresql(self) -> str:
+        """Takes all rows as one JSON array of arrays, so that the text does not depend on their number."""
+        values = ", ".join(f"(row ->> {index})::{kind}" for index, kind in enumerate(self.kinds))
+        rows = "json_array_elements(%s::json) AS row"
+        return f"INSERT INTO {self.table} ({self._names()}) SELECT {values} FROM {rows} {self._conflict()}"
+
+    def sqlite(self) -> str:
+        """Takes one row."""
+        marks = ", ".join("?" for _ in self.columns)
+        return f"INSERT INTO {self.table} ({self._names()}) VALUES ({marks}) {self._conflict()}"
+
+    def _names(self) -> str:
+        return ", ".join(f'"{column}"' for column in self.columns)
+
+    def _conflict(self) -> str:
+        keys = ", ".join(f'"{key}"' for key in self.keys)
+        others = [column for column in self.columns if column not in self.keys]
+        changes = ", ".join(f'"{column}" = excluded."{column}"' for column in others)
+        return f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"
+
+
+def _upsert(table: Table, keys: tuple[str, ...], columns: tuple[str, ...]) -> Upsert:
+    kinds = [getattr(column.type, "impl_instance", column.type) for column in (table.c[name] for name in columns)]
+    times = tuple(index for index, kind in enumerate(kinds) if isinstance(kind, DateTime))
+    return Upsert(table.name, keys, columns, tuple(_cast(kind) for kind in kinds), times)
+
+
+def _cast(kind: TypeEngine[Any]) -> str:
+    if isinstance(kind, Enum):
+        return str(kind.name)
+    if isinstance(kind, String):
+        return "TEXT"  # a cast to VARCHAR(n) would cut what is too long; the insert itself refuses it
+    return str(kind.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+
+
+UPSERTS: dict[str, Upsert] = {
+    name: _upsert(model.__table__, keys, keys + others) for name, (model, keys, others) in OPTUNA_TABLES.items()
+} | {
+    table.name: _upsert(table, tuple(table.primary_key.c.keys()), tuple(table.c.keys()))
+    for table in tables.metadata.sorted_tables
+}
+
+
+@cache
+def postgresql_statement(names: tuple[str, ...]) -> str:
+    """One statement that upserts into several tables; foreign keys are checked when all of it is done."""
+    *first, last = (UPSERTS[name].postgresql() for name in names)
+    parts = ", ".join(f"put_{number} AS ({statement})" for number, statement in enumerate(first))
+    return f"WITH {parts} {last}" if parts else last
+
+
+def removal(table: str, column: str, mark: str, *, after_step: bool = False) -> str:
+    """Removes the rows with one value in a column, or their steps after one; `mark` stands for value and step."""
+    return f'DELETE FROM {table} WHERE "{column}" = {mark}' + (f" AND step > {mark}" if after_step else "")
+
+
+def study_removals(mark: str) -> Iterator[str]:
+    """Remove a study from every table, children first; each takes the study's id at `mark`."""
+    for table in reversed(tables.metadata.sorted_tables):
+        if "study_id" in table.c:
+            yield removal(table.name, "study_id", mark)
+    for name in TRIAL_CHILDREN:
+        yield f"DELETE FROM {name} WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = {mark})"
+    for name in STUDY_CHILDREN:
+        yield removal(name, "study_id", mark)
+
+
+def set_sequences(connection: Connection) -> None:
+    """Let PostgreSQL's own ids go on after ours, for stock Optuna to write later. SQLite needs nothing."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table, column, kind in (("studies", "study_id", "study"), ("trials", "trial_id", "trial")):
+        connection.exec_driver_sql(
+            f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), next_id, false) "
+            f"FROM narrows_ids WHERE kind = '{kind}'"
+        )

@@ -1,0 +1,238 @@
+"""The one thread that writes: it commits whatever has gathered while it committed the last time.
+
+Callers join the open batch and wait for that batch alone. There is no timer: a lone write is committed at once, and
+under load a batch is as large as what came in during one commit.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from storage.batch import Batch, Commit
+from storage.errors import (
+    DatabaseOwnedError,
+    DatabaseTakenError,
+    DatabaseUnavailableError,
+    StorageClosedError,
+    StorageFailedError,
+    reason_of,
+)
+from storage.writing.transactions import write
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING_ROWS = 200_000
+BEAT_SECONDS = 1.0
+"""After so long without a write the connection is tried, so that a database that is away is noticed."""
+FIRST_RETRY_SECONDS = 0.05
+LAST_RETRY_SECONDS = 2.0
+RETRIED_SQLSTATES = ("08", "53", "57", "40")
+"""Classes of PostgreSQL's errors that pass: connection, resources, operator intervention, rollback."""
+
+
+class OpenBatch:
+    """A batch that callers still join; `committed` is done when it is on disk."""
+
+    def __init__(self) -> None:
+        self.batch = Batch()
+        self.committed: Future[None] = Future()
+
+
+class Writer:
+    """Commits batches in order, and tries again for as long as the database is away."""
+
+    def __init__(
+        self, reconnect: Callable[[], Connection], release: Callable[[Connection], None], connection: Connection
+    ) -> None:
+        """`reconnect` opens a connection that may write, after a failure; `release` gives that right back."""
+        self._reconnect = reconnect
+        self._release = release
+        self._connection: Connection | None = connection
+        self.listeners: list[Callable[[Commit], None]] = []
+        self._condition = threading.Condition()
+        self._open = OpenBatch()
+        self._writing: OpenBatch | None = None
+        self._closing = False
+        self._failure: StorageFailedError | None = None
+        self._away_since: float | None = None
+        self._away_reason = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="narrows-writer", daemon=True)
+        self._thread.start()
+
+    # For callers
+
+    def check(self) -> None:
+        """Raises StorageFailedError, StorageClosedError and DatabaseUnavailableError when a write would be in vain."""
+        self._refuse()
+        if self._open.batch.n_rows > MAX_WAITING_ROWS:
+            raise DatabaseUnavailableError(f"the database is away and {self._open.batch.n_rows} rows wait for it")
+
+    def _refuse(self) -> None:
+        if self._failure is not None:
+            raise StorageFailedError(str(self._failure)) from self._failure
+        if self._closing:
+            raise StorageClosedError("the storage is closed")
+
+    def submit(self, batch: Batch) -> Future[None]:
+        """Join the open batch; the answer is done when it is committed."""
+        with self._condition:
+            self._refuse()
+            self._open.batch.join(batch)
+            committed = self._open.committed
+            self._condition.notify()
+            return committed
+
+    def barrier(self) -> Future[None]:
+        """Done when all that was submitted before is committed."""
+        with self._condition:
+            if self._open.batch.n_rows > 0:
+                return self._open.committed
+            if self._writing is not None:
+                return self._writing.committed
+        done: Future[None] = Future()
+        if self._failure is not None:
+            done.set_exception(StorageFailedError(str(self._failure)))
+        else:
+            done.set_result(None)
+        return done
+
+    @property
+    def away_seconds(self) -> float:
+        """How long the database has not answered; 0 while it does."""
+        since = self._away_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def away_reason(self) -> str:
+        """Why it does not answer, as far as it said so."""
+        return f": {self._away_reason}" if self.away_seconds else ""
+
+    @property
+    def failure(self) -> StorageFailedError | None:
+        """Why nothing is written any more, or None."""
+        return self._failure
+
+    @property
+    def n_waiting_rows(self) -> int:
+        """How many rows are not on disk yet."""
+        writing = self._writing
+        return self._open.batch.n_rows + (0 if writing is None else writing.batch.n_rows)
+
+    def close(self, timeout_seconds: float = 10.0) -> bool:
+        """Commit what waits, and end; False when the database was away for too long."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        self._thread.join(timeout_seconds)
+        ended = not self._thread.is_alive()
+        self._stop.set()
+        self._thread.join(LAST_RETRY_SECONDS)
+        if self._connection is not None and ended and self._failure is None:
+            with suppress(DBAPIError):
+                self._release(self._connection)
+        self._disconnect()
+        return ended
+
+    # The thread
+
+    def _run(self) -> None:
+        while self._await_work():
+            with self._condition:
+                self._writing, self._open = self._open, OpenBatch()
+            writing = self._writing
+            started = time.perf_counter()
+            error = self._commit(writing.batch)
+            if error is not None:
+                self._fail(writing, error)
+                return
+            with self._condition:
+                self._writing = None
+            for call in writing.batch.when_committed:
+                call()
+            self._tell(Commit(writing.batch.n_rows, time.perf_counter() - started, writing.batch.notes))
+            writing.committed.set_result(None)
+
+    def _tell(self, commit: Commit) -> None:
+        for listener in self.listeners:
+            try:
+                listener(commit)
+            except Exception:
+                log.exception("a listener failed; what was written is written")
+
+    def _await_work(self) -> bool:
+        """Wait until there is something to write; False when there never will be."""
+        while True:
+            with self._condition:
+                if self._condition.wait_for(lambda: self._open.batch.n_rows > 0 or self._closing, BEAT_SECONDS):
+                    return self._open.batch.n_rows > 0
+            error = self._commit(Batch())  # a lock that was lost with its connection is taken back before another comes
+            if error is not None and not self._closing:
+                self._fail(OpenBatch(), error)
+                return False
+
+    def _fail(self, writing: OpenBatch, error: Exception) -> None:
+        refused = f"the database refused a write for good: {reason_of(error)}"
+        failure = StorageFailedError(f"{refused}; restart the service when that is mended")
+        failure.__cause__ = error
+        log.critical("%s; until then nothing is acknowledged", failure)
+        with self._condition:
+            self._failure = failure
+            self._writing = None
+            waiting = [writing, self._open]
+        for batch in waiting:
+            batch.committed.set_exception(StorageFailedError(str(failure)))
+
+    def _commit(self, batch: Batch) -> Exception | None:
+        """Write a batch, however long it takes; the error when it never will be."""
+        pause = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                self._transact(batch)
+            except Exception as error:  # noqa: BLE001 - the caller decides by its kind
+                self._disconnect()
+                in_vain = self._closing and batch.n_rows == 0
+                if not _passes(error) or self._stop.is_set() or in_vain:
+                    return error
+                self._away_reason = reason_of(error)
+                if self._away_since is None:
+                    self._away_since = time.monotonic()
+                    log.error("the database does not answer, its writes wait: %s", self._away_reason)
+                self._stop.wait(pause)
+                pause = min(2 * pause, LAST_RETRY_SECONDS)
+                continue
+            if self._away_since is not None:
+                log.warning("the database is back after %.1f s", self.away_seconds)
+                self._away_since = None
+            return None
+
+    def _transact(self, batch: Batch) -> None:
+        if self._connection is None:
+            self._connection = self._reconnect()
+        write(self._connection, batch)
+
+    def _disconnect(self) -> None:
+        """Give up a connection that failed. Its last commit may have arrived; writing it again is harmless."""
+        if self._connection is not None:
+            with suppress(Exception):
+                self._connection.invalidate()
+                self._connection.close()
+            self._connection = None
+
+
+def _passes(error: Exception) -> bool:
+    """Whether trying again may help: the connection, the disk, a lock; not a broken rule."""
+    if isinstance(error, DatabaseOwnedError):
+        return not isinstance(error, DatabaseTakenError)  # our own dead session may hold the lock for a while
+    if not isinstance(error, DBAPIError):
+        return False
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is not None:
+        return str(sqlstate).startswith(RETRIED_SQLSTATES)
+    return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated

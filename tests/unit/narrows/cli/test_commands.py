@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from narrows.cli.main import run
+from tests.unit.narrows.cli.stand_in import DEFINITION, StandIn, study_json, trial_json
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_studies_are_a_table(service: StandIn, capsys: Capture) -> None:
+    service.answers["GET /v1/studies"] = (200, {"studies": [study_json(complete=5)], "next_cursor": None})
+    assert run(["studies"]) == 0
+    head, _, row = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["study", "state", "trials", "running", "complete", "pruned", "failed", "best"]
+    assert row == ["digits", "running", "30", "2", "5", "3", "0", "0.9861"]
+
+
+def test_no_studies_are_a_hint(service: StandIn, capsys: Capture) -> None:
+    service.answers["GET /v1/studies"] = (200, {"studies": [], "next_cursor": None})
+    assert run(["studies"]) == 0
+    assert "narrows submit" in capsys.readouterr().out
+
+
+def test_best_is_a_table(service: StandIn, capsys: Capture) -> None:
+    service.answers["GET /v1/studies/digits"] = (200, study_json())
+    service.answers["GET /v1/studies/digits/best?k=2"] = (200, {"trials": [trial_json(7, 0.98), trial_json(3)]})
+    assert run(["best", "digits", "-k", "2"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert rows == [["7", "0.98", "0.0123", "20", "10", "s"], ["3", "0.97", "0.0123", "20", "10", "s"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_line"),
+    [
+        (["best", "digits", "-k", "2", "--json"], "GET /v1/studies/digits/best?k=2"),
+        (["trials", "digits", "--json"], "GET /v1/studies/digits/trials?order_by=number&limit=100"),
+        (
+            ["trials", "digits", "--json", "--state", "fail", "--order-by", "-value", "--limit", "3"],
+            "GET /v1/studies/digits/trials?state=FAIL&order_by=-value&limit=3",
+        ),
+        (["studies", "--json"], "GET /v1/studies"),
+    ],
+)
+def test_json_is_the_answer_as_the_service_sent_it(
+    service: StandIn, capsys: Capture, arguments: list[str], request_line: str
+) -> None:
+    service.answers["GET /v1/studies/digits"] = (200, study_json())
+    service.answers[request_line] = (200, b'{"anything":  1}')
+    assert run(arguments) == 0
+    assert capsys.readouterr().out == '{"anything":  1}\n'
+
+
+def test_several_objectives_show_the_pareto_front(service: StandIn, capsys: Capture) -> None:
+    objectives = [
+        {"metric": "validation_accuracy", "direction": "maximize"},
+        {"metric": "n_parameters", "direction": "minimize"},
+    ]
+    service.answers["GET /v1/studies/digits"] = (200, study_json(definition={**DEFINITION, "objectives": objectives}))
+    front = {"trials": [trial_json(number, values=[0.9, 100.0]) for number in range(9)]}
+    service.answers["GET /v1/studies/digits/pareto"] = (200, front)
+    assert run(["best", "digits"]) == 0
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[-5:]] == [
+        [str(number), "0.9", "100"] for number in range(5)
+    ]
+
+
+def test_trials_show_state_and_reason_and_that_there_are_more(service: StandIn, capsys: Capture) -> None:
+    service.answers["GET /v1/studies/digits"] = (200, study_json())
+    reason = "train_loss [/red] of list[int] is nan"
+    page = {"trials": [trial_json(3, None, reason=reason)], "next_cursor": "c"}
+    service.answers["GET /v1/studies/digits/trials?order_by=number&limit=1"] = (200, page)
+    assert run(["trials", "digits", "--limit", "1"]) == 0
+    row, more = capsys.readouterr().out.splitlines()[-2:]
+    assert row.split() == ["3", "FAIL", "0.0123", "20", "10", "s", *reason.split()]
+    assert more == "These are the first 1: --limit shows more."
+
+
+@pytest.mark.parametrize(("command", "state"), [("pause", "paused"), ("resume", "running"), ("stop", "stopped")])
+def test_a_studys_state_is_changed(service: StandIn, capsys: Capture, command: str, state: str) -> None:
+    service.answers["PATCH /v1/studies/digits"] = (200, study_json(state))
+    assert run([command, "digits"]) == 0
+    assert service.requests == [("PATCH /v1/studies/digits", {"state": state})]
+    assert capsys.readouterr().out == f"digits is {state}\n"
+
+
+def test_export_goes_to_standard_output_or_to_a_file(service: StandIn, capsys: Capture, tmp_path: Path) -> None:
+    service.answers["GET /v1/studies/digits/export?format=json"] = (200, b"[1]\n")
+    assert run(["export", "digits", "--format", "json"]) == 0
+    assert capsys.readouterr().out == "[1]\n"
+    assert run(["export", "digits", "--format", "json", "--out", str(tmp_path / "out.json")]) == 0
+    assert (tmp_path / "out.json").read_text() == "[1]\n"
+
+
+def test_an_export_that_fails_leaves_no_file(service: StandIn, tmp_path: Path) -> None:
+    assert run(["export", "x", "--out", str(tmp_path / "out.csv"), "--server", service.url]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_submit_sends_what_the_file_says(service: StandIn, capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("name: digits\nsearch_space: {learning_rate: {type: float, low: 1e-6, high: 1e-2, log: true}}\n")
+    service.answers["POST /v1/studies"] = (201, study_json())
+    assert run(["submit", str(file)]) == 0
+    space = {"learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}
+    assert service.requests == [("POST /v1/studies", {"name": "digits", "search_space": space})]
+    assert capsys.readouterr().out == f"digits is running, 30 trials: {service.url}/dashboard\n"
+
+
+def test_submit_and_watch_shows_the_end(service: StandIn, capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "study.json"
+    file.write_text(json.dumps(DEFINITION))
+    service.answers["POST /v1/studies"] = (201, study_json())
+    service.answers["GET /v1/studies/digits"] = (200, study_json("finished", complete=27))
+    assert run(["submit", str(file), "--watch"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "digits is finished after 1:00 (all 30 trials are finished): 27 complete, 3 pruned, 0 failed"
+    )
+
+
+def test_each_wrong_field_is_a_line(service: StandIn, capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "study.json"
+    file.write_text(json.dumps(DEFINITION))
+    errors = [{"field": "n_trials", "message": "must be 1 or more: 0"}, {"field": "name", "message": "too long"}]
+    problem = {"title": "No", "status": 422, "detail": "two errors", "code": "invalid", "errors": errors}
+    service.answers["POST /v1/studies"] = (422, problem)
+    assert run(["submit", str(file)]) == 1
+    assert capsys.readouterr().err == "narrows: n_trials: must be 1 or more: 0\nnarrows: name: too long\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nname: b", "line 2, column 1: a key must not stand twice: 'name'"),
+        ("- 1", "a definition must have named fields, as examples/digits.yaml has"),
+    ],
+)
+def test_a_file_that_is_no_definition_is_one_line(capsys: Capture, tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(text)
+    assert run(["submit", str(file)]) == 1
+    assert capsys.readouterr().err == f"narrows: {file}: {message}\n"

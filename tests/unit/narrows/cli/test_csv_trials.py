@@ -1,0 +1,104 @@
+from typing import Any
+
+import pytest
+
+from narrows.cli.csv_trials import CsvError, read_csv
+from service.schemas.study.definition import Definition
+from tests.integration.service_driver import definition
+
+SPACE: dict[str, Any] = {
+    "learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},
+    "batch_size": {"type": "int", "low": 16, "high": 256},
+    "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+    "nesterov": {"type": "categorical", "choices": [True, False]},
+    "gradient_clip": {"type": "categorical", "choices": [None, 1.0, 5]},
+}
+ONE = Definition.model_validate(definition(search_space=SPACE))
+TWO = Definition.model_validate(
+    definition(
+        search_space=SPACE,
+        objectives=[
+            {"metric": "validation_accuracy", "direction": "maximize"},
+            {"metric": "n_parameters", "direction": "minimize"},
+        ],
+    )
+)
+
+
+@pytest.mark.parametrize("value", ["value", "value_validation_accuracy", "validation_accuracy", "values_0"])
+@pytest.mark.parametrize("prefix", ["", "params_"])
+def test_the_columns_of_exports_of_data_frames_and_of_people_are_known(prefix: str, value: str) -> None:
+    text = f"{prefix}learning_rate,{prefix}batch_size,{prefix}optimizer,{value}\n0.01,64,adam,0.9\n1e-3,32.0,sgd,inf\n"
+    assert read_csv(text, ONE) == [
+        {
+            "state": "COMPLETE",
+            "params": {"learning_rate": 0.01, "batch_size": 64, "optimizer": "adam"},
+            "values": [0.9],
+        },
+        {
+            "state": "COMPLETE",
+            "params": {"learning_rate": 0.001, "batch_size": 32, "optimizer": "sgd"},
+            "values": ["inf"],
+        },
+    ]
+
+
+@pytest.mark.parametrize("names", ["values_0,values_1", "values_validation_accuracy,value_n_parameters"])
+def test_several_objectives_have_a_column_each(names: str) -> None:
+    (trial,) = read_csv(f"batch_size,{names}\n64,0.9,1000\n", TWO)
+    assert trial["values"] == [0.9, 1000.0]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "value"),
+    [
+        ("nesterov", "true", True),
+        ("nesterov", "False", False),
+        ("gradient_clip", "null", None),
+        ("gradient_clip", "None", None),
+        ("gradient_clip", "1", 1.0),
+        ("gradient_clip", "5.0", 5),
+        ("optimizer", "lion", "lion"),
+    ],
+)
+def test_a_choice_is_known_as_json_as_text_and_as_python_writes_it(column: str, cell: str, value: Any) -> None:
+    (trial,) = read_csv(f"{column},value\n{cell},0.5\n", ONE)
+    assert trial["params"] == {column: value}
+    assert type(trial["params"][column]) is type(value)
+
+
+def test_an_empty_cell_is_no_parameter_and_a_trial_that_is_not_complete_needs_no_value() -> None:
+    text = "number,state,params_learning_rate,params_batch_size,value,duration\n0,PRUNED,,16,,x\n1,FAIL,0.1,,,x\n\n"
+    assert read_csv(text, ONE) == [
+        {"state": "PRUNED", "params": {"batch_size": 16}},
+        {"state": "FAIL", "params": {"learning_rate": 0.1}},
+    ]
+
+
+def test_constraints_have_columns_of_their_own() -> None:
+    (trial,) = read_csv("batch_size,value,constraints_seconds <= 5\n16,0.5,-1.5\n", ONE)
+    assert trial["constraints"] == {"seconds <= 5": -1.5}
+    assert trial["params"] == {"batch_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "a column must have the values of validation_accuracy: value_validation_accuracy or"),
+        ("learning_rate,value\n", "a file must have a trial at least"),
+        ("learning_rate\n0.1\n", "a column must have the values of validation_accuracy"),
+        ("depth,value\n3,0.5\n", "column 'depth' must be a parameter of the search space, a value or state"),
+        ("params_depth,value\n3,0.5\n", "column 'params_depth' must be a parameter"),
+        ("value,value\n1,2\n", "column 'value' must not stand twice"),
+        ("learning_rate,value\n0.1,0.5\n0.1\n", "line 3 must have 2 cells: 1"),
+        ("learning_rate,value\nfast,0.5\n", "line 2, column learning_rate: must be a number: 'fast'"),
+        ("learning_rate,value\n0.1,\n", "line 2, column value: must be a number: ''"),
+        ("learning_rate,value\n0.1,nan\n", "line 2, column value: must be a number: 'nan'"),
+        ("batch_size,value\n16.5,0.5\n", "line 2, column batch_size: must be a whole number: '16.5'"),
+        ("batch_size,value,state\n16,0.5,DONE\n", "line 2, column state: must be one of WAITING, RUNNING, COMPLETE"),
+    ],
+)
+def test_what_breaks_a_rule_is_named_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(CsvError) as raised:
+        read_csv(text, ONE)
+    assert str(raised.value).startswith(message)

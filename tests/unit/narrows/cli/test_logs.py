@@ -1,0 +1,70 @@
+"""What `narrows logs` writes while the output of a trial grows, loses its beginning, and starts again."""
+
+import sys
+from io import BytesIO, TextIOWrapper
+
+import pytest
+
+from narrows.cli.logs import Shown
+from narrows.cli.main import run
+from service.client.progress import line
+from service.schemas.results import Study
+from tests.unit.narrows.cli.stand_in import StandIn, study_json, trial_json
+
+
+def written(monkeypatch: pytest.MonkeyPatch, *contents: bytes) -> list[bytes]:
+    """What each content adds."""
+    shown, pieces = Shown(), []
+    for content in contents:
+        out = BytesIO()
+        monkeypatch.setattr(sys, "stdout", TextIOWrapper(out))
+        shown.show(content)
+        pieces.append(out.getvalue())
+    return pieces
+
+
+def test_only_what_is_new_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written(monkeypatch, b"", b"one\n", b"one\n", b"one\ntwo\n") == [b"", b"one\n", b"", b"two\n"]
+
+
+def test_output_that_has_lost_its_beginning_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = b"[the first 4 bytes are not kept]\ntwo\nthree\n"
+    assert written(monkeypatch, b"one\ntwo\n", later) == [b"one\ntwo\n", b"three\n"]
+    assert written(monkeypatch, later) == [later]
+
+
+def test_what_was_lost_between_two_looks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written(monkeypatch, b"one\n", b"[the first 8 bytes are not kept]\nthree\n") == [b"one\n", b"three\n"]
+
+
+def test_a_next_attempt_is_shown_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written(monkeypatch, b"a long one\n", b"next\n") == [b"a long one\n", b"next\n"]
+
+
+def test_a_terminal_is_shown_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    out = BytesIO()
+    monkeypatch.setattr(sys, "stdout", Terminal(out))
+    Shown().show("\x1b]0;title\x07a\x1b[31mr\x1b[0m\tb\r\n\x1b[2Jé\n".encode())
+    assert out.getvalue().decode() == "]0;titlear\tb\r\né\n"
+
+
+def test_a_trial_without_output_shows_nothing(service: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    service.answers["GET /v1/studies/digits/trials/3"] = (200, trial_json(3))
+    service.answers["GET /v1/studies/digits/trials/3/artifacts"] = (200, {"artifacts": []})
+    assert run(["logs", "digits", "3"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_study_that_no_worker_allows_says_so() -> None:
+    study = Study.model_validate(study_json(waits_for="no worker allows a.b:c: start one with --allow a"))
+    assert line(study).endswith("no worker allows a.b:c: start one with --allow a")
+
+
+@pytest.mark.parametrize("prefix", ["", "*", "a.", "a:b", "../a"])
+def test_a_prefix_that_is_no_module_is_refused_at_once(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["worker", "--allow", prefix]) == 2
+    assert "must name a module or package" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+from service.schemas.fields import Scalar
+from service.schemas.study.resolve import resolve
+from service.schemas.study.training import Training
+from service.study.shapes import shape_of, structural
+from workers.lanes.fusion_key import fusion_key
+
+
+def test_equal_shapes_are_what_workers_fuse() -> None:
+    fixed = {"dataset": "digits", "model": "mlp"}
+    values: dict[str, tuple[Scalar, Scalar]] = {
+        "learning_rate": (0.1, 0.2),
+        "dropout": (0.0, 0.5),
+        "weight_decay": (0.0, 0.1),
+        "momentum": (0.0, 0.9),
+        "noise_std": (0.0, 0.1),
+        "label_smoothing": (0.0, 0.1),
+        "optimizer": ("sgd", "adam"),
+        "batch_size": (32, 64),
+        "precision": ("fp32", "bf16"),
+    }
+    names = structural(values)
+    for name, (one, other) in values.items():
+        first, second = ({**fixed, name: value} for value in (one, other))
+        keys = [fusion_key(Training.model_validate(training)) for training in (first, second)]
+        shapes = [shape_of({name: value}, names) for value in (one, other)]
+        assert (keys[0] == keys[1]) == (shapes[0] == shapes[1]), name
+
+
+def test_own_models_are_alike_but_for_their_dropout_rates() -> None:
+    values: dict[str, tuple[Scalar, Scalar]] = {
+        "learning_rate": (0.1, 0.2),
+        "model.dropout": (0.1, 0.2),
+        "model.arguments.width": (4, 8),
+        "model.arguments.dropout": (0.1, 0.2),
+    }
+    names = structural([*values, "model.dropout.0", "model.dropout.1"])
+    assert names == ("model.arguments.width", "model.arguments.dropout")
+    for name, pair in values.items():
+        given = [resolve({"dataset": "digits", "model": {"entrypoint": "nets:build"}}, {name: value}) for value in pair]
+        keys = [fusion_key(Training.model_validate(training)) for training in given]
+        assert (keys[0] == keys[1]) == (name not in names), name
+
+
+def test_a_trial_that_lacks_a_parameter_has_another_shape() -> None:
+    names = structural(["model.hidden.0", "model.hidden.1", "dataset.augment", "learning_rate"])
+    assert names == ("model.hidden.0", "model.hidden.1")
+    assert shape_of({"model.hidden.0": 8}, names) != shape_of({"model.hidden.0": 8, "model.hidden.1": 8}, names)

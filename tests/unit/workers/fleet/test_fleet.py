@@ -1,0 +1,168 @@
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from tests.unit.workers.fakes import FakeTime
+from workers.fleet.fleet import CRASHED, GOOD, USELESS, Fleet, Place
+
+
+def place(code: str) -> Place:
+    """A place whose process runs a line of Python."""
+    return Place("cpu", [sys.executable, "-S", "-c", code], {"MARK": "x"})
+
+
+def tend_until_ended(place: Place, time: FakeTime) -> None:
+    place.tend(time())
+    assert place.process is not None
+    place.process.wait(5.0)
+    place.tend(time())
+
+
+@pytest.mark.parametrize(("codes", "status"), [(["0", "0"], GOOD), (["0", "2"], CRASHED)])
+def test_the_fleet_ends_well_when_every_process_did(codes: Sequence[str], status: int) -> None:
+    places = [place(f"raise SystemExit({code})") for code in codes]
+    assert Fleet(places).run() == status
+
+
+def test_a_process_gets_the_places_environment() -> None:
+    only = place("import os; raise SystemExit(0 if os.environ['MARK'] == 'x' else 2)")
+    assert Fleet([only]).run() == GOOD
+
+
+def test_a_crashed_process_starts_again_after_longer_and_longer() -> None:
+    time, only = FakeTime(), place("raise SystemExit(1)")
+    pauses = []
+    for _ in range(4):
+        tend_until_ended(only, time)
+        assert only.status is None
+        pauses.append(only.start_at - time.now)
+        only.tend(time())
+        assert only.process is None
+        time.now = only.start_at
+    tend_until_ended(only, time)
+    assert pauses == [1.0, 2.0, 4.0, 8.0]
+    assert only.status == CRASHED
+
+
+def test_a_process_that_lived_long_begins_a_new_row() -> None:
+    time, only = FakeTime(), place("raise SystemExit(1)")
+    for _ in range(10):
+        only.tend(time())
+        assert only.process is not None
+        only.process.wait(5.0)
+        time.sleep(60.0)
+        only.tend(time())
+        assert (only.crashes, only.status) == (1, None)
+        time.now = only.start_at
+
+
+def test_a_process_that_would_end_the_same_way_is_not_started_again() -> None:
+    time, only = FakeTime(), place(f"raise SystemExit({USELESS})")
+    tend_until_ended(only, time)
+    assert only.status == USELESS
+
+
+WAITS_FOR_SIGTERM = (
+    "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
+    "os.write(1, b'up' + bytes([10])); time.sleep(60)"  # one write: print makes two, which mix with the other process's
+)
+
+
+def test_a_signal_ends_every_process_and_then_the_fleet() -> None:
+    code = (
+        "import sys; from workers.fleet.fleet import Fleet, Place; "
+        f"places = [Place('cpu', [sys.executable, '-S', '-c', {WAITS_FOR_SIGTERM!r}], {{}}) for _ in range(2)]; "
+        "fleet = Fleet(places); fleet.install(); sys.exit(fleet.run())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as fleet:
+        assert fleet.stdout is not None
+        assert [fleet.stdout.readline() for _ in range(2)] == ["up\n"] * 2
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.wait(10.0) == 0
+        assert fleet.stdout.read() == ""  # the pipe is at its end: no process is left that holds it
+
+
+def test_processes_learn_of_the_fleets_death_by_the_end_of_their_stdin() -> None:
+    waits = "import os; print('up', flush=True); os.read(0, 1); print('end', flush=True)"
+    code = (
+        f"import sys; from workers.fleet import Fleet, Place; command = [sys.executable, '-S', '-c', {waits!r}]; "
+        "fleet = Fleet([Place('cpu', command, {})]); fleet.install(); fleet.run()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as fleet:
+        assert fleet.stdout is not None
+        assert fleet.stdout.readline() == "up\n"
+        fleet.kill()
+        assert fleet.stdout.read() == "end\n"
+
+
+def fleet_of(code: str, clock: str = "time.monotonic", echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
+    """A fleet of one process, which has said that it is up."""
+    starts = (
+        "import itertools, sys, time; from workers.fleet import fleet; from workers.fleet.fleet import Fleet, Place; "
+        f"fleet.ECHO_SECONDS = {echo_seconds}; "
+        f"place = Place('cpu', [sys.executable, '-S', '-c', {code!r}], {{}}); "
+        f"fleet = Fleet([place], {clock}); fleet.install(); sys.exit(fleet.run())"
+    )
+    fleet = subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True)
+    assert fleet.stdout is not None
+    assert fleet.stdout.readline() == "up\n"
+    return fleet
+
+
+def test_a_second_signal_is_passed_on() -> None:
+    code = (
+        "import itertools, os, signal, time; told = itertools.count(1); "
+        "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'first\\n') if next(told) == 1 else os._exit(1)); "
+        "os.write(1, b'up\\n'); [time.sleep(1) for _ in range(60)]"
+    )
+    with fleet_of(code) as fleet:
+        assert fleet.stdout is not None
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.stdout.readline() == "first\n"
+        assert fleet.poll() is None
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.returncode == CRASHED
+
+
+def test_the_echo_of_a_signal_is_not_passed_on() -> None:
+    code = (
+        "import os, signal, sys, time; told = []; "
+        "signal.signal(signal.SIGTERM, lambda *_: told.append(os.write(1, b'told\\n'))); os.write(1, b'up\\n'); "
+        "[time.sleep(0.01) for _ in iter(lambda: bool(told), True)]; time.sleep(0.5); sys.exit(0)"
+    )
+    with fleet_of(code, echo_seconds=60.0) as fleet:
+        assert fleet.stdout is not None
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.stdout.readline() == "told\n"
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.returncode == GOOD
+
+
+def test_a_process_that_does_not_heed_the_second_signal_is_killed_soon() -> None:
+    code = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'told\\n')); "
+        "os.write(1, b'up\\n'); [time.sleep(1) for _ in range(60)]"
+    )
+    with fleet_of(code) as fleet:
+        assert fleet.stdout is not None
+        for _ in range(2):
+            fleet.send_signal(signal.SIGTERM)
+            assert fleet.stdout.readline() == "told\n"
+        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.returncode == CRASHED
+
+
+def test_a_process_that_does_not_drain_is_killed_after_half_a_minute() -> None:
+    code = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "os.write(1, b'up\\n'); [time.sleep(1) for _ in range(60)]"
+    )
+    with fleet_of(code, clock="itertools.count(step=5).__next__") as fleet:
+        fleet.send_signal(signal.SIGTERM)
+        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.returncode == CRASHED

@@ -1,0 +1,28 @@
+import subprocess
+import sys
+
+from workers.fleet.fleet import CRASHED, GOOD
+
+CHILD = (
+    "import signal, sys, time; from workers.fleet.parent import end_with_parent; "
+    "signal.signal(signal.SIGTERM, HANDLER); end_with_parent(drain_seconds=0.05); print('up', flush=True); "
+    "time.sleep(60)"
+)
+
+
+def status_after_the_parents_death(handler: str) -> int:
+    command = [sys.executable, "-c", CHILD.replace("HANDLER", handler)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        child.stdin.close()
+        return child.wait(10)
+
+
+def test_a_process_gets_sigterm_when_its_stdin_ends() -> None:
+    assert status_after_the_parents_death(f"lambda *_: sys.exit({GOOD})") == GOOD
+
+
+def test_a_process_that_does_not_heed_it_ends_all_the_same() -> None:
+    assert status_after_the_parents_death("signal.SIG_IGN") == CRASHED

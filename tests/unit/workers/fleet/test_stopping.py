@@ -1,0 +1,68 @@
+"""Being asked to end, by signals of a real process."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+HEAD = (
+    "import os, time; from workers.fleet import stopping as module; "
+    "from workers.fleet.stopping import Interrupted, Stopping; "
+    "module.ECHO_SECONDS = ECHO; stopping = Stopping(); stopping.install(); "
+)
+UP = "os.write(1, b'up\\n'); "
+
+
+def started(code: str, echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
+    """A process that has installed its handlers and says so."""
+    code = HEAD.replace("= ECHO", f"= {echo_seconds}") + code
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    return process
+
+
+def test_the_first_signal_asks() -> None:
+    with started(UP + "stopping.wait(60); print(stopping.is_set())") as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=10)[0] == "True\n"
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("set_before", "is_asked"), [("SIG_DFL", True), ("SIG_IGN", False)])
+def test_a_terminal_that_closes_asks_unless_nohup_has_started_it(set_before: str, is_asked: bool) -> None:
+    again = f"signal.signal(signal.SIGHUP, signal.{set_before}); stopping.install(); "
+    send = "os.kill(os.getpid(), signal.SIGHUP); print(stopping.is_set())"
+    with started("import signal; " + again + UP + send) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{is_asked}\n"  # it may have been read together with the line before
+
+
+def test_the_second_signal_ends_at_once() -> None:
+    with started(UP + "stopping.wait(60); os.write(1, b'asked\\n'); time.sleep(60); print('goes on')") as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=10)[0] == ""
+        assert process.returncode == 1
+
+
+def test_the_echo_of_a_signal_is_not_another_one() -> None:
+    code = UP + "stopping.wait(60); os.write(1, b'asked\\n'); time.sleep(0.5); print('goes on')"
+    with started(code, echo_seconds=60.0) as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=10)[0] == "goes on\n"
+        assert process.returncode == 0
+
+
+def test_a_signal_interrupts_what_may_be_left() -> None:
+    code = "\nwith stopping.interruptible():\n try:\n  " + UP + "time.sleep(60)\n except Interrupted: print('left')"
+    with started(code) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=10)[0] == "left\n"
+        assert process.returncode == 0

@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.workers.loop.loop_driver import Worker
+
+
+def kept(worker: Worker) -> list[str]:
+    return [path for path in worker.service.paths() if path.endswith("/model")]
+
+
+def test_a_model_of_a_trial_that_violates_a_constraint_is_not_kept_and_beats_nothing() -> None:
+    worker = Worker(n_trials=4)
+    worker.service.constraints = [{"metric": "n_parameters", "max": 100}]
+    sizes: Iterator[tuple[float, float]] = iter([(0.9, 1000), (0.5, 10), (0.95, 101), (0.6, 100)])
+
+    def final() -> dict[str, float]:
+        value, size = next(sizes)
+        return {"validation_accuracy": value, "n_parameters": size}
+
+    worker.bench.final = final
+    worker.run(keep_models="best")
+
+    assert kept(worker) == [f"artifacts/lease-{number}/model" for number in (1, 3)]
+
+
+@pytest.mark.parametrize(("mode", "n_kept"), [("all", 1), ("none", 0)])
+def test_constraints_change_nothing_of_all_and_none(mode: str, n_kept: int) -> None:
+    worker = Worker(n_trials=1)
+    worker.service.constraints = [{"metric": "n_parameters", "max": 100}]
+    worker.bench.final = lambda: {"validation_accuracy": 0.9, "n_parameters": 1000.0}
+    worker.run(keep_models=mode)
+
+    assert len(kept(worker)) == n_kept

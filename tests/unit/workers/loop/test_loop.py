@@ -1,0 +1,207 @@
+import logging
+from typing import Any
+
+import pytest
+
+from tests.unit.workers.fakes import lease_json, problem
+from tests.unit.workers.loop.loop_driver import OutOfMemoryError, Worker, raising
+from workers.bench.work import Work
+from workers.errors import DatasetError, DivergedError, ModelError
+from workers.loop.loop import BrokenDeviceError
+
+
+def test_a_trial_is_claimed_trained_reported_and_completed() -> None:
+    worker = Worker(n_trials=2)
+    worker.run()
+    assert worker.service.paths().count("claims") == 3
+    claims = worker.service.bodies("claims")
+    assert [claim["worker"]["id"] for claim in claims] == ["host/1/cpu"] * 3
+    assert len({claim["claim_id"] for claim in claims}) == 3
+    assert worker.ended() == ["leases/lease-0/complete", "leases/lease-1/complete"]
+    assert worker.reports() == [("lease-0", 0), ("lease-0", 1), ("lease-1", 0), ("lease-1", 1)]
+
+
+@pytest.mark.parametrize(("precision", "noted"), [("auto", [{"user_attrs": {"precision": "fp32"}}]), ("fp32", [])])
+def test_the_precision_that_was_chosen_is_noted_with_the_trial(precision: str, noted: list[Any]) -> None:
+    worker = Worker()
+    worker.service.waiting[0]["training"]["precision"] = precision
+    worker.run()
+    assert worker.service.bodies("leases/lease-0/user-attrs") == noted
+    paths = worker.service.paths()
+    assert "leases/lease-0/user-attrs" not in paths[paths.index("leases/lease-0/complete") :]
+
+
+def test_reports_are_answered_before_the_trial_is_completed() -> None:
+    worker = Worker()
+    worker.run()
+    paths = worker.service.paths()
+    assert "reports" not in paths[paths.index("leases/lease-0/complete") :]
+
+
+def test_lanes_are_filled_while_others_train() -> None:
+    worker = Worker(n_trials=7, n_lanes=4)
+    worker.bench.n_epochs = 50
+    worker.run()
+    assert sorted(worker.ended()) == [f"leases/lease-{number}/complete" for number in range(7)]
+    assert {claim["worker"]["n_lanes"] for claim in worker.service.bodies("claims")} == {4}
+
+
+def test_every_lane_is_filled_although_trials_come_one_by_one() -> None:
+    worker = Worker(n_trials=4, n_lanes=4)
+    worker.bench.n_epochs = 1_000_000
+    answer = worker.service._answer
+    one_by_one = lambda path, body: answer(path, {**body, "max_trials": 1} if path == "claims" else body)  # noqa: E731
+    worker.service._answer = one_by_one  # type: ignore[method-assign]
+    worker.service.decide = lambda _lease_id, _step: "prune" if len(worker.bench.begun) == 4 else "continue"
+    worker.run()
+    assert len(worker.bench.begun) == 4
+
+
+def test_more_trials_than_lanes_are_never_at_hand() -> None:
+    worker = Worker(n_trials=20, n_lanes=3)
+    most = 0
+
+    def count(_work: Work) -> None:
+        nonlocal most
+        most = max(most, len(worker.bench.works))
+
+    worker.bench.on_step = count
+    worker.run()
+    assert len(worker.ended()) == 20
+    assert most <= 3
+    assert max(claim["max_trials"] for claim in worker.service.bodies("claims")) <= 3
+
+
+def test_only_trials_of_the_named_study_are_claimed() -> None:
+    worker = Worker(n_trials=0)
+    worker.run(study="digits")
+    assert worker.service.bodies("claims")[0]["study"] == "digits"
+
+
+def test_waiting_seconds_leave_out_training_and_idling_and_count_the_call_before() -> None:
+    worker = Worker(n_trials=2)
+    answer = worker.service._answer
+
+    def slow(path: str, body: Any) -> Any:
+        worker.time.sleep(1.0 if path == "claims" else 0.0)
+        return answer(path, body)
+
+    worker.service._answer = slow  # type: ignore[method-assign]
+    worker.bench.on_step = lambda _work: worker.time.sleep(10.0)
+    worker.run()
+    assert [body["metrics"]["waiting_seconds"] for _, body in worker.outcomes()] == [1.0, 1.0]
+
+
+def test_idle_polls_are_long_and_not_counted_as_waiting() -> None:
+    worker = Worker(n_trials=0)
+    grant, later = worker.service._answer, [lease_json(0)]
+
+    def late(path: str, body: Any) -> Any:
+        answer = grant(path, body)
+        if worker.time.now == 40.0:
+            worker.service.waiting, later[:] = later[:], []
+        return answer
+
+    worker.service._answer = late  # type: ignore[method-assign]
+    worker.run(exit_when_idle_seconds=50.0)
+    waits = [claim["wait_seconds"] for claim in worker.service.bodies("claims")]
+    assert waits[:5] == [0.0, 20.0, 20.0, 10.0, 0.0]
+    assert worker.outcomes()[0][1]["metrics"]["waiting_seconds"] == 0.0
+
+
+@pytest.mark.parametrize("decision", ["prune", "stop", "lost"])
+def test_a_decision_ends_the_trial_without_another_call(decision: str) -> None:
+    worker = Worker()
+    worker.bench.n_epochs = 1_000_000
+    worker.service.decide = lambda _lease_id, step: decision if step == 1 else "continue"
+    worker.run()
+    assert worker.outcomes() == []
+    assert worker.bench.dropped == ["lease-0"]
+
+
+def test_a_decision_on_the_last_report_counts() -> None:
+    worker = Worker()
+    worker.service.decide = lambda _lease_id, step: "prune" if step == 1 else "continue"
+    worker.run()
+    assert worker.outcomes() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DivergedError("train_loss is nan at epoch 3"), "train_loss is nan at epoch 3"),
+        (ModelError("kernel must fit the image: 5 > 3"), "kernel must fit the image: 5 > 3"),
+        (OutOfMemoryError("CUDA out of memory.\nTried to"), "out of memory on cpu: CUDA out of memory."),
+        (MemoryError(), "out of memory on cpu: MemoryError"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+    ],
+)
+@pytest.mark.parametrize("when", ["on_begin", "on_step"])
+def test_the_trials_own_fault_fails_it_for_good(error: Exception, reason: str, when: str) -> None:
+    worker = Worker(n_trials=2)
+    setattr(worker.bench, when, raising(error))
+    worker.run()
+    assert worker.outcomes() == [
+        (f"leases/lease-{number}/fail", {"reason": reason, "retry": False}) for number in range(2)
+    ]
+    assert worker.stopping.waited == []
+
+
+def test_what_this_machine_lacks_is_left_to_others_for_longer_and_longer() -> None:
+    worker = Worker(n_trials=8)
+    worker.bench.on_begin = raising(DatasetError("no data set mnist in ./data"))
+    worker.run()
+    assert worker.outcomes()[0][1] == {"reason": "no data set mnist in ./data", "retry": True}
+    assert worker.stopping.waited == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_broken_device_ends_the_process() -> None:
+    worker = Worker(n_trials=2, on_step=raising(RuntimeError("CUDA error: device-side assert triggered")))
+    with pytest.raises(BrokenDeviceError):
+        worker.run()
+    assert [body["retry"] for _, body in worker.outcomes()] == [True]
+
+
+def test_a_refused_report_fails_the_trial() -> None:
+    worker = Worker()
+    worker.bench.n_epochs = 1_000_000
+    worker.service.answers["reports"] = [problem(409, "report_conflict")]
+    worker.run()
+    assert worker.outcomes()[0][1]["reason"] == "the service refused a report: no: report_conflict"
+
+
+def test_what_was_reported_before_is_not_reported_again() -> None:
+    """After a resume without its checkpoint, or after training went back to a kept state."""
+    worker = Worker(n_trials=0)
+    worker.bench.n_epochs = 5
+    worker.service.waiting = [{**lease_json(0), "resume": {"step": 2, "artifact": "checkpoint"}}]
+    worker.service.answers["artifacts/digits/0/checkpoint"] = [problem(404, "artifact_not_found")]
+    worker.run()
+    assert worker.reports() == [("lease-0", 3), ("lease-0", 4)]
+    assert worker.ended() == ["leases/lease-0/complete"]
+
+
+def test_a_refused_result_fails_the_trial() -> None:
+    worker = Worker()
+    worker.service.answers["leases/lease-0/complete"] = [problem(422, "invalid")]
+    worker.run()
+    assert worker.outcomes()[-1][1]["reason"] == "the service refused the result: no: invalid"
+
+
+@pytest.mark.parametrize("code", ["lease_lost", "lease_closed", "lease_not_found"])
+def test_a_lease_that_is_lost_at_the_end_is_no_error(code: str, caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker(n_trials=2)
+    worker.service.answers["leases/lease-0/complete"] = [problem(409, code)]
+    with caplog.at_level(logging.INFO):
+        worker.run()
+    assert f"digits #0: lost: no: {code}" in caplog.messages
+    assert worker.outcomes()[-1][0] == "leases/lease-1/complete"
+
+
+def test_each_trial_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "narrows.worker"):
+        Worker().run()
+    assert caplog.messages == [
+        "digits #0: COMPLETE, validation_accuracy 0.6, 0.00 s waiting",
+        "ends after 0.0 s training, 0.0 s waiting, 0.0 s idle, 0.0% of lanes empty",
+    ]

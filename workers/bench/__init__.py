@@ -1,0 +1,1 @@
+"""The trials in training on one device."""

@@ -1,0 +1,39 @@
+"""Data sets by name, in two parts: one to train on, and one for the final evaluation."""
+
+from pathlib import Path
+
+from workers.data.downloads import MISSING, read_or_download
+from workers.errors import DatasetError
+from workers.data.images import LabelledImages
+from workers.data.native_sets import CIFAR_SETS, IDX_SETS, read_cifar, read_digits, read_idx, read_image_folder
+from workers.data.torchvision_sets import read_torchvision
+
+DAMAGED = (EOFError, ValueError, AssertionError)
+"""What torchvision raises for files that are not as they should be."""
+
+
+def read_part(
+    name: str, path: str | None, image_size: int | None, data_dir: Path, download: bool, *, train: bool
+) -> LabelledImages:
+    """One part, from its files. Raises DatasetError, which names the path looked at."""
+    try:
+        if name == "digits":
+            return read_digits(image_size, train=train)
+        if name in ("flowers", "image_folder"):
+            return read_image_folder(data_dir / (path or name), image_size, train=train)
+        return _read(name, image_size, data_dir, download, train=train)
+    except (*MISSING, *DAMAGED) as error:
+        raise DatasetError(_message(name, data_dir / (path or ""), download, error)) from error
+
+
+def _read(name: str, image_size: int | None, data_dir: Path, download: bool, *, train: bool) -> LabelledImages:
+    reader = read_idx if name in IDX_SETS else read_cifar if name in CIFAR_SETS else read_torchvision
+    if not download:
+        return reader(name, data_dir, image_size, train=train, download=False)
+    return read_or_download(lambda allowed: reader(name, data_dir, image_size, train=train, download=allowed), data_dir)
+
+
+def _message(name: str, looked_at: Path, download: bool, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or "a file is damaged"
+    hint = "" if download else " (downloads are off)"
+    return f"data set {name} cannot be read from {looked_at.absolute()}: {reason}{hint}"

@@ -1,0 +1,82 @@
+"""Further data sets, read by torchvision's own classes."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torchvision import datasets as vision
+
+from service.schemas.study.data import TORCHVISION_DATASETS
+from workers.data.images import LabelledImages, pack
+from workers.data.native_sets import PHOTOGRAPH_SIZE, part_rows
+
+BY_FLAG = ("qmnist", "usps")
+"""The split is train=True or train=False."""
+
+UNSPLIT = ("eurosat", "semeion")
+
+SPLITS = {
+    "country211": (("train", "valid"), "test"),
+    "dtd": (("train", "val"), "test"),
+    "fer2013": (("train",), "test"),
+    "fgvc_aircraft": (("trainval",), "test"),
+    "flowers102": (("train", "val"), "test"),
+    "food101": (("train",), "test"),
+    "gtsrb": (("train",), "test"),
+    "imagenette": (("train",), "val"),
+    "oxford_iiit_pet": (("trainval",), "test"),
+    "pcam": (("train", "val"), "test"),
+    "rendered_sst2": (("train", "val"), "test"),
+    "stl10": (("train",), "test"),
+    "svhn": (("train",), "test"),
+}
+"""Names of the splits to train on and to test on: what is labelled and not test is training data."""
+
+PHOTOGRAPHS = frozenset(SPLITS) - {"fer2013", "pcam", "stl10", "svhn"}
+"""Sets whose images are large or differ in size."""
+
+
+def read_torchvision(name: str, root: Path, image_size: int | None, *, train: bool, download: bool) -> LabelledImages:
+    """One part of a set in `TORCHVISION_DATASETS`. Raises what torchvision raises when it is not there."""
+    size = image_size or (PHOTOGRAPH_SIZE if name in PHOTOGRAPHS else None)
+    parts = [_open(name, root, download, **arguments) for arguments in _arguments(name, train=train)]
+    n_classes = max(_n_classes(part) for part in parts)
+    if name in UNSPLIT:
+        rows = part_rows(torch.as_tensor(_labels(parts[0])), train=train).tolist()
+        return LabelledImages(*pack((parts[0][row] for row in rows), len(rows), size), n_classes)
+    images, labels = pack(chain.from_iterable(map(_samples, parts)), sum(map(len, parts)), size)
+    return LabelledImages(images, labels, max(n_classes, int(labels.max()) + 1))
+
+
+def _arguments(name: str, *, train: bool) -> list[dict[str, Any]]:
+    if name in UNSPLIT:
+        return [{}]
+    if name in BY_FLAG:
+        return [{"train": train}]
+    train_splits, test_split = SPLITS[name]
+    return [{"split": split} for split in (train_splits if train else (test_split,))]
+
+
+def _open(name: str, root: Path, download: bool, **arguments: Any) -> Any:
+    kind = getattr(vision, TORCHVISION_DATASETS[name])
+    if name != "fer2013":  # which cannot be downloaded
+        arguments["download"] = download
+    if name == "stl10":  # would read the test files to check them
+        other: dict[str, list[str]] = {"test_list": []} if arguments["split"] == "train" else {"train_list": []}
+        kind = type(kind.__name__, (kind,), other)
+    return kind(root, **arguments)
+
+
+def _samples(part: Any) -> Iterator[tuple[Image.Image, int]]:
+    return (part[row] for row in range(len(part)))
+
+
+def _labels(part: Any) -> Any:
+    return part.targets if hasattr(part, "targets") else part.labels
+
+
+def _n_classes(part: Any) -> int:
+    return len(getattr(part, "classes", ()))

@@ -1,0 +1,43 @@
+"""What is special about the one trial of a final evaluation that reads the test split."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from service.schemas.protocol import Lease
+from service.schemas.study.data import Dataset, OwnDataset
+from workers.data.images import LabelledImages
+from workers.data.trial_data import TrialData
+from workers.final_test.test_split import evaluate_test, load_test
+
+
+class FinalTest:
+    """Evaluates the trained model of a lease that says `test`; no other lease opens the test split."""
+
+    def __init__(
+        self,
+        device: torch.device,
+        data_dir: Path,
+        *,
+        download: bool,
+        load_own: Callable[[OwnDataset], LabelledImages] | None = None,
+    ) -> None:
+        """`load_own` reads the test part of a user's own data set, in a process that may."""
+        self._load_own = load_own
+        self._device = device
+        self._data_dir = data_dir
+        self._download = download
+
+    def __call__(self, lease: Lease, model: nn.Module, data: TrialData) -> dict[str, float]:
+        """TEST_METRICS. Raises ValueError for any other lease, DatasetError and PrecisionError."""
+        if not lease.test:
+            raise ValueError(f"only the last trial of a final evaluation reads the test split: lease {lease.lease_id}")
+        training = lease.built_in
+        return evaluate_test(model, training, data, self._load(training.dataset), self._device)
+
+    def _load(self, dataset: Dataset | OwnDataset) -> LabelledImages:
+        if isinstance(dataset, OwnDataset) and self._load_own is not None:
+            return self._load_own(dataset)
+        return load_test(dataset, self._data_dir, self._download)

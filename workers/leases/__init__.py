@@ -1,0 +1,1 @@
+"""The worker's end of the service's leases: claims in, reports and outcomes out."""

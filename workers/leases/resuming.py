@@ -1,0 +1,73 @@
+"""Where a trial goes on after a break: kept in memory, and with the service for whoever trains it then."""
+
+import logging
+
+from service.client import Client, ClientError, ServiceError
+from service.client.retries import Retries, will_pass
+from service.schemas.protocol import Lease
+from workers.bench.work import Work
+from workers.errors import CheckpointError
+from workers.lanes.state import LaneState
+from workers.leases.reporter import OPEN, Reporter
+from workers.saved.files import dump_checkpoint, read_checkpoint
+from workers.scratch import Scratch
+
+logger = logging.getLogger("narrows.worker")
+
+CHECKPOINT = "checkpoint"
+
+
+class Checkpointing:
+    """Uploads and downloads the artifact `checkpoint`. A failure costs time at most, so it is only logged;
+    who pauses a trial asks."""
+
+    def __init__(self, client: Client, reporter: Reporter) -> None:
+        self._client = client
+        self._reporter = reporter
+
+    def upload(self, work: Work, retries: Retries, patience_seconds: float) -> bool:
+        """Keep the state of a trial with the service, once what was reported up to there is answered.
+
+        False when it is not kept for now, so that it is worth another attempt.
+        """
+        lease, state = work.lease, work.state
+        if state is None or state.n_epochs == 0 or self._reporter.decision(lease.lease_id) not in OPEN:
+            return True
+        if not self._reporter.flush(lease.lease_id, patience_seconds):
+            return False
+        content = dump_checkpoint(state, lease.built_in, lease.seed)
+        step = state.n_epochs - 1
+        try:
+            retries(lambda: self._client.upload_artifact(lease.lease_id, CHECKPOINT, content, step=step))
+        except ClientError as error:
+            logger.warning("%s: no checkpoint at step %d: %s", work.title, step, error)
+            return is_refused(error)
+        return True
+
+    def fetch(self, lease: Lease, retries: Retries) -> Work:
+        """A trial as it is to be loaded: where an earlier attempt left it, or from its beginning."""
+        work = Work(lease)
+        if lease.resume is None:
+            return work
+        work.last_step = lease.resume.step
+        try:
+            work.state = retries(lambda: self._download(lease))
+        except (ClientError, CheckpointError, OSError) as error:
+            logger.warning("%s: begins anew, without its checkpoint: %s", work.title, error)
+        else:
+            logger.info("%s: goes on after step %d", work.title, work.last_step)
+        return work
+
+    def _download(self, lease: Lease) -> LaneState:
+        scratch = Scratch()
+        try:
+            path = scratch.path / CHECKPOINT
+            self._client.download_artifact(lease.study, lease.trial_number, CHECKPOINT, path)
+            return read_checkpoint(path.read_bytes(), lease.built_in, lease.seed)
+        finally:
+            scratch.remove()
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the service will never have what was uploaded, such as a checkpoint that is too large."""
+    return isinstance(error, ServiceError) and error.status < 500 and not will_pass(error)

@@ -1,0 +1,1 @@
+"""The life of one worker process: claim, train, report, hand over."""

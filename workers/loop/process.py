@@ -1,0 +1,76 @@
+"""One worker process: it trains on one device until its parent ends, or tells it to."""
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from functools import partial
+
+import torch
+
+from service.client import Client, ClientError
+from service.schemas.protocol import WorkerInfo
+from workers import scratch
+from workers.bench.bench import Bench
+from workers.bench.lane_choice import LaneChoice
+from workers.data.trial_data import prepare
+from workers.final_test.final_trial import FinalTest
+from workers.fleet.fleet import CRASHED, GOOD, USELESS
+from workers.fleet.stopping import Stopping
+from workers.loop.loop import BrokenDeviceError, Loop
+from workers.options import Options
+from workers.sinks.choice import open_sinks
+from workers.sinks.feed import Feed
+from workers.user_code.objectives.runner import UserCode
+
+logger = logging.getLogger("narrows.worker")
+
+SWITCH_SECONDS = 0.0005
+"""How long training keeps the interpreter from the threads that talk to the service: a call waits for it many times."""
+
+
+def run(options: Options, device_name: str, stopping: Stopping) -> int:
+    """Returns the status to exit with, as workers.fleet.fleet has them."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    scratch.remove_abandoned()
+    device = torch.device(device_name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    else:
+        torch.set_num_threads(1)
+    prepare_data = partial(prepare, data_dir=options.data_dir, device=device, download=options.download)
+    test = FinalTest(device, options.data_dir, download=options.download)
+    bench = Bench(prepare_data, device, LaneChoice(device, options.lanes), test)
+    feed = Feed(open_sinks(options.tensorboard, options.mlflow))
+    try:
+        with Client(options.server, options.token) as client:
+            loop = Loop(
+                client,
+                worker_info(device_name),
+                bench,
+                stopping,
+                study=options.study,
+                exit_when_idle_seconds=options.exit_when_idle,
+                checkpoint_seconds=options.checkpoint_seconds,
+                keep_models=options.keep_models,
+                n_processes=options.processes or 1,
+                user_code=UserCode(options.allow, options.code, options.data_dir, options.download, options.lanes),
+                feed=feed,
+            )
+            loop.run()
+    except ClientError as error:
+        logger.error("%s", error)
+        return USELESS
+    except BrokenDeviceError as error:
+        logger.error("%s", error)
+        return CRASHED
+    finally:
+        feed.close()
+    return GOOD
+
+
+def worker_info(device_name: str) -> WorkerInfo:
+    """An id that no other process has, now or later: host, process and a random part, device."""
+    host = socket.gethostname()[:150]
+    return WorkerInfo(id=f"{host}/{os.getpid()}-{secrets.token_hex(2)}/{device_name}", host=host, device=device_name)

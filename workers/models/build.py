@@ -1,0 +1,99 @@
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from service.schemas.study.models import Cnn, LeNet, Mlp, OwnModel, ResNet18, n_dropout_layers
+from service.schemas.study.training import Training
+from workers.data.trial_data import TrialData
+from workers.errors import ModelError
+from workers.models.convolutions import build_cnn, build_lenet, build_resnet18
+from workers.models.initialization import initialize
+from workers.models.layers import Dropout, GaussianNoise, dense_layer
+
+
+def model_for(training: Training, data: TrialData) -> nn.Module:
+    """The built-in model of a training, without dropout and noise. Raises ModelError."""
+    shape = tuple(data.images.shape[1:])
+    if len(shape) != 3 or not is_image(data):
+        raise ModelError(f"built-in models take images [channels, height, width], floating or uint8: {list(shape)}")
+    return build_model(training.model, shape, data.n_classes)
+
+
+def is_image(data: TrialData) -> bool:
+    """Whether inputs may be moved, cut out and disturbed as images are."""
+    return data.images.ndim == 4 and (data.images.is_floating_point() or data.images.dtype == torch.uint8)
+
+
+def build_model(
+    model: Mlp | Cnn | LeNet | ResNet18 | OwnModel,
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    dropout: float | Sequence[float] = 0.0,
+    input_dropout: float = 0.0,
+    noise_std: float = 0.0,
+    hidden_noise_std: float = 0.0,
+) -> nn.Module:
+    """A module from float images [batch, channels, height, width] to logits [batch, classes].
+
+    Weights are drawn from the global generator. Noise, then dropout, follows the input and every hidden layer
+    (resnet18: its pooled features alone). A list of dropout rates has one for each of `n_dropout_layers`.
+    Raises ModelError when images are too small for the model, the list has another length, or the model is an own one,
+    which only a process of its own builds.
+    """
+    rates = dropout_rates(dropout, n_dropout_layers(model))
+    match model:
+        case OwnModel():
+            raise ModelError(f"an own model is built in a process of its own: {model.entrypoint}")
+        case Mlp():
+            n_inputs = image_shape[0] * image_shape[1] * image_shape[2]
+            body = build_mlp(
+                n_inputs, n_classes, model.hidden, model.activation, model.batch_norm, rates, hidden_noise_std
+            )
+            initialize(body, model.initialization, model.activation)
+        case Cnn():
+            blocks = [(block.channels, block.kernel, block.pooling, block.pool_size) for block in model.blocks]
+            body = build_cnn(
+                image_shape,
+                n_classes,
+                blocks,
+                model.dense,
+                model.activation,
+                model.batch_norm,
+                rates,
+                hidden_noise_std,
+            )
+            initialize(body, model.initialization, model.activation)
+        case LeNet():
+            body = build_lenet(image_shape, n_classes, model.activation, model.pooling, rates, hidden_noise_std)
+        case ResNet18():
+            body = build_resnet18(image_shape, n_classes, rates[0], hidden_noise_std)
+    if noise_std == 0 and input_dropout == 0:
+        return body
+    return nn.Sequential(GaussianNoise(noise_std), Dropout(input_dropout), body)
+
+
+def dropout_rates(dropout: float | Sequence[float], n_layers: int) -> list[float]:
+    """One rate for each layer. Raises ModelError when a list has another length."""
+    if isinstance(dropout, int | float):
+        return [float(dropout)] * n_layers
+    if len(dropout) != n_layers:
+        raise ModelError(f"dropout needs one rate, or one for each of {n_layers} hidden layers: got {len(dropout)}")
+    return list(dropout)
+
+
+def build_mlp(
+    n_inputs: int,
+    n_classes: int,
+    hidden: Sequence[int],
+    activation: str,
+    batch_norm: bool,
+    rates: Sequence[float],
+    noise_std: float,
+) -> nn.Module:
+    layers: list[nn.Module] = [nn.Flatten()]
+    for width, rate in zip(hidden, rates, strict=True):
+        layers += dense_layer(n_inputs, width, activation, batch_norm, rate, noise_std)
+        n_inputs = width
+    return nn.Sequential(*layers, nn.Linear(n_inputs, n_classes))

@@ -1,0 +1,1 @@
+"""Models and checkpoints as files, and the check of a saved model."""
