@@ -1,7 +1,10 @@
 """Where studies, trials and everything that workers report are kept."""
 
 from storage.batch import Commit
-from storage.blobs.opening import BlobFile, BlobStore, FolderStore, open_artifacts
+from storage.blobs.folder import FolderStore
+from storage.blobs.opening import open_artifacts
+from storage.blobs.store import BlobFile, BlobStore
+from storage.database.opening import open_engine, parse_url
 from storage.errors import (
     DATABASE_ERRORS,
     BlobMissingError,
@@ -63,4 +66,6 @@ __all__ = [
     "TokenRecord",
     "WorkerRecord",
     "open_artifacts",
+    "open_engine",
+    "parse_url",
 ]

@@ -13,8 +13,10 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from benchmarks.recorded.table import Table
-from service.pruning.promotion import Promotion, as_sampled, promotion_of
-from service.sampling.ask import ServiceStudy, should_prune, suggest, tell
+from service.pruning.ask import should_prune
+from service.pruning.promotion import Promotion, promotion_of
+from service.sampling.ask import ServiceStudy, suggest, tell
+from service.sampling.paused import as_sampled
 from service.sampling.shadow import ShadowStorage
 from service.schemas.study.definition import Definition
 

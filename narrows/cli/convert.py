@@ -39,9 +39,9 @@ def convert(
 
     What has no counterpart is an error that names the field; what differs is a comment. A Python file is not run.
     """
-    from narrows.cli.errors import CommandError
     from narrows.conversion.draft import ConversionError, Given
     from narrows.conversion.files import convert
+    from narrows.errors import CommandError
 
     try:
         text = convert(file, Given(name, entrypoint, metric, direction, n_trials, space))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from narrows.cli.processes import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG
 from narrows.cli.settings import BY_NAME
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Study definition to run.")]
 
-SERVICE_LOG = Path("narrows-logs/service.log")
-WORKERS_LOG = Path("narrows-logs/workers.log")
-READY = "Narrows is ready at "
-READY_SECONDS = 60.0
 N_BEST = 5
 
 
@@ -91,8 +88,9 @@ def _checked(call: Callable[[], Answer], service: "Process", workers: "Process")
 
 
 def _print_results(client: "Client", name: str, out: "Console") -> None:
-    from narrows.cli.errors import CommandError
-    from narrows.cli.output import metrics_of, trial_table
+    from narrows.cli.output import trial_table
+    from narrows.errors import CommandError
+    from service.client.text import metrics_of
 
     metrics = metrics_of(client.study(name))
     found = client.pareto(name)[:N_BEST] if len(metrics) > 1 else client.best(name, N_BEST)
@@ -105,8 +103,8 @@ def _print_results(client: "Client", name: str, out: "Console") -> None:
 
 def _evaluate(client: "Client", name: str, out: "Console", service: "Process", workers: "Process") -> None:
     """Train the best configurations again, and show what the test split says of the winner."""
-    from narrows.cli.errors import CommandError
     from narrows.cli.final import follow, show
+    from narrows.errors import CommandError
 
     out.print("\nTraining the best again with fresh seeds, before the test split is looked at …\n", style="dim")
     client.begin_final(name)

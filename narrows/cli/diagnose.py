@@ -51,7 +51,8 @@ def trial_table(found: "Diagnosis", trials: "Sequence[TrialDiagnosis]") -> "Tabl
     """One row a trial: its verdict, the figures that it rests on, and why."""
     from rich.text import Text
 
-    from narrows.cli.output import number, plain_table
+    from narrows.cli.output import plain_table
+    from service.client.text import number
 
     table = plain_table()
     for name in ("trial", "verdict", "epochs", "train", "validation", "gap", "fall", "why"):

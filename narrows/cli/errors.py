@@ -1,8 +1,6 @@
 """What went wrong, in lines for people."""
 
-
-class CommandError(Exception):
-    """A command cannot do what it was asked to; the message says why, in one line or several."""
+from narrows.errors import CommandError
 
 
 def lines_of(error: Exception) -> list[str] | None:

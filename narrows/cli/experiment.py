@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narrows.cli.demo import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG
 from narrows.cli.options import DEFAULT, DataDir
+from narrows.cli.processes import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG
 
 if TYPE_CHECKING:
     from narrows.experiments.definition import Experiment
@@ -45,8 +45,8 @@ def experiment(
 
     Starts a service with a database of its own, and workers, and ends them again.
     """
-    from narrows.cli.errors import CommandError
     from narrows.cli.report import check_installed
+    from narrows.errors import CommandError
     from narrows.experiments.definition import read_experiment
     from narrows.experiments.studies import quick as shortened
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.errors import CommandError
 from narrows.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+from narrows.errors import CommandError
+from service.client.text import progress, sentences
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,13 +79,6 @@ def follow(
         sleep(POLL_SECONDS)
 
 
-def progress(found: "Final") -> str:
-    n_confirmations = found.trials_total - 1
-    if found.winner is not None:
-        return f"{found.study}: trial {found.winner} is confirmed, its test runs"
-    return f"{found.study}: {found.trials_done}/{n_confirmations} confirmations done"
-
-
 def show(found: "Final", console: "Console") -> None:
     """What each candidate was and is, and the sentences that the record comes to."""
     console.print(candidate_table(found))
@@ -93,7 +87,8 @@ def show(found: "Final", console: "Console") -> None:
 
 
 def candidate_table(found: "Final") -> Any:
-    from narrows.cli.output import number, params_line, plain_table
+    from narrows.cli.output import plain_table
+    from service.client.text import number, params_line
 
     table = plain_table(f"Confirmed: {found.metric}")
     for name in ("trial", "validation said", "confirmed mean", "standard error", "seeds"):
@@ -105,27 +100,3 @@ def candidate_table(found: "Final") -> Any:
         said = number(one.validation_said)
         table.add_row(str(one.trial_number), said, mean, error, seeds, params_line(one.params))
     return table
-
-
-def sentences(found: "Final") -> list[str]:
-    from narrows.cli.output import number
-
-    if found.state == "running":
-        return [f"{progress(found)}; narrows final {found.study} shows the rest"]
-    if found.test_said is None:
-        return [f"No test score: {found.failure}"]
-    score, best = found.test_said, found.candidates[0]
-    lead = {True: "better than the runner-up", False: "not distinguishable from the runner-up"}
-    verdict = f": {lead[found.distinguishable]}" if found.distinguishable is not None else ""
-    looked = f"looked at again, because: {found.reason}" if found.forced else "looked at once"
-    on = "train and validation data" if found.train_on_validation else "train data"
-    model = f"narrows model {found.linked_study} --trial {found.tested_trial} --out FILE"
-    out = [one for one in found.candidates if one.violated]
-    return [
-        f"The winner is trial {found.winner}{verdict} ({found.comparison})",
-        f"Validation said {number(best.validation_said)}, confirmed mean {number(best.confirmed_mean)}",
-        f"Test said accuracy {number(score.accuracy)} (95 % interval {number(score.accuracy_low)} to "
-        f"{number(score.accuracy_high)}, {score.n_images} images), loss {number(score.loss)}",
-        f"The model ({model}) was trained on {on}; the test split was {looked}",
-        *(f"Trial {one.trial_number} is out: trained again it violates {', '.join(one.violated)}" for one in out),
-    ]

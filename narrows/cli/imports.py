@@ -3,8 +3,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.errors import CommandError
 from narrows.cli.options import DEFAULT, Server, Token
+from narrows.errors import CommandError
 
 if TYPE_CHECKING:
     from service.schemas.study.definition import Definition
@@ -61,7 +61,7 @@ def _of_file(file: Path, definition: "Definition") -> dict[str, Any]:
 
 
 def _of_database(url: str, name: str | None, definition: "Definition") -> dict[str, Any]:
-    from service.imports.rule import described, imported
+    from service.schemas.optuna import described, imported
     from storage import StorageError
     from storage.stock import read_study
 

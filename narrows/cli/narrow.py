@@ -63,7 +63,8 @@ def narrow(
 
 def show_rounds(rounds: "Sequence[Round]", console: "Console") -> None:
     """A line for each round of each range, with a bar of where it lies in the first one."""
-    from narrows.cli.output import number, plain_table
+    from narrows.cli.output import plain_table
+    from service.client.text import number
 
     table = plain_table()
     table.add_column("parameter")

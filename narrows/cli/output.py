@@ -3,13 +3,12 @@
 import re
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from service.schemas.fields import Scalar
+from service.client.text import number, params_line, seconds, utc
 from service.schemas.results import Study, Trial
 from service.schemas.tokens import Token
 
@@ -25,33 +24,6 @@ def console() -> Console:
 
 def print_json(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
-
-
-def number(value: Scalar, digits: int = 4) -> str:
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
-
-
-def seconds(value: float | None) -> str:
-    """A duration as people read it: 3.2 s, 45 s, 4:05, 1:02:03."""
-    if value is None:
-        return ""
-    if value < 60:
-        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def utc(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
-
-
-def params_line(params: dict[str, Scalar]) -> str:
-    return "  ".join(f"{name}={number(value, 3)}" for name, value in params.items())
-
-
-def metrics_of(study: Study) -> list[str]:
-    return [objective.metric for objective in study.definition.objectives]
 
 
 def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool, title: str | None = None) -> Table:

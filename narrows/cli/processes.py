@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from narrows.cli.bound import bound
-from narrows.cli.errors import CommandError
+from narrows.errors import CommandError
 
 END_SECONDS = 40.0
 """A fleet of workers kills, after half a minute, those of its processes that have not ended: so long it must live."""
@@ -122,3 +122,15 @@ def _end_at_once(process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+SERVICE_LOG = Path("narrows-logs/service.log")
+
+
+WORKERS_LOG = Path("narrows-logs/workers.log")
+
+
+READY = "Narrows is ready at "
+
+
+READY_SECONDS = 60.0

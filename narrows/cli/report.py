@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narrows.cli.errors import CommandError
 from narrows.cli.options import DEFAULT, Server, StudyName, Token
+from narrows.errors import CommandError
 
 if TYPE_CHECKING:
     from service.client import Client

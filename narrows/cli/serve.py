@@ -1,4 +1,3 @@
-from narrows.cli.errors import CommandError
 from narrows.cli.options import (
     DEFAULT,
     Artifacts,
@@ -12,6 +11,7 @@ from narrows.cli.options import (
     Standby,
     Token,
 )
+from narrows.errors import CommandError
 
 
 def serve(

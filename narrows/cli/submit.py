@@ -35,7 +35,7 @@ def watch(study: StudyName, server: Server = DEFAULT["server"], token: Token = D
 
 def read_definition(file: Path) -> dict[str, Any]:
     """The definition in a file, as it is written there; the service checks what it says."""
-    from narrows.cli.errors import CommandError
+    from narrows.errors import CommandError
     from service.schemas.yaml_text import YamlError, load
 
     try:

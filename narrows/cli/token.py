@@ -46,8 +46,8 @@ def create(
 
     The first one is made on the service's machine; from then on, every call needs a token.
     """
-    from narrows.cli.output import utc
     from service.client import Client
+    from service.client.text import utc
 
     with Client(server, token) as client:
         made = client.create_token(name, [word for words in scope for word in words.split(",")], expires_in)

@@ -53,8 +53,9 @@ def trials(
     token: Token = DEFAULT["token"],
 ) -> None:
     """List the trials of a study."""
-    from narrows.cli.output import console, metrics_of, print_json, trial_table
+    from narrows.cli.output import console, print_json, trial_table
     from service.client import Client, quoted
+    from service.client.text import metrics_of
 
     with Client(server, token) as client:
         if as_json:
@@ -76,8 +77,9 @@ def best(
     token: Token = DEFAULT["token"],
 ) -> None:
     """Show the best trials of a study, best first; with several objectives, those that none beats in all of them."""
-    from narrows.cli.output import console, metrics_of, print_json, trial_table
+    from narrows.cli.output import console, print_json, trial_table
     from service.client import Client, quoted
+    from service.client.text import metrics_of
 
     with Client(server, token) as client:
         about = client.study(study)
@@ -126,7 +128,7 @@ def export(
 
 
 def _export_to(client: "Client", study: str, url: str) -> None:
-    from narrows.cli.errors import CommandError
+    from narrows.errors import CommandError
     from service.client.optuna_copy import directions_of, read
     from storage import StorageError
     from storage.stock import StockStudy, write_study

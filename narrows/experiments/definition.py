@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from narrows.cli.errors import CommandError
+from narrows.errors import CommandError
 from narrows.experiments.figures import FIGURES
 from service.schemas.fields import StrictBody
-from service.schemas.study.definition import Confirmation
+from service.schemas.study.definition_fields import Confirmation
 from service.schemas.yaml_text import YamlError, load
 
 FOLDER = Path(__file__).parents[2] / "examples" / "experiments"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from narrows.cli.errors import CommandError
+from narrows.errors import CommandError
 from narrows.experiments.definition import Experiment, Search, Variant
 from narrows.experiments.figures import Model
 from narrows.experiments.saved import Saved, save_and_load

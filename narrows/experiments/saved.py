@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from narrows.cli.errors import CommandError
-from narrows.cli.output import number
+from narrows.errors import CommandError
 from narrows.experiments.rows import Rows
 from service.client import Client
+from service.client.text import number
 
 FIGURES = ("validation_accuracy", "validation_loss")
 

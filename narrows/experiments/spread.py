@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from narrows.cli.output import number
+from service.client.text import number
 
 
 def spread(values: Sequence[float]) -> str:

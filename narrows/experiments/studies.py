@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from narrows.experiments.definition import Experiment, Json, Search, Variant
-from service.schemas.study.definition import Confirmation
+from service.schemas.study.definition_fields import Confirmation
 
 QUICK_EPOCHS = 2
 QUICK_TRIALS = 3

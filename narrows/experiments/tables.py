@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from narrows.cli.output import number, params_line
 from narrows.experiments.definition import Experiment, Search
 from narrows.experiments.figures import FIGURES
 from narrows.experiments.rows import Rows
@@ -11,6 +10,7 @@ from narrows.experiments.saved import saved_rows
 from narrows.experiments.searches import NEVER, best_value, n_epochs, reached
 from narrows.experiments.spread import spread
 from narrows.experiments.winner_bias import bias_rows
+from service.client.text import number, params_line
 
 N_BEST = 5
 

@@ -11,8 +11,7 @@ from narrows.html_report.rounds_plot import Bounds, Round
 from narrows.html_report.weights import Histogram, histogram_of
 from service.client import Client, ServiceError
 from service.client.optuna_copy import read, read_only_study
-from service.diagnosis.curve_pair import HUGE
-from service.schemas.diagnosis import Diagnosis
+from service.schemas.diagnosis import HUGE, Diagnosis
 from service.schemas.final import Final
 from service.schemas.results import Curves, Study, Trial
 

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import get_args
 
-from narrows.cli.final import sentences
-from narrows.cli.output import number, params_line, seconds, utc
 from narrows.html_report.gather import Gathered
 from narrows.html_report.plot import VERDICT_COLOURS
+from service.client.text import number, params_line, seconds, sentences, utc
 from service.schemas.diagnosis import TrialDiagnosis, Verdict
 from service.schemas.fields import Scalar
 

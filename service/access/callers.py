@@ -1,12 +1,10 @@
 """The gate: every request shows who sends it, and gets no further than that opens."""
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from service.access.origins import check_local_host, check_same_origin
 from service.access.scopes import CLOSED, Doors, Opener, is_loopback, opened_by
@@ -15,7 +13,6 @@ from service.access.tokens import Holder, Tokens
 from service.access.wrong_tokens import Attempts
 from service.clock import Clock
 from service.errors import InsufficientScopeError, NotFoundError, ServiceError, UnauthorizedError
-from service.web.problems import refusal
 
 LOGIN = "/login"
 LOCAL = "this machine"
@@ -134,28 +131,3 @@ def address_of(scope: Scope) -> str:
 
 def session_id(headers: Headers) -> str:
     return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-
-
-class Admission:
-    """Lets through what the gate admits, and sends browsers that look for a page to the login."""
-
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
-        self._app = app
-        self._gate = gate
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            try:
-                scope.setdefault("state", {})["caller"] = self._gate.admit(scope)
-            except ServiceError as error:
-                await _answer(scope, error)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-def _answer(scope: Scope, error: ServiceError) -> Response:
-    wants_page = scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
-    if not isinstance(error, UnauthorizedError) or not wants_page:
-        return refusal(error, scope["path"])
-    query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-    return RedirectResponse(f"{LOGIN}?next={quote(scope['path'] + query, safe='/')}", 303)

@@ -44,7 +44,8 @@ from service.schemas.results import (
     TrialState,
 )
 from service.schemas.rounds import NarrowedRound, NarrowRequest, Round, RoundList
-from service.schemas.study.definition import Definition, Params
+from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import Params
 from service.schemas.tokens import CreatedToken, Token, TokenList
 
 if TYPE_CHECKING:

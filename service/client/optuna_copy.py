@@ -11,8 +11,7 @@ from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as METRIC_NAMES
 from optuna.trial import FrozenTrial, TrialState
 
-from service.schemas.local_times import local
-from service.schemas.optuna import OptunaStudy, OptunaTrial
+from service.schemas.optuna import OptunaStudy, OptunaTrial, local
 
 
 class ReadOnlyError(RuntimeError):

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from narrows.cli.output import metrics_of, number, params_line, seconds
+from service.client.text import metrics_of, number, params_line, seconds
 from service.schemas.results import Study
 
 POLL_SECONDS = 0.5

@@ -3,12 +3,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from service.schemas.diagnosis import HUGE
 from service.schemas.study.definition import Definition
 
 VALIDATION = "validation_"
 TRAIN = "train_"
-HUGE = 1e100
-"""Beyond this, sums and squares are not finite either."""
 
 
 class Watched(NamedTuple):

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from service.clock import Clock
 from service.logs import about
 from service.schemas.events import Event, EventType
-from service.schemas.study.definition import Params
+from service.schemas.study.definition_fields import Params
 from storage import LeaseRecord, Outcome, Store, StudyRecord
 
 log = logging.getLogger(__name__)

@@ -7,15 +7,14 @@ from contextlib import suppress
 from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import InvalidError, StateConflictError, StudyNotFoundError
-from service.finals.plan import Plan, Planned, linked_definition, linked_name
-from service.leases.ends import tick
+from service.finals.plan import Plan, Planned, linked_definition
 from service.registry.registry import Registry
 from service.results.view import complete_trials, ranked
 from service.sampling.ask import is_complete
 from service.sampling.constraints import is_feasible, why_none
-from service.schemas.final import FinalRequest
+from service.schemas.final import FinalRequest, linked_name
 from service.schemas.study.checks import params_errors
-from service.schemas.study.definition import Params
+from service.schemas.study.definition_fields import Params
 from service.schemas.study.search_space import FloatParameter, SearchSpace
 from service.study.live import LiveStudy
 from storage import DuplicateStudyError, FinalRecord, Store, StudyRecord
@@ -29,7 +28,7 @@ def begin(registry: Registry, live: LiveStudy, wanted: FinalRequest, requested_b
     Raises InvalidError and StateConflictError.
     """
     with registry.changing(), live.lock:
-        tick(live)
+        live.tick()
         live.check_not_deleted()
         new = _is_new(registry.store, live, wanted)
         if new:

@@ -2,16 +2,14 @@
 
 import hashlib
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from service.errors import InvalidError
 from service.finals.confidence import Confirmed
-from service.sampling.ask import trial_seed
-from service.schemas.study.definition import Definition, Params
+from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import Params
 from storage import FinalRecord
 
 REPEATS = 100
@@ -20,24 +18,7 @@ FIRST_REPEAT = 1
 """0 is the search's own."""
 
 
-RESERVED = re.compile(r"\.final(-\d+)?$")
-MAX_NAME = 128
 ROUNDING = 1e-9
-
-
-def check_name(name: str) -> None:
-    """Raises InvalidError for a name that a user's study may not have."""
-    if RESERVED.search(name):
-        raise InvalidError([("name", f"name must not end as those of final evaluations do: {name!r}")])
-
-
-def linked_name(name: str, number: int) -> str:
-    """The name of the study that holds the trials of a study's final evaluation: NAME.final, NAME.final-2, …"""
-    ending = ".final" if number == 1 else f".final-{number}"
-    if len(name) + len(ending) > MAX_NAME:  # what is cut off is told apart by its digest
-        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
-        name = f"{name[: MAX_NAME - len(ending) - len(digest) - 1]}-{digest}"
-    return f"{name}{ending}"
 
 
 class Planned(BaseModel):
@@ -136,3 +117,9 @@ def _keeps(distances: Sequence[float]) -> bool:
     """Whether the mean is at most 0, but for the rounding of finite numbers; not where infinities cancel."""
     rounding = ROUNDING * max((abs(one) for one in distances if math.isfinite(one)), default=0.0)
     return sum(distances) <= rounding
+
+
+def trial_seed(seed: int, number: int, repeat: int = 0) -> int:
+    """A trial's own seed, 48 bits, so that every JSON reader keeps it exactly."""
+    digest = hashlib.blake2b(f"{seed}/{number}/{repeat}".encode(), digest_size=6).digest()
+    return int.from_bytes(digest, "big")

@@ -9,8 +9,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import InvalidError
 from service.finals.confidence import accuracy_interval, compare, mean, rank
-from service.finals.plan import Plan, Ranking, Repetition, confirmation_seed, confirmations, plan_of, ranking_of
-from service.sampling.ask import trial_seed
+from service.finals.plan import (
+    Plan,
+    Ranking,
+    Repetition,
+    confirmation_seed,
+    confirmations,
+    plan_of,
+    ranking_of,
+    trial_seed,
+)
 from service.schemas.study.training import TEST_METRICS, Training
 from service.study.live import LiveStudy
 from storage import LeaseRecord
@@ -150,8 +158,7 @@ def go_on(live: LiveStudy) -> bool:
     live.store.finals.change(final, ranking=ranking.model_dump(mode="json"))
     live.record = live.store.change_study(live.record, n_trials=plan.n_confirmations + 1)
     params = next(one.params for one in plan.candidates if one.trial_number == ranking.winner.trial_number)
-    live.news.trial_created(live.queue.enqueue(params), params)
-    live.notify()
+    live.enqueue(params)
     return True
 
 

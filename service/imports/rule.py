@@ -8,16 +8,12 @@ prunes no trial then, and TPE fails on what one has reported.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, TrialState
-
+from service.sampling.constraints import constraint_names
 from service.schemas.imports import ImportedTrial
 from service.schemas.study.definition import Definition
-from service.schemas.study.search_space import Choices, Distribution, FloatRange, IntRange, is_active
-
-NAMES: dict[TrialState, Any] = {state: state.name for state in TrialState}
+from service.schemas.study.search_space import Choices, Distribution, is_active
 
 Reason = Literal["state", "names", "distributions", "values", "constraints"]
 
@@ -41,35 +37,7 @@ def why_not(definition: Definition, trial: ImportedTrial, distributions: Mapping
     return None
 
 
-def constraint_names(definition: Definition) -> set[str]:
-    """The names that the values of a definition's constraints have."""
-    return {name for one in definition.constraints for name in one.distances(0.0)}
-
-
 def _is_alike(theirs: Distribution, ours: Distribution) -> bool:
     if theirs.type != ours.type:
         return False
     return isinstance(theirs, Choices) or isinstance(ours, Choices) or theirs.log == ours.log
-
-
-def imported(trial: FrozenTrial) -> ImportedTrial:
-    """What a sampler learns of an Optuna trial; its values are not checked."""
-    is_pruned = trial.state == TrialState.PRUNED and trial.last_step is not None
-    return ImportedTrial.model_construct(
-        state=NAMES[trial.state],
-        params=trial.params,
-        values=trial.values if trial.state == TrialState.COMPLETE else None,
-        constraints=trial.constraints,
-        last_step=trial.last_step if is_pruned else None,
-        last_value=trial.intermediate_values[trial.last_step or 0] if is_pruned else None,
-    )
-
-
-def described(found: BaseDistribution) -> Distribution:
-    """An Optuna distribution in the words of a definition; its bounds are not checked."""
-    if isinstance(found, CategoricalDistribution):
-        return Choices.model_construct(type="categorical", choices=list(found.choices))
-    if isinstance(found, FloatDistribution):
-        return FloatRange.model_construct(type="float", low=found.low, high=found.high, log=found.log, step=found.step)
-    low, high, log, step = (getattr(found, name) for name in ("low", "high", "log", "step"))
-    return IntRange.model_construct(type="int", low=low, high=high, log=log, step=None if step == 1 else step)

@@ -8,15 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from service.errors import ImportNotFoundError, InvalidError, StateConflictError, StudyNotFoundError
-from service.imports.rule import constraint_names, described, imported, why_not
-from service.leases.ends import tick
+from service.errors import InvalidError, StateConflictError, StudyNotFoundError
+from service.imports.rule import why_not
+from service.imports.view import import_view
 from service.results.view import trial_views
-from service.sampling.constraints import distances
+from service.sampling.constraints import constraint_names, distances
 from service.sampling.imported import DISTRIBUTIONS
 from service.sampling.samplers import chosen_sampler
 from service.schemas.imports import (
@@ -24,11 +23,9 @@ from service.schemas.imports import (
     Distributions,
     Import,
     ImportedTrial,
-    ImportList,
-    ImportWithTrials,
-    LeftOut,
     NewImport,
 )
+from service.schemas.optuna import described, imported
 from service.schemas.study.definition import Definition
 from service.study.live import LiveStudy
 from storage import ImportRecord, Store
@@ -62,7 +59,7 @@ def import_trials(live: LiveStudy, wanted: NewImport, requested_by: str) -> tupl
     Raises InvalidError and StateConflictError, and then nothing has changed.
     """
     with live.working():
-        tick(live)
+        live.tick()
         live.check_not_deleted()
         if live.final is not None:
             raise StateConflictError(f"study {live.record.name} is a final evaluation: its trials are given")
@@ -206,32 +203,3 @@ def _trial_errors(definition: Definition, wanted: NewImport) -> Iterator[tuple[s
 
 
 # What clients see
-
-
-def import_list(live: LiveStudy) -> ImportList:
-    records = live.store.imports.of_study(live.record.study_id)
-    return ImportList(study=live.record.name, imports=[import_view(record) for record in records])
-
-
-def import_view(record: ImportRecord) -> Import:
-    return Import(**_fields(record))
-
-
-def find_import(live: LiveStudy, number: int) -> ImportWithTrials:
-    """Raises ImportNotFoundError."""
-    records = live.store.imports.of_study(live.record.study_id)
-    if number >= len(records):
-        raise ImportNotFoundError(f"study {live.record.name} has no import {number}")
-    record = records[number]
-    return ImportWithTrials(**_fields(record), trials=[ImportedTrial.model_validate(one) for one in record.trials])
-
-
-def _fields(record: ImportRecord) -> dict[str, Any]:
-    return {
-        "number": record.number,
-        "source": record.source,
-        "requested_by": record.requested_by,
-        "imported_at": record.imported_at,
-        "n_trials": len(record.trials),
-        "left_out": LeftOut(**record.left_out),
-    }

@@ -8,12 +8,12 @@ from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError,
 from service.finals.trials import check_completion, check_no_test_metrics
 from service.leases import ends as lease_ends
 from service.leases import reports
-from service.leases.ends import changing, same_metrics, tick
+from service.leases.ends import same_metrics
 from service.leases.reports import check_report
+from service.logs import concerns
 from service.registry.registry import Registry
 from service.schemas.protocol import Complete, Fail, RenewedLease, Report, ReportDecision
 from service.study.live import LiveStudy
-from service.web.request_ids import concerns
 from storage import LeaseRecord
 
 Decided = list[ReportDecision]
@@ -64,7 +64,7 @@ def report(registry: Registry, items: Sequence[Report]) -> tuple[Decided, Commit
         for study_id in sorted(studies):  # in one order, or two calls could wait for each other
             held.enter_context(studies[study_id].lock)
             with registry.store.deferred():
-                tick(studies[study_id])
+                studies[study_id].tick()
         _check(found)
         return _decided(found)
 
@@ -114,7 +114,7 @@ def holding(registry: Registry, lease_id: str, *, or_ended: bool = False) -> Ite
     `or_ended`: or one with which its trial has ended. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError.
     """
     live, lease = known(registry, lease_id)
-    with changing(live) as committed:
+    with live.changing() as committed:
         if not (or_ended and _has_ended_its_trial(registry, lease_id)):
             check_open(registry, live, lease_id)
         yield lease
@@ -137,7 +137,7 @@ def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Co
     """End a trial with its results. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError, InvalidError."""
     live, lease = known(registry, lease_id)
     check_completion(live, lease, body.metrics)
-    with changing(live) as committed:
+    with live.changing() as committed:
         if live.leases.get(lease_id) is not None:
             return lease_ends.complete(live, lease, body.metrics, body.values), [committed]
         ended = _ended(registry, lease_id)
@@ -149,7 +149,7 @@ def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Co
 def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]:
     """End an attempt that failed. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
     live, lease = known(registry, lease_id)
-    with changing(live) as committed:
+    with live.changing() as committed:
         if live.leases.get(lease_id) is not None:
             return lease_ends.fail(live, lease, body.reason, body.retry), [committed]
         ended = _ended(registry, lease_id)
@@ -161,7 +161,7 @@ def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]
 def release(registry: Registry, lease_id: str) -> tuple[str, Committed]:
     """Give a trial back untouched. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
     live, lease = known(registry, lease_id)
-    with changing(live) as committed:
+    with live.changing() as committed:
         if live.leases.get(lease_id) is not None:
             return lease_ends.release(live, lease), [committed]
         return _same_answer(_ended(registry, lease_id), ("release",)), [committed]
@@ -170,7 +170,7 @@ def release(registry: Registry, lease_id: str) -> tuple[str, Committed]:
 def prune(registry: Registry, lease_id: str) -> tuple[str, Committed]:
     """End a trial that its own code gave up. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
     live, lease = known(registry, lease_id)
-    with changing(live) as committed:
+    with live.changing() as committed:
         if live.leases.get(lease_id) is not None:
             return lease_ends.prune(live, lease), [committed]
         return _same_answer(_ended(registry, lease_id), ("prune", "stop")), [committed]
@@ -182,7 +182,7 @@ def pause(registry: Registry, lease_id: str) -> tuple[str, Committed]:
     Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError and StateConflictError.
     """
     live, lease = known(registry, lease_id)
-    with changing(live) as committed:
+    with live.changing() as committed:
         if live.leases.get(lease_id) is not None:
             return lease_ends.pause(live, lease), [committed]
         return _same_answer(_ended(registry, lease_id), ("pause", "prune")), [committed]

@@ -10,11 +10,10 @@ from optuna.trial import FrozenTrial
 
 from service.errors import DistributionError, InvalidError, StateConflictError
 from service.leases.calls import check_open, known
-from service.leases.ends import changing
 from service.registry.registry import Registry
 from service.sampling.constraints import keep
-from service.sampling.distributions import distribution
 from service.schemas.fields import Scalar
+from service.schemas.optuna import distribution
 from service.schemas.protocol import Suggest
 from service.study.live import LiveStudy
 from storage import LeaseRecord
@@ -37,7 +36,7 @@ def suggest(registry: Registry, lease_id: str, body: Suggest) -> tuple[Scalar, C
     live, lease = known(registry, lease_id)
     if not live.definition.is_user_code:
         raise StateConflictError(f"study {live.record.name} has no entrypoint: its parameters are in the lease")
-    with changing(live) as committed:
+    with live.changing() as committed:
         check_open(registry, live, lease_id)
         running = live.store.optuna.get_trial(lease.trial_id)
         if body.name in running.params:
@@ -46,7 +45,7 @@ def suggest(registry: Registry, lease_id: str, body: Suggest) -> tuple[Scalar, C
             raise InvalidError([("name", f"a trial must have at most {MAX_PARAMETERS} parameters: {body.name!r}")])
     _check_compatible(live.study.get_trials(deepcopy=False), body)
     sampled = _sample(live, lease, running, body)
-    with changing(live) as committed:
+    with live.changing() as committed:
         check_open(registry, live, lease_id)
         return _keep(live, lease, sampled, body), [committed]
 
@@ -111,7 +110,7 @@ def set_constraints(
     Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError and InvalidError.
     """
     live, lease = known(registry, lease_id)
-    with changing(live) as committed:
+    with live.changing() as committed:
         check_open(registry, live, lease_id)
         storage = live.store.optuna
         n_constraints = len({**storage.get_trial(lease.trial_id).constraints, **constraints})
@@ -130,7 +129,7 @@ def set_user_attrs(
     Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError and InvalidError.
     """
     live, lease = known(registry, lease_id)
-    with changing(live) as committed:
+    with live.changing() as committed:
         check_open(registry, live, lease_id)
         storage = live.store.optuna
         merged = {**storage.get_trial(lease.trial_id).user_attrs, **user_attrs}

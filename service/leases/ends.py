@@ -1,9 +1,7 @@
 """How leases end: by their worker, by a decision, or by time. With the last of them a study may end."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -205,7 +203,7 @@ def pause(live: LiveStudy, lease: LeaseRecord) -> str:
     if _reached_rung(live, lease) is None or live.stop_reason() is not None:
         return prune(live, lease)
     state = _requeue(live, lease, "pause", None)
-    tick(live)  # nothing may be left to do
+    live.tick()  # nothing may be left to do
     return state
 
 
@@ -239,7 +237,7 @@ def finish(
     tell(live.study, lease.trial_number, state, values)
     live.news.trial_ended(lease, state, result.metrics, values, result.reason)
     _look_at_target(live, lease.trial_id, lease.trial_number, values)
-    tick(live)
+    live.tick()
     live.notify()
     live.want_suggestions()
     return result.state
@@ -276,14 +274,6 @@ def _look_at_target(live: LiveStudy, trial_id: int, number: int, values: Sequenc
     """A complete trial may have reached the target, if it keeps its constraints."""
     if values is not None and constraints.is_feasible(live.store.optuna.get_trial(trial_id)):
         live.end.completed(number, values)
-
-
-@contextmanager
-def changing(live: LiveStudy) -> Iterator[Future[None]]:
-    """As `working`, after what time has brought; who waits for the commit is the caller, by the future."""
-    with live.lock, live.store.deferred() as committed:
-        tick(live)
-        yield committed
 
 
 def tick(live: LiveStudy) -> None:

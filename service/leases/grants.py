@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from optuna.trial import FrozenTrial
 
 from service.finals.trials import final_fields, seed_of
-from service.leases.ends import changing
 from service.schemas.protocol import Claim, Lease
-from service.schemas.study.definition import Params
+from service.schemas.study.definition_fields import Params
 from service.schemas.study.resolve import resolve
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
+from service.study.ahead import sample
 from service.study.live import LiveStudy
 from service.study.queue import PreparedTrial
 from storage import LeaseRecord, WorkerRecord
@@ -26,7 +26,7 @@ ASKED_LATELY = timedelta(seconds=10)
 def grant(live: LiveStudy, claim: Claim, n_trials: int) -> tuple[list[Lease], Future[None]]:
     """Grant up to so many trials. Their leases are in the database once the future is done."""
     while True:
-        with changing(live) as committed:
+        with live.changing() as committed:
             may_start = live.may_start()
             if may_start and claim.fair:
                 n_trials = min(n_trials, _fair_part(live, claim))
@@ -35,7 +35,7 @@ def grant(live: LiveStudy, claim: Claim, n_trials: int) -> tuple[list[Lease], Fu
         if not (lacking or n_new):
             live.want_suggestions()
             return leases, committed
-        _sample(live, lacking, n_new)
+        sample(live, lacking, n_new)
 
 
 def _fair_part(live: LiveStudy, claim: Claim) -> int:
@@ -67,48 +67,6 @@ def has_quick_sampler(live: LiveStudy) -> bool:
 
 def _to_sample(live: LiveStudy, n_trials: int) -> tuple[list[FrozenTrial], int]:
     return live.queue.to_sample(n_trials, live.n_trials_now, len(live.leases))
-
-
-def _sample(live: LiveStudy, lacking: Sequence[FrozenTrial], n_new: int) -> None:
-    """Ask the sampler, while others work on the study."""
-    try:
-        for trial in lacking:
-            live.queue.suggestions.sample_rest(trial)
-        live.queue.suggestions.sample_new(n_new)
-    except KeyError:
-        if not live.deleted:  # else the study has gone meanwhile
-            raise
-
-
-# Ahead of claims
-
-
-def wants_suggestions(live: LiveStudy) -> bool:
-    """Whether something should be sampled ahead of the next claims."""
-    with live.lock:
-        return _n_ahead(live) > 0
-
-
-def prepare(live: LiveStudy) -> bool:
-    """Sample one suggestion ahead of the next claims; whether there was one to sample."""
-    with live.lock:
-        n_ahead = _n_ahead(live)
-        n_ready = live.queue.suggestions.n_ready(len(live.leases))
-    if n_ahead > 0:
-        _sample(live, [], min(n_ahead, n_ready + 1))
-    return n_ahead > 0
-
-
-def _n_ahead(live: LiveStudy) -> int:
-    """How many suggestions should be ready; 0 when enough are."""
-    if not live.may_start():
-        return 0
-    n_running = len(live.leases)
-    n_new = min(live.queue.suggestions.depth(n_running), live.queue.n_new(live.n_trials_now))
-    return n_new if live.queue.suggestions.n_ready(n_running) < n_new else 0
-
-
-# Granting
 
 
 def _granted(live: LiveStudy, claim: Claim, n_trials: int) -> list[Lease]:

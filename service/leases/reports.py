@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from optuna.trial import TrialState
 
 from service.errors import ReportConflictError
-from service.leases.ends import Metrics, changing, cut_short, failed, finish, same_metrics, told_to_pause
+from service.leases.ends import Metrics, cut_short, failed, finish, same_metrics, told_to_pause
 from service.leases.grants import training_of
 from service.pruning.promotion import Promotion
 from service.schemas.study.user_training import UserTraining
@@ -102,7 +102,7 @@ def renew(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
 
     A study that is to stop ends it: users' code may never report, which is where other trials hear of it.
     """
-    with changing(live) as committed:
+    with live.changing() as committed:
         lease = live.leases.get(lease_id)
         if lease is None:
             return 0.0, committed

@@ -6,6 +6,7 @@ the values that our own table of epochs has.
 """
 
 import copy
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,10 +16,12 @@ from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from service.sampling.ask import ServiceStudy, should_prune
+from service.sampling.ask import ServiceStudy
 from service.sampling.shadow import FinishedOnce, ShadowStorage
 from service.schemas.study.definition import Definition
-from storage import Store
+from storage import DATABASE_ERRORS, Store
+
+log = logging.getLogger(__name__)
 
 
 class Pruning(Protocol):
@@ -117,3 +120,14 @@ class _FirstAlone(ShadowStorage):
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         directions: Sequence[StudyDirection] = super().get_study_directions(study_id)
         return list(directions[:1])
+
+
+def should_prune(study: Study, trial: FrozenTrial) -> bool:
+    """Ask the pruner. One that fails must not keep a worker from reporting: the trial goes on, and the log says so."""
+    try:
+        return study.pruner.prune(study, trial)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        log.exception("the pruner of study %s failed: trial %d goes on", study.study_name, trial.number)
+        return False

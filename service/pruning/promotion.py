@@ -26,36 +26,19 @@ Samplers take a paused trial for a pruned one, as they would without `promote`. 
 parameters and intermediate values.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 
 from optuna import Study
 from optuna.pruners import HyperbandPruner
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from service.pruning.rungs import MAX_EPOCHS, Rungs
+from service.sampling.paused import PAUSED, paused_at
 from service.schemas.study.definition import Definition
 from service.schemas.study.pruners import Hyperband, SuccessiveHalving
 
-PAUSED = "narrows:paused_at_rung"
-"""Our attribute of a paused trial: its rung, from 0; null once it goes on."""
 RUNG = "completed_rung_"
 """Optuna's attributes of a trial's values at its rungs."""
-
-
-def paused_at(trial: FrozenTrial) -> int | None:
-    """The rung that a trial is paused at, or None."""
-    rung: int | None = trial.system_attrs.get(PAUSED) if trial.state == TrialState.WAITING else None
-    return rung
-
-
-def as_sampled(trial: FrozenTrial) -> FrozenTrial:
-    """A trial as samplers are to see it: a paused one as pruned."""
-    if paused_at(trial) is None:
-        return trial
-    seen = copy.copy(trial)
-    seen.state = TrialState.PRUNED
-    return seen
 
 
 def promotion_of(study: Study, definition: Definition) -> "Promotion | None":

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from service.leases.grants import prepare, wants_suggestions
+from service.study.ahead import prepare, wants_suggestions
 from service.study.live import LiveStudy
 from storage import DATABASE_ERRORS, StorageError
 

@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 
 from service.clock import Clock
@@ -16,18 +15,14 @@ from service.errors import (
 )
 from service.events.news import StudyNews
 from service.events.waking import WorkSignal
-from service.finals.plan import check_name
 from service.imports.take import BY_DEFINITION, keep, warm_start
-from service.leases import grants as claims
-from service.leases.ends import tick
-from service.registry.allowances import Allowances
-from service.registry.known_workers import Sightings
+from service.registry.known_workers import Allowances, Sightings
 from service.registry.preparation import Preparation
 from service.sampling.configurations import first_configurations
 from service.sampling.samplers import missing_package
-from service.schemas.protocol import Claim, Lease
+from service.schemas.final import RESERVED
+from service.schemas.protocol import Claim
 from service.schemas.study.definition import Definition
-from service.schemas.study.entrypoints import is_allowed
 from service.study.live import LiveStudy
 from service.study.loading import load_study
 from storage import (
@@ -48,9 +43,6 @@ log = logging.getLogger(__name__)
 NO_DATABASE = (*DATABASE_ERRORS, DatabaseUnavailableError, DatabaseOwnedError, StorageFailedError, StorageClosedError)
 """No study can be worked on."""
 
-Granted = tuple[list[Lease], list[Future[None]]]
-"""An answer, which holds once the futures are done."""
-
 
 class Registry:
     """Studies by name. Studies are made and deleted under one lock, and work under locks of their own."""
@@ -62,15 +54,20 @@ class Registry:
         term_seconds: float,
         signal: WorkSignal,
         sampled: Callable[[str, float], None],
+        tick: Callable[[LiveStudy], None],
     ) -> None:
-        """`sampled` is told the name of a sampler and the seconds that a trial's parameters took."""
+        """`sampled` is told the name of a sampler and the seconds that a trial's parameters took.
+
+        `tick` lets time take effect in one study.
+        """
         self.store = store
         self.clock = clock
         self.signal = signal
         self._term_seconds = term_seconds
         self._sampled = sampled
+        self._tick = tick
         self._lock = threading.Lock()
-        self._claim_locks = [threading.Lock() for _ in range(64)]
+        self.claim_locks = [threading.Lock() for _ in range(64)]
         self._studies: dict[str, LiveStudy] = {}
         self._by_id: dict[int, LiveStudy] = {}
         self.preparation = Preparation(self.every)
@@ -82,7 +79,7 @@ class Registry:
     def load(self, record: StudyRecord) -> LiveStudy:
         """Bring a study to life that is in the database."""
         notify, wake = self.signal.notify, self.preparation.wake
-        live = load_study(self.store, self.clock, record, self._term_seconds, notify, wake, self._sampled)
+        live = load_study(self.store, self.clock, record, self._term_seconds, notify, wake, self._sampled, self._tick)
         self._studies[record.name] = self._by_id[record.study_id] = live
         return live
 
@@ -96,6 +93,10 @@ class Registry:
         if live is None:
             raise StudyNotFoundError(f"no study of this name: {name}")
         return live
+
+    def find(self, name: str) -> LiveStudy | None:
+        """The study of that name, or None."""
+        return self._studies.get(name)
 
     def by_id(self, study_id: int) -> LiveStudy | None:
         return self._by_id.get(study_id)
@@ -157,7 +158,7 @@ class Registry:
             if live.final is not None:
                 original = self.store.study(live.final.study_id).name
                 raise StateConflictError(f"study {name} is a final evaluation: it is deleted with study {original}")
-            studies = [live, *self._linked(live)]
+            studies = [live, *self.linked_to(live)]
             for each in studies:
                 held.enter_context(each.lock)
             n_leases = sum(len(each.leases) for each in studies)
@@ -170,7 +171,7 @@ class Registry:
         """The study that holds the trials of a final evaluation; None while that is only about to begin."""
         return self._by_id.get(final.linked_study_id)
 
-    def _linked(self, live: LiveStudy) -> list[LiveStudy]:
+    def linked_to(self, live: LiveStudy) -> list[LiveStudy]:
         """The studies of all its final evaluations, oldest first."""
         finals = self.store.finals.of_study(live.record.study_id)
         return [linked for final in finals if (linked := self.linked(final)) is not None]
@@ -181,75 +182,6 @@ class Registry:
         live.close()
         del self._studies[live.record.name]
         del self._by_id[live.record.study_id]
-
-    def claim(self, claim: Claim) -> Granted:
-        """Answer a claim at once.
-
-        Studies with the fewest open leases come first.
-        """
-        if claim.study is not None:
-            self.get(claim.study)
-        with self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]:
-            repeated = self._repeated(claim)
-            return (repeated, []) if repeated else self._granted(claim)
-
-    def quick_study(self, claim: Claim) -> LiveStudy | None:
-        """The study that a new claim is answered from, if memory alone is touched and no sampler takes its time."""
-        live = self._only_running(claim)
-        if live is None or live.final is not None or live.definition.entrypoints or not claims.has_quick_sampler(live):
-            return None
-        return None if self.store.leases_of_claim(claim.claim_id) else live
-
-    def claim_at_once(self, live: LiveStudy, claim: Claim) -> Granted | None:
-        """As `claim`, from a quick study; None while somebody else works on it."""
-        claim_lock = self._claim_locks[hash(claim.claim_id) % len(self._claim_locks)]
-        with ExitStack() as held:
-            for lock in (claim_lock, live.lock):
-                if not lock.acquire(blocking=False):
-                    return None
-                held.callback(lock.release)
-            if live.queue.suggestions.is_sampling or self.store.leases_of_claim(claim.claim_id):
-                return None
-            granted, committed = claims.grant(live, claim, claim.max_trials)
-        return granted, [committed]
-
-    def _only_running(self, claim: Claim) -> LiveStudy | None:
-        running = self._running(claim)
-        return running[0] if len(running) == 1 else None
-
-    def _running(self, claim: Claim) -> list[LiveStudy]:
-        """The studies with work for a claim of any, or of one: then its final evaluations' are among them."""
-        asked = self.every()
-        if claim.study is not None:
-            live = self._studies.get(claim.study)
-            asked = [] if live is None else [live, *self._linked(live)]
-        return [live for live in asked if live.record.state == "running" and _is_for(live, claim)]
-
-    def _granted(self, claim: Claim) -> Granted:
-        leases: list[Lease] = []
-        waiting = []
-        for live in sorted(self._running(claim), key=lambda live: len(live.leases)):
-            alone = bool(live.definition.entrypoints)
-            if alone and leases:
-                continue
-            granted, committed = claims.grant(live, claim, 1 if alone else claim.max_trials - len(leases))
-            leases += granted
-            waiting.append(committed)
-            if len(leases) >= claim.max_trials or (alone and granted):
-                break
-        return leases, waiting
-
-    def _repeated(self, claim: Claim) -> list[Lease]:
-        """The answer that this claim had before. Leases that have ended since are in it with no time left."""
-        answer = []
-        known = self.store.leases_of_claim(claim.claim_id)
-        if known:
-            self.store.optuna.commits.barrier()  # the first answer may not have been given for want of the database
-        for record in known:
-            live = self.by_id(record.study_id)
-            if live is not None:
-                answer.append(claims.granted_lease(live, record, self.store.optuna.get_trial(record.trial_id).params))
-        return answer
 
     def seen(self, claim: Claim) -> None:
         """Note that a worker asked, even if there was no work for it. Nobody waits for this to be committed."""
@@ -271,7 +203,7 @@ class Registry:
 
     def tick(self) -> None:
         """Let time take effect in every study."""
-        self.for_each(tick)
+        self.for_each(LiveStudy.tick)
 
     def for_each(self, do: Callable[[LiveStudy], None]) -> None:
         """Do something with every study; one with which it fails holds up no other, and the log says so.
@@ -287,6 +219,7 @@ class Registry:
                 log.exception("study %s: what is due now failed; the next tick tries again", live.record.name)
 
 
-def _is_for(live: LiveStudy, claim: Claim) -> bool:
-    """Whether the worker runs a study's entrypoints, if it has any."""
-    return all(is_allowed(entrypoint, claim.allow) for entrypoint in live.definition.entrypoints)
+def check_name(name: str) -> None:
+    """Raises InvalidError for a name that a user's study may not have."""
+    if RESERVED.search(name):
+        raise InvalidError([("name", f"name must not end as those of final evaluations do: {name!r}")])

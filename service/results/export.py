@@ -11,8 +11,7 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial
 
 from service.results.view import trial_views
-from service.schemas.local_times import utc
-from service.schemas.optuna import OptunaStudy, OptunaTrial
+from service.schemas.optuna import OptunaStudy, OptunaTrial, utc
 from service.schemas.results import Metrics, Trial
 from service.study.live import LiveStudy
 from storage import Store

@@ -9,10 +9,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import StateConflictError, TrialNotFoundError
-from service.pruning.promotion import paused_at
 from service.sampling.ask import FIXED
 from service.sampling.constraints import is_feasible, violated
-from service.schemas.local_times import utc
+from service.sampling.paused import paused_at
+from service.schemas.optuna import utc
 from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
 from service.study.live import LiveStudy
 from storage import EpochRecord, LeaseRecord, ResultRecord, Store

@@ -13,7 +13,7 @@ from service.sampling.constraints import is_feasible
 from service.sampling.round_view import narrowed_space
 from service.sampling.samplers import EXHAUSTIVE, chosen_sampler
 from service.schemas.rounds import NarrowRequest
-from service.schemas.study.definition import KEEP_TOP, MARGIN, Narrowing
+from service.schemas.study.definition_fields import KEEP_TOP, MARGIN, Narrowing
 from service.schemas.study.search_space import FloatParameter
 from service.study.live import LiveStudy
 from storage import RoundRecord

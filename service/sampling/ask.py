@@ -1,6 +1,5 @@
 """Ask Optuna: for the parameters of a trial, conditional ones included, and whether to give it up."""
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -90,20 +89,3 @@ def tell(study: Study, number: int, state: TrialState, values: Sequence[float] |
         if isinstance(study.sampler, CmaEsSampler):
             warnings.filterwarnings("ignore", "Constraints have been set", UserWarning)  # the documents say so
         study.tell(number, values, state=state, skip_if_finished=True)
-
-
-def should_prune(study: Study, trial: FrozenTrial) -> bool:
-    """Ask the pruner. One that fails must not keep a worker from reporting: the trial goes on, and the log says so."""
-    try:
-        return study.pruner.prune(study, trial)
-    except DATABASE_ERRORS:
-        raise
-    except Exception:
-        log.exception("the pruner of study %s failed: trial %d goes on", study.study_name, trial.number)
-        return False
-
-
-def trial_seed(seed: int, number: int, repeat: int = 0) -> int:
-    """A trial's own seed, 48 bits, so that every JSON reader keeps it exactly."""
-    digest = hashlib.blake2b(f"{seed}/{number}/{repeat}".encode(), digest_size=6).digest()
-    return int.from_bytes(digest, "big")

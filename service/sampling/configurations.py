@@ -7,7 +7,8 @@ from typing import Any
 from service.errors import InvalidError, NothingLeftError
 from service.schemas.fields import Scalar
 from service.schemas.study.checks import MAX_GRID
-from service.schemas.study.definition import Definition, Params
+from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import Params
 from service.schemas.study.search_space import (
     FloatParameter,
     IntParameter,

@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from service.schemas.study.constraints import Constraint
+from service.schemas.study.definition import Definition
 
 PREFIX = "constraints:"
 """Optuna's, of the names of these attributes."""
@@ -60,3 +61,8 @@ def why_none(trials: Sequence[FrozenTrial]) -> str | None:
     if not trials or any(map(is_feasible, trials)):
         return None
     return f"none of {len(trials)} complete trials satisfies every constraint"
+
+
+def constraint_names(definition: Definition) -> set[str]:
+    """The names that the values of a definition's constraints have."""
+    return {name for one in definition.constraints for name in one.distances(0.0)}

@@ -9,11 +9,11 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
 
 from service.sampling.constraints import PREFIX as CONSTRAINT
-from service.sampling.distributions import distribution
 from service.sampling.samplers import chosen_sampler
 from service.schemas.imports import Distributions, ImportedTrial
-from service.schemas.local_times import local
-from service.schemas.study.definition import Definition, Objective
+from service.schemas.optuna import distribution, local
+from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import Objective
 from storage import ImportRecord
 
 Found = tuple[ImportedTrial, dict[str, BaseDistribution], datetime]

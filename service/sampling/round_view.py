@@ -15,12 +15,12 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from service.pruning.promotion import as_sampled
 from service.sampling.ask import FIXED
 from service.sampling.constraints import PREFIX
-from service.sampling.distributions import distribution
+from service.sampling.paused import as_sampled
 from service.sampling.shadow import FinishedOnce, ImportedTrials, ShadowStorage
 from service.schemas.fields import Scalar
+from service.schemas.optuna import distribution
 from service.schemas.study.search_space import FloatParameter, Parameter, SearchSpace
 from storage import RoundRecord
 

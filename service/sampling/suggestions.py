@@ -18,13 +18,13 @@ from optuna import Study
 from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from service.imports.rule import constraint_names
 from service.sampling.ask import FIXED, ServiceStudy, is_complete, suggest, suggest_one_of
 from service.sampling.configurations import Configurations
-from service.sampling.distributions import distribution as optuna_distribution
+from service.sampling.constraints import constraint_names
 from service.sampling.round_view import RoundView
 from service.sampling.shadow import ImportedTrials, ShadowStorage
 from service.schemas.fields import Scalar
+from service.schemas.optuna import distribution as optuna_distribution
 from service.schemas.study.definition import Definition
 from service.schemas.study.search_space import Distribution
 

@@ -70,3 +70,7 @@ class Diagnosis(Answer):
     advice: list[Advice] = Field(description="What to change next, the most important first.", examples=[[]])
     trials: list[TrialDiagnosis] = Field(description="The trials that have begun, by number.", examples=[[]])
     n_left_out: int = Field(description="Older trials beyond the limit, which were not looked at.", examples=[0])
+
+
+HUGE = 1e100
+"""Beyond this, sums and squares are not finite either."""

@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter
 
 from service.schemas.fields import Number, StudyName
 from service.schemas.results import Metrics
-from service.schemas.study.definition import Params
+from service.schemas.study.definition_fields import Params
 
 EventType = Literal[
     "study_created",

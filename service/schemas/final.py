@@ -1,12 +1,14 @@
 """The final evaluation of a study: the best trials confirmed, and the test split looked at once."""
 
+import hashlib
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from service.schemas.fields import Answer, Identifier, Number, StudyName, Timestamp
 from service.schemas.results import Attempt
-from service.schemas.study.definition import Confirmation, Params
+from service.schemas.study.definition_fields import Confirmation, Params
 
 MAX_REASON = 1000
 
@@ -129,3 +131,18 @@ class Final(Evaluation):
 
     study: StudyName
     earlier: list[Evaluation] = Field(description="Earlier evaluations, first to last.", examples=[[]])
+
+
+RESERVED = re.compile(r"\.final(-\d+)?$")
+
+
+MAX_NAME = 128
+
+
+def linked_name(name: str, number: int) -> str:
+    """The name of the study that holds the trials of a study's final evaluation: NAME.final, NAME.final-2, …"""
+    ending = ".final" if number == 1 else f".final-{number}"
+    if len(name) + len(ending) > MAX_NAME:  # what is cut off is told apart by its digest
+        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+        name = f"{name[: MAX_NAME - len(ending) - len(digest) - 1]}-{digest}"
+    return f"{name}{ending}"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from service.schemas.fields import Answer, Identifier, Number, StrictBody, StudyName, Timestamp
 from service.schemas.results import TrialState
-from service.schemas.study.definition import Params
+from service.schemas.study.definition_fields import Params
 from service.schemas.study.search_space import MAX_PARAMETERS, Distribution
 
 MAX_IMPORTED = 10_000

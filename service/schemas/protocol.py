@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from service.schemas.fields import Answer, Body, Identifier, Number, Scalar, StudyName, Timestamp, finite, not_nan
 from service.schemas.results import Metrics, TrialState
-from service.schemas.study.definition import Objective, Params
+from service.schemas.study.definition_fields import Objective, Params
 from service.schemas.study.entrypoints import Prefix
 from service.schemas.study.search_space import Distribution
 from service.schemas.study.training import Training

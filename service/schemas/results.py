@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, PlainSerializer
 
 from service.schemas.fields import Answer, Body, Number, StudyName, Timestamp
-from service.schemas.study.definition import Definition, Params
+from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import Params
 
 StudyState = Literal["running", "paused", "stopped", "finished"]
 TrialState = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"]

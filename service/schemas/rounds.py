@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from service.schemas.fields import Answer, Number, StrictBody, StudyName, Timestamp
+from service.schemas.study.definition_fields import MAX_KEPT
 
 FIRST_ROUND = 1
-MAX_KEPT = 10_000
 
 
 class NarrowRequest(StrictBody):

@@ -2,10 +2,9 @@
 
 from service.clock import Clock
 from service.errors import BudgetExhaustedError, InvalidError, StateConflictError
-from service.leases.ends import tick
 from service.schemas.results import StudyChange
 from service.schemas.study.checks import params_errors
-from service.schemas.study.definition import Params
+from service.schemas.study.definition_fields import Params
 from service.study.live import LiveStudy
 from storage import Store
 
@@ -20,7 +19,7 @@ ALLOWED = {
 def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Clock) -> None:
     """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
     with live.working():
-        tick(live)
+        live.tick()
         live.check_not_deleted()
         record = live.record
         if live.final is not None and (change.n_trials is not None or change.state == "stopped"):
@@ -49,7 +48,7 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
             values |= {"finished_at": None, "finished_reason": None}
         live.record = store.change_study(record, **values)
         live.news.study_changed(record, live.record)
-        tick(live)
+        live.tick()
     live.notify()
 
 
@@ -59,7 +58,7 @@ def enqueue(live: LiveStudy, params: Params) -> int:
     Raises InvalidError, BudgetExhaustedError, NothingLeftError and StateConflictError.
     """
     with live.working():
-        tick(live)
+        live.tick()
         live.check_not_deleted()
         errors = [(f"params.{name}", text) for name, text in params_errors(live.definition, params)]
         if errors:
@@ -74,7 +73,4 @@ def enqueue(live: LiveStudy, params: Params) -> int:
             raise StateConflictError(
                 f"study {live.record.name} has ended, more trials would not run: {live.record.finished_reason}"
             )
-        number = live.queue.enqueue(params)
-        live.news.trial_created(number, params)
-        live.notify()
-        return number
+        return live.enqueue(params)

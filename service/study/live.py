@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from optuna import Study
@@ -19,6 +20,7 @@ from service.sampling.samplers import build_sampler
 from service.schemas.artifacts import CHECKPOINT
 from service.schemas.protocol import Resume
 from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import Params
 from service.schemas.study.resolve import fixed_fields
 from service.study.end import StudyEnd
 from service.study.open_leases import LeaseBook
@@ -41,8 +43,12 @@ class LiveStudy:
         leases: LeaseBook,
         notify: Callable[[], None],
         wake: Callable[[], None],
+        tick: Callable[["LiveStudy"], None],
     ) -> None:
-        """`notify` says that there may be work for who waits, `wake` that suggestions may be wanted."""
+        """`notify` wakes claims that wait for work, `wake` the preparation of suggestions.
+
+        `tick` lets time take effect: it ends expired leases and, when nothing is left to do, the study.
+        """
         self.store = store
         self.clock = clock
         self.record = record
@@ -61,6 +67,7 @@ class LiveStudy:
         self.asked: dict[str, Trial] = {}
         """By lease, the trials whose entrypoints ask for parameters as they run, as the sampler sees them."""
         self._wake = wake
+        self._tick = tick
 
     @property
     def final(self) -> FinalRecord | None:
@@ -83,6 +90,24 @@ class LiveStudy:
         with self.lock, self.store.deferred() as committed:
             yield
         self.store.wait(committed)
+
+    @contextmanager
+    def changing(self) -> Iterator[Future[None]]:
+        """Hold the lock after a `tick`; what the block writes is committed when the yielded future is done."""
+        with self.lock, self.store.deferred() as committed:
+            self.tick()
+            yield committed
+
+    def tick(self) -> None:
+        """Let time and results take effect: expired leases, due rounds and evaluations, the end of the study."""
+        self._tick(self)
+
+    def enqueue(self, params: Params) -> int:
+        """Add a trial with these parameters to the queue, and return its number. The caller holds the lock."""
+        number = self.queue.enqueue(params)
+        self.news.trial_created(number, params)
+        self.notify()
+        return number
 
     def may_start(self) -> bool:
         """Whether trials may begin now."""

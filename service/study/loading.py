@@ -6,14 +6,14 @@ from functools import partial
 from optuna.trial import FrozenTrial, TrialState
 
 from service.clock import Clock
-from service.pruning.promotion import paused_at, promotion_of
+from service.pruning.promotion import promotion_of
 from service.pruning.pruners import build_pruner
 from service.sampling.ask import ServiceStudy
 from service.sampling.configurations import first_configurations
 from service.sampling.constraints import is_feasible
+from service.sampling.paused import paused_at
 from service.sampling.samplers import build_sampler, chosen_sampler
 from service.schemas.study.definition import Definition
-from service.study.changes import enqueue
 from service.study.live import LiveStudy
 from service.study.open_leases import LeaseBook
 from service.study.queue import TrialQueue
@@ -28,6 +28,7 @@ def load_study(
     notify: Callable[[], None],
     wake: Callable[[], None],
     sampled: Callable[[str, float], None],
+    tick: Callable[[LiveStudy], None],
 ) -> LiveStudy:
     """A study as it was when the service stopped, however it stopped."""
     definition = Definition.model_validate(record.definition)
@@ -45,7 +46,7 @@ def load_study(
             book.add(lease, store.epochs(lease.trial_id))
     told = partial(sampled, chosen_sampler(definition).name)
     queue = TrialQueue(study, definition, retries, told, promotion_of(study, definition))
-    live = LiveStudy(store, clock, record, definition, study, queue, book, notify, wake)
+    live = LiveStudy(store, clock, record, definition, study, queue, book, notify, wake, tick)
     live.learn_from_imports()
     if live.rounds.latest is not None:
         live.sample_from(live.rounds.latest)
@@ -53,7 +54,8 @@ def load_study(
         if is_feasible(trial):
             live.end.completed(trial.number, trial.values)
     for params in first_configurations(definition)[len(trials) :]:  # these are a study's first trials
-        enqueue(live, params)
+        with live.working():
+            live.enqueue(params)
     return live
 
 

@@ -11,13 +11,15 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from service.pruning.promotion import Promotion, paused_at
+from service.pruning.promotion import Promotion
 from service.sampling.ask import ServiceStudy, is_complete, suggest
+from service.sampling.paused import paused_at
 from service.sampling.samplers import EXHAUSTIVE, chosen_sampler
 from service.sampling.suggestions import Suggestions, known_params
 from service.schemas.fields import Scalar
 from service.schemas.study.checks import MAX_GRID
-from service.schemas.study.definition import Definition, Params
+from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import Params
 from service.schemas.study.search_space import n_configurations
 from service.study.shapes import shape_of, structural
 

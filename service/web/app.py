@@ -12,16 +12,18 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from service.access.callers import Admission, Gate
+from service.access.callers import Gate
 from service.access.tokens import Tokens
 from service.clock import Clock, SystemClock
 from service.events.ring import Events
 from service.events.waking import WorkSignal
 from service.finals.begin import begin_due
 from service.leases.artifacts import MAX_ARTIFACT_BYTES, Artifacts
+from service.leases.ends import tick
 from service.registry.registry import Registry
 from service.schemas.problem import Problem
 from service.web import api_docs, problems
+from service.web.admission import Admission
 from service.web.bodies import BodyLimits
 from service.web.dashboard.pages import dashboard_routes
 from service.web.metrics import MeasureRequests, Metrics
@@ -84,7 +86,7 @@ def create_app(
     clock, signal, stream, metrics = clock or SystemClock(), WorkSignal(), stream or Events(), Metrics()
     store.listen(stream.committed)
     store.listen(metrics.committed)
-    registry = Registry(store, clock, lease_seconds, signal, metrics.sampled)
+    registry = Registry(store, clock, lease_seconds, signal, metrics.sampled, tick)
     metrics.collect_from(registry, stream)
     app = FastAPI(
         title="Narrows",

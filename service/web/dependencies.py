@@ -5,12 +5,14 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from service.access.callers import Gate
+from service.access.callers import LOCAL, Caller, Gate
 from service.access.tokens import Tokens
 from service.events.ring import Events
 from service.registry.registry import Registry
 from service.schemas.fields import NAME_PATTERN, Identifier
 from service.study.live import LiveStudy
+
+ANONYMOUS = "anonymous"
 
 
 def registry_of(request: Request) -> Registry:
@@ -68,3 +70,9 @@ TrialNumber = Annotated[
     int, Path(ge=0, lt=2**31, description="Number of the trial in its study, from 0.", examples=[12])
 ]
 LeaseIdPath = Annotated[Identifier, Path(max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])]
+
+
+def asker(request: Request) -> str:
+    """The name of the caller's token."""
+    caller = request.state.caller
+    return caller.name if isinstance(caller, Caller) and caller.name != LOCAL else ANONYMOUS

@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.errors import InvalidError, ServiceError
+from service.logs import request_id
 from service.schemas.locations import errors_of
 from service.schemas.problem import FieldProblem, Problem
-from service.web.request_ids import HEADER, request_id
+from service.web.request_ids import HEADER
 from service.web.security_headers import with_headers
 from storage import DATABASE_ERRORS, BlobStoreError, BlobStoreFullError, StorageError
 

@@ -20,8 +20,7 @@ from service.web.app import create_app, end_waiting
 from service.web.http_protocol import BoundedHttp
 from service.web.listening import ServeError, listen
 from service.web.standby import stand_by
-from storage import Store, open_artifacts
-from storage.database.opening import parse_url
+from storage import Store, open_artifacts, parse_url
 
 log = logging.getLogger(__name__)
 

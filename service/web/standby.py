@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 
 from service.web.listening import PortTakenError
-from storage import DatabaseOwnedError, DatabaseUnavailableError, Store
-from storage.database.opening import open_engine
+from storage import DatabaseOwnedError, DatabaseUnavailableError, Store, open_engine
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from storage.blobs.opening import BlobFile, BlobStore, checked, translated
+from storage.blobs.store import BlobFile, BlobStore, checked, translated
 from storage.errors import BlobMissingError, BlobStoreError, InvalidArtifactsError
 
 if TYPE_CHECKING:

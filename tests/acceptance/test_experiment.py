@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from narrows.cli.demo import READY
-from narrows.cli.processes import ECHO_SECONDS
+from narrows.cli.processes import ECHO_SECONDS, READY
 from service.client import Client
 from tests.acceptance.processes import Marked, narrows, until
 from tests.conftest import clean_environment

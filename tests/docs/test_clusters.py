@@ -115,7 +115,7 @@ def test_claims_selectors_ports_and_secrets_fit_together() -> None:
 
 def test_the_probes_are_routes_of_the_service() -> None:
     (container,) = MANIFESTS["service.yaml"][0]["spec"]["template"]["spec"]["containers"]
-    routes = "".join(path.read_text() for path in (ROOT / "service" / "routes").glob("*.py"))
+    routes = "".join(path.read_text() for path in (ROOT / "service" / "web" / "routes").glob("*.py"))
     for probe in ("readinessProbe", "livenessProbe"):
         assert f'"{container[probe]["httpGet"]["path"]}"' in routes
         assert container[probe]["httpGet"]["port"] == container["ports"][0]["containerPort"]

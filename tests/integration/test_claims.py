@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from service.sampling.ask import trial_seed
+from service.finals.plan import trial_seed
 from service.schemas.study.training import Training
 from tests.integration.service_driver import (
     LEARNING_RATE,

@@ -15,7 +15,7 @@ from workers.lanes.fusion_key import fusion_key
 from workers.lanes.lane import Lane, Metrics, Trial, Weights
 from workers.lanes.state import LaneState, capture, restore
 from workers.models.build import model_for
-from workers.models.parameters import NEAR_ZERO
+from workers.models.layers import NEAR_ZERO
 from workers.training.denormals import flushed_denormals
 from workers.training.randomness import Purpose, derive_seed, own_global_generators, seed_global_generators
 

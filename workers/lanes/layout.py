@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from workers.models.parameters import weights_of
+from workers.models.layers import weights_of
 
 Views = dict[str, Tensor]
 

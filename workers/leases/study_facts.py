@@ -8,7 +8,7 @@ from service.client import Client, ClientError, UnreachableError
 from service.client.retries import Retries
 from service.schemas.results import Study
 from service.schemas.study.constraints import Constraint
-from service.schemas.study.definition import Objective
+from service.schemas.study.definition_fields import Objective
 
 logger = logging.getLogger("narrows.worker")
 

@@ -23,14 +23,14 @@ from workers.leases.keeping import Keeping
 from workers.leases.reporter import OPEN, Reporter
 from workers.leases.resuming import Checkpointing
 from workers.leases.study_facts import Studies
-from workers.loop.benches import Benches
+from workers.loop.benches import Benches, TrainingBench
 from workers.loop.rest import Rest
 from workers.loop.time_account import Account
-from workers.loop.training_bench import TrainingBench
 from workers.options import KeepModels
 from workers.sinks.feed import NO_FEED, Feed
 from workers.training.precision import resolve
-from workers.user_code.objectives.runner import UserCode, UserTrials
+from workers.user_code.allowed import UserCode
+from workers.user_code.objectives.runner import UserTrials
 from workers.user_code.own_parts.bench import OwnBench
 
 logger = logging.getLogger("narrows.worker")

@@ -22,7 +22,7 @@ from workers.loop.loop import BrokenDeviceError, Loop
 from workers.options import Options
 from workers.sinks.choice import open_sinks
 from workers.sinks.feed import Feed
-from workers.user_code.objectives.runner import UserCode
+from workers.user_code.allowed import UserCode
 
 logger = logging.getLogger("narrows.worker")
 

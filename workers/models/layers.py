@@ -1,6 +1,7 @@
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -62,3 +63,11 @@ def dense_layer(
     norm = [nn.BatchNorm1d(n_outputs)] if batch_norm else []
     linear = nn.Linear(n_inputs, n_outputs, bias=not batch_norm)
     return [linear, *norm, ACTIVATIONS[activation](), GaussianNoise(noise_std), Dropout(dropout)]
+
+
+NEAR_ZERO = 1e-3
+
+
+def weights_of(model: nn.Module) -> list[Tensor]:
+    """The weights of linear and convolution layers."""
+    return [module.weight for module in model.modules() if isinstance(module, nn.Linear | _ConvNd)]

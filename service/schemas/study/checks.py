@@ -1,14 +1,13 @@
 """The rules of a definition that span several fields. Each rule yields (field, message) pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from service.schemas.fields import Scalar
 from service.schemas.locations import field_of, message_of, short
+from service.schemas.study.definition_fields import DefinitionFields
 from service.schemas.study.models import n_dropout_layers
 from service.schemas.study.narrowing_checks import narrowing_errors
 from service.schemas.study.own_part_checks import own_part_errors
@@ -23,9 +22,6 @@ from service.schemas.study.search_space import (
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, Training, why_fixed
 from service.schemas.study.user_code_checks import user_code_errors
 
-if TYPE_CHECKING:
-    from service.schemas.study.definition import Definition
-
 FieldError = tuple[str, str]
 
 MAX_GRID = 10_000
@@ -33,7 +29,7 @@ MAX_GRID = 10_000
 SHORTHANDS = ("schedule",)
 
 
-def definition_errors(definition: Definition) -> list[FieldError]:
+def definition_errors(definition: DefinitionFields) -> list[FieldError]:
     """Every broken rule, as (field, message); empty when the definition holds together."""
     keys = user_code_errors(definition) if definition.is_user_code else _key_errors(definition)
     structure = [*keys, *_condition_errors(definition.search_space)]
@@ -51,7 +47,7 @@ def definition_errors(definition: Definition) -> list[FieldError]:
     ]
 
 
-def _key_errors(definition: Definition) -> Iterator[FieldError]:
+def _key_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     fixed = fixed_fields(definition.training)
     keys = list(definition.search_space)
     if not keys:
@@ -107,7 +103,7 @@ def _condition_errors(space: Mapping[str, Parameter]) -> Iterator[FieldError]:
                         yield field, f"when must list values that {parent!r} can have: it cannot be {value!r}"
 
 
-def _training_errors(definition: Definition) -> Iterator[FieldError]:
+def _training_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     """Try every bound and every choice in the training fields, so that no sampled value can be refused there."""
     fixed = fixed_fields(definition.training)
     space = definition.search_space
@@ -171,18 +167,18 @@ def _search_error(field: str, item: Any, name: str, value: Scalar) -> FieldError
     return f"search_space.{field}", f"{message_of(item)} (where {name} is {short(value)})"
 
 
-def _objective_errors(definition: Definition) -> Iterator[FieldError]:
+def _objective_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     metrics = [objective.metric for objective in definition.objectives]
     yield from _metric_errors(definition, "objectives", metrics)
     if definition.pruner.name != "none" and metrics[0] in FINAL_METRICS and not definition.is_user_code:
         yield "pruner", f"pruner must be none when the first objective is not reported every epoch: {metrics[0]!r}"
 
 
-def _constraint_errors(definition: Definition) -> Iterator[FieldError]:
+def _constraint_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     yield from _metric_errors(definition, "constraints", [one.metric for one in definition.constraints])
 
 
-def _metric_errors(definition: Definition, where: str, metrics: Sequence[str]) -> Iterator[FieldError]:
+def _metric_errors(definition: DefinitionFields, where: str, metrics: Sequence[str]) -> Iterator[FieldError]:
     known = (*EPOCH_METRICS, *FINAL_METRICS)
     for index, metric in enumerate(metrics):
         field = f"{where}.{index}.metric"
@@ -192,7 +188,7 @@ def _metric_errors(definition: Definition, where: str, metrics: Sequence[str]) -
             yield field, f"metric must not stand twice: {metric!r}"
 
 
-def _sampler_errors(definition: Definition) -> Iterator[FieldError]:
+def _sampler_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     space, sampler = definition.search_space, definition.sampler.name
     if len(definition.objectives) > 1 and definition.target_value is not None:
         yield "target_value", f"target_value must be null with several objectives: {definition.target_value}"
@@ -213,7 +209,7 @@ def _sampler_errors(definition: Definition) -> Iterator[FieldError]:
         yield "search_space", f"{sampler} takes {MAX_GRID:,} configurations at most: the space has more"
 
 
-def _enqueue_errors(definition: Definition) -> Iterator[FieldError]:
+def _enqueue_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     if len(definition.enqueue) > definition.n_trials:
         yield (
             "enqueue",
@@ -224,7 +220,7 @@ def _enqueue_errors(definition: Definition) -> Iterator[FieldError]:
             yield f"enqueue.{index}.{name}", message
 
 
-def _warm_start_errors(definition: Definition) -> Iterator[FieldError]:
+def _warm_start_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     for index, name in enumerate(definition.warm_start_from):
         if name in definition.warm_start_from[:index]:
             yield f"warm_start_from.{index}", f"a study must not stand twice: {name!r}"
@@ -232,7 +228,7 @@ def _warm_start_errors(definition: Definition) -> Iterator[FieldError]:
             yield f"warm_start_from.{index}", f"a study cannot start from its own trials: {name!r}"
 
 
-def params_errors(definition: Definition, params: Mapping[str, Scalar]) -> Iterator[FieldError]:
+def params_errors(definition: DefinitionFields, params: Mapping[str, Scalar]) -> Iterator[FieldError]:
     """What is wrong with a configuration that a user gives, as (parameter, message)."""
     space = definition.search_space
     for name, value in params.items():

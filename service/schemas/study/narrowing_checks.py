@@ -1,17 +1,12 @@
 """The rules of narrowing in a definition, as (field, message) pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from service.schemas.study.definition_fields import DefinitionFields, Narrowing
 from service.schemas.study.search_space import FloatParameter
 
-if TYPE_CHECKING:
-    from service.schemas.study.definition import Definition, Narrowing
 
-
-def narrowing_errors(definition: Definition) -> Iterator[tuple[str, str]]:
+def narrowing_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]]:
     """What keeps a definition's rounds from being; nothing without narrowing."""
     narrowing, sampler = definition.narrowing, definition.sampler.name
     if narrowing is None:
@@ -27,7 +22,7 @@ def narrowing_errors(definition: Definition) -> Iterator[tuple[str, str]]:
         yield "narrowing", "narrowing needs a float parameter in search_space: int and categorical are not narrowed"
 
 
-def _count_errors(definition: Definition, narrowing: Narrowing) -> Iterator[tuple[str, str]]:
+def _count_errors(definition: DefinitionFields, narrowing: Narrowing) -> Iterator[tuple[str, str]]:
     n_rounds, per_round = narrowing.rounds, narrowing.trials_per_round
     if n_rounds * per_round > definition.n_trials:
         yield (

@@ -1,15 +1,10 @@
 """The rules of a definition with an own model or data set, as (field, message) pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from service.schemas.study.definition_fields import DefinitionFields
 from service.schemas.study.models import OwnModel
 from service.schemas.study.training import PROCESS_LIMITS, Training
-
-if TYPE_CHECKING:
-    from service.schemas.study.definition import Definition
 
 OF_LAYERS = {
     "dropout": "give it to your own by model.arguments, or as model.dropout",
@@ -18,7 +13,7 @@ OF_LAYERS = {
 """What the layers of the built-in models are told."""
 
 
-def own_part_errors(definition: Definition) -> Iterator[tuple[str, str]]:
+def own_part_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]]:
     training = definition.training
     if not isinstance(training, Training):
         return

@@ -1,18 +1,14 @@
 """The rules of a definition with an entrypoint, as (field, message) pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import DefinitionFields
 
 TEST_PREFIX = "test_"
 EXHAUSTIVE = ("grid", "brute_force")
 
 
-def user_code_errors(definition: Definition) -> Iterator[tuple[str, str]]:
+def user_code_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]]:
     """What an entrypoint does not go together with."""
     if definition.sampler.name in EXHAUSTIVE and not definition.search_space:
         sampler = definition.sampler.name

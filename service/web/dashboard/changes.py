@@ -13,7 +13,7 @@ from service.errors import (
     TrialLeasedError,
     TrialNotFoundError,
 )
-from service.leases.ends import finish_unleased, tick
+from service.leases.ends import finish_unleased
 from service.registry.registry import Registry
 from service.study.live import LiveStudy
 
@@ -24,7 +24,7 @@ def delete_study(registry: Registry, study_id: int) -> None:
     """Delete a study of which no worker has a trial. Raises StudyNotFoundError and TrialLeasedError."""
     live = registry.by_id(study_id)
     if live is not None:
-        tick(live)
+        live.tick()
         registry.delete(live.record.name, leased=False)
         return
     try:  # one that another program has made
@@ -48,7 +48,7 @@ def tell(registry: Registry, trial_id: int, state: TrialState, values: Sequence[
             raise StateConflictError(f"trial {trial.number} is part of a final evaluation: workers alone end it")
         reason = REASON if state == TrialState.FAIL else None
         finish_unleased(live, trial._trial_id, trial.number, state, given, reason)
-        tick(live)
+        live.tick()
 
 
 def set_user_attrs(registry: Registry, trial_id: int, attributes: Mapping[str, object]) -> None:
@@ -108,7 +108,7 @@ def editing(
         live = registry.by_id(study_id)
         with nullcontext() if live is None else live.working():
             if live is not None:
-                tick(live)
+                live.tick()
                 _check_unleased(live, trial_id)
             trial = storage.get_trial(trial_id)
             if trial.state.is_finished() and not finished:

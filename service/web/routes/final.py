@@ -2,28 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
-from service.access.callers import LOCAL, Caller
 from service.finals.begin import begin
 from service.finals.view import final_view
 from service.schemas.final import Final, FinalRequest
-from service.web.dependencies import RegistryDependency, StudyDependency
+from service.web.dependencies import RegistryDependency, StudyDependency, asker
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
-ANONYMOUS = "anonymous"
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": Final, "description": "It is complete: the record."},
     202: {"model": Final, "description": "It is under way."},
 }
 STATUS = {"running": 202, "complete": 200, "failed": 200}
-
-
-def asker(request: Request) -> str:
-    """The name of the caller's token."""
-    caller = request.state.caller
-    return caller.name if isinstance(caller, Caller) and caller.name != LOCAL else ANONYMOUS
 
 
 @router.post("/studies/{name}/final", status_code=201, responses=ANSWERS)

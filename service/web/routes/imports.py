@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 
-from service.imports.take import find_import, import_list, import_trials
+from service.imports.take import import_trials
+from service.imports.view import find_import, import_list
 from service.schemas.imports import Import, ImportList, ImportWithTrials, NewImport
-from service.web.dependencies import StudyDependency
-from service.web.routes.final import asker
+from service.web.dependencies import StudyDependency, asker
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 

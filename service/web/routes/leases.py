@@ -12,7 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 
 from service.leases import calls as lease_calls
 from service.leases import define_by_run
-from service.registry.registry import Granted, Registry
+from service.leases.claims import Granted, claim_at_once, claim_trials, quick_study
+from service.registry.registry import Registry
 from service.schemas.protocol import (
     Claim,
     Claimed,
@@ -52,7 +53,7 @@ async def claim(body: Claim, registry: RegistryDependency, request: Request) -> 
     while True:
         ticket = registry.signal.ticket()
         answer = await _claim_at_once(registry, body)
-        leases, committed = answer if answer is not None else await run_in_threadpool(registry.claim, body)
+        leases, committed = answer if answer is not None else await run_in_threadpool(claim_trials, registry, body)
         if not leases and not has_been_seen:  # else it is written down with its leases
             registry.seen(body)
             has_been_seen = True
@@ -151,8 +152,8 @@ async def set_constraints(
 async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:
     """The answer, if memory alone is touched for it and nobody else works on the study for long."""
     async for _ in _tries():
-        live = registry.quick_study(body)
-        answer = None if live is None else registry.claim_at_once(live, body)
+        live = quick_study(registry, body)
+        answer = None if live is None else claim_at_once(registry, live, body)
         if live is None or answer is not None:
             return answer
     return None

@@ -4,12 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from service.leases.ends import tick
 from service.rounds.begin import narrow_by_hand
 from service.rounds.view import narrowed_round, round_list
 from service.schemas.rounds import NarrowedRound, NarrowRequest, RoundList
-from service.web.dependencies import StudyDependency
-from service.web.routes.final import asker
+from service.web.dependencies import StudyDependency, asker
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -21,7 +19,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.get("/studies/{name}/rounds")
 def rounds(live: StudyDependency) -> RoundList:
     """The ranges of every round, and what its trials came to. A study that was never narrowed has one round."""
-    tick(live)
+    live.tick()
     return round_list(live)
 
 
@@ -39,7 +37,7 @@ def narrow(
     """
     wanted = wanted or NarrowRequest()
     with live.working():
-        tick(live)
+        live.tick()
         live.check_not_deleted()
         record = narrow_by_hand(live, wanted, who)
         answer = narrowed_round(live, record, preview=wanted.preview)

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from service.leases.ends import tick
 from service.results import export
 from service.results.paging import MAX_LIMIT, page
 from service.results.view import (
@@ -67,7 +66,7 @@ def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: Curso
 @router.get("/studies/{name}")
 def get(live: StudyDependency, registry: RegistryDependency) -> Study:
     """One study: its definition, state, counts and best trial."""
-    tick(live)
+    live.tick()
     return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))
 
 

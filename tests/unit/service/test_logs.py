@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.logs import JsonFormatter, TextFormatter, about
-from service.web.request_ids import RequestIds, concerns
+from service.logs import JsonFormatter, TextFormatter, about, concerns
+from service.web.request_ids import RequestIds
 
 
 class Log:

@@ -1,9 +1,7 @@
 """Watch the process of one trial until it has ended, or has to."""
 
-import signal
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -13,26 +11,17 @@ from service.schemas.protocol import Complete, Decision
 from workers.fleet.stopping import Stopping
 from workers.leases.delivery import AWAY_LIMIT_SECONDS
 from workers.user_code.conversation import BrokenConversationError, Conversation, Message
+from workers.user_code.endings import EXIT_SECONDS, MAX_REASON, Limits, how_it_ended, too_late, unusual
 from workers.user_code.objectives.calls import Calls
 from workers.user_code.objectives.snapshots import Snapshots
 from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, GivenBack, Outcome, Paused
 from workers.user_code.process import UserProcess
 
 POLL_SECONDS = 0.1
-EXIT_SECONDS = 5.0
-"""For what the code does at its exit, once its function has returned."""
 PRUNED_SECONDS = 30.0
 """For what the code does once it was pruned."""
 LAST_REPORT_SECONDS = 8.0
 """For one more report, with its checkpoint, when this worker was asked to end."""
-MAX_REASON = 500
-
-
-class Limits(Protocol):
-    """Of the definition's training: how long an attempt may take, and how long from one report to the next."""
-
-    trial_timeout_seconds: float | None
-    step_timeout_seconds: float | None
 
 
 class Attempt:
@@ -151,46 +140,9 @@ class Attempt:
         return too_late(self._limits, self._clock() - self._began, self._clock() - self._reported)
 
 
-def too_late(limits: Limits, seconds: float, seconds_since_report: float) -> Failed | None:
-    """What becomes of a trial that has taken so long already, and has reported so long ago."""
-    whole, step = limits.trial_timeout_seconds, limits.step_timeout_seconds
-    if whole is not None and seconds > whole:
-        return Failed(f"it had not ended after {whole:g} s (trial_timeout_seconds)")
-    if step is not None and seconds_since_report > step:
-        return Failed(f"it had reported nothing for {step:g} s (step_timeout_seconds)")
-    return None
-
-
-def how_it_ended(process: UserProcess) -> Failed:
-    """What becomes of the trial of a process that has ended by itself."""
-    if not process.ended_within(EXIT_SECONDS):
-        return Failed("its process closed its connection to the worker")
-    status = process.end()
-    if status >= 0:
-        return Failed(f"its process ended with status {status} before the function had returned")
-    name = _signal_name(-status)
-    if -status == signal.SIGKILL:
-        return Failed(f"its process was killed by {name}, as happens when memory runs out", retry=True)
-    return Failed(f"its process was killed by {name}")
-
-
-def _signal_name(number: int) -> str:
-    """Real-time signals have no names."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _completed(message: Message) -> Outcome:
     try:
         complete = Complete.model_validate({name: message.get(name) for name in ("values", "metrics")})
     except ValidationError as error:
         return unusual(error)
     return Completed(complete.values, complete.metrics)
-
-
-def unusual(error: ValidationError) -> Failed:
-    """What becomes of results that break a rule of Complete."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    return Failed(f"its results are not such as a trial can have: {first['loc']}: {first['msg']}"[:MAX_REASON])

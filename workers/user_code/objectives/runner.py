@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +19,11 @@ from workers.leases.errands import Errands
 from workers.leases.handover import Handover
 from workers.leases.reporter import OPEN, Reporter
 from workers.scratch import Scratch
+from workers.user_code.allowed import UserCode
 from workers.user_code.conversation import Conversation, Message
+from workers.user_code.endings import unusual
 from workers.user_code.model_file import content_of
-from workers.user_code.objectives.attempt import Attempt, unusual
+from workers.user_code.objectives.attempt import Attempt
 from workers.user_code.objectives.calls import Calls
 from workers.user_code.objectives.snapshots import Snapshots
 from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, Outcome, Paused
@@ -32,18 +33,6 @@ from workers.user_code.uploads import OutputUploads
 logger = logging.getLogger("narrows.worker")
 
 FETCH_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class UserCode:
-    """Which entrypoints a worker runs, by the prefixes of their modules, and a folder where Python finds them too."""
-
-    allow: tuple[str, ...] = ()
-    code: Path | None = None
-    data_dir: Path = Path()
-    download: bool = False
-    n_lanes: int | None = None
-    """Of own models and data sets, that the built-in trainer trains; None for as many as are fastest."""
 
 
 class UserTrials:

@@ -13,10 +13,10 @@ from workers.bench.work import Work
 from workers.errors import OwnTrialError
 from workers.fleet.stopping import Stopping
 from workers.leases.errands import Errands
+from workers.user_code.allowed import UserCode
 from workers.user_code.conversation import BrokenConversationError
+from workers.user_code.endings import how_it_ended
 from workers.user_code.model_file import content_of
-from workers.user_code.objectives.attempt import how_it_ended
-from workers.user_code.objectives.runner import UserCode
 from workers.user_code.outcome import Failed
 from workers.user_code.output import Output
 from workers.user_code.own_parts.messages import MAX_REASON, Begun, BrokenOff, Dropped, Epoch, Over, read

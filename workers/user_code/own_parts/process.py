@@ -12,10 +12,10 @@ from workers.errors import CheckpointError
 from workers.lanes.state import LaneState
 from workers.saved.files import before, dump_checkpoint, read_checkpoint
 from workers.scratch import Scratch
+from workers.user_code.allowed import UserCode
 from workers.user_code.conversation import Conversation
+from workers.user_code.endings import too_late
 from workers.user_code.model_file import read
-from workers.user_code.objectives.attempt import too_late
-from workers.user_code.objectives.runner import UserCode
 from workers.user_code.outcome import Failed
 from workers.user_code.process import UserProcess, device_seen
 from workers.user_code.uploads import OutputUploads

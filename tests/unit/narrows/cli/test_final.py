@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from narrows.cli.final import follow, sentences
+from narrows.cli.final import follow
 from narrows.cli.main import run
 from narrows.cli.output import console
+from service.client.text import sentences
 from service.schemas.final import Final
 from tests.unit.narrows.cli.stand_in import StandIn
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from narrows.cli.final import sentences
 from narrows.cli.main import run
+from service.client.text import sentences
 from service.schemas.final import Final
 from service.schemas.results import Curves, Study, Trial
 from tests.unit.narrows.cli.stand_in import StandIn, study_json, trial_json

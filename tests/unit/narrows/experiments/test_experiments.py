@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from narrows.cli.errors import CommandError
+from narrows.errors import CommandError
 from narrows.experiments.definition import names, read_experiment
 from narrows.experiments.figures import FIGURES, Model
 from narrows.experiments.rows import Rows, markdown

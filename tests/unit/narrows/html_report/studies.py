@@ -11,9 +11,8 @@ from optuna.distributions import distribution_to_json
 from narrows.html_report.gather import N_BEST, Gathered
 from narrows.html_report.weights import Histogram
 from service.client.optuna_copy import read, read_only_study
-from service.sampling.distributions import distribution
 from service.schemas.diagnosis import Diagnosis
-from service.schemas.optuna import OptunaStudy, OptunaTrial
+from service.schemas.optuna import OptunaStudy, OptunaTrial, distribution
 from service.schemas.results import Curves, Study, Trial
 
 SPACE = {

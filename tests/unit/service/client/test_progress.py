@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from narrows.cli.output import number, seconds
 from service.client.progress import LineDisplay, follow, line, panel, seconds_left
+from service.client.text import number, seconds
 from service.schemas.results import Study
 from tests.unit.narrows.cli.stand_in import study_json, trial_json
 

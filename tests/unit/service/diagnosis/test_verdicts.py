@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from service.diagnosis.curve_pair import CurvePair, Watched, curve_pair, watched_metric
 from service.diagnosis.verdicts import judge
 from service.diagnosis.yardstick import Yardstick
-from service.schemas.study.definition import Definition, Objective
+from service.schemas.study.definition import Definition
+from service.schemas.study.definition_fields import Objective
 from tests.unit.service.diagnosis.curves import FALLING, HEALTHY, LOW, SHORT, STANDING, WORSE, pair, rising
 
 PATIENT = settings(deadline=None)

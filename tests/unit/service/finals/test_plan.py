@@ -6,7 +6,9 @@ import pytest
 
 from service.errors import InvalidError
 from service.finals.confidence import Confirmed
-from service.finals.plan import MAX_NAME, Plan, Repetition, check_name, confirmations, linked_name
+from service.finals.plan import Plan, Repetition, confirmations
+from service.registry.registry import check_name
+from service.schemas.final import MAX_NAME, linked_name
 from service.schemas.study.definition import Definition
 from tests.integration.service_driver import definition
 

@@ -5,7 +5,9 @@ import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
 
-from service.sampling.ask import ServiceStudy, should_prune, suggest, trial_seed
+from service.finals.plan import trial_seed
+from service.pruning.ask import should_prune
+from service.sampling.ask import ServiceStudy, suggest
 from service.schemas.study.definition import Definition
 from tests.integration.service_driver import definition
 

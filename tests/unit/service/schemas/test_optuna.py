@@ -1,6 +1,6 @@
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from service.sampling.distributions import distribution
+from service.schemas.optuna import distribution
 from service.schemas.study.search_space import CategoricalParameter, FloatParameter, IntParameter
 
 

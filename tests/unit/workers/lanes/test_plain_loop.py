@@ -12,7 +12,7 @@ from workers.data.trial_data import TrialData
 from workers.lanes.group import LaneGroup
 from workers.lanes.lane import Trial
 from workers.models.build import build_model
-from workers.models.parameters import weights_of
+from workers.models.layers import weights_of
 from workers.training.randomness import Purpose, derive_seed
 
 CPU = torch.device("cpu")

@@ -25,11 +25,12 @@ from workers.leases.reporter import Reporter
 from workers.leases.resuming import Checkpointing
 from workers.leases.study_facts import Studies
 from workers.options import KeepModels
+from workers.user_code.allowed import UserCode
 from workers.user_code.conversation import Conversation
 from workers.user_code.model_file import content_of
 from workers.user_code.objectives.attempt import Attempt
 from workers.user_code.objectives.calls import Calls
-from workers.user_code.objectives.runner import UserCode, UserTrials
+from workers.user_code.objectives.runner import UserTrials
 from workers.user_code.objectives.snapshots import Snapshots
 from workers.user_code.outcome import GaveUp
 from workers.user_code.output import Output

@@ -24,7 +24,7 @@ from workers.lanes.group import LaneGroup
 from workers.lanes.lane import Trial
 from workers.leases.errands import Errands
 from workers.saved.files import before, dump_checkpoint, read_model
-from workers.user_code.objectives.runner import UserCode
+from workers.user_code.allowed import UserCode
 from workers.user_code.own_parts.bench import OwnBench
 from workers.user_code.own_parts.process import kept_state
 from workers.user_process.own_parts.dataset import own_data, read_parts

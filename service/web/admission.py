@@ -1,0 +1,36 @@
+"""The middleware that asks the gate about every request."""
+
+from urllib.parse import quote
+
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.access.callers import LOGIN, Gate
+from service.errors import ServiceError, UnauthorizedError
+from service.web.problems import refusal
+
+
+class Admission:
+    """Lets through what the gate admits, and sends browsers that look for a page to the login."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                scope.setdefault("state", {})["caller"] = self._gate.admit(scope)
+            except ServiceError as error:
+                await _answer(scope, error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _answer(scope: Scope, error: ServiceError) -> Response:
+    wants_page = scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+    if not isinstance(error, UnauthorizedError) or not wants_page:
+        return refusal(error, scope["path"])
+    query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+    return RedirectResponse(f"{LOGIN}?next={quote(scope['path'] + query, safe='/')}", 303)
