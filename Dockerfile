@@ -7,8 +7,9 @@ RUN useradd --uid 1000 --create-home narrows && install -d -o narrows -g narrows
 
 # What it needs comes first, without the sources, so that a change of the sources does not install it again.
 WORKDIR /app
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml setup.py constraints.txt README.md ./
 RUN pip install -c constraints.txt ".[${EXTRAS}]"
+COPY examples examples
 COPY narrows narrows
 COPY service service
 COPY storage storage

@@ -47,7 +47,7 @@ def run_fleet(options: Options) -> int:
 
 
 def _place(options: Options, device: str) -> Place:
-    command = [sys.executable, "-m", "workers", *options.arguments(device)]
+    command = [sys.executable, "-P", "-m", __package__, *options.arguments(device)]
     threads = SINGLE_THREAD if device == "cpu" else {}
     token = {} if options.token is None else {TOKEN: options.token}
     return Place(device, command, {**token, **threads})

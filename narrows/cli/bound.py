@@ -11,11 +11,13 @@ import sys
 from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
+MODULE = __name__
+"""This module, wherever the package is installed; as `python -m` runs it, it starts nothing."""
 
 
 def bound(command: Sequence[str]) -> list[str]:
     """A command line that runs another one bound to this process. Its first word must be a path."""
-    return [sys.executable, "-m", "narrows.cli.bound", str(os.getpid()), *command]
+    return [sys.executable, "-P", "-m", MODULE, str(os.getpid()), *command]
 
 
 def main(parent: int, command: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from narrows.cli.examples import example
 from narrows.cli.processes import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG
 from narrows.cli.settings import BY_NAME
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from service.schemas.results import Study
 
 Answer = TypeVar("Answer")
-File = Annotated[Path, typer.Argument(metavar="FILE", help="Study definition to run.")]
+File = Annotated[
+    Path | None, typer.Argument(metavar="FILE", help="Study definition to run.", show_default="examples/digits.yaml")
+]
 
 N_BEST = 5
 
 
-def demo(file: File = Path("examples/digits.yaml")) -> None:
+def demo(file: File = None) -> None:
     """Run a study on this machine, show its best trials and the winner's test score.
 
     Starts a service and workers, and ends them again.
@@ -36,7 +39,7 @@ def demo(file: File = Path("examples/digits.yaml")) -> None:
     from narrows.cli.submit import read_definition
     from service.client import Client
 
-    definition = read_definition(file)
+    definition = read_definition(file or example("digits.yaml"))
     end_on_signals()
     out = console()
     out.print("Starting the service …", style="dim")
@@ -44,7 +47,9 @@ def demo(file: File = Path("examples/digits.yaml")) -> None:
         server = service.wait_for(READY, READY_SECONDS)
         with Client(server, os.environ.get("NARROWS_TOKEN")) as client:
             study = _create(client, definition)
-            out.print(f"Study      {study.name}, {study.definition.n_trials} trials, from {file}")
+            out.print(
+                f"Study      {study.name}, {study.definition.n_trials} trials, from {file or 'examples/digits.yaml'}"
+            )
             out.print(f"Dashboard  {server}/dashboard")
             out.print(f"Logs       {SERVICE_LOG}, {WORKERS_LOG}\n")
             arguments = ["worker", f"--server={server}", f"--study={study.name}"]

@@ -62,7 +62,7 @@ class Process:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                bound([sys.executable, "-m", "narrows.cli.main", *self._arguments]),
+                bound([sys.executable, "-P", "-m", f"{__package__}.main", *self._arguments]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

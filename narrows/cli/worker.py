@@ -61,6 +61,8 @@ def worker(
     if token:
         os.environ["NARROWS_TOKEN"] = token
     sys.stdout.flush()
-    # The service's packages do not import the workers' ones, so the process becomes another program.
-    command = [sys.executable, "-m", "workers", *flags, "--download" if download else "--no-download"]
+    from workers import __name__ as workers
+
+    # The process becomes another program, which loads nothing of the service.
+    command = [sys.executable, "-P", "-m", workers, *flags, "--download" if download else "--no-download"]
     os.execv(sys.executable, command)

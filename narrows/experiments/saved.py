@@ -27,12 +27,14 @@ class Saved:
 
 def save_and_load(client: Client, study: str, data_dir: str) -> Saved:
     """Of the study's best trial. Raises CommandError when its model cannot be loaded, and what the client raises."""
+    from workers import __name__ as workers
+
     (best,) = client.best(study, 1)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         client.download_artifact(study, best.number, "model", path)
-        # The service's packages do not import the workers' ones, so another program loads it.
-        command = [sys.executable, "-m", "workers.saved.check", str(path), f"--data-dir={data_dir}"]
+        # PyTorch stays out of this process: another program loads the model.
+        command = [sys.executable, "-P", "-m", f"{workers}.saved.check", str(path), f"--data-dir={data_dir}"]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         raise CommandError(f"the model of trial {best.number} of {study} cannot be loaded: {ran.stderr.strip()}")

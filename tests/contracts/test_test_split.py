@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-READERS = {"workers/parts.py", "workers/native_sets.py", "workers/torchvision_sets.py"}
+READERS = {"workers/data/by_name.py", "workers/data/native_sets.py", "workers/data/torchvision_sets.py"}
 """They read either part, as their caller says."""
 
 
@@ -49,5 +49,5 @@ def part_arguments() -> Iterator[tuple[str, str]]:
 def test_one_call_asks_for_the_test_part() -> None:
     asked = [(file, value) for file, value in part_arguments() if file not in READERS]
     fixed = [(file, value) for file, value in asked if value in ("True", "False")]
-    assert sorted(fixed) == [("workers/datasets.py", "True"), ("workers/test_split.py", "False")]
+    assert sorted(fixed) == [("workers/data/train_split.py", "True"), ("workers/final_test/test_split.py", "False")]
     assert {value for file, value in part_arguments() if file in READERS} == {"train"}

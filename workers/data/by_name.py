@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from workers.data.downloads import MISSING, read_or_download
-from workers.errors import DatasetError
 from workers.data.images import LabelledImages
 from workers.data.native_sets import CIFAR_SETS, IDX_SETS, read_cifar, read_digits, read_idx, read_image_folder
 from workers.data.torchvision_sets import read_torchvision
+from workers.errors import DatasetError
 
 DAMAGED = (EOFError, ValueError, AssertionError)
 """What torchvision raises for files that are not as they should be."""

@@ -9,9 +9,9 @@ from torch import Tensor
 from torchvision import datasets as vision
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from workers.errors import DatasetError
 from workers.data.images import LabelledImages, pack, resize
 from workers.data.splits import split_rows
+from workers.errors import DatasetError
 
 IDX_SETS = {"mnist": vision.MNIST, "fashion_mnist": vision.FashionMNIST, "kmnist": vision.KMNIST}
 CIFAR_SETS = {"cifar10": vision.CIFAR10, "cifar100": vision.CIFAR100}

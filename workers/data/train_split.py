@@ -14,6 +14,8 @@ def load_train(dataset: Dataset, data_dir: Path, download: bool) -> LabelledImag
 
 @lru_cache(maxsize=2)
 def _cached(name: str, path: str | None, image_size: int | None, data_dir: Path, download: bool) -> LabelledImages:
-    from workers.data.by_name import read_part  # with torchvision, which takes two seconds that an own data set does without
+    from workers.data.by_name import (
+        read_part,  # with torchvision, which takes two seconds that an own data set does without
+    )
 
     return read_part(name, path, image_size, data_dir, download, train=True)

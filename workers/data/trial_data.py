@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from service.schemas.study.data import Dataset, OwnDataset
+from workers.data.splits import split_rows
 from workers.data.train_split import load_train
 from workers.errors import DatasetError
-from workers.data.splits import split_rows
 
 STATISTICS_PIXELS = 2**20
 """How many are widened to integers at a time: all of a set of photographs took 800 MB."""

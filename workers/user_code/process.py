@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from workers import user_process
 from workers.user_code.output import Output
 
 GRACE_SECONDS = 5.0
@@ -46,7 +47,7 @@ class UserProcess:
         try:
             # -P: modules come from where Python has them and from --code, not from wherever the worker was started.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "workers.user_process", *arguments],
+                [sys.executable, "-P", "-m", user_process.__name__, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

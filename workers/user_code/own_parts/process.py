@@ -19,10 +19,11 @@ from workers.user_code.model_file import read
 from workers.user_code.outcome import Failed
 from workers.user_code.process import UserProcess, device_seen
 from workers.user_code.uploads import OutputUploads
+from workers.user_process import own_parts
 
 logger = logging.getLogger("narrows.worker")
 
-ENTRYPOINT = "workers.user_process.own_parts.trainer:train"
+TRAINER = f"{own_parts.__name__}.trainer"
 MEASURING_SECONDS = 5.0
 """That a trial may take longer to begin, while it is measured how many lanes are fastest."""
 WRONG_FORM = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
@@ -180,9 +181,9 @@ def _start(user_code: UserCode, device: str, lease: Lease, n_lanes: int | None, 
         "user_attrs": {},
         "objectives": [],
         "prunes": False,
-        "entrypoint": ENTRYPOINT,
+        "entrypoint": f"{TRAINER}:train",
         "arguments": arguments,
-        "before_code": [ENTRYPOINT.partition(":")[0]],
+        "before_code": [TRAINER],
         "memory_limit_mib": training.memory_limit_mib,
         "seed": training.seed,
         "device": device_seen(device),

@@ -6,8 +6,8 @@ from torch import Generator
 
 from service.schemas.study.data import Dataset
 from workers.data.augmentation import Augment, crop, cut_out, draw_changes, hole_side, move, parts_of
-from workers.data.trial_data import TrialData, channel_statistics
 from workers.data.batches import Images
+from workers.data.trial_data import TrialData, channel_statistics
 
 IMAGES = torch.randint(1, 256, (64, 3, 8, 8), dtype=torch.uint8, generator=Generator().manual_seed(0))
 ROWS = torch.arange(64)

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.errors import DatasetError, ModelError
 from workers.data.splits import split_batches, split_rows
+from workers.errors import DatasetError, ModelError
 
 LABELS = torch.arange(1000) % 10
 

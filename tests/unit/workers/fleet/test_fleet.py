@@ -88,7 +88,7 @@ def test_a_signal_ends_every_process_and_then_the_fleet() -> None:
 def test_processes_learn_of_the_fleets_death_by_the_end_of_their_stdin() -> None:
     waits = "import os; print('up', flush=True); os.read(0, 1); print('end', flush=True)"
     code = (
-        f"import sys; from workers.fleet import Fleet, Place; command = [sys.executable, '-S', '-c', {waits!r}]; "
+        f"import sys; from workers.fleet.fleet import Fleet, Place; command = [sys.executable, '-S', '-c', {waits!r}]; "
         "fleet = Fleet([Place('cpu', command, {})]); fleet.install(); fleet.run()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as fleet:

@@ -1,0 +1,1 @@
+"""Data sets as tensors: read, split, augmented, cut into batches."""
