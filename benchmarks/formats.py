@@ -21,9 +21,9 @@ from benchmarks.peers.cases import CASES, Case
 from service.schemas.study.data import Dataset
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData, prepare
-from workers.lanes.group import LaneGroup
-from workers.lanes.lane import Trial
-from workers.lanes.networks.stacked import LaneConvolution, StackedNetwork
+from workers.lanes.lane import LaneTrial
+from workers.lanes.lane_group import LaneGroup
+from workers.lanes.networks.stacked_network import LaneConvolution, StackedNetwork
 
 N_TRAIN = 3000
 
@@ -60,7 +60,7 @@ def measure(training: Training, data: TrialData, device: torch.device, variant: 
     network = group._engine.network
     assert isinstance(network, StackedNetwork), "the cases have convolutions"
     VARIANTS[variant](network._model)
-    group.load(Trial(training, 0))
+    group.load(LaneTrial(training, 0))
     began = time.perf_counter()
     for _ in range(2):
         _step(group, device)

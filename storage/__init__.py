@@ -1,9 +1,9 @@
 """Where studies, trials and everything that workers report are kept."""
 
 from storage.batch import Commit
-from storage.blobs.folder import FolderStore
+from storage.blobs.blob_store import BlobFile, BlobStore
+from storage.blobs.folder_store import FolderStore
 from storage.blobs.opening import open_artifacts
-from storage.blobs.store import BlobFile, BlobStore
 from storage.database.opening import open_engine, parse_url
 from storage.errors import (
     DATABASE_ERRORS,
@@ -33,7 +33,7 @@ from storage.records import (
     WorkerRecord,
 )
 from storage.store import Store
-from storage.trials.group_commit import GroupCommitStorage
+from storage.trials.group_commit_storage import GroupCommitStorage
 
 __all__ = [
     "DATABASE_ERRORS",

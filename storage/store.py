@@ -31,11 +31,11 @@ from storage.tables import queries
 from storage.tables import schema as tables
 from storage.tables.artifact_index import ArtifactIndex
 from storage.tables.columns import row_of
-from storage.tables.finals import FinalIndex
-from storage.tables.leases import Leases
-from storage.tables.numbered import NumberedIndex
-from storage.tables.tokens import TokenIndex
-from storage.trials.group_commit import GroupCommitStorage
+from storage.tables.final_index import FinalIndex
+from storage.tables.lease_index import LeaseIndex
+from storage.tables.numbered_index import NumberedIndex
+from storage.tables.token_index import TokenIndex
+from storage.trials.group_commit_storage import GroupCommitStorage
 
 AWAY_SECONDS = 1.0
 
@@ -53,7 +53,7 @@ class Store:
         self._lock = threading.Lock()
         with optuna.engine.connect() as connection:
             self._studies = {record.study_id: record for record in queries.all_studies(connection)}
-            self._leases = Leases.load(connection)
+            self._leases = LeaseIndex.load(connection)
             self._workers = {record.worker_id: record for record in queries.all_workers(connection)}
             self.artifacts = ArtifactIndex(connection, self.transaction)
             self.finals = FinalIndex(connection, self.transaction)

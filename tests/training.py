@@ -6,8 +6,8 @@ from torch import nn
 
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData
-from workers.lanes.group import LaneGroup
-from workers.lanes.lane import Trial
+from workers.lanes.lane import LaneTrial
+from workers.lanes.lane_group import LaneGroup
 
 Report = Callable[[int, dict[str, float]], None]
 ShouldStop = Callable[[], bool]
@@ -50,7 +50,7 @@ def train_model(
 ) -> TrainedTrial | None:
     """As `train_trial`, and returns the model too, with the weights that the metrics belong to."""
     group = LaneGroup(training, data, device, n_lanes=1)
-    group.load(Trial(training, seed))
+    group.load(LaneTrial(training, seed))
     while True:
         for result in group.step():
             if result.error is not None:

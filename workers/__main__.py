@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 from workers.fleet import devices
-from workers.fleet.fleet import CRASHED, USELESS, Fleet, Place
+from workers.fleet.fleet import CRASHED, USELESS, Fleet, WorkerSlot
 from workers.fleet.parent import end_with_parent
 from workers.fleet.secrets import TOKEN, close_memory, take_token
 from workers.fleet.stopping import Stopping
@@ -46,11 +46,11 @@ def run_fleet(options: Options) -> int:
     return fleet.run()
 
 
-def _place(options: Options, device: str) -> Place:
+def _place(options: Options, device: str) -> WorkerSlot:
     command = [sys.executable, "-P", "-m", __package__, *options.arguments(device)]
     threads = SINGLE_THREAD if device == "cpu" else {}
     token = {} if options.token is None else {TOKEN: options.token}
-    return Place(device, command, {**token, **threads})
+    return WorkerSlot(device, command, {**token, **threads})
 
 
 def run_child(options: Options, device: str) -> int:

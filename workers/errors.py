@@ -3,12 +3,12 @@
 WorkerError
 ├── DatasetError      the data is not there, or not as described
 ├── ModelError        the model does not fit the data or the batches
-├── OwnCodeError      an entrypoint leads to nothing that can be called
+├── CustomCodeError      an entrypoint leads to nothing that can be called
 ├── MissingCodeError  this machine lacks an entrypoint's code
 ├── PrecisionError    the device lacks the number format
 ├── CheckpointError   a file is damaged, or holds another trial
 ├── DivergedError     a loss is no longer a finite number
-└── OwnTrialError     what became of a trial in the process of its own model or data set
+└── CustomTrialError     what became of a trial in the process of its own model or data set
 """
 
 
@@ -24,7 +24,7 @@ class ModelError(WorkerError):
     pass
 
 
-class OwnCodeError(WorkerError):
+class CustomCodeError(WorkerError):
     pass
 
 
@@ -44,7 +44,7 @@ class DivergedError(WorkerError):
     pass
 
 
-class OwnTrialError(WorkerError):
+class CustomTrialError(WorkerError):
     """retry: another attempt may go better, on another machine above all."""
 
     def __init__(self, reason: str, *, retry: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from workers.errors import DatasetError, OwnTrialError, PrecisionError, WorkerError
+from workers.errors import CustomTrialError, DatasetError, PrecisionError, WorkerError
 
 MAX_REASON = 2000
 
@@ -22,7 +22,7 @@ class Fault:
 
 
 def fault_of(error: Exception, device: str) -> Fault:
-    if isinstance(error, OwnTrialError):  # with the last lines of its output
+    if isinstance(error, CustomTrialError):  # with the last lines of its output
         return Fault(str(error)[:MAX_REASON], retry=error.retry)
     if isinstance(error, DatasetError | PrecisionError):
         return Fault(_line(error), retry=True)

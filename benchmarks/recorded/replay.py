@@ -16,8 +16,8 @@ from benchmarks.recorded.table import Table
 from service.pruning.ask import should_prune
 from service.pruning.promotion import Promotion, promotion_of
 from service.sampling.ask import ServiceStudy, suggest, tell
+from service.sampling.overlay_storage import OverlayStorage
 from service.sampling.paused import as_sampled
-from service.sampling.shadow import ShadowStorage
 from service.schemas.study.definition import Definition
 
 N_WORKERS = 4
@@ -84,7 +84,7 @@ class _Replay:
             self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
             self._promotion.resume(trial)
             return self._paused.pop(trial.number)
-        shadow = ShadowStorage(self._storage, self._study._study_id, [], seen=as_sampled)
+        shadow = OverlayStorage(self._storage, self._study._study_id, [], seen=as_sampled)
         view = ServiceStudy(self._study.study_name, shadow, self._study.sampler, self._study.pruner)
         params = suggest(view, shadow.trial._trial_id, self._definition.search_space)
         trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=shadow.trial)

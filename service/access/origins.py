@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from service.access.scopes import is_loopback
+from service.access.route_scopes import is_loopback
 from service.errors import CrossOriginError
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

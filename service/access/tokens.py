@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.access.scopes import Opener, opened_by
+from service.access.route_scopes import Opener, opened_by
 from service.clock import Clock
 from service.errors import TokenExistsError, TokenNotFoundError, UnauthorizedError
 from storage import Store, TokenRecord

@@ -1,6 +1,7 @@
 """The Python client of the service."""
 
 from service.client.client import Client
+from service.client.client_study import ClientStudy
 from service.client.errors import (
     ClientError,
     MissingPackageError,
@@ -9,7 +10,6 @@ from service.client.errors import (
     UnreachableError,
 )
 from service.client.paths import quoted
-from service.client.study import ClientStudy
 
 __all__ = [
     "Client",

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import httpx
 
 from service.client.artifacts import download, upload
+from service.client.client_study import ClientStudy
 from service.client.errors import MissingPackageError
 from service.client.paths import lease_path, quoted, study_path
-from service.client.study import ClientStudy
 from service.client.transport import BodyToSend, Method, Query, Transport
 from service.schemas.artifacts import Artifact, ArtifactList
 from service.schemas.diagnosis import Diagnosis

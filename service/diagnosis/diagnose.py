@@ -9,7 +9,7 @@ from service.diagnosis.evidence import Evidence, Judged
 from service.diagnosis.verdicts import Judgement, judge
 from service.diagnosis.yardstick import Yardstick
 from service.schemas.diagnosis import Diagnosis, TrialDiagnosis, VerdictCounts
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import Store
 
 PAGE = 500

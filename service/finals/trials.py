@@ -20,7 +20,7 @@ from service.finals.plan import (
     trial_seed,
 )
 from service.schemas.study.training import TEST_METRICS, Training
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import LeaseRecord
 
 PREFIX = "test_"

@@ -1,13 +1,13 @@
 """Final evaluations as clients see them."""
 
 from service.errors import FinalNotFoundError
-from service.finals.begin import counting
 from service.finals.confidence import Confirmed
 from service.finals.plan import Plan, plan_of, ranking_of
+from service.finals.start import counting
 from service.registry.registry import Registry
 from service.results.view import attempts_of
 from service.schemas.final import Candidate, Evaluation, Final, TestScore
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import FinalRecord, Store
 
 

@@ -27,7 +27,7 @@ from service.schemas.imports import (
 )
 from service.schemas.optuna import described, imported
 from service.schemas.study.definition import Definition
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import ImportRecord, Store
 
 BY_DEFINITION = "warm_start_from"

@@ -4,7 +4,7 @@ from typing import Any
 
 from service.errors import ImportNotFoundError
 from service.schemas.imports import Import, ImportedTrial, ImportList, ImportWithTrials, LeftOut
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import ImportRecord
 
 

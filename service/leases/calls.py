@@ -7,13 +7,13 @@ from contextlib import ExitStack, contextmanager
 from service.errors import LeaseClosedError, LeaseLostError, LeaseNotFoundError, ReportConflictError
 from service.finals.trials import check_completion, check_no_test_metrics
 from service.leases import ends as lease_ends
-from service.leases import reports
+from service.leases import epoch_reports as reports
 from service.leases.ends import same_metrics
-from service.leases.reports import check_report
+from service.leases.epoch_reports import check_report
 from service.logs import concerns
 from service.registry.registry import Registry
 from service.schemas.protocol import Complete, Fail, RenewedLease, Report, ReportDecision
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import LeaseRecord
 
 Decided = list[ReportDecision]

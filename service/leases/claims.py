@@ -8,7 +8,7 @@ from service.leases.grants import grant, granted_lease, has_quick_sampler
 from service.registry.registry import Registry
 from service.schemas.protocol import Claim, Lease
 from service.schemas.study.entrypoints import is_allowed
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 
 Granted = tuple[list[Lease], list[Future[None]]]
 """An answer, which holds once the futures are done."""

@@ -15,7 +15,7 @@ from service.sampling.constraints import keep
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution
 from service.schemas.protocol import Suggest
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import LeaseRecord
 
 MAX_USER_ATTRS = 100

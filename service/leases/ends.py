@@ -7,11 +7,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import InvalidError, LeaseClosedError, StateConflictError
 from service.finals.trials import confirmed_values, go_on, is_test, record_test
-from service.rounds.begin import begin_due
+from service.rounds.start import start_due_round
 from service.sampling import constraints
 from service.sampling.ask import tell
 from service.schemas.artifacts import CHECKPOINT
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import LeaseRecord, Outcome, ResultRecord
 
 Metrics = dict[str, float]
@@ -290,7 +290,7 @@ def tick(live: LiveStudy) -> None:
                 finish_unleased(live, trial._trial_id, trial.number, TrialState.FAIL, None, f"stopped: {stop_reason}")
             _end_paused(live)
         if live.record.state == "running" and stop_reason is None:
-            begin_due(live)
+            start_due_round(live)
         if live.record.state != "running" or len(live.leases) > 0:
             return
         reason = stop_reason or live.end.when_done(live.queue, live.record)

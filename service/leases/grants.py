@@ -15,8 +15,8 @@ from service.schemas.study.resolve import resolve
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
 from service.study.ahead import sample
-from service.study.live import LiveStudy
-from service.study.queue import PreparedTrial
+from service.study.live_study import LiveStudy
+from service.study.trial_queue import PreparedTrial
 from storage import LeaseRecord, WorkerRecord
 
 ASKED_LATELY = timedelta(seconds=10)

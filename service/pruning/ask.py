@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from service.sampling.ask import ServiceStudy
-from service.sampling.shadow import FinishedOnce, ShadowStorage
+from service.sampling.overlay_storage import FinishedOnce, OverlayStorage
 from service.schemas.study.definition import Definition
 from storage import DATABASE_ERRORS, Store
 
@@ -107,7 +107,7 @@ class FirstObjective:
         return seen
 
 
-class _FirstAlone(ShadowStorage):
+class _FirstAlone(OverlayStorage):
     """What the pruner notes with its trial is kept apart: it must not compare the trial with itself."""
 
     def __init__(self, *given: Any, **named: Any) -> None:

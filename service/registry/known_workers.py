@@ -13,7 +13,7 @@ HEARD_SECONDS = 90.0
 MAX_WORKERS = 10_000
 
 
-class Sightings:
+class WorkerLastSeen:
     """When each worker last called with a lease: in memory alone, as a report would else be a write more."""
 
     def __init__(self, clock: Clock) -> None:
@@ -32,7 +32,7 @@ class Sightings:
         return max(worker.last_seen_at, self._seen.get(worker.worker_id, worker.last_seen_at))
 
 
-class Allowances:
+class WorkerEntrypoints:
     """The prefixes of each worker that has any. They are asked for by the minute, and not kept over a restart."""
 
     def __init__(self, clock: Clock) -> None:

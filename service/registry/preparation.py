@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from service.study.ahead import prepare, wants_suggestions
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import DATABASE_ERRORS, StorageError
 
 log = logging.getLogger(__name__)

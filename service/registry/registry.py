@@ -13,17 +13,17 @@ from service.errors import (
     StudyNotFoundError,
     TrialLeasedError,
 )
-from service.events.news import StudyNews
-from service.events.waking import WorkSignal
+from service.events.study_events import StudyEvents
+from service.events.work_signal import WorkSignal
 from service.imports.take import BY_DEFINITION, keep, warm_start
-from service.registry.known_workers import Allowances, Sightings
+from service.registry.known_workers import WorkerEntrypoints, WorkerLastSeen
 from service.registry.preparation import Preparation
 from service.sampling.configurations import first_configurations
 from service.sampling.samplers import missing_package
 from service.schemas.final import RESERVED
 from service.schemas.protocol import Claim
 from service.schemas.study.definition import Definition
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from service.study.loading import load_study
 from storage import (
     DATABASE_ERRORS,
@@ -71,8 +71,8 @@ class Registry:
         self._studies: dict[str, LiveStudy] = {}
         self._by_id: dict[int, LiveStudy] = {}
         self.preparation = Preparation(self.every)
-        self.allowances = Allowances(clock)
-        self.sightings = Sightings(clock)
+        self.allowances = WorkerEntrypoints(clock)
+        self.sightings = WorkerLastSeen(clock)
         for record in store.studies():
             self.load(record)
 
@@ -144,7 +144,7 @@ class Registry:
             [objective.direction for objective in definition.objectives],
             self.clock.now(),
         )
-        StudyNews(self.store, self.clock, record.name).study_created(record.n_trials)
+        StudyEvents(self.store, self.clock, record.name).study_created(record.n_trials)
         return record
 
     def delete(self, name: str, *, leased: bool = True) -> None:

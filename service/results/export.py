@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from service.results.view import trial_views
 from service.schemas.optuna import OptunaStudy, OptunaTrial, utc
 from service.schemas.results import Metrics, Trial
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import Store
 
 PAGE = 500

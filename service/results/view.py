@@ -14,7 +14,7 @@ from service.sampling.constraints import is_feasible, violated
 from service.sampling.paused import paused_at
 from service.schemas.optuna import utc
 from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import EpochRecord, LeaseRecord, ResultRecord, Store
 
 SECONDS_PER_HOUR = 3600

@@ -10,7 +10,7 @@ from service.results.view import ranked
 from service.rounds.ranges import share
 from service.schemas.rounds import FIRST_ROUND, NarrowedRound, Range, Round, RoundList
 from service.schemas.study.search_space import FloatParameter
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import RoundRecord
 
 

@@ -17,8 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from service.sampling.ask import FIXED
 from service.sampling.constraints import PREFIX
+from service.sampling.overlay_storage import FinishedOnce, ImportedTrials, OverlayStorage
 from service.sampling.paused import as_sampled
-from service.sampling.shadow import FinishedOnce, ImportedTrials, ShadowStorage
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution
 from service.schemas.study.search_space import FloatParameter, Parameter, SearchSpace
@@ -56,13 +56,13 @@ class RoundView:
         pending: list[FrozenTrial],
         waiting: FrozenTrial | None,
         imported: ImportedTrials | None = None,
-    ) -> ShadowStorage:
+    ) -> OverlayStorage:
         """A view of the study with a trial in it that is to be sampled."""
         if self._record is None:
             seen = as_sampled if self._promotes else None
-            return ShadowStorage(storage, study_id, pending, waiting, imported=imported, seen=seen)
+            return OverlayStorage(storage, study_id, pending, waiting, imported=imported, seen=seen)
         prefix = f"round-{self._record.number}:"
-        return ShadowStorage(storage, study_id, pending, waiting, imported=imported, seen=self._see, prefix=prefix)
+        return OverlayStorage(storage, study_id, pending, waiting, imported=imported, seen=self._see, prefix=prefix)
 
     def space_with(self, given: Mapping[str, Scalar]) -> Mapping[str, Parameter]:
         """The round's space, with the first range of what was given a value outside of the round's."""

@@ -21,8 +21,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from service.sampling.ask import FIXED, ServiceStudy, is_complete, suggest, suggest_one_of
 from service.sampling.configurations import Configurations
 from service.sampling.constraints import constraint_names
+from service.sampling.overlay_storage import ImportedTrials, OverlayStorage
 from service.sampling.round_view import RoundView
-from service.sampling.shadow import ImportedTrials, ShadowStorage
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution as optuna_distribution
 from service.schemas.study.definition import Definition
@@ -206,7 +206,7 @@ class Suggestions:
         """One more parameter of such a trial. Raises ValueError for a value that it cannot have."""
         started = self._monotonic()
         with self._sampling:
-            if isinstance(asked.storage, ShadowStorage):
+            if isinstance(asked.storage, OverlayStorage):
                 asked.storage.leave_out_unlike(name, optuna_distribution(distribution))
             suggest_one_of(asked, name, distribution)
         self._sampled(self._monotonic() - started)
@@ -257,13 +257,13 @@ class Suggestions:
         del shadow.trial.system_attrs[FIXED]  # it was not enqueued
         return view.as_written(shadow.trial)
 
-    def _shadow(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> ShadowStorage:
+    def _shadow(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> OverlayStorage:
         shadow = view.shadow(self._study._storage, self._study._study_id, pending, waiting, self._imported)
         if isinstance(view.sampler, GPSampler):
             shadow.leave_out_otherwise_constrained(self._first_constraints)
         return shadow
 
-    def _seen_through(self, shadow: ShadowStorage, sampler: BaseSampler) -> Study:
+    def _seen_through(self, shadow: OverlayStorage, sampler: BaseSampler) -> Study:
         return ServiceStudy(self._study.study_name, shadow, sampler, self._study.pruner)
 
     @contextmanager

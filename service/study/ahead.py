@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 
 
 def sample(live: LiveStudy, lacking: Sequence[FrozenTrial], n_new: int) -> None:

@@ -5,7 +5,7 @@ from service.errors import BudgetExhaustedError, InvalidError, StateConflictErro
 from service.schemas.results import StudyChange
 from service.schemas.study.checks import params_errors
 from service.schemas.study.definition_fields import Params
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 from storage import Store
 
 ALLOWED = {

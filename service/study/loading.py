@@ -14,9 +14,9 @@ from service.sampling.constraints import is_feasible
 from service.sampling.paused import paused_at
 from service.sampling.samplers import build_sampler, chosen_sampler
 from service.schemas.study.definition import Definition
-from service.study.live import LiveStudy
-from service.study.open_leases import LeaseBook
-from service.study.queue import TrialQueue
+from service.study.live_study import LiveStudy
+from service.study.open_leases import OpenLeases
+from service.study.trial_queue import TrialQueue
 from storage import LeaseRecord, Store, StudyRecord
 
 
@@ -39,7 +39,7 @@ def load_study(
     # A trial's open lease is its last one, even if the machine's clock was set back since.
     leases = sorted(store.leases_of_study(record.study_id), key=lambda lease: lease.ended_at is None)
     retries = _mend(store, trials, leases)
-    book = LeaseBook(clock, term_seconds)
+    book = OpenLeases(clock, term_seconds)
     unfinished = {trial._trial_id for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:

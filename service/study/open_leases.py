@@ -16,7 +16,7 @@ class OpenLease:
     epochs: dict[int, EpochRecord] = field(default_factory=dict)
 
 
-class LeaseBook:
+class OpenLeases:
     """Grants, renews and ends leases. After a restart every open lease gets a fresh full term."""
 
     def __init__(self, clock: Clock, term_seconds: float) -> None:

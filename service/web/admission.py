@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.access.callers import LOGIN, Gate
+from service.access.authenticator import LOGIN, Authenticator
 from service.errors import ServiceError, UnauthorizedError
 from service.web.problems import refusal
 
@@ -14,7 +14,7 @@ from service.web.problems import refusal
 class Admission:
     """Lets through what the gate admits, and sends browsers that look for a page to the login."""
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Authenticator) -> None:
         self._app = app
         self._gate = gate
 

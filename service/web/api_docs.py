@@ -12,7 +12,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from service.access.scopes import CLOSED, Doors
+from service.access.route_scopes import CLOSED, RouteScopes
 from service.access.sessions import COOKIE
 from service.schemas.tokens import Scope
 from service.web.problems import MEDIA_TYPE
@@ -54,7 +54,7 @@ def _page(app: FastAPI) -> HTMLResponse:
 def _describe(app: FastAPI) -> None:
     """FastAPI documents every answer as application/json; errors are problems (RFC 9457). And it knows no scopes."""
     generate = app.openapi
-    doors = Doors()
+    doors = RouteScopes()
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -75,7 +75,7 @@ def _as_problems(responses: dict[str, Any]) -> None:
             response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
-def _security(doors: Doors, method: str, path: str) -> list[dict[str, list[str]]]:
+def _security(doors: RouteScopes, method: str, path: str) -> list[dict[str, list[str]]]:
     """The scopes that open a call, one of which is enough."""
     openers = doors.openers(method, path) or CLOSED
     scopes = sorted(opener for opener in openers if opener in get_args(Scope))

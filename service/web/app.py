@@ -12,19 +12,19 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from service.access.callers import Gate
+from service.access.authenticator import Authenticator
 from service.access.tokens import Tokens
 from service.clock import Clock, SystemClock
-from service.events.ring import Events
-from service.events.waking import WorkSignal
-from service.finals.begin import begin_due
+from service.events.event_ring import EventRing
+from service.events.work_signal import WorkSignal
+from service.finals.start import start_due_finals
 from service.leases.artifacts import MAX_ARTIFACT_BYTES, Artifacts
 from service.leases.ends import tick
 from service.registry.registry import Registry
 from service.schemas.problem import Problem
 from service.web import api_docs, problems
 from service.web.admission import Admission
-from service.web.bodies import BodyLimits
+from service.web.body_limits import BodyLimits
 from service.web.dashboard.pages import dashboard_routes
 from service.web.metrics import MeasureRequests, Metrics
 from service.web.quick_route import QuickRoutes
@@ -76,14 +76,14 @@ def create_app(
     token: str | None = None,
     blobs: BlobStore | None = None,
     max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
-    stream: Events | None = None,
+    stream: EventRing | None = None,
 ) -> FastAPI:
     """The application on an open store. `token` is one of an admin, beside those that are stored.
 
     Without any token, callers on this machine may do everything, and nobody else may do anything. Artifacts go to
     `blobs`; without, to the folder that is the setting's default.
     """
-    clock, signal, stream, metrics = clock or SystemClock(), WorkSignal(), stream or Events(), Metrics()
+    clock, signal, stream, metrics = clock or SystemClock(), WorkSignal(), stream or EventRing(), Metrics()
     store.listen(stream.committed)
     store.listen(metrics.committed)
     registry = Registry(store, clock, lease_seconds, signal, metrics.sampled, tick)
@@ -99,7 +99,7 @@ def create_app(
     )
     app.state.registry = registry
     app.state.signal = signal
-    app.state.gate = gate = Gate(Tokens(store, clock, token), clock)
+    app.state.gate = gate = Authenticator(Tokens(store, clock, token), clock)
     app.state.events = stream
     app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)
     app.state.metrics = metrics
@@ -162,7 +162,7 @@ async def _tick(app: FastAPI) -> None:
     while True:
         await asyncio.sleep(TICK_SECONDS)
         registry: Registry = app.state.registry
-        for work in (registry.tick, partial(begin_due, registry), app.state.gate.tokens.keep_last_used):
+        for work in (registry.tick, partial(start_due_finals, registry), app.state.gate.tokens.keep_last_used):
             try:
                 await run_in_threadpool(work)
             except (*DATABASE_ERRORS, StorageError) as error:

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from service.access.callers import LOCAL, Caller, Gate
+from service.access.authenticator import LOCAL, Authenticator, Caller
 from service.access.tokens import Tokens
-from service.events.ring import Events
+from service.events.event_ring import EventRing
 from service.registry.registry import Registry
 from service.schemas.fields import NAME_PATTERN, Identifier
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 
 ANONYMOUS = "anonymous"
 
@@ -25,22 +25,22 @@ def registry_of(request: Request) -> Registry:
 RegistryDependency = Annotated[Registry, Depends(registry_of)]
 
 
-async def _events(request: Request) -> Events:
+async def _events(request: Request) -> EventRing:
     events = request.app.state.events
-    assert isinstance(events, Events), "set by create_app"
+    assert isinstance(events, EventRing), "set by create_app"
     return events
 
 
-EventsDependency = Annotated[Events, Depends(_events)]
+EventsDependency = Annotated[EventRing, Depends(_events)]
 
 
-def _gate(request: Request) -> Gate:
+def _gate(request: Request) -> Authenticator:
     gate = request.app.state.gate
-    assert isinstance(gate, Gate), "set by create_app"
+    assert isinstance(gate, Authenticator), "set by create_app"
     return gate
 
 
-GateDependency = Annotated[Gate, Depends(_gate)]
+GateDependency = Annotated[Authenticator, Depends(_gate)]
 
 
 def _tokens(gate: GateDependency) -> Tokens:

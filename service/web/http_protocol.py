@@ -1,6 +1,6 @@
 """uvicorn's HTTP, with an end to its patience: the head of a request has limits in time and in size.
 
-What comes after the head is the application's, see service.web.bodies.
+What comes after the head is the application's, see service.web.body_limits.
 """
 
 import asyncio

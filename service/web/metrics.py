@@ -11,8 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.events.ring import Events
-from service.events.stream import PATH as STREAM
+from service.events.event_ring import EventRing
+from service.events.event_stream import PATH as STREAM
 from service.registry.registry import Registry
 from storage import Commit, WorkerRecord
 
@@ -58,7 +58,7 @@ class Metrics:
             registry=self._collectors,
         )
 
-    def collect_from(self, registry: Registry, events: Events) -> None:
+    def collect_from(self, registry: Registry, events: EventRing) -> None:
         """Read these whenever Prometheus asks."""
         self._collectors.register(StudiesCollector(registry))
         self._collectors.register(StateCollector(registry, events))
@@ -102,7 +102,7 @@ class StudiesCollector(Collector):
 class StateCollector(Collector):
     """How workers, writer and event readers are when Prometheus asks."""
 
-    def __init__(self, registry: Registry, events: Events) -> None:
+    def __init__(self, registry: Registry, events: EventRing) -> None:
         self._registry = registry
         self._events = events
 
@@ -119,7 +119,7 @@ class StateCollector(Collector):
             "narrows_writer_waiting_rows", "Rows that are not on disk yet.", value=store.n_waiting_rows
         )
         yield GaugeMetricFamily("narrows_event_readers", "Open event streams.", value=events.n_readers)
-        yield CounterMetricFamily("narrows_events", "Events published.", value=events.last)
+        yield CounterMetricFamily("narrows_events", "EventRing published.", value=events.last)
 
     def _seen(self, workers: Sequence[WorkerRecord]) -> set[str]:
         since = self._registry.clock.now() - timedelta(seconds=SEEN_SECONDS)

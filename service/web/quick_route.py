@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.web.bodies import replay
+from service.web.body_limits import replay
 from service.web.dependencies import registry_of
 
 JSON_TYPE = "application/json"

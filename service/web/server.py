@@ -14,8 +14,8 @@ from typing import NoReturn
 import uvicorn
 
 from service import logs
-from service.access.scopes import is_loopback
-from service.events.stream import PATH as STREAM
+from service.access.route_scopes import is_loopback
+from service.events.event_stream import PATH as STREAM
 from service.web.app import create_app, end_waiting
 from service.web.http_protocol import BoundedHttp
 from service.web.listening import ServeError, listen

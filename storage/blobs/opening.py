@@ -4,8 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from storage.blobs.folder import FolderStore
-from storage.blobs.store import BlobStore
+from storage.blobs.blob_store import BlobStore
+from storage.blobs.folder_store import FolderStore
 from storage.errors import InvalidArtifactsError
 
 FOLDER = "narrows-artifacts"
@@ -17,7 +17,7 @@ def open_artifacts(address: str | None, database: URL) -> BlobStore:
     Raises InvalidArtifactsError.
     """
     if address and address.startswith("s3://"):
-        from storage.blobs.bucket import open_bucket
+        from storage.blobs.bucket_store import open_bucket
 
         return open_bucket(address)
     if address and "://" in address:

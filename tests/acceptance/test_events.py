@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from service.client import Client
-from service.events.ring import Events
+from service.events.event_ring import EventRing
 from service.schemas.protocol import Claim, Report, Reports, WorkerInfo
 from service.web.app import create_app
 from storage import Store
@@ -163,7 +163,7 @@ def test_after_a_crash_the_client_is_sent_back(service_process: StartService) ->
 class Small:
     """A service in this process, on a socket, with an event stream of other measures than `narrows serve` has."""
 
-    def __init__(self, store: Store, events: Events) -> None:
+    def __init__(self, store: Store, events: EventRing) -> None:
         config = uvicorn.Config(create_app(store, stream=events), port=0, log_config=None, lifespan="on")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=asyncio.run, args=(self._server.serve(),))
@@ -179,12 +179,12 @@ class Small:
 
 
 @pytest.fixture
-def events() -> Events:
-    return Events(capacity=500, max_readers=3, heartbeat_seconds=0.2)
+def events() -> EventRing:
+    return EventRing(capacity=500, max_readers=3, heartbeat_seconds=0.2)
 
 
 @pytest.fixture
-def small(tmp_path: Path, events: Events) -> Iterator[Small]:
+def small(tmp_path: Path, events: EventRing) -> Iterator[Small]:
     store = Store.open(f"sqlite:///{tmp_path / 'narrows.db'}")
     service = Small(store, events)
     yield service

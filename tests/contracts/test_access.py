@@ -8,7 +8,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
-from service.access.scopes import INCLUDED, ROUTES, Doors, Opener
+from service.access.route_scopes import INCLUDED, ROUTES, Opener, RouteScopes
 from service.schemas.tokens import Scope
 from tests.integration.service_driver import Service, bearer, code_of, problem_of
 
@@ -115,7 +115,7 @@ def test_an_admin_is_told_what_is_not_there(service: Service) -> None:
 
 
 def test_methods_that_nobody_knows_are_not_kept() -> None:
-    doors = Doors()
+    doors = RouteScopes()
     for number in range(100):
         assert doors.openers(f"M{number}", "/v1/studies/x") is None
     assert len(doors._patterns) < 10

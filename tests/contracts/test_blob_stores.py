@@ -23,7 +23,7 @@ from storage import (
     InvalidArtifactsError,
     open_artifacts,
 )
-from storage.blobs.bucket import BucketStore
+from storage.blobs.bucket_store import BucketStore
 from storage.database.opening import parse_url
 from tests.conftest import free_tcp_port
 from tests.s3_server import Bucket, S3Server, s3_server

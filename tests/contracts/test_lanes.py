@@ -11,8 +11,8 @@ from torch.nn import functional
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData, channel_statistics
 from workers.errors import ModelError
-from workers.lanes.group import EpochResult, LaneGroup
-from workers.lanes.lane import Lane, Trial
+from workers.lanes.lane import Lane, LaneTrial
+from workers.lanes.lane_group import EpochResult, LaneGroup
 
 CPU = torch.device("cpu")
 CLOCKS = ("seconds", "training_seconds")
@@ -74,11 +74,11 @@ def training(**fields: Any) -> Training:
     return Training.model_validate(fixed | fields)
 
 
-def trials(model: dict[str, Any], optimizer: str, regularizer: str) -> list[Trial]:
+def trials(model: dict[str, Any], optimizer: str, regularizer: str) -> list[LaneTrial]:
     """Five that differ in all that may differ."""
     settings, penalties = OPTIMIZERS[optimizer], REGULARIZERS[regularizer]
     return [
-        Trial(
+        LaneTrial(
             training(
                 model=model,
                 optimizer=optimizer,
@@ -94,7 +94,7 @@ def trials(model: dict[str, Any], optimizer: str, regularizer: str) -> list[Tria
     ]
 
 
-def run(group: LaneGroup, waiting: Sequence[Trial], pause: int = 2) -> dict[int, list[EpochResult]]:
+def run(group: LaneGroup, waiting: Sequence[LaneTrial], pause: int = 2) -> dict[int, list[EpochResult]]:
     """Train all trials, each begun as soon as a lane is free and `pause` steps have passed since the last began."""
     results: dict[int, list[EpochResult]] = {trial.tag: [] for trial in waiting}
     left, step = list(waiting), 0
@@ -107,7 +107,7 @@ def run(group: LaneGroup, waiting: Sequence[Trial], pause: int = 2) -> dict[int,
     return results
 
 
-def alone(trial: Trial, data: TrialData, dtype: torch.dtype) -> list[EpochResult]:
+def alone(trial: LaneTrial, data: TrialData, dtype: torch.dtype) -> list[EpochResult]:
     return run(LaneGroup(trial.training, data, CPU, 1, dtype=dtype), [trial])[trial.tag]
 
 
@@ -141,7 +141,7 @@ def test_a_trial_in_lanes_with_refills_equals_the_trial_alone(
 def test_float32_agrees_within_its_tolerance(model: dict[str, Any], data: TrialData) -> None:
     """As a worker on this device runs it, without forcing lanes into one step."""
     some = [
-        Trial(
+        LaneTrial(
             training(model=model, epochs=1 + number % 2, dropout=0.1 * number, label_smoothing=0.1, noise_std=0.1),
             seed=number,
             tag=number,
@@ -157,7 +157,7 @@ def test_resnet18_in_one_step_of_two_lanes_equals_each_alone() -> None:
     images = torch.randint(0, 256, (9, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     rows = torch.arange(9)
     few = TrialData(images, rows % 2, rows[:6], rows[6:], *channel_statistics(images, rows[:6]), 2)
-    some = [Trial(training(model="resnet18", dropout=0.3 * n, epochs=1, batch_size=4), n, tag=n) for n in range(2)]
+    some = [LaneTrial(training(model="resnet18", dropout=0.3 * n, epochs=1, batch_size=4), n, tag=n) for n in range(2)]
     found = run(LaneGroup(some[0].training, few, CPU, 2, dtype=torch.float64, fuse=True), some)
     for trial in some:
         assert_equal(found[trial.tag], alone(trial, few, torch.float64), TOLERANCES[torch.float64])
@@ -170,10 +170,10 @@ def test_a_trial_that_diverges_ends_alone(model: dict[str, Any], dtype: torch.dt
     penalties = {"gradient_clip": 1.0, "l1_decay": 0.01, "label_smoothing": 0.1, "dropout": 0.2, "noise_std": 0.1}
     wild = training(model=model, optimizer="sgd", learning_rate=1000, weight_decay=1000, epochs=40, momentum=0.9)
     tame = [
-        Trial(training(model=model, optimizer="sgd", epochs=20, **fields), seed=n, tag=n)
+        LaneTrial(training(model=model, optimizer="sgd", epochs=20, **fields), seed=n, tag=n)
         for n, fields in enumerate(({}, penalties))
     ]
-    found = run(LaneGroup(wild, data, CPU, 3, dtype=dtype, fuse=True), [tame[0], Trial(wild, 9, tag=9), tame[1]])
+    found = run(LaneGroup(wild, data, CPU, 3, dtype=dtype, fuse=True), [tame[0], LaneTrial(wild, 9, tag=9), tame[1]])
     assert "loss is" in str(found[9][-1].error)
     assert found[9][-1].final is None
     assert len(found[9]) < 20
@@ -184,7 +184,7 @@ def test_a_trial_that_diverges_ends_alone(model: dict[str, Any], dtype: torch.dt
 
 def test_each_lane_stops_early_by_itself_with_its_best_weights(data: TrialData) -> None:
     some = [
-        Trial(
+        LaneTrial(
             training(
                 model="mlp",
                 learning_rate=rate,
@@ -242,14 +242,14 @@ def test_the_model_of_a_trial_is_its_own(data: TrialData) -> None:
 
 def test_only_trials_of_one_fusion_key_share_a_group(data: TrialData) -> None:
     group = LaneGroup(training(model="mlp"), data, CPU, 2)
-    group.load(Trial(training(model="mlp", dropout=[0.1, 0.2], augment="flip", schedule="cosine"), 1))
+    group.load(LaneTrial(training(model="mlp", dropout=[0.1, 0.2], augment="flip", schedule="cosine"), 1))
     with pytest.raises(ValueError, match="share a fusion key"):
-        group.load(Trial(training(model="lenet"), 1))
+        group.load(LaneTrial(training(model="lenet"), 1))
     with pytest.raises(ModelError, match="one rate"):
-        group.load(Trial(training(model="mlp", dropout=[0.1]), 1))
-    group.load(Trial(training(model="mlp"), 1))
+        group.load(LaneTrial(training(model="mlp", dropout=[0.1]), 1))
+    group.load(LaneTrial(training(model="mlp"), 1))
     with pytest.raises(ValueError, match="all 2 are taken"):
-        group.load(Trial(training(model="mlp"), 1))
+        group.load(LaneTrial(training(model="mlp"), 1))
 
 
 def test_trials_come_and_go_at_random_without_a_trace(data: TrialData) -> None:
@@ -257,7 +257,7 @@ def test_trials_come_and_go_at_random_without_a_trace(data: TrialData) -> None:
     print(f"seed: {seed}")
     draw = random.Random(seed)
     some = trials(MODELS[2], "adam", "dropout") + [
-        Trial(one.training, one.seed + 50, one.tag + 5) for one in trials(MODELS[2], "adam", "dropout")
+        LaneTrial(one.training, one.seed + 50, one.tag + 5) for one in trials(MODELS[2], "adam", "dropout")
     ]
     expected = {trial.tag: alone(trial, data, torch.float64) for trial in some}
     group = LaneGroup(some[0].training, data, CPU, 4, dtype=torch.float64)

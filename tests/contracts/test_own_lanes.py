@@ -10,10 +10,10 @@ from tests.contracts.own_nets import FUSED, ODD
 from tests.contracts.test_lanes import CPU, TOLERANCES, assert_equal, data, one_thread, run, training
 from workers.data.trial_data import TrialData
 from workers.errors import ModelError
-from workers.lanes.group import EpochResult, LaneGroup
-from workers.lanes.lane import Trial
+from workers.lanes.lane import LaneTrial
+from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import dump_checkpoint, read_checkpoint
-from workers.user_process.own_parts.model import build
+from workers.user_process.custom_parts.model import build
 
 __all__ = ["data", "one_thread"]
 
@@ -28,11 +28,11 @@ def group_of(training: Training, data: TrialData, n_lanes: int, dtype: torch.dty
     return LaneGroup(training, data, CPU, n_lanes, dtype=dtype, build=build)
 
 
-def alone(trial: Trial, data: TrialData, dtype: torch.dtype) -> list[EpochResult]:
+def alone(trial: LaneTrial, data: TrialData, dtype: torch.dtype) -> list[EpochResult]:
     return run(group_of(trial.training, data, 1, dtype), [trial])[trial.tag]
 
 
-def trials(name: str) -> list[Trial]:
+def trials(name: str) -> list[LaneTrial]:
     """Five that differ in all that may differ."""
     settings: list[dict[str, Any]] = [
         {"input_dropout": 0.2},
@@ -42,7 +42,7 @@ def trials(name: str) -> list[Trial]:
         {"l1_decay": 0.01, "augment": "flip"},
     ]
     return [
-        Trial(
+        LaneTrial(
             training(model=own(name), learning_rate=0.02 / (1 + number), **{"epochs": 1 + number % 3, **each}),
             seed=100 + number,
             tag=number,
@@ -56,7 +56,7 @@ def trials(name: str) -> list[Trial]:
 def test_a_trial_in_lanes_with_refills_equals_the_trial_alone(name: str, dtype: torch.dtype, data: TrialData) -> None:
     five = trials(name)
     group = group_of(five[0].training, data, 3, dtype)
-    assert group.why_alone is None
+    assert group.unfusable_reason is None
     assert group.fuses
     found = run(group, five)
     for trial in five:
@@ -66,7 +66,7 @@ def test_a_trial_in_lanes_with_refills_equals_the_trial_alone(name: str, dtype: 
 @pytest.mark.parametrize("name", ["norms", "dropouts"])
 def test_a_trial_goes_on_alone_where_it_was_in_lanes(name: str, data: TrialData) -> None:
     """In the middle of an epoch, with the masks and the statistics that it would have had."""
-    few = [Trial(training(model=own(name), epochs=3), seed, tag=seed) for seed in range(3)]
+    few = [LaneTrial(training(model=own(name), epochs=3), seed, tag=seed) for seed in range(3)]
     group = group_of(few[0].training, data, 3, torch.float64)
     lanes = [group.load(trial) for trial in few]
     for _ in range(5):  # into the second epoch of three batches each
@@ -87,7 +87,7 @@ def test_a_trial_goes_on_alone_where_it_was_in_lanes(name: str, data: TrialData)
 def test_trials_with_one_seed_draw_the_same_masks_beside_one_another(data: TrialData) -> None:
     """And those with different seeds different ones."""
     group = group_of(training(model=own("dropouts")), data, 3, torch.float64)
-    found = run(group, [Trial(training(model=own("dropouts")), seed, tag) for tag, seed in enumerate((1, 1, 2))], 1)
+    found = run(group, [LaneTrial(training(model=own("dropouts")), seed, tag) for tag, seed in enumerate((1, 1, 2))], 1)
     losses = [found[tag][-1].metrics["train_loss"] for tag in range(3)]
     assert losses[0] == pytest.approx(losses[1], rel=TOLERANCES[torch.float64])
     assert losses[0] != pytest.approx(losses[2], rel=1e-3)
@@ -101,7 +101,7 @@ def test_trials_with_dropout_rates_of_their_own_equal_those_alone(
     """Also where one drops nothing, one has other rates in each layer, and one those that its code gives it."""
     rates: list[Any] = [0.0, 0.6, None, 0.2, [0.5, 0.0, 0.3, 0.1] if name == "dropouts" else [0.4]]
     five = [
-        Trial(training(model={**own(name), "dropout": rate}, epochs=1 + number % 3), seed=100 + number, tag=number)
+        LaneTrial(training(model={**own(name), "dropout": rate}, epochs=1 + number % 3), seed=100 + number, tag=number)
         for number, rate in enumerate(rates)
     ]
     group = group_of(five[0].training, data, 3, dtype)
@@ -115,7 +115,7 @@ def test_a_trial_s_own_dropout_rate_is_the_one_it_trains_with(data: TrialData) -
     """It has the figures of the same model whose code gives it that rate."""
 
     def losses(model: dict[str, Any]) -> list[float]:
-        results = alone(Trial(training(model=model), 1, tag=1), data, torch.float64)
+        results = alone(LaneTrial(training(model=model), 1, tag=1), data, torch.float64)
         return [one.metrics["train_loss"] for one in results]
 
     searched = losses({**own("attention"), "dropout": 0.4})
@@ -129,7 +129,7 @@ def test_a_trial_s_own_dropout_rate_is_the_one_it_trains_with(data: TrialData) -
 def test_rates_for_layers_that_are_not_there_are_refused(
     name: str, dropout: Any, n_layers: int, data: TrialData
 ) -> None:
-    trial = Trial(training(model={**own(name), "dropout": dropout}), 1)
+    trial = LaneTrial(training(model={**own(name), "dropout": dropout}), 1)
     group = group_of(trial.training, data, 1)
     with pytest.raises(ModelError, match=rf"model.dropout must be .*: .* for {n_layers} of {NETS}:build_{name}"):
         group.load(trial)
@@ -138,8 +138,8 @@ def test_rates_for_layers_that_are_not_there_are_refused(
 
 def test_a_trial_that_diverges_harms_no_neighbour(data: TrialData) -> None:
     wild = training(model=own("norms"), optimizer="sgd", learning_rate=1000, weight_decay=1000, epochs=40, momentum=0.9)
-    tame = [Trial(training(model=own("norms"), optimizer="sgd", epochs=8), seed, tag=seed) for seed in range(2)]
-    found = run(group_of(wild, data, 3), [tame[0], Trial(wild, 9, tag=9), tame[1]])
+    tame = [LaneTrial(training(model=own("norms"), optimizer="sgd", epochs=8), seed, tag=seed) for seed in range(2)]
+    found = run(group_of(wild, data, 3), [tame[0], LaneTrial(wild, 9, tag=9), tame[1]])
     assert "loss is" in str(found[9][-1].error)
     for trial in tame:
         assert_equal(found[trial.tag], alone(trial, data, torch.float32), TOLERANCES[torch.float32])
@@ -149,18 +149,18 @@ def test_a_trial_that_diverges_harms_no_neighbour(data: TrialData) -> None:
 def test_what_lanes_cannot_share_trains_alone_and_says_why(kind: str, data: TrialData) -> None:
     group = group_of(training(model=own("odd", kind=kind)), data, 2)
     assert not group.fuses
-    assert group.why_alone is not None
-    assert ODD[kind] in group.why_alone
-    assert "\n" not in group.why_alone
-    group.load(Trial(group_training := training(model=own("odd", kind=kind)), 1))
-    group.load(Trial(group_training, 2))
+    assert group.unfusable_reason is not None
+    assert ODD[kind] in group.unfusable_reason
+    assert "\n" not in group.unfusable_reason
+    group.load(LaneTrial(group_training := training(model=own("odd", kind=kind)), 1))
+    group.load(LaneTrial(group_training, 2))
     assert all(result.metrics["train_loss"] > 0 for _ in range(3) for result in group.step())
 
 
 def test_bf16_is_tried_with_a_tolerance_of_its_own(data: TrialData) -> None:
     group = group_of(training(model=own("cnn"), precision="bf16"), data, 2)
-    assert group.why_alone is None
-    results = run(group, [Trial(training(model=own("cnn"), precision="bf16"), seed, tag=seed) for seed in range(2)])
+    assert group.unfusable_reason is None
+    results = run(group, [LaneTrial(training(model=own("cnn"), precision="bf16"), seed, tag=seed) for seed in range(2)])
     assert all(one[-1].final is not None for one in results.values())
 
 

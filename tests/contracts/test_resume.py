@@ -11,8 +11,8 @@ from tests.contracts.test_lanes import CPU, MODELS, alone, assert_equal, data, o
 from tests.unit.workers.fakes import lease_json
 from workers.data.trial_data import TrialData
 from workers.errors import CheckpointError
-from workers.lanes.group import EpochResult, LaneGroup
-from workers.lanes.lane import Trial
+from workers.lanes.lane import LaneTrial
+from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import describe, dump_checkpoint, dump_model, load_model, read_checkpoint
 
 __all__ = ["data", "one_thread"]  # fixtures
@@ -28,15 +28,15 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def interrupted(trial: Trial, data: TrialData, n_steps: int) -> list[EpochResult]:
+def interrupted(trial: LaneTrial, data: TrialData, n_steps: int) -> list[EpochResult]:
     """Train in one of two lanes for so many steps, then go on in another group, from the content of a file."""
     group = LaneGroup(trial.training, data, CPU, 2)
-    group.load(Trial(trial.training, 77, tag=77))
+    group.load(LaneTrial(trial.training, 77, tag=77))
     lane = group.load(trial)
     results = [result for _ in range(n_steps) for result in group.step() if result.lane is lane]
     content = dump_checkpoint(group.state(lane), trial.training, trial.seed)
     other = LaneGroup(trial.training, data, CPU, 2)
-    other.load(Trial(trial.training, 78, tag=78))
+    other.load(LaneTrial(trial.training, 78, tag=78))
     other.step()
     lane = other.load(trial, read_checkpoint(content, trial.training, trial.seed))
     while lane in other.lanes:
@@ -51,12 +51,14 @@ def test_a_resumed_trial_equals_one_without_a_break_to_the_last_bit(
     model: dict[str, Any], optimizer: str, n_steps: int, data: TrialData
 ) -> None:
     """In float32 on a CPU; after the first step, between the first two epochs, and in the middle of the third."""
-    trial = Trial(training(model=model, optimizer=optimizer, momentum=0.5, learning_rate=0.03, **EVERYTHING), 5, tag=5)
+    trial = LaneTrial(
+        training(model=model, optimizer=optimizer, momentum=0.5, learning_rate=0.03, **EVERYTHING), 5, tag=5
+    )
     assert_equal(interrupted(trial, data, n_steps), alone(trial, data, torch.float32), 0.0)
 
 
 def test_a_damaged_or_foreign_checkpoint_is_one_clear_error(data: TrialData) -> None:
-    trial = Trial(training(model="mlp"), 1)
+    trial = LaneTrial(training(model="mlp"), 1)
     group = LaneGroup(trial.training, data, CPU, 1)
     content = dump_checkpoint(group.state(group.load(trial)), trial.training, 1)
     with pytest.raises(CheckpointError, match="safetensors"):
@@ -67,23 +69,23 @@ def test_a_damaged_or_foreign_checkpoint_is_one_clear_error(data: TrialData) -> 
         read_checkpoint(content, trial.training, 2)
     other = training(model={"name": "mlp", "hidden": [3]})
     with pytest.raises(CheckpointError, match="must fit the trial: values is"):
-        LaneGroup(other, data, CPU, 1).load(Trial(other, 1), read_checkpoint(content, trial.training, 1))
+        LaneGroup(other, data, CPU, 1).load(LaneTrial(other, 1), read_checkpoint(content, trial.training, 1))
 
 
 def test_a_failed_load_leaves_the_group_as_it_was(data: TrialData) -> None:
-    trial = Trial(training(model="mlp"), 1)
+    trial = LaneTrial(training(model="mlp"), 1)
     state = (group := LaneGroup(trial.training, data, CPU, 2)).state(group.load(trial))
     del state.tensors["optimizer.n_steps"]
     with pytest.raises(CheckpointError, match="n_steps is missing"):
         group.load(trial, state)
     assert len(group.lanes) == 1
-    group.load(Trial(trial.training, 2))
+    group.load(LaneTrial(trial.training, 2))
     group.step()
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_a_kept_model_is_the_model_that_was_trained(model: dict[str, Any], data: TrialData, tmp_path: Path) -> None:
-    trial = Trial(training(model=model), 1, tag=1)
+    trial = LaneTrial(training(model=model), 1, tag=1)
     group = LaneGroup(trial.training, data, CPU, 1)
     weights = run(group, [trial])[1][-1].weights
     assert weights is not None

@@ -17,7 +17,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from service.access.scopes import ROUTES, opened_by
+from service.access.route_scopes import ROUTES, opened_by
 from service.schemas.tokens import Scope
 from tests.integration.service_driver import Json, Service, bearer, problem_of
 

@@ -33,7 +33,7 @@ def test_one_module_imports_the_test_split_and_one_imports_that(graph: grimp.Imp
 
 def test_the_processes_that_train_put_it_where_models_are_trained(graph: grimp.ImportGraph) -> None:
     """A worker's, and that of an own model or data set."""
-    training = {"workers.loop.process", "workers.user_process.own_parts.trainer"}
+    training = {"workers.loop.process", "workers.user_process.custom_parts.trainer"}
     assert graph.find_modules_that_directly_import("workers.final_test.final_trial") == training
 
 

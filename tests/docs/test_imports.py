@@ -31,7 +31,7 @@ FLOORS = {
         {"loop"},
         {"user_code"},
         {"leases", "user_process"},
-        {"bench"},
+        {"scheduling"},
         {"saved"},
         {"lanes", "final_test"},
         {"models"},
@@ -172,7 +172,7 @@ def test_code_in_a_users_process_stands_alone(graph: grimp.ImportGraph) -> None:
     plain = [
         module
         for module in graph.modules
-        if module.startswith("workers.user_process.") and not module.startswith("workers.user_process.own_parts")
+        if module.startswith("workers.user_process.") and not module.startswith("workers.user_process.custom_parts")
     ]
     assert plain
     wrong = [

@@ -8,13 +8,13 @@ import torch
 from service.schemas.protocol import Lease
 from service.schemas.study.training import Training
 from tests.unit.workers.fakes import lease_json
-from workers.bench.bench import Bench, Broken, Finished
-from workers.bench.lane_choice import LaneChoice, batches_per_second
-from workers.bench.work import Work
 from workers.data.trial_data import TrialData
-from workers.lanes.group import EpochResult, LaneGroup
-from workers.lanes.lane import Trial
+from workers.lanes.lane import LaneTrial
+from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import dump_checkpoint, read_checkpoint
+from workers.scheduling.lane_choice import LaneChoice, batches_per_second
+from workers.scheduling.lane_scheduler import Broken, Finished, LaneScheduler
+from workers.scheduling.leased_trial import LeasedTrial
 
 pytestmark = pytest.mark.gpu
 
@@ -35,7 +35,7 @@ def training(**fields: Any) -> Training:
     return Training.model_validate(fixed | {"learning_rate": 0.003} | fields)
 
 
-def run(group: LaneGroup, trials: list[Trial]) -> dict[int, EpochResult]:
+def run(group: LaneGroup, trials: list[LaneTrial]) -> dict[int, EpochResult]:
     """The last result of each trial, by seed; a trial begins when a lane is free."""
     waiting, last = list(trials), {}
     while waiting or group.lanes:
@@ -52,7 +52,7 @@ def test_trials_in_lanes_with_refills_equal_trials_alone(
     model: dict[str, Any], optimizer: str, data: TrialData, device: torch.device
 ) -> None:
     trials = [
-        Trial(training(model=model, optimizer=optimizer, **(REGULARIZED if seed % 2 else {})), seed)
+        LaneTrial(training(model=model, optimizer=optimizer, **(REGULARIZED if seed % 2 else {})), seed)
         for seed in range(5)
     ]
     together = run(LaneGroup(trials[0].training, data, device, 3), trials)
@@ -66,7 +66,7 @@ def test_trials_in_lanes_with_refills_equal_trials_alone(
 def test_a_resumed_trial_goes_on_as_without_a_break(
     model: dict[str, Any], data: TrialData, device: torch.device
 ) -> None:
-    trial = Trial(training(model=model, **REGULARIZED), 5)
+    trial = LaneTrial(training(model=model, **REGULARIZED), 5)
     whole = run(LaneGroup(trial.training, data, device, 1), [trial])[5]
     group = LaneGroup(trial.training, data, device, 1)
     lane = group.load(trial)
@@ -83,7 +83,8 @@ def test_a_resumed_trial_goes_on_as_without_a_break(
 def test_bf16_trains_to_about_the_same(data: TrialData, device: torch.device) -> None:
     finals = [
         run(
-            LaneGroup(one := training(model=MODELS[2], precision=precision, epochs=6), data, device, 1), [Trial(one, 1)]
+            LaneGroup(one := training(model=MODELS[2], precision=precision, epochs=6), data, device, 1),
+            [LaneTrial(one, 1)],
         )[1].metrics
         for precision in ("fp32", "bf16")
     ]
@@ -104,14 +105,14 @@ def test_memory_that_really_runs_out_halves_the_lanes_and_loses_no_trial(data: T
         pytest.skip("only a GPU's memory can be limited for this process")
     wide = {"name": "mlp", "hidden": [2048, 2048]}
     works = [
-        Work(
+        LeasedTrial(
             Lease.model_validate(
                 {**lease_json(number), "training": training(model=wide).model_dump(mode="json"), "seed": number}
             )
         )
         for number in range(8)
     ]
-    bench = Bench(lambda _dataset: data, device, LaneChoice(device, 8), _no_test)
+    bench = LaneScheduler(lambda _dataset: data, device, LaneChoice(device, 8), _no_test)
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(700 * 2**20 / total, device)

@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
-from service.events.ring import Events
+from service.events.event_ring import EventRing
 from service.web.app import create_app
 from storage import BlobStore, FolderStore, Store
 from tests.conftest import POSTGRES, skip_or_fail
@@ -100,7 +100,7 @@ class Service:
             token=self._token,
             blobs=self.blobs,
             max_artifact_bytes=MAX_ARTIFACT_BYTES,
-            stream=Events(capacity=self._capacity),
+            stream=EventRing(capacity=self._capacity),
         )
         self.http = local_client(self.app)
         self.http.__enter__()

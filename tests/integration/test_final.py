@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.finals.begin import begin_due
+from service.finals.start import start_due_finals
 from service.registry.registry import Registry
 from service.schemas.study.definition import Definition
 from storage import FinalRecord
@@ -223,12 +223,12 @@ def test_an_evaluation_that_is_only_about_to_begin_is_not_there_yet(service: Ser
 def test_a_definition_may_ask_for_it(service: Service) -> None:
     name = service.create(n_trials=2, confirmation={"top_k": 1, "n_seeds": 2})
     service.run(name)
-    begin_due(service.app.state.registry)
+    start_due_finals(service.app.state.registry)
     assert code_of(service.http.get(f"/v1/studies/{name}/final"), 404) == "final_not_found"
     service.run(name)
 
     for _ in range(2):
-        begin_due(service.app.state.registry)
+        start_due_finals(service.app.state.registry)
 
     final = final_of(service, name)
     assert (final["number"], final["requested_by"], final["trials_total"]) == (1, "confirmation", 3)
@@ -239,7 +239,7 @@ def test_what_the_definition_says_holds_where_a_call_says_nothing(service: Servi
     name = service.create(n_trials=2, confirmation={"top_k": 1, "n_seeds": 4})
     service.run(name)
     service.change(name, state="stopped")
-    begin_due(service.app.state.registry)  # a stopped study has not finished
+    start_due_finals(service.app.state.registry)  # a stopped study has not finished
     assert begin(service, name, top_k=2)["trials_total"] == 5
 
 
@@ -358,7 +358,7 @@ def test_one_study_that_fails_holds_up_no_other(
     registry: Registry = service.app.state.registry
     monkeypatch.setattr(registry.get(broken).definition, "confirmation", "no confirmation")
 
-    begin_due(registry)
+    start_due_finals(registry)
 
     assert final_of(service, name)["state"] == "running"
     assert code_of(service.http.get(f"/v1/studies/{broken}/final"), 404) == "final_not_found"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from service.access.login_rate_limiter import AT_ONCE
 from service.access.sessions import COOKIE, LIFETIME_SECONDS
-from service.access.wrong_tokens import AT_ONCE
 from tests.integration.service_driver import Service, bearer, code_of, definition
 
 OPERATOR = "correct horse"

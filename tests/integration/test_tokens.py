@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from starlette.testclient import TestClient
 
+from service.access.login_rate_limiter import AT_ONCE, SECONDS_EACH
 from service.access.tokens import PREFIX, digest_of
-from service.access.wrong_tokens import AT_ONCE, SECONDS_EACH
 from storage.database.opening import parse_url
 from tests.integration.service_driver import Service, bearer, code_of, definition, errors_of, problem_of
 

@@ -13,7 +13,7 @@ from workers.data.trial_data import TrialData
 from workers.final_test.test_split import evaluate_test, load_test
 
 
-class FinalTest:
+class FinalTrial:
     """Evaluates the trained model of a lease that says `test`; no other lease opens the test split."""
 
     def __init__(

@@ -31,7 +31,7 @@ Clock = Callable[[], float]
 
 
 @dataclass
-class Place:
+class WorkerSlot:
     """One device's process, and its history of crashes.
 
     A crashed process is started again after 1, 2, 4, … 30 seconds. Five crashes in a row end its place; a process that
@@ -103,7 +103,7 @@ class Place:
 class Fleet:
     """Runs until every place has ended, or a signal ends them all; a second signal ends them at once."""
 
-    def __init__(self, places: Sequence[Place], clock: Clock = time.monotonic) -> None:
+    def __init__(self, places: Sequence[WorkerSlot], clock: Clock = time.monotonic) -> None:
         self._places = places
         self._clock = clock
         self._signals = 0
@@ -130,12 +130,12 @@ class Fleet:
 
     def _drain(self) -> None:
         """Pass every signal on, as SIGTERM; after half a minute, or soon after the second one, kill."""
-        told, deadline = 0, self._clock() + DRAIN_SECONDS
+        reportable_metrics, deadline = 0, self._clock() + DRAIN_SECONDS
         while self._alive():
-            if told < self._signals:
-                told += 1
+            if reportable_metrics < self._signals:
+                reportable_metrics += 1
                 self._tell(signal.SIGTERM)
-                if told == 2:
+                if reportable_metrics == 2:
                     deadline = min(deadline, self._clock() + AT_ONCE_SECONDS)
             if self._clock() > deadline:
                 self._tell(signal.SIGKILL)

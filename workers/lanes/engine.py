@@ -12,15 +12,15 @@ from service.schemas.study.training import Training
 from workers.data.augmentation import draw_changes, parts_of
 from workers.data.batches import make_batches
 from workers.data.trial_data import TrialData
-from workers.lanes.draws import Draws
 from workers.lanes.evaluation import evaluate
 from workers.lanes.lane import Lane
 from workers.lanes.loss import cross_entropy
 from workers.lanes.networks.network import make_network
 from workers.lanes.networks.vmapped_dropout import dropout_layers
+from workers.lanes.noise_points import find_noise_points, input_noise_point
 from workers.lanes.penalties import add_l1, clip
+from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
-from workers.lanes.sites import find_sites, input_site
 from workers.training.optimizers import make_optimizer
 
 
@@ -50,8 +50,8 @@ class Engine:
         self._images = make_batches(data, dtype)
         self.network = make_network(model, training, self.rows, device, self._sample, fuse=fuse)
         self._optimizer = make_optimizer(training.optimizer, self.rows.values, self.rows.gradient)
-        sites = [input_site(data.images)] if is_own else find_sites(model, data.images[:1])
-        self._draws = Draws(sites, n_lanes, training.batch_size, self.rows.values)
+        sites = [input_noise_point(data.images)] if is_own else find_noise_points(model, data.images[:1])
+        self._draws = RandomMasks(sites, n_lanes, training.batch_size, self.rows.values)
         self._loss = torch.zeros(n_lanes, dtype=torch.float64, device=device)
         self._n_correct = torch.zeros_like(self._loss)
 
@@ -70,7 +70,7 @@ class Engine:
         """Tell who is where, whenever that changes."""
         settings = [lane.trial.training for lane in lanes]
         self._optimizer.set_lanes(settings)
-        self._draws.set_strengths([lane.strengths for lane in lanes])
+        self._draws.set_rates([lane.strengths for lane in lanes])
         self._parts = frozenset().union(*(parts_of(one.dataset.augment) for one in settings))
         self._smoothing = self._column([one.label_smoothing for one in settings], unused=0.0)
         self._l1_decay = self._column([one.l1_decay for one in settings], unused=0.0)

@@ -15,7 +15,7 @@ from workers.data.augmentation import draw_changes
 from workers.data.splits import split_batches
 from workers.data.trial_data import TrialData
 from workers.errors import DivergedError, ModelError
-from workers.lanes.draws import Strengths
+from workers.lanes.random_masks import Rates
 from workers.models.build import dropout_rates, is_image
 from workers.training import schedules
 from workers.training.early_stopping import BestEpoch
@@ -26,7 +26,7 @@ Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Trial:
+class LaneTrial:
     """What to train. `tag` is the caller's own, such as the lease."""
 
     training: Training
@@ -37,7 +37,7 @@ class Trial:
 class Lane:
     """A trial's way through its epochs: which batch comes next, in which order and with which learning rate."""
 
-    def __init__(self, trial: Trial, data: TrialData, has_batch_norm: bool, n_own_dropouts: int = 0) -> None:
+    def __init__(self, trial: LaneTrial, data: TrialData, has_batch_norm: bool, n_own_dropouts: int = 0) -> None:
         """`n_own_dropouts` is how many dropout layers an own model has.
 
         Raises ModelError when the settings do not fit the model or the data.
@@ -52,7 +52,7 @@ class Lane:
         self.best = BestEpoch(stopping.metric, stopping.min_delta) if stopping else BestEpoch("validation_accuracy")
         rates = dropout_rates(training.dropout, n_dropout_layers(training.model))
         noise = [training.noise_std] + [training.hidden_noise_std] * len(rates)
-        self.strengths = Strengths(noise, [training.input_dropout, *rates])
+        self.strengths = Rates(noise, [training.input_dropout, *rates])
         self.own_rates = _own_rates(training.model, n_own_dropouts)
         self.generator = Generator(data.images.device)
         self._data = data

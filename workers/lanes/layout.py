@@ -12,7 +12,7 @@ ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
-class Place:
+class ParameterSlice:
     name: str
     shape: torch.Size
     start: int
@@ -29,11 +29,11 @@ class Layout:
     def __init__(self, model: nn.Module, *, whole: bool = False) -> None:
         """`whole` is for models that are not built in: every buffer counts, and a frozen parameter is one of them."""
         self._whole = whole
-        self.places: list[Place] = []
+        self.places: list[ParameterSlice] = []
         start = 0
         trained = [(name, one) for name, one in model.named_parameters() if one.requires_grad or not whole]
         for name, parameter in trained:
-            self.places.append(Place(name, parameter.shape, start, start + parameter.numel()))
+            self.places.append(ParameterSlice(name, parameter.shape, start, start + parameter.numel()))
             start += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
         self.row_size = start
         self.buffers_like = {name: torch.empty_like(one, device="meta") for name, one in self._buffers(model).items()}

@@ -12,7 +12,7 @@ from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Decision, Lease, Renew, Report, Reports
-from workers.sinks.feed import NO_FEED, Feed
+from workers.sinks.metric_fanout import NO_FEED, MetricFanout
 
 logger = logging.getLogger("narrows.worker")
 
@@ -46,7 +46,11 @@ class Reporter:
     """
 
     def __init__(
-        self, client: Client, retries: Retries, clock: Callable[[], float] = time.monotonic, feed: Feed = NO_FEED
+        self,
+        client: Client,
+        retries: Retries,
+        clock: Callable[[], float] = time.monotonic,
+        feed: MetricFanout = NO_FEED,
     ) -> None:
         self._client = client
         self._retries = retries

@@ -5,11 +5,11 @@ import logging
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease
-from workers.bench.work import Work
 from workers.errors import CheckpointError
-from workers.lanes.state import LaneState
+from workers.lanes.lane_state import LaneState
 from workers.leases.reporter import OPEN, Reporter
 from workers.saved.files import dump_checkpoint, read_checkpoint
+from workers.scheduling.leased_trial import LeasedTrial
 from workers.scratch import Scratch
 
 logger = logging.getLogger("narrows.worker")
@@ -17,7 +17,7 @@ logger = logging.getLogger("narrows.worker")
 CHECKPOINT = "checkpoint"
 
 
-class Checkpointing:
+class CheckpointKeeper:
     """Uploads and downloads the artifact `checkpoint`. A failure costs time at most, so it is only logged;
     who pauses a trial asks."""
 
@@ -25,7 +25,7 @@ class Checkpointing:
         self._client = client
         self._reporter = reporter
 
-    def upload(self, work: Work, retries: Retries, patience_seconds: float) -> bool:
+    def upload(self, work: LeasedTrial, retries: Retries, patience_seconds: float) -> bool:
         """Keep the state of a trial with the service, once what was reported up to there is answered.
 
         False when it is not kept for now, so that it is worth another attempt.
@@ -44,9 +44,9 @@ class Checkpointing:
             return is_refused(error)
         return True
 
-    def fetch(self, lease: Lease, retries: Retries) -> Work:
+    def fetch(self, lease: Lease, retries: Retries) -> LeasedTrial:
         """A trial as it is to be loaded: where an earlier attempt left it, or from its beginning."""
-        work = Work(lease)
+        work = LeasedTrial(lease)
         if lease.resume is None:
             return work
         work.last_step = lease.resume.step

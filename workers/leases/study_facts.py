@@ -22,7 +22,7 @@ More at a time finish sooner, but the sampler knows less then, and the pruner gi
 
 
 @dataclass(frozen=True)
-class Facts:
+class StudyFacts:
     """Of one study: what its trials are measured by and must keep, the best values when it was asked, how many train at
     once.
 
@@ -36,7 +36,7 @@ class Facts:
     most_lanes: int
 
 
-class Studies:
+class StudyFactsCache:
     """Asks the service once for each study. Safe for threads."""
 
     def __init__(self, client: Client, retries: Retries, n_processes: int = 1) -> None:
@@ -45,9 +45,9 @@ class Studies:
         self._client = client
         self._retries = retries
         self._lock = threading.Lock()
-        self._facts: dict[str, Facts | None] = {}
+        self._facts: dict[str, StudyFacts | None] = {}
 
-    def facts(self, name: str) -> Facts | None:
+    def facts(self, name: str) -> StudyFacts | None:
         """None for a study that the service does not tell of, or not now."""
         with self._lock:
             if name in self._facts:
@@ -64,7 +64,7 @@ class Studies:
             return facts
 
 
-def facts_of(study: Study, n_processes: int) -> Facts:
+def facts_of(study: Study, n_processes: int) -> StudyFacts:
     definition = study.definition
     best = None if study.best is None or study.best.values is None else tuple(study.best.values)
     if definition.sampler.name not in UNGUIDED:
@@ -74,4 +74,4 @@ def facts_of(study: Study, n_processes: int) -> Facts:
     else:
         share = 1.0
     most_lanes = max(1, round(share * definition.n_trials / n_processes))
-    return Facts(tuple(definition.objectives), tuple(definition.constraints), best, most_lanes)
+    return StudyFacts(tuple(definition.objectives), tuple(definition.constraints), best, most_lanes)

@@ -10,28 +10,28 @@ from service.client import Client, ClientError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease, WorkerInfo
 from service.schemas.study.user_training import UserTraining
-from workers.bench.bench import Broken, Finished
-from workers.bench.work import Work
 from workers.faults import fault_of
 from workers.fleet.stopping import Ended, Interrupted, Stopping
 from workers.leases.claims import Claims
-from workers.leases.delivery import AWAY_LIMIT_SECONDS, Delivery
 from workers.leases.errands import Errands
-from workers.leases.handover import Handover
-from workers.leases.intake import Intake
-from workers.leases.keeping import Keeping
+from workers.leases.model_uploader import ModelUploader
+from workers.leases.outcome_client import AWAY_LIMIT_SECONDS, OutcomeClient
 from workers.leases.reporter import OPEN, Reporter
-from workers.leases.resuming import Checkpointing
-from workers.leases.study_facts import Studies
-from workers.loop.benches import Benches, TrainingBench
-from workers.loop.rest import Rest
-from workers.loop.time_account import Account
+from workers.leases.resuming import CheckpointKeeper
+from workers.leases.study_facts import StudyFactsCache
+from workers.leases.trial_finisher import TrialFinisher
+from workers.leases.trial_prefetcher import TrialPrefetcher
+from workers.loop.fault_backoff import FaultBackoff
+from workers.loop.trainer_router import Trainer, TrainerRouter
+from workers.loop.utilization import Utilization
 from workers.options import KeepModels
-from workers.sinks.feed import NO_FEED, Feed
+from workers.scheduling.lane_scheduler import Broken, Finished
+from workers.scheduling.leased_trial import LeasedTrial
+from workers.sinks.metric_fanout import NO_FEED, MetricFanout
 from workers.training.precision import resolve
 from workers.user_code.allowed import UserCode
-from workers.user_code.objectives.runner import UserTrials
-from workers.user_code.own_parts.bench import OwnBench
+from workers.user_code.custom_parts.subprocess_trainer import SubprocessTrainer
+from workers.user_code.objectives.objective_runner import ObjectiveRunner
 
 logger = logging.getLogger("narrows.worker")
 
@@ -59,7 +59,7 @@ class Loop:
         self,
         client: Client,
         worker: WorkerInfo,
-        bench: TrainingBench,
+        bench: Trainer,
         stopping: Stopping,
         *,
         study: str | None = None,
@@ -68,7 +68,7 @@ class Loop:
         keep_models: KeepModels = "best",
         n_processes: int = 1,
         user_code: UserCode = NO_USER_CODE,
-        feed: Feed = NO_FEED,
+        feed: MetricFanout = NO_FEED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = worker.device
@@ -77,21 +77,21 @@ class Loop:
         self._patience_seconds = float("inf") if exit_when_idle_seconds is None else exit_when_idle_seconds
         self._checkpoint_seconds = checkpoint_seconds
         self._ended = Ended(stopping)
-        self._account = Account(clock)
+        self._account = Utilization(clock)
         self._reporter = Reporter(client, Retries(AWAY_LIMIT_SECONDS, self._ended), clock, feed)
-        self._studies = Studies(client, Retries(ASKING_SECONDS, self._ended), n_processes)
+        self._studies = StudyFactsCache(client, Retries(ASKING_SECONDS, self._ended), n_processes)
         self._claims = Claims(client, worker, study=study)
-        self._checkpointing = Checkpointing(client, self._reporter)
-        self._intake = Intake(self._claims, self._receive, Retries(CLAIM_LIMIT_SECONDS, self._ended), clock)
+        self._checkpointing = CheckpointKeeper(client, self._reporter)
+        self._intake = TrialPrefetcher(self._claims, self._receive, Retries(CLAIM_LIMIT_SECONDS, self._ended), clock)
         self._errands = Errands()
-        self._own = OwnBench(user_code, worker.device, client, self._errands, stopping, clock)
-        self._bench = Benches(bench, self._own)
-        keeping = Keeping(client, self._studies, keep_models, Retries(CLAIM_LIMIT_SECONDS, self._ended))
-        delivery = Delivery(client, stopping, feed)
-        self._handover = Handover(
+        self._own = SubprocessTrainer(user_code, worker.device, client, self._errands, stopping, clock)
+        self._bench = TrainerRouter(bench, self._own)
+        keeping = ModelUploader(client, self._studies, keep_models, Retries(CLAIM_LIMIT_SECONDS, self._ended))
+        delivery = OutcomeClient(client, stopping, feed)
+        self._handover = TrialFinisher(
             self._reporter, delivery, keeping, self._checkpointing, self._errands, stopping, clock
         )
-        self._user_trials = UserTrials(
+        self._user_trials = ObjectiveRunner(
             user_code,
             worker.device,
             client,
@@ -102,11 +102,11 @@ class Loop:
             checkpoint_seconds=checkpoint_seconds,
             clock=clock,
         )
-        self._held: list[Work] = []
+        self._held: list[LeasedTrial] = []
         """Trials at a rung, off the bench, that wait for the decision on their reports."""
         self._allow = user_code.allow
         self._idle_since: float | None = None
-        self._rest = Rest(clock)
+        self._rest = FaultBackoff(clock)
         self._checked_at = clock()
 
     def run(self) -> None:
@@ -138,10 +138,10 @@ class Loop:
 
     # Trials come in
 
-    def _receive(self, lease: Lease) -> Work:
+    def _receive(self, lease: Lease) -> LeasedTrial:
         self._reporter.follow(lease)
         if isinstance(lease.training, UserTraining):
-            return Work(lease)
+            return LeasedTrial(lease)
         return self._checkpointing.fetch(lease, Retries(CLAIM_LIMIT_SECONDS, self._ended))
 
     def _begin_ready(self) -> None:
@@ -160,7 +160,7 @@ class Loop:
         """Trials in training, and those that may be again soon."""
         return len(self._bench.works) + len(self._held)
 
-    def _begin(self, work: Work) -> None:
+    def _begin(self, work: LeasedTrial) -> None:
         self._idle_since = None
         if self._reporter.decision(work.lease_id) != "continue":
             self._handover.leave(work.lease)
@@ -184,7 +184,7 @@ class Loop:
                 work.notes["precision"] = resolve(training, torch.device(self._device))
             self._note(work)
 
-    def _note(self, work: Work) -> None:
+    def _note(self, work: LeasedTrial) -> None:
         """Keep with a trial what is to be noted of it since the last time."""
         if work.notes:
             self._handover.note(work.lease, work.notes)
@@ -276,7 +276,7 @@ class Loop:
             final = {**event.final, "waiting_seconds": self._account.take_waiting()}
             self._handover.complete(work.lease, final, event.model)
 
-    def _hold(self, work: Work) -> None:
+    def _hold(self, work: LeasedTrial) -> None:
         """Take a trial off the bench as it is at its rung, until the decision is there."""
         self._bench.keep(work)
         self._bench.drop(work.lease_id)

@@ -12,16 +12,16 @@ import torch
 from service.client import Client, ClientError
 from service.schemas.protocol import WorkerInfo
 from workers import scratch
-from workers.bench.bench import Bench
-from workers.bench.lane_choice import LaneChoice
 from workers.data.trial_data import prepare
-from workers.final_test.final_trial import FinalTest
+from workers.final_test.final_trial import FinalTrial
 from workers.fleet.fleet import CRASHED, GOOD, USELESS
 from workers.fleet.stopping import Stopping
 from workers.loop.loop import BrokenDeviceError, Loop
 from workers.options import Options
+from workers.scheduling.lane_choice import LaneChoice
+from workers.scheduling.lane_scheduler import LaneScheduler
 from workers.sinks.choice import open_sinks
-from workers.sinks.feed import Feed
+from workers.sinks.metric_fanout import MetricFanout
 from workers.user_code.allowed import UserCode
 
 logger = logging.getLogger("narrows.worker")
@@ -40,9 +40,9 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
     else:
         torch.set_num_threads(1)
     prepare_data = partial(prepare, data_dir=options.data_dir, device=device, download=options.download)
-    test = FinalTest(device, options.data_dir, download=options.download)
-    bench = Bench(prepare_data, device, LaneChoice(device, options.lanes), test)
-    feed = Feed(open_sinks(options.tensorboard, options.mlflow))
+    test = FinalTrial(device, options.data_dir, download=options.download)
+    bench = LaneScheduler(prepare_data, device, LaneChoice(device, options.lanes), test)
+    feed = MetricFanout(open_sinks(options.tensorboard, options.mlflow))
     try:
         with Client(options.server, options.token) as client:
             loop = Loop(

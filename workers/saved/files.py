@@ -14,7 +14,7 @@ from service.schemas.study.models import OwnModel
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData
 from workers.errors import CheckpointError
-from workers.lanes.state import LaneState
+from workers.lanes.lane_state import LaneState
 from workers.models.build import build_model
 
 HEADER = "narrows"

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from workers.sinks.feed import Sink
+from workers.sinks.metric_fanout import Sink
 from workers.sinks.mlflow import MLflow
 from workers.sinks.tensorboard import TensorBoard
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
-from workers.sinks.feed import Left, Reported
+from workers.sinks.metric_fanout import Left, Reported
 
 STATE = "trial_state"
 

@@ -120,7 +120,7 @@ class DefinitionFields(StrictBody):
         examples=[0.98],
     )
     max_attempts: int = Field(
-        3, ge=1, le=100, description="Attempts at one trial when workers die under it.", examples=[3]
+        3, ge=1, le=100, description="LoginRateLimiter at one trial when workers die under it.", examples=[3]
     )
     enqueue: list[Params] = Field(
         [],

@@ -15,7 +15,7 @@ from service.errors import (
 )
 from service.leases.ends import finish_unleased
 from service.registry.registry import Registry
-from service.study.live import LiveStudy
+from service.study.live_study import LiveStudy
 
 REASON = "ended in the dashboard"
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 
-from service.events.stream import EventStream
+from service.events.event_stream import EventStream
 from service.schemas.events import Event
 from service.schemas.fields import NAME_PATTERN
 from service.web.dependencies import EventsDependency, GateDependency, RegistryDependency

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from service.finals.begin import begin
+from service.finals.start import start_final
 from service.finals.view import final_view
 from service.schemas.final import Final, FinalRequest
 from service.web.dependencies import RegistryDependency, StudyDependency, asker
@@ -30,7 +30,7 @@ def begin_final(
 
     The same call again answers 202 while that is under way, and 200 with the record ever after.
     """
-    new = begin(registry, live, wanted or FinalRequest(), asker)
+    new = start_final(registry, live, wanted or FinalRequest(), asker)
     final = final_view(registry, live)
     response.status_code = 201 if new else STATUS[final.state]
     return final

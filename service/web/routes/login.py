@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from service.access.callers import LOGIN, Gate, address_of, session_id
+from service.access.authenticator import LOGIN, Authenticator, address_of, session_id
 from service.access.origins import check_same_origin
 from service.access.sessions import COOKIE, LIFETIME_SECONDS
 from service.access.tokens import Holder
@@ -78,7 +78,7 @@ async def logout(request: Request, gate: GateDependency) -> Response:
     return response
 
 
-def _reader(gate: Gate, secret: str, address: str) -> Holder:
+def _reader(gate: Authenticator, secret: str, address: str) -> Holder:
     if not secret:
         raise UnauthorizedError("a token is needed")
     holder = gate.check(secret, address)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from service.rounds.begin import narrow_by_hand
+from service.rounds.start import narrow_by_hand
 from service.rounds.view import narrowed_round, round_list
 from service.schemas.rounds import NarrowedRound, NarrowRequest, RoundList
 from service.web.dependencies import StudyDependency, asker

@@ -9,9 +9,9 @@ import httpx
 
 from service.client import Client
 from service.schemas.protocol import Lease
-from workers.bench.bench import Broken, Finished
-from workers.bench.work import Work
-from workers.lanes.state import LaneState
+from workers.lanes.lane_state import LaneState
+from workers.scheduling.lane_scheduler import Broken, Finished
+from workers.scheduling.leased_trial import LeasedTrial
 
 Study = dict[str, Any]
 
@@ -148,15 +148,15 @@ class FakeBench:
         self.begun: list[str] = []
         self.kept: list[str] = []
         self.dropped: list[str] = []
-        self.on_begin: Callable[[Work], None] = lambda _work: None
-        self.on_step: Callable[[Work], None] = lambda _work: None
+        self.on_begin: Callable[[LeasedTrial], None] = lambda _work: None
+        self.on_step: Callable[[LeasedTrial], None] = lambda _work: None
         self.final: Callable[[], dict[str, float]] = lambda: {"validation_accuracy": 0.6}
         self.n_epochs = 2
         self._epochs: dict[str, int] = {}
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, LeasedTrial] = {}
 
     @property
-    def works(self) -> list[Work]:
+    def works(self) -> list[LeasedTrial]:
         return list(self._works.values())
 
     @property
@@ -170,24 +170,24 @@ class FakeBench:
     def n_soon_free(self, seconds: float) -> int:
         return 0
 
-    def begin(self, work: Work, most_lanes: int | None) -> None:
+    def begin(self, work: LeasedTrial, most_lanes: int | None) -> None:
         self.on_begin(work)
         self.begun.append(work.lease_id)
         self._works[work.lease_id] = work
         self._epochs[work.lease_id] = 0 if work.state is None else work.state.n_epochs
 
-    def drop(self, lease_id: str) -> Work:
+    def drop(self, lease_id: str) -> LeasedTrial:
         self.dropped.append(lease_id)
         return self._works.pop(lease_id)
 
-    def keep(self, work: Work) -> None:
+    def keep(self, work: LeasedTrial) -> None:
         self.kept.append(work.lease_id)
         work.state = LaneState({}, {"epoch": self._epochs[work.lease_id]})
 
     def step(self) -> list[Finished | Broken]:
         return [self._step(work) for work in self.works]
 
-    def _step(self, work: Work) -> Finished | Broken:
+    def _step(self, work: LeasedTrial) -> Finished | Broken:
         try:
             self.on_step(work)
         except Exception as error:  # noqa: BLE001 - as a bench has it

@@ -9,11 +9,11 @@ instead, where that is faster.
 import torch
 from torch import Tensor, nn
 
-from workers.lanes.draws import Draws
 from workers.lanes.layout import Views
 from workers.lanes.networks.activations import ACTIVATIONS, Activation
 from workers.lanes.networks.batch_norm import BatchNorm
 from workers.lanes.networks.products import LARGE_BATCH, is_large, product
+from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 
 KEPT_BINDINGS = 32
@@ -133,7 +133,7 @@ class Layers:
         n_lanes, n_classes, _ = self.last.weight.shape
         self._logits = self.last.weight.new_empty(n_lanes, n_classes, batch_size)
 
-    def forward(self, inputs: Tensor, draws: Draws) -> Tensor:
+    def forward(self, inputs: Tensor, draws: RandomMasks) -> Tensor:
         for site, layer in enumerate(self.hidden, 1):
             noise, mask = draws.noise(site), draws.mask(site)
             shape = layer.shape
@@ -160,7 +160,7 @@ class MlpNetwork:
 
     batch_first = False
     uses_autograd = False
-    why_alone: str | None = None
+    unfusable_reason: str | None = None
 
     def __init__(self, model: nn.Module, activation: str, rows: Rows, *, fuses: bool) -> None:
         self.fuses = fuses
@@ -170,7 +170,7 @@ class MlpNetwork:
         self._bound: dict[tuple[int, int, int], Layers] = {}
         self._layers: Layers | None = None
 
-    def forward(self, lanes: slice, images: Tensor, draws: Draws) -> Tensor:
+    def forward(self, lanes: slice, images: Tensor, draws: RandomMasks) -> Tensor:
         self._layers = self._bind(lanes, images.shape[1])
         return self._layers.forward(images.flatten(2).mT, draws)
 

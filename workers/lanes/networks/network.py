@@ -5,11 +5,11 @@ from torch import Tensor, nn
 
 from service.schemas.study.models import Mlp, OwnModel
 from service.schemas.study.training import Training
-from workers.lanes.draws import Draws
 from workers.lanes.networks.mlp import MlpNetwork
-from workers.lanes.networks.stacked import StackedNetwork
-from workers.lanes.networks.vmap_check import Sample, why_alone
-from workers.lanes.networks.vmapped import OwnNetwork
+from workers.lanes.networks.stacked_network import StackedNetwork
+from workers.lanes.networks.vmap_check import Sample, unfusable_reason
+from workers.lanes.networks.vmapped_network import VmappedNetwork
+from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 from workers.training.precision import autocast
 
@@ -23,13 +23,13 @@ class Network(Protocol):
     fuses: bool
     """Whether several lanes at once are faster than one after another."""
 
-    why_alone: str | None
+    unfusable_reason: str | None
     """Why lanes cannot train together at all, in one line."""
 
     uses_autograd: bool
     """If not, a step may run in inference mode, where every call costs a little less: 6 % of a small mlp's step."""
 
-    def forward(self, lanes: slice, images: Tensor, draws: Draws) -> Tensor:
+    def forward(self, lanes: slice, images: Tensor, draws: RandomMasks) -> Tensor:
         """Logits in training, [lanes, classes, batch]; updates the running statistics of batch norm."""
 
     def backward(self, gradient: Tensor) -> None:
@@ -49,10 +49,10 @@ def make_network(
     context = autocast(training, device)
     if isinstance(training.model, OwnModel):
         if fuse is None:
-            reason = why_alone(model, device, rows.values.dtype, context, sample)
+            reason = unfusable_reason(model, device, rows.values.dtype, context, sample)
         else:
             reason = None if fuse else "it was asked for"
-        return OwnNetwork(model, rows, device, context, why_alone=reason)
+        return VmappedNetwork(model, rows, device, context, unfusable_reason=reason)
     if isinstance(training.model, Mlp) and not isinstance(context, torch.autocast):
         return MlpNetwork(model, training.model.activation, rows, fuses=fuse is not False)
     # On a CPU grouped convolutions take 2 to 4 times as long as one after another.

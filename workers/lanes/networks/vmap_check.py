@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from workers.lanes.draws import Draws
 from workers.lanes.layout import Views
-from workers.lanes.networks.vmapped import OwnNetwork
+from workers.lanes.networks.vmapped_network import VmappedNetwork
+from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 from workers.training.randomness import own_global_generators
 
@@ -44,7 +44,7 @@ class UnfitError(Exception):
     """The module cannot train in lanes."""
 
 
-def why_alone(
+def unfusable_reason(
     model: nn.Module, device: torch.device, dtype: torch.dtype, autocast: AbstractContextManager[object], sample: Sample
 ) -> str | None:
     """Why a module has to train one lane at a time, in one line; None when lanes can train together.
@@ -55,7 +55,7 @@ def why_alone(
     if hooked is not None:
         return f"{hooked or 'the module'} has hooks, which would see all lanes at once"
     rows = Rows(model, N_LANES, device, dtype, whole=True)
-    network = OwnNetwork(model, rows, device, autocast, why_alone=None)
+    network = VmappedNetwork(model, rows, device, autocast, unfusable_reason=None)
     tolerance = BF16_TOLERANCE if isinstance(autocast, torch.autocast) else TOLERANCES[dtype]
     was_training = model.training
     try:
@@ -75,7 +75,7 @@ def _has_hooks(module: nn.Module) -> bool:
     return any(getattr(module, kind) for kind in kinds)
 
 
-def _tried(network: OwnNetwork, rows: Rows, sample: Sample, tolerance: float) -> str | None:
+def _tried(network: VmappedNetwork, rows: Rows, sample: Sample, tolerance: float) -> str | None:
     difference = None
     for number in range(N_TRIES):
         images = sample(N_LANES * N_EXAMPLES * (number + 1))[-N_LANES * N_EXAMPLES :]
@@ -91,7 +91,7 @@ def _tried(network: OwnNetwork, rows: Rows, sample: Sample, tolerance: float) ->
     return difference
 
 
-def _check_alone(network: OwnNetwork, rows: Rows, images: Tensor) -> None:
+def _check_alone(network: VmappedNetwork, rows: Rows, images: Tensor) -> None:
     """Raises UnfitError when the module draws, or keeps, what lanes would share."""
     kept = _kept(network.model)
     drawn = _generators(rows.values.device)
@@ -106,11 +106,11 @@ def _check_alone(network: OwnNetwork, rows: Rows, images: Tensor) -> None:
             raise UnfitError(f"it changes {name} at every call, which is no buffer, so that lanes would share it")
 
 
-def _pass(network: OwnNetwork, rows: Rows, images: Tensor, steps: list[slice], *, seeded: bool = True) -> Pass:
+def _pass(network: VmappedNetwork, rows: Rows, images: Tensor, steps: list[slice], *, seeded: bool = True) -> Pass:
     """A step of the lanes, from the beginning, and an evaluation of each: logits, gradients, buffers."""
     _begin(network.model, rows)
     n = images.shape[1]
-    draws = Draws([], N_LANES, n, rows.values)
+    draws = RandomMasks([], N_LANES, n, rows.values)
     draws.step_seeds = (lambda: [0]) if seeded else list
     found: Views = {}
     with torch.no_grad():

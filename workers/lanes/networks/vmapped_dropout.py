@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from workers.lanes.draws import LEVELS, LOWEST, WORD, levels_of
+from workers.lanes.random_masks import LEVELS, LOWEST, WORD, levels_of
 
 Rates = tuple[float, ...]
 

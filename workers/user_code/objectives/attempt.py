@@ -9,7 +9,7 @@ from service.client import ClientError
 from service.client.retries import Retries
 from service.schemas.protocol import Complete, Decision
 from workers.fleet.stopping import Stopping
-from workers.leases.delivery import AWAY_LIMIT_SECONDS
+from workers.leases.outcome_client import AWAY_LIMIT_SECONDS
 from workers.user_code.conversation import BrokenConversationError, Conversation, Message
 from workers.user_code.endings import EXIT_SECONDS, MAX_REASON, Limits, how_it_ended, too_late, unusual
 from workers.user_code.objectives.calls import Calls

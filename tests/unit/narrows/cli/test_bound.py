@@ -44,5 +44,5 @@ def test_it_gets_sigterm_when_its_parent_is_killed() -> None:
 
 @linux_only
 def test_it_does_not_start_when_its_parent_is_gone_already() -> None:
-    command = [*bound([])[:3], str(os.getppid()), sys.executable, "-c", "print('started')"]
+    command = [*bound([])[:-1], str(os.getppid()), sys.executable, "-c", "print('started')"]
     assert subprocess.run(command, capture_output=True, timeout=20, check=True).stdout == b""

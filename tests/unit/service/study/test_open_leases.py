@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.study.open_leases import LeaseBook
+from service.study.open_leases import OpenLeases
 from storage import EpochRecord, LeaseRecord
 from tests.integration.service_driver import FakeClock
 
@@ -21,13 +21,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def book(clock: FakeClock) -> LeaseBook:
-    book = LeaseBook(clock, TERM)
+def book(clock: FakeClock) -> OpenLeases:
+    book = OpenLeases(clock, TERM)
     book.add(RECORD)
     return book
 
 
-def test_a_lease_has_its_full_term(book: LeaseBook, clock: FakeClock) -> None:
+def test_a_lease_has_its_full_term(book: OpenLeases, clock: FakeClock) -> None:
     assert book.remaining_seconds("a") == TERM
     clock.advance(TERM - 0.1)
     assert book.expired() == []
@@ -37,7 +37,7 @@ def test_a_lease_has_its_full_term(book: LeaseBook, clock: FakeClock) -> None:
     assert book.get("a") == RECORD, "it is open until it is taken away"
 
 
-def test_a_renewal_starts_the_term_again(book: LeaseBook, clock: FakeClock) -> None:
+def test_a_renewal_starts_the_term_again(book: OpenLeases, clock: FakeClock) -> None:
     clock.advance(TERM - 1)
     book.renew("a")
 
@@ -46,7 +46,7 @@ def test_a_renewal_starts_the_term_again(book: LeaseBook, clock: FakeClock) -> N
     assert book.remaining_seconds("a") == 1.0
 
 
-def test_a_lease_that_has_ended_is_gone(book: LeaseBook) -> None:
+def test_a_lease_that_has_ended_is_gone(book: OpenLeases) -> None:
     book.remove("a")
     book.remove("a")
 
@@ -54,7 +54,7 @@ def test_a_lease_that_has_ended_is_gone(book: LeaseBook) -> None:
     assert book.epoch("a", 0) is None
 
 
-def test_a_lease_remembers_its_own_reports_alone(book: LeaseBook) -> None:
+def test_a_lease_remembers_its_own_reports_alone(book: OpenLeases) -> None:
     other = replace(RECORD, lease_id="b")
     book.add(other, [epoch("a", 0), epoch("b", 1)])
     book.add_epoch(epoch("b", 2))
@@ -63,7 +63,7 @@ def test_a_lease_remembers_its_own_reports_alone(book: LeaseBook) -> None:
     assert book.epoch("a", 0) is None
 
 
-def test_leases_can_be_taken_away_while_they_are_listed(book: LeaseBook) -> None:
+def test_leases_can_be_taken_away_while_they_are_listed(book: OpenLeases) -> None:
     book.add(replace(RECORD, lease_id="b"))
 
     for lease in book:

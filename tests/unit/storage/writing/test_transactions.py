@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.batch import Batch
 from storage.database.opening import create_tables, open_engine
-from storage.database.owned import OwnedDatabase
+from storage.database.owned_database import OwnedDatabase
 from storage.writing.transactions import write
 from storage.writing.upserts import postgresql_statement
 

@@ -12,31 +12,33 @@ from service.schemas.study.data import Dataset, OwnDataset
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, TEST_METRICS, Training
 from tests.training import train_model
 from tests.unit.workers.fakes import lease_json
-from workers.bench.bench import Bench, Broken, Finished
-from workers.bench.lane_choice import LaneChoice
-from workers.bench.work import HELD_OUT, Work
 from workers.data.trial_data import TrialData, normalize, prepare, with_validation
 from workers.errors import DatasetError
-from workers.final_test.final_trial import FinalTest
+from workers.final_test.final_trial import FinalTrial
 from workers.final_test.test_split import evaluate_test, load_test
 from workers.saved.files import load_model
+from workers.scheduling.lane_choice import LaneChoice
+from workers.scheduling.lane_scheduler import Broken, Finished, LaneScheduler
+from workers.scheduling.leased_trial import HELD_OUT, LeasedTrial
 
 CPU = torch.device("cpu")
 NOWHERE = Path("/nowhere")
 Make = Callable[..., Training]
 
 
-def work(training: Training, number: int = 0, **changes: Any) -> Work:
+def work(training: Training, number: int = 0, **changes: Any) -> LeasedTrial:
     fields = {"training": training.model_dump(mode="json"), "test": True, **changes}
-    return Work(Lease.model_validate({**lease_json(number), **fields}))
+    return LeasedTrial(Lease.model_validate({**lease_json(number), **fields}))
 
 
 def digits(dataset: Dataset | OwnDataset) -> TrialData:
     return prepare(dataset, NOWHERE, CPU, download=False)
 
 
-def train(*works: Work, data_of: Callable[[Dataset | OwnDataset], TrialData] = digits) -> list[Finished | Broken]:
-    bench = Bench(data_of, CPU, LaneChoice(CPU, 4), FinalTest(CPU, NOWHERE, download=False))
+def train(
+    *works: LeasedTrial, data_of: Callable[[Dataset | OwnDataset], TrialData] = digits
+) -> list[Finished | Broken]:
+    bench = LaneScheduler(data_of, CPU, LaneChoice(CPU, 4), FinalTrial(CPU, NOWHERE, download=False))
     for one in works:
         bench.begin(one, None)
     events: list[Finished | Broken] = []
@@ -94,7 +96,7 @@ def test_no_other_lease_opens_the_test_split(make_training: Make) -> None:
     training = make_training()
     ordinary = work(training, test=False).lease
     with pytest.raises(ValueError, match="only the last trial of a final evaluation"):
-        FinalTest(CPU, NOWHERE, download=False)(ordinary, torch.nn.Flatten(), digits(training.dataset))
+        FinalTrial(CPU, NOWHERE, download=False)(ordinary, torch.nn.Flatten(), digits(training.dataset))
 
 
 def test_the_same_lease_again_gives_the_same_score(make_training: Make) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit.workers.fakes import FakeTime
-from workers.fleet.fleet import CRASHED, GOOD, USELESS, Fleet, Place
+from workers.fleet.fleet import CRASHED, GOOD, USELESS, Fleet, WorkerSlot
 
 
-def place(code: str) -> Place:
+def place(code: str) -> WorkerSlot:
     """A place whose process runs a line of Python."""
-    return Place("cpu", [sys.executable, "-S", "-c", code], {"MARK": "x"})
+    return WorkerSlot("cpu", [sys.executable, "-S", "-c", code], {"MARK": "x"})
 
 
-def tend_until_ended(place: Place, time: FakeTime) -> None:
+def tend_until_ended(place: WorkerSlot, time: FakeTime) -> None:
     place.tend(time())
     assert place.process is not None
     place.process.wait(5.0)
@@ -73,8 +73,8 @@ WAITS_FOR_SIGTERM = (
 
 def test_a_signal_ends_every_process_and_then_the_fleet() -> None:
     code = (
-        "import sys; from workers.fleet.fleet import Fleet, Place; "
-        f"places = [Place('cpu', [sys.executable, '-S', '-c', {WAITS_FOR_SIGTERM!r}], {{}}) for _ in range(2)]; "
+        "import sys; from workers.fleet.fleet import Fleet, WorkerSlot; "
+        f"places = [WorkerSlot('cpu', [sys.executable, '-S', '-c', {WAITS_FOR_SIGTERM!r}], {{}}) for _ in range(2)]; "
         "fleet = Fleet(places); fleet.install(); sys.exit(fleet.run())"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as fleet:
@@ -88,8 +88,9 @@ def test_a_signal_ends_every_process_and_then_the_fleet() -> None:
 def test_processes_learn_of_the_fleets_death_by_the_end_of_their_stdin() -> None:
     waits = "import os; print('up', flush=True); os.read(0, 1); print('end', flush=True)"
     code = (
-        f"import sys; from workers.fleet.fleet import Fleet, Place; command = [sys.executable, '-S', '-c', {waits!r}]; "
-        "fleet = Fleet([Place('cpu', command, {})]); fleet.install(); fleet.run()"
+        f"import sys; from workers.fleet.fleet import Fleet, WorkerSlot; "
+        f"command = [sys.executable, '-S', '-c', {waits!r}]; "
+        "fleet = Fleet([WorkerSlot('cpu', command, {})]); fleet.install(); fleet.run()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as fleet:
         assert fleet.stdout is not None
@@ -101,9 +102,10 @@ def test_processes_learn_of_the_fleets_death_by_the_end_of_their_stdin() -> None
 def fleet_of(code: str, clock: str = "time.monotonic", echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
     """A fleet of one process, which has said that it is up."""
     starts = (
-        "import itertools, sys, time; from workers.fleet import fleet; from workers.fleet.fleet import Fleet, Place; "
+        "import itertools, sys, time; from workers.fleet import fleet; "
+        "from workers.fleet.fleet import Fleet, WorkerSlot; "
         f"fleet.ECHO_SECONDS = {echo_seconds}; "
-        f"place = Place('cpu', [sys.executable, '-S', '-c', {code!r}], {{}}); "
+        f"place = WorkerSlot('cpu', [sys.executable, '-S', '-c', {code!r}], {{}}); "
         f"fleet = Fleet([place], {clock}); fleet.install(); sys.exit(fleet.run())"
     )
     fleet = subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True)

@@ -5,11 +5,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from service.schemas.study.models import Mlp
-from workers.lanes.draws import Draws, Strengths
 from workers.lanes.loss import cross_entropy
 from workers.lanes.networks.mlp import MlpNetwork
+from workers.lanes.noise_points import find_noise_points
+from workers.lanes.random_masks import RandomMasks, Rates
 from workers.lanes.rows import Rows
-from workers.lanes.sites import find_sites
 from workers.models.build import build_model
 from workers.models.layers import ACTIVATIONS
 
@@ -33,9 +33,9 @@ class Setup:
         self.network = MlpNetwork(self.modules[0], activation, self.rows, fuses=True)
         self.images = torch.randn(N_LANES, BATCH_SIZE, 1, 4, 4, dtype=torch.float64)
         self.labels = torch.randint(0, 3, (N_LANES, BATCH_SIZE))
-        sites = find_sites(self.modules[0], self.images[0, :1])
-        self.draws = Draws(sites, N_LANES, BATCH_SIZE, self.rows.values)
-        self.draws.set_strengths([Strengths([0.0] + [strength] * len(hidden), [0.0] + [strength] * len(hidden))] * 3)
+        sites = find_noise_points(self.modules[0], self.images[0, :1])
+        self.draws = RandomMasks(sites, N_LANES, BATCH_SIZE, self.rows.values)
+        self.draws.set_rates([Rates([0.0] + [strength] * len(hidden), [0.0] + [strength] * len(hidden))] * 3)
         self.draws.draw(slice(0, N_LANES), [Generator().manual_seed(lane) for lane in range(N_LANES)], BATCH_SIZE)
 
     def losses(self) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,8 @@ from torch import Generator, nn
 
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData
-from workers.lanes.group import LaneGroup
-from workers.lanes.lane import Trial
+from workers.lanes.lane import LaneTrial
+from workers.lanes.lane_group import LaneGroup
 from workers.models.build import build_model
 from workers.models.layers import weights_of
 from workers.training.randomness import Purpose, derive_seed
@@ -85,7 +85,7 @@ def test_a_lane_equals_the_plain_loop(
     training = Training.model_validate(fields | momentum | penalties)
     expected_model, expected = plain_loop(training, trial_data)
     group = LaneGroup(training, trial_data, CPU, 1, dtype=torch.float64)
-    group.load(Trial(training, SEED))
+    group.load(LaneTrial(training, SEED))
     results = []
     while group.lanes:
         results += group.step()

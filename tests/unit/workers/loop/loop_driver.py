@@ -6,9 +6,9 @@ from typing import Any
 
 from service.schemas.protocol import WorkerInfo
 from tests.unit.workers.fakes import FakeBench, FakeService, FakeTime
-from workers.bench.work import Work
 from workers.fleet.stopping import Stopping
 from workers.loop.loop import Loop
+from workers.scheduling.leased_trial import LeasedTrial
 
 ENDS = ("complete", "fail", "release", "pause", "prune")
 
@@ -36,7 +36,9 @@ class OutOfMemoryError(RuntimeError):
 class Worker:
     """A loop with its boundaries, that ends when there is no trial."""
 
-    def __init__(self, n_trials: int = 1, n_lanes: int = 1, on_step: Callable[[Work], None] | None = None) -> None:
+    def __init__(
+        self, n_trials: int = 1, n_lanes: int = 1, on_step: Callable[[LeasedTrial], None] | None = None
+    ) -> None:
         self.time = FakeTime()
         self.service = FakeService(n_trials, self.time)
         self.bench = FakeBench(n_lanes)
@@ -69,8 +71,8 @@ class Worker:
         return [(report["lease_id"], report["step"]) for body in bodies for report in body["reports"]]
 
 
-def raising(error: Exception) -> Callable[[Work], None]:
-    def on_step(_work: Work) -> None:
+def raising(error: Exception) -> Callable[[LeasedTrial], None]:
+    def on_step(_work: LeasedTrial) -> None:
         raise error
 
     return on_step

@@ -5,9 +5,9 @@ import pytest
 
 from tests.unit.workers.fakes import lease_json, problem
 from tests.unit.workers.loop.loop_driver import OutOfMemoryError, Worker, raising
-from workers.bench.work import Work
 from workers.errors import DatasetError, DivergedError, ModelError
 from workers.loop.loop import BrokenDeviceError
+from workers.scheduling.leased_trial import LeasedTrial
 
 
 def test_a_trial_is_claimed_trained_reported_and_completed() -> None:
@@ -61,7 +61,7 @@ def test_more_trials_than_lanes_are_never_at_hand() -> None:
     worker = Worker(n_trials=20, n_lanes=3)
     most = 0
 
-    def count(_work: Work) -> None:
+    def count(_work: LeasedTrial) -> None:
         nonlocal most
         most = max(most, len(worker.bench.works))
 

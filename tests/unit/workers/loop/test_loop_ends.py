@@ -7,14 +7,14 @@ import pytest
 from service.client import ServiceError, UnreachableError
 from tests.unit.workers.fakes import lease_json, problem
 from tests.unit.workers.loop.loop_driver import Worker
-from workers.bench.work import Work
+from workers.scheduling.leased_trial import LeasedTrial
 
 
 def test_being_asked_to_stop_keeps_and_releases_what_is_at_hand() -> None:
     worker = Worker(n_trials=3, n_lanes=2)
     worker.bench.n_epochs = 1_000_000
 
-    def stop_after_an_epoch(work: Work) -> None:
+    def stop_after_an_epoch(work: LeasedTrial) -> None:
         if work.last_step >= 0 and len(worker.bench.works) == 2 and not worker.stopping.is_set():
             worker.stopping.ask()
 
@@ -27,7 +27,7 @@ def test_being_asked_to_stop_keeps_and_releases_what_is_at_hand() -> None:
 def test_being_asked_to_stop_while_data_is_prepared_releases_at_once() -> None:
     worker = Worker()
 
-    def begin(_work: Work) -> None:
+    def begin(_work: LeasedTrial) -> None:
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError("goes on")
 

@@ -1,7 +1,7 @@
 """What a worker does at a rung: it waits for the decision, and pauses or trains on from that very state."""
 
 from tests.unit.workers.loop.loop_driver import Worker
-from workers.bench.work import Work
+from workers.scheduling.leased_trial import LeasedTrial
 
 PAUSED = ["artifacts/lease-0/checkpoint", "leases/lease-0/pause"]
 
@@ -28,7 +28,7 @@ def test_a_trial_that_is_to_continue_goes_on_from_its_rung() -> None:
     worker = worker_with_rungs(rung_steps=(0, 1))
     states: list[int] = []
 
-    def note(work: Work) -> None:
+    def note(work: LeasedTrial) -> None:
         states.append(0 if work.state is None else work.state.n_epochs)
 
     worker.bench.on_begin = note
@@ -60,8 +60,8 @@ def test_a_trial_that_ends_at_a_rung_completes() -> None:
 def test_a_trial_that_is_pruned_or_lost_at_its_rung_is_left() -> None:
     for decision in ("prune", "lost"):
         worker = worker_with_rungs()
-        told = decision
-        worker.service.decide = lambda _lease_id, _step, told=told: told  # type: ignore[misc]
+        reportable_metrics = decision
+        worker.service.decide = lambda _lease_id, _step, reportable_metrics=reportable_metrics: reportable_metrics  # type: ignore[misc]
         worker.run()
         assert worker.ended() == []
         assert worker.reports() == [("lease-0", 0)]

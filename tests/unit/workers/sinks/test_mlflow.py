@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
 from tests.unit.workers.fakes import lease, lease_json
-from workers.sinks.feed import Left, Reported
+from workers.sinks.metric_fanout import Left, Reported
 from workers.sinks.mlflow import MLflow
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -9,7 +9,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
 from tests.unit.workers.fakes import lease, lease_json
-from workers.sinks.feed import Left, Reported
+from workers.sinks.metric_fanout import Left, Reported
 from workers.sinks.tensorboard import TensorBoard
 
 PARAMS: dict[str, Scalar] = {"learning_rate": 0.01, "optimizer": "adam", "nesterov": True, "depth": None}

@@ -1,0 +1,136 @@
+"""Begin narrowing rounds: when the definition says so, or when a user does."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from optuna.trial import FrozenTrial
+
+from service.errors import InvalidError, RoundExistsError, StateConflictError
+from service.results.view import complete_trials, ranked
+from service.rounds.ranges import Narrowed, narrow
+from service.sampling.constraints import is_feasible
+from service.sampling.round_view import narrowed_space
+from service.sampling.samplers import EXHAUSTIVE, chosen_sampler
+from service.schemas.rounds import NarrowRequest
+from service.schemas.study.definition_fields import KEEP_TOP, MARGIN, Narrowing
+from service.schemas.study.search_space import FloatParameter
+from service.study.live_study import LiveStudy
+from storage import RoundRecord
+
+BY_DEFINITION = "narrowing"
+
+
+def start_due_round(live: LiveStudy) -> None:
+    """Begin the round that the definition asks for, if its time has come. The caller holds the study."""
+    narrowing = live.definition.narrowing
+    if narrowing is not None and live.rounds.is_over(live.study, live.queue.n_created, live.record.n_trials):
+        start_round(live, next_round(live, narrowing.keep_top, narrowing.margin, BY_DEFINITION))
+
+
+def narrow_by_hand(live: LiveStudy, wanted: NarrowRequest, requested_by: str) -> RoundRecord:
+    """The round that a user asks for, begun unless it is a preview. The caller holds the study.
+
+    Raises InvalidError, RoundExistsError and StateConflictError.
+    """
+    _check_number(live, wanted.round)
+    _check_possible(live)
+    keep_top, margin = _asked(live.definition.narrowing, wanted)
+    record = next_round(live, keep_top, margin, requested_by)
+    if record.note is not None:
+        raise StateConflictError(f"study {live.record.name} cannot be narrowed: {record.note}")
+    if not wanted.preview:
+        _check_worthwhile(live, record)
+        start_round(live, record)
+    return record
+
+
+def next_round(live: LiveStudy, keep_top: int, margin: float, requested_by: str) -> RoundRecord:
+    """The ranges around the best trials of the whole study so far; those of now when there are too few."""
+    kept = _best(live, keep_top)
+    note = None
+    if len(kept) < keep_top:
+        which = "" if all(map(is_feasible, complete_trials(live))) else " that satisfy every constraint"
+        note = f"{len(kept)} complete trials{which}, and keep_top is {keep_top}"
+        kept = []
+    return RoundRecord(
+        study_id=live.record.study_id,
+        number=live.rounds.number + 1,
+        first_trial=live.queue.n_created,
+        began_at=live.clock.now(),
+        requested_by=requested_by,
+        keep_top=keep_top,
+        margin=margin,
+        kept=[trial.number for trial in kept],
+        ranges={name: asdict(narrowed) for name, narrowed in _narrowed(live, kept, margin)},
+        note=note,
+    )
+
+
+def start_round(live: LiveStudy, record: RoundRecord) -> None:
+    """Sample from a round's ranges from now on. What workers have goes on as it is."""
+    live.store.rounds.add(record)
+    live.sample_from(record)
+    live.news.round_begun(record.number, record.note or _summary(record))
+    live.notify()
+    live.want_suggestions()
+
+
+def _narrowed(live: LiveStudy, kept: Sequence[FrozenTrial], margin: float) -> Iterator[tuple[str, Narrowed]]:
+    space = live.definition.search_space
+    now = narrowed_space(space, live.rounds.latest)
+    for name, first in space.items():
+        present = now[name]
+        if isinstance(first, FloatParameter) and isinstance(present, FloatParameter):
+            values = [trial.params[name] for trial in kept if first.contains(trial.params.get(name))]
+            yield name, narrow(first, present, values, margin)
+
+
+def _best(live: LiveStudy, k: int) -> list[FrozenTrial]:
+    return ranked(live, [trial for trial in complete_trials(live) if math.isfinite(trial.values[0])])[:k]
+
+
+def _asked(narrowing: Narrowing | None, wanted: NarrowRequest) -> tuple[int, float]:
+    keep_top, margin = (KEEP_TOP, MARGIN) if narrowing is None else (narrowing.keep_top, narrowing.margin)
+    return wanted.keep_top or keep_top, margin if wanted.margin is None else wanted.margin
+
+
+def _check_number(live: LiveStudy, number: int | None) -> None:
+    """Raises RoundExistsError for a round that has begun, InvalidError for one after the next."""
+    latest = live.rounds.number
+    if number is not None and number <= latest:
+        raise RoundExistsError(f"round {number} of study {live.record.name} has begun already")
+    if number is not None and number > latest + 1:
+        raise InvalidError([("round", f"round must be the next one, {latest + 1}: {number}")])
+
+
+def _check_possible(live: LiveStudy) -> None:
+    """Raises StateConflictError for a study that has no ranges to narrow, RoundExistsError for a second time."""
+    name, definition = live.record.name, live.definition
+    sampler = chosen_sampler(definition).name
+    if live.final is not None:
+        raise StateConflictError(f"study {name} is a final evaluation: its trials are given")
+    if len(definition.objectives) > 1:
+        raise StateConflictError(f"study {name} has several objectives: there is no best trial to narrow around")
+    if sampler in EXHAUSTIVE:
+        raise StateConflictError(f"study {name} tries every configuration ({sampler}): it has no ranges to narrow")
+    if not any(isinstance(parameter, FloatParameter) for parameter in definition.search_space.values()):
+        raise StateConflictError(f"study {name} searches no float parameter: it has no range to narrow")
+    if live.rounds.latest is not None and live.queue.n_created == live.rounds.first_trial:
+        raise RoundExistsError(f"round {live.rounds.number} of study {name} has begun already, and has no trial yet")
+
+
+def _check_worthwhile(live: LiveStudy, record: RoundRecord) -> None:
+    """Raises StateConflictError when every range stays as it is."""
+    if all(one["verdict"] == "kept" for one in record.ranges.values()):
+        raise StateConflictError(f"study {live.record.name} cannot be narrowed: {_summary(record)}")
+
+
+def _summary(record: RoundRecord) -> str:
+    return "; ".join(
+        f"{name}: {one['note'] or _bounds(one['low'], one['high'])}" for name, one in record.ranges.items()
+    )
+
+
+def _bounds(low: float, high: float) -> str:
+    return f"{low:.4g} to {high:.4g}"

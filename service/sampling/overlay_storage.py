@@ -1,0 +1,217 @@
+"""A view of a storage with a trial in it that is not written yet, for samplers to suggest its parameters."""
+
+import copy
+from collections.abc import Callable, Container, Sequence, Set
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+
+class OverlayStorage(BaseStorage):
+    """One study of a storage as it was at this moment, with `imported` trials before its own, `pending` ones after
+    them, and `trial`.
+
+    `trial` is RUNNING: a copy of one that waits, or a new one. What is set on it stays here; nothing else may be
+    changed but the study's attributes, where some samplers count, and those are written through.
+    """
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        pending: Sequence[FrozenTrial],
+        waiting: FrozenTrial | None = None,
+        *,
+        imported: "ImportedTrials | None" = None,
+        seen: Callable[[FrozenTrial], FrozenTrial] | None = None,
+        prefix: str = "",
+    ) -> None:
+        """`seen` is how the sampler is to see the study's trials, and `prefix` begins the names of the study's
+        attributes that are its own."""
+        self._storage = storage
+        self._study_id = study_id
+        self._prefix = prefix
+        own = [*storage.get_all_trials(study_id, deepcopy=False), *pending]
+        trials = own if imported is None else [*imported.trials, *own]
+        self._trials = trials if seen is None else [seen(trial) for trial in trials]
+        self._n_imported = len(trials) - len(own)
+        if imported is not None:
+            self._trials[self._n_imported :] = map(imported.after, self._trials[self._n_imported :])
+        self._filtered: dict[frozenset[TrialState], list[FrozenTrial]] = {}
+        if waiting is None:
+            self.trial = _new_trial(len(self._trials))
+            self._trials.append(self.trial)
+        else:
+            self.trial = copy.deepcopy(waiting)
+            self.trial.state = TrialState.RUNNING
+            self.trial.number += self._n_imported
+            self._trials[self.trial.number] = self.trial
+
+    def leave_out_unlike(self, name: str, distribution: BaseDistribution) -> None:
+        """Hide the imported trials that have a parameter with an incompatible distribution: no sampler takes both."""
+        self._hide(lambda trial: not _is_like(trial.distributions.get(name), distribution))
+
+    def leave_out_otherwise_constrained(self, first: Set[str]) -> None:
+        """Hide the imported trials that have constraints of other names than the study's newest complete trial, or than
+        `first` before there is one: GP takes no trials of which some have constraints that others lack."""
+        own = reversed(self._trials[self._n_imported :])
+        complete = next((trial for trial in own if trial.state == TrialState.COMPLETE), None)
+        names = first if complete is None else complete.constraints.keys()
+        self._hide(lambda trial: trial.constraints.keys() != names)
+
+    def _hide(self, is_hidden: Callable[[FrozenTrial], bool]) -> None:
+        for trial in filter(is_hidden, self._trials[: self._n_imported]):
+            self._trials[trial.number] = copy.copy(trial)
+            self._trials[trial.number].state = TrialState.FAIL  # of which no sampler learns
+        self._filtered.clear()
+
+    # What a sampler sets
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        trial = self._own(trial_id)
+        trial.distributions[param_name] = distribution
+        trial.params[param_name] = distribution.to_external_repr(param_value_internal)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._own(trial_id).system_attrs[key] = value
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._own(trial_id).user_attrs[key] = value
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._storage.set_study_system_attr(study_id, f"{self._prefix}{key}", value)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._storage.set_study_user_attr(study_id, key, value)
+
+    def _own(self, trial_id: int) -> FrozenTrial:
+        if trial_id != self.trial._trial_id:
+            raise RuntimeError(f"a suggestion must not change another trial: {trial_id}")
+        return self.trial
+
+    # What a sampler reads
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        if trial_id == self.trial._trial_id:
+            return copy.copy(self.trial)
+        for trial in reversed(self._trials):
+            if trial._trial_id == trial_id:
+                return trial
+        raise KeyError(f"No trial with trial_id {trial_id} exists.")
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        wanted = frozenset(state for state in TrialState if states is None or state in states)
+        trials = self._filtered.get(wanted)
+        if trials is None:
+            trials = self._filtered[wanted] = [trial for trial in self._trials if trial.state in wanted]
+        return copy.deepcopy(trials) if deepcopy else trials.copy()
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        return self._trials[trial_number]._trial_id
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return self._storage.get_study_id_from_name(study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._storage.get_study_name_from_id(study_id)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self._storage.get_study_directions(study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._storage.get_study_user_attrs(study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        attributes = self._storage.get_study_system_attrs(study_id)
+        start = len(self._prefix)
+        return {key[start:]: value for key, value in attributes.items() if key.startswith(self._prefix)}
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        return self._storage.get_all_studies()
+
+    # What no sampler does
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        raise NotImplementedError("a suggestion makes no study")
+
+    def delete_study(self, study_id: int) -> None:
+        raise NotImplementedError("a suggestion deletes no study")
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        raise NotImplementedError("a suggestion makes no trial")
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        raise NotImplementedError("a suggestion ends no trial")
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        raise NotImplementedError("a suggestion reports nothing")
+
+
+class FinishedOnce:
+    """How trials are seen, which is asked once for each that has ended: it changes no more."""
+
+    def __init__(self, look: Callable[[FrozenTrial], FrozenTrial]) -> None:
+        self._look = look
+        self._finished: dict[int, FrozenTrial] = {}
+
+    def __call__(self, trial: FrozenTrial) -> FrozenTrial:
+        if not trial.state.is_finished():
+            return self._look(trial)
+        if trial._trial_id not in self._finished:
+            self._finished[trial._trial_id] = self._look(trial)
+        return self._finished[trial._trial_id]
+
+
+class ImportedTrials:
+    """Trials that come before a study's own, whose numbers go on after theirs. Safe for one thread at a time."""
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        """`trials` are numbered from 0."""
+        self.trials = trials
+        self._after: dict[int, tuple[FrozenTrial, FrozenTrial]] = {}
+
+    def after(self, trial: FrozenTrial) -> FrozenTrial:
+        """A trial of the study with the number that it has here; those of the storage never change."""
+        known = self._after.get(trial._trial_id)
+        if known is not None and known[0] is trial:
+            return known[1]
+        moved = copy.copy(trial)
+        moved.number += len(self.trials)
+        self._after[trial._trial_id] = (trial, moved)
+        return moved
+
+
+def _is_like(known: BaseDistribution | None, distribution: BaseDistribution) -> bool:
+    if known is None:
+        return True
+    try:
+        check_distribution_compatibility(known, distribution)
+    except ValueError:
+        return False
+    return True
+
+
+def _new_trial(number: int) -> FrozenTrial:
+    """A trial that has no id yet: negative ones are nobody's."""
+    return FrozenTrial(
+        number=number,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=-1 - number,
+    )

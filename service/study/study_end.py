@@ -1,0 +1,42 @@
+"""When a study ends, and why."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from service.schemas.study.definition import Definition
+from service.study.trial_queue import TrialQueue
+from storage import StudyRecord
+
+
+class StudyEnd:
+    """The rules that end a study: its time, its target, its number of trials, its search space."""
+
+    def __init__(self, definition: Definition) -> None:
+        self._definition = definition
+        self._target_trial: int | None = None
+
+    def completed(self, trial_number: int, values: Sequence[float]) -> None:
+        """Look at a complete trial: it may have reached the target."""
+        target = self._definition.target_value
+        if target is None or self._target_trial is not None:
+            return
+        maximize = self._definition.objectives[0].direction == "maximize"
+        if values[0] >= target if maximize else values[0] <= target:
+            self._target_trial = trial_number
+
+    def early(self, record: StudyRecord, now: datetime) -> str | None:
+        """Why the study ends before all its trials are done, or None."""
+        if self._target_trial is not None:
+            return f"trial {self._target_trial} reached target_value {self._definition.target_value:g}"
+        limit = self._definition.timeout_seconds
+        if limit is not None and record.started_at is not None and now >= record.started_at + timedelta(seconds=limit):
+            return f"timeout_seconds {limit:g} passed"
+        return None
+
+    def when_done(self, queue: TrialQueue, record: StudyRecord) -> str | None:
+        """Why no trial is left to run, or None while there is one."""
+        if not queue.is_empty(record.n_trials):
+            return None
+        if queue.is_exhausted(record.n_trials):
+            return f"all {queue.n_created} configurations of the search space are tried"
+        return f"all {record.n_trials} trials are finished"

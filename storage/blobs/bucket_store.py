@@ -1,0 +1,105 @@
+"""Blobs as objects of a bucket, through Optuna's store for S3. Needs the extra `s3`.
+
+Credentials and the address of the service are found as boto3 finds them: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ….
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from optuna.artifacts import Boto3ArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from storage.blobs.blob_store import BlobFile, BlobStore, checked, translated
+from storage.errors import BlobMissingError, BlobStoreError, InvalidArtifactsError
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+ADDRESS = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]+)(?:/(?P<prefix>[^?#]*))?")
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+
+
+def open_bucket(address: str) -> BlobStore:
+    """The store at s3://bucket/prefix. Raises InvalidArtifactsError, also when boto3 is not installed."""
+    found = ADDRESS.fullmatch(address)
+    if found is None:
+        raise InvalidArtifactsError(f"artifacts must be a folder or s3://bucket/prefix: {address}")
+    try:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+    except ModuleNotFoundError as error:
+        raise InvalidArtifactsError(
+            f"{address} needs boto3, which is not installed: pip install 'narrows[s3]'"
+        ) from error
+    try:
+        config = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+        client = boto3.client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise InvalidArtifactsError(f"{address} cannot be used: {error}") from error
+    return BucketStore(client, found["bucket"], (found["prefix"] or "").strip("/"))
+
+
+class BucketStore:
+    """Blobs as objects `PREFIX/ID`. An upload gathers in an unnamed file of the machine's folder for such (TMPDIR)."""
+
+    def __init__(self, client: "BaseClient", bucket: str, prefix: str) -> None:
+        self._client: Any = client
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._store = Boto3ArtifactStore(bucket, self._client, avoid_buf_copy=True)
+
+    def __str__(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}"
+
+    def check(self) -> None:
+        try:
+            with _translated():
+                self._client.head_bucket(Bucket=self._bucket)
+        except BlobStoreError as error:
+            raise InvalidArtifactsError(f"artifacts must go to a bucket that answers: {self}: {error}") from error
+
+    def begin(self, blob_id: str) -> BlobFile:
+        checked(blob_id)
+        with translated():
+            return BlobFile(cast("BinaryIO", tempfile.TemporaryFile()))
+
+    def finish(self, blob_id: str, blob: BlobFile) -> None:
+        with translated(), _translated():
+            blob.file.seek(0)
+            self._store.write(self._key(blob_id), blob.file)
+
+    def open(self, blob_id: str) -> BinaryIO:
+        with _translated():
+            try:
+                return self._store.open_reader(self._key(blob_id))
+            except ArtifactNotFound as error:
+                raise BlobMissingError(f"{self} has no blob {blob_id}") from error
+
+    def remove(self, blob_id: str) -> None:
+        key = self._key(blob_id)
+        with _translated():
+            self._store.remove(key)
+            # What a killed service had sent of a large blob is no object yet, but is kept all the same.
+            parts = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
+            for upload in parts.get("Uploads", ()):
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload["UploadId"])
+
+    def _key(self, blob_id: str) -> str:
+        return f"{self._prefix}{checked(blob_id)}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn errors of boto3 into ours."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (Boto3Error, BotoCoreError, ClientError) as error:
+        raise BlobStoreError(f"S3 does not take or give the artifact: {error}") from error

@@ -1,0 +1,254 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from service.schemas.protocol import Lease
+from service.schemas.study.data import Dataset, OwnDataset
+from service.schemas.study.models import Mlp
+from service.schemas.study.training import Training
+from tests.training import train_trial
+from tests.unit.workers.fakes import lease_json
+from workers.data.trial_data import TrialData
+from workers.errors import ModelError
+from workers.lanes.lane_group import EpochResult, LaneGroup
+from workers.saved.files import read_model
+from workers.scheduling.lane_choice import LaneChoice
+from workers.scheduling.lane_scheduler import Broken, Finished, LaneScheduler
+from workers.scheduling.leased_trial import LeasedTrial
+
+CPU = torch.device("cpu")
+CLOCKS = ("seconds", "training_seconds")
+
+
+class OutOfMemoryError(RuntimeError):
+    """Called as torch's own."""
+
+
+def work(number: int, **fields: Any) -> LeasedTrial:
+    training = {"dataset": "digits", "model": {"name": "mlp", "hidden": [8]}, "epochs": 3, "batch_size": 16, **fields}
+    return LeasedTrial(Lease.model_validate({**lease_json(number), "training": training, "seed": number}))
+
+
+def prepared(data: TrialData) -> Callable[[Dataset | OwnDataset], TrialData]:
+    return lambda _dataset: data
+
+
+def untested(lease: Lease, _model: nn.Module, _data: TrialData) -> dict[str, float]:
+    raise AssertionError(f"trial {lease.trial_number} must not be tested")
+
+
+class Trouble:
+    """What a device answers a group's step with, as one does that is full; None lets it train."""
+
+    def __init__(self) -> None:
+        self.error: Callable[[LaneGroup], Exception | None] = lambda _group: None
+
+    def new_group(self, training: Training, data: TrialData, device: torch.device, n_lanes: int) -> LaneGroup:
+        return TroubledGroup(self, training, data, device, n_lanes)
+
+
+class TroubledGroup(LaneGroup):
+    def __init__(self, trouble: Trouble, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._trouble = trouble
+
+    def step(self) -> list[EpochResult]:
+        error = self._trouble.error(self)
+        if error is not None:
+            raise error
+        return super().step()
+
+
+@pytest.fixture
+def trouble() -> Trouble:
+    return Trouble()
+
+
+@pytest.fixture
+def bench(trial_data: TrialData, trouble: Trouble) -> LaneScheduler:
+    return LaneScheduler(prepared(trial_data), CPU, LaneChoice(CPU, 4), untested, trouble.new_group)
+
+
+def train(bench: LaneScheduler) -> list[Finished | Broken]:
+    """Until the bench is empty."""
+    events: list[Finished | Broken] = []
+    while bench.works:
+        events += bench.step()
+    return events
+
+
+def without_clocks(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name not in CLOCKS}
+
+
+def finals(events: list[Finished | Broken]) -> dict[int, dict[str, float]]:
+    """Of each trial that finished, by number."""
+    return {
+        event.work.lease.trial_number: without_clocks(event.final)
+        for event in events
+        if isinstance(event, Finished) and event.final is not None
+    }
+
+
+def alone(work: LeasedTrial, data: TrialData) -> dict[str, float]:
+    lease = work.lease
+    metrics = train_trial(lease.built_in, lease.seed, data, CPU, report=lambda *_: None, should_stop=lambda: False)
+    assert metrics is not None
+    return without_clocks(metrics)
+
+
+def assert_as_alone(found: dict[int, dict[str, float]], works: list[LeasedTrial], data: TrialData) -> None:
+    assert sorted(found) == sorted(work.lease.trial_number for work in works)
+    for one in works:
+        torch.testing.assert_close(found[one.lease.trial_number], alone(one, data), rtol=1e-4, atol=1e-5)
+
+
+def test_trials_of_one_key_train_together_and_end_as_alone(bench: LaneScheduler, trial_data: TrialData) -> None:
+    works = [work(number, learning_rate=0.01 * (number + 1)) for number in range(4)]
+    for one in works:
+        bench.begin(one, None)
+    events = train(bench)
+    assert [event.epoch for event in events if isinstance(event, Finished) and event.work is works[0]] == [0, 1, 2]
+    assert_as_alone(finals(events), works, trial_data)
+
+
+def test_trials_of_other_keys_train_beside_them(bench: LaneScheduler, trial_data: TrialData) -> None:
+    works = [work(0), work(1, batch_size=8), work(2, optimizer="sgd", momentum=0.9)]
+    for one in works:
+        bench.begin(one, None)
+    assert_as_alone(finals(train(bench)), works, trial_data)
+
+
+def test_more_trials_come_as_they_turn_out_to_train_together(bench: LaneScheduler) -> None:
+    rooms = []
+    for number in range(4):
+        rooms.append(bench.room)
+        bench.begin(work(number), None)
+    assert rooms == [1, 1, 2, 1]
+    assert bench.room == 0
+
+
+def test_few_trials_come_as_long_as_each_has_a_key_of_its_own(bench: LaneScheduler) -> None:
+    for number in range(3):
+        bench.begin(work(number, batch_size=8 + number), None)
+    assert bench.room == 0
+
+
+def test_what_is_too_many_waits_for_a_free_lane(bench: LaneScheduler, trial_data: TrialData) -> None:
+    works = [work(number) for number in range(7)]
+    for one in works:
+        bench.begin(one, None)
+    assert (bench.n_in_lanes, len(bench.works), bench.room) == (4, 7, 0)
+    assert_as_alone(finals(train(bench)), works, trial_data)
+
+
+def test_a_dropped_trial_is_heard_of_no_more(bench: LaneScheduler) -> None:
+    works = [work(number) for number in range(6)]
+    for one in works:
+        bench.begin(one, None)
+    assert bench.drop("lease-1") is works[1]
+    assert bench.drop("lease-5") is works[5]
+    assert sorted(finals(train(bench))) == [0, 2, 3, 4]
+
+
+def test_a_diverged_trial_is_broken_and_harms_no_other(bench: LaneScheduler, trial_data: TrialData) -> None:
+    good, bad = work(0), work(1, optimizer="sgd", learning_rate=1000.0, momentum=0.99, epochs=50)
+    twin = work(2, optimizer="sgd", learning_rate=0.1)
+    for one in (good, bad, twin):
+        bench.begin(one, None)
+    events = train(bench)
+    (broken,) = [event for event in events if isinstance(event, Broken)]
+    assert broken.work is bad
+    assert_as_alone(finals(events), [good, twin], trial_data)
+
+
+def test_a_trial_that_does_not_fit_its_data_is_not_on_the_bench(bench: LaneScheduler) -> None:
+    with pytest.raises(ModelError):
+        bench.begin(work(0, model={"name": "cnn", "blocks": [{"channels": 2, "pool_size": 8}] * 3}), None)
+    assert bench.works == []
+    bench.begin(work(1), None)
+    assert sorted(finals(train(bench))) == [1]
+
+
+def test_out_of_memory_halves_the_lanes_and_loses_no_trial(
+    bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
+) -> None:
+    trouble.error = lambda group: OutOfMemoryError("out of memory") if len(group.lanes) > 2 else None
+    works = [work(number) for number in range(4)]
+    for one in works:
+        bench.begin(one, None)
+    events = train(bench)
+    assert_as_alone(finals(events), works, trial_data)
+    bench.begin(work(9), None)
+    assert bench.n_lanes == 2
+
+
+def test_out_of_memory_goes_on_from_where_trials_were_kept(
+    bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
+) -> None:
+    works = [work(number, epochs=5) for number in range(2)]
+    for one in works:
+        bench.begin(one, None)
+    early = [event for _ in range(12) for event in bench.step()]
+    for one in works:
+        bench.keep(one)
+    errors = [OutOfMemoryError("out of memory")]
+    trouble.error = lambda group: errors.pop() if errors and len(group.lanes) > 1 else None
+    events = train(bench)
+    assert {event.epoch for event in early if isinstance(event, Finished)} == {0, 1}
+    assert min(event.epoch for event in events if isinstance(event, Finished)) == 2
+    assert_as_alone(finals(events), works, trial_data)
+
+
+def test_a_trial_too_large_for_the_device_alone_is_broken(bench: LaneScheduler, trouble: Trouble) -> None:
+    trouble.error = lambda _group: OutOfMemoryError("out of memory")
+    for number in range(3):
+        bench.begin(work(number), None)
+    events = train(bench)
+    assert [type(event) for event in events] == [Broken] * 3
+    assert sorted(event.work.lease.trial_number for event in events) == [0, 1, 2]
+
+
+def test_the_trial_that_cannot_be_trained_is_found_among_its_neighbours(
+    bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
+) -> None:
+    works = [work(number) for number in range(6)]
+    guilty = works[2]
+    trouble.error = lambda group: (
+        ZeroDivisionError("bad") if any(lane.trial.tag is guilty for lane in group.lanes) else None
+    )
+    for one in works:
+        bench.begin(one, None)
+    events = train(bench)
+    assert [event.work for event in events if isinstance(event, Broken)] == [guilty]
+    assert_as_alone(finals(events), [one for one in works if one is not guilty], trial_data)
+
+
+def test_a_broken_device_ends_all_its_trials(bench: LaneScheduler, trouble: Trouble) -> None:
+    trouble.error = lambda _group: RuntimeError("CUDA error: device-side assert triggered")
+    for number in range(3):
+        bench.begin(work(number), None)
+    assert [type(event) for event in bench.step()] == [Broken] * 3
+    assert bench.works == []
+
+
+def test_the_model_of_a_finished_trial_has_its_weights_and_its_description(
+    bench: LaneScheduler, trial_data: TrialData
+) -> None:
+    bench.begin(work(3, model={"name": "mlp", "hidden": [8], "batch_norm": True}), None)
+    (content,) = [event.model for event in train(bench) if isinstance(event, Finished) and event.model is not None]
+    weights, description = read_model(content())
+    assert description["trial"] == 3
+    assert isinstance(Training.model_validate(description["training"]).model, Mlp)
+    assert any("running_mean" in name for name in weights)
+
+
+def test_lanes_are_soon_free_in_the_last_epoch(bench: LaneScheduler) -> None:
+    bench.begin(work(0, epochs=2), None)
+    for _ in range(6):
+        bench.step()
+    assert bench.n_soon_free(3600.0) == 1
+    assert bench.n_soon_free(0.0) == 0

@@ -1,0 +1,167 @@
+"""The feed of the sinks: in order, and never in the way of a trial, whatever a sink does."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pytest
+
+from tests.unit.workers.fakes import FakeTime, lease
+from workers.sinks import metric_fanout as feeds
+from workers.sinks.metric_fanout import Left, MetricFanout, Reported, SinkThread
+
+
+class Kept:
+    """A sink that keeps what it is told; `on_write` may raise or wait."""
+
+    name = "Kept"
+
+    def __init__(self) -> None:
+        self.events: list[Reported | Left] = []
+        self.on_write: Callable[[], None] = lambda: None
+        self.closed = False
+
+    def write(self, event: Reported | Left) -> None:
+        self.on_write()
+        self.events.append(event)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def steps(self) -> list[int]:
+        return [event.step for event in self.events if isinstance(event, Reported)]
+
+
+def fail() -> None:
+    raise OSError(28, "No space left on device\nsecond line")
+
+
+def test_a_trial_is_told_from_its_first_report_to_its_end() -> None:
+    sink = Kept()
+    feed = MetricFanout([sink])
+    feed.follow(lease())
+    feed.report("lease-0", 0, {"loss": 2.0})
+    feed.suggested("lease-0", "depth", 3)
+    feed.report("lease-0", 1, {"loss": 1.0})
+    feed.leave("lease-0", "COMPLETE", {"loss": 0.5})
+    feed.leave("lease-0")
+    feed.close()
+
+    first, second, end = sink.events
+    assert isinstance(first, Reported)
+    assert (first.step, first.params, first.metrics) == (0, {"learning_rate": 0.01}, {"loss": 2.0})
+    assert second.params == {"learning_rate": 0.01, "depth": 3}
+    assert isinstance(end, Left)
+    assert (end.state, end.metrics, end.params["depth"]) == ("COMPLETE", {"loss": 0.5}, 3)
+    assert sink.closed
+
+
+def test_a_trial_that_is_pruned_ends_with_its_last_report() -> None:
+    sink = Kept()
+    feed = MetricFanout([sink])
+    feed.follow(lease())
+    feed.report("lease-0", 0, {"loss": 2.0})
+    feed.leave("lease-0", "PRUNED")
+    feed.close()
+    assert sink.events[-1].metrics == {"loss": 2.0}
+
+
+def test_what_is_not_followed_is_not_told() -> None:
+    sink = Kept()
+    feed = MetricFanout([sink])
+    feed.report("lease-9", 0, {"loss": 2.0})
+    feed.suggested("lease-9", "x", 1)
+    feed.leave("lease-9", "FAIL")
+    feed.close()
+    assert sink.events == []
+
+
+def test_a_sink_that_fails_says_so_in_one_line_and_is_tried_again_later(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sink, other, time = Kept(), Kept(), FakeTime()
+    feed = MetricFanout([sink, other], time)
+    feed.follow(lease())
+    sink.on_write = fail
+    for step in range(3):
+        feed.report("lease-0", step, {"loss": 1.0})
+    wait_until_idle(feed)  # or the sink would look at the clock after it has gone on
+    time.now += feeds.REST_SECONDS - 0.1
+    feed.report("lease-0", 3, {"loss": 1.0})
+    wait_until_idle(feed)
+    assert other.steps() == [0, 1, 2, 3]
+    assert [record.message for record in caplog.records] == [
+        "Kept is not written to, trials go on without it: OSError: [Errno 28] No space left on device second line"
+    ]
+    sink.on_write = lambda: None
+    time.now += 0.2
+    feed.report("lease-0", 4, {"loss": 1.0})
+    wait_until_idle(feed)
+    feed.close()
+    assert sink.steps() == [4]
+    assert other.steps() == [0, 1, 2, 3, 4]
+    assert caplog.records[-1].message == "Kept is written to again; it lacks 4 reports"
+    assert len(caplog.records) == 2
+
+
+def wait_until_idle(feed: MetricFanout) -> None:
+    for outlet in feed._outlets:
+        outlet.wait_until_idle()
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, SinkThread, threading.Event]]:
+    """A sink that hangs until the event is set, after a hundred reports and the end of its feed."""
+    monkeypatch.setattr(feeds, "MOST_WAITING", 5)
+    monkeypatch.setattr(feeds, "CLOSING_SECONDS", 0.0)
+    sink, go_on = Kept(), threading.Event()
+    sink.on_write = lambda: None if go_on.wait(60) else fail()
+    feed = MetricFanout([sink])
+    feed.follow(lease())
+    for step in range(100):
+        feed.report("lease-0", step, {"loss": 1.0})
+    feed.close()
+    (outlet,) = feed._outlets
+    yield sink, outlet, go_on
+    go_on.set()
+    outlet.join(30)
+
+
+@pytest.mark.usefixtures("hanging")
+def test_a_sink_that_hangs_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    assert [record.message for record in caplog.get_records("setup")] == [
+        "Kept is not written to, trials go on without it: 5 reports wait for it"
+    ]
+
+
+def test_a_sink_that_has_fallen_behind_is_closed_too(hanging: tuple[Kept, SinkThread, threading.Event]) -> None:
+    sink, outlet, go_on = hanging
+    go_on.set()
+    outlet.join(30)
+    assert sink.closed
+    assert len(sink.steps()) in (4, 5)  # whether the first one was in hand already when the queue was full
+
+
+def test_a_report_that_takes_the_room_made_for_the_end_does_not_keep_it_out(
+    hanging: tuple[Kept, SinkThread, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, outlet, go_on = hanging
+    make_room, refills = outlet._events.get_nowait, iter(range(3))
+
+    def refilled() -> Reported | Left | None:
+        event = make_room()
+        for _ in islice(refills, 1):
+            outlet._events.put_nowait(Reported(lease(), {}, 100, {"loss": 1.0}))
+        return event
+
+    monkeypatch.setattr(outlet._events, "get_nowait", refilled)
+    outlet.tell(None)
+    go_on.set()
+    outlet.join(30)
+    assert sink.closed
+
+
+def test_a_sink_that_cannot_close_is_no_error() -> None:
+    sink = Kept()
+    sink.close = fail  # type: ignore[method-assign]
+    MetricFanout([sink]).close()

@@ -1,0 +1,330 @@
+"""Trials of users' code in real processes, with a service that answers from memory: whatever the code does ends it."""
+
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.client.retries import Retries
+from service.schemas.protocol import Lease
+from tests.unit.workers.fakes import FakeService, FakeTime, lease_json, problem, until
+from workers.faults import Fault
+from workers.fleet.stopping import Stopping
+from workers.leases.errands import Errands
+from workers.leases.model_uploader import ModelUploader
+from workers.leases.outcome_client import OutcomeClient
+from workers.leases.reporter import Reporter
+from workers.leases.resuming import CheckpointKeeper
+from workers.leases.study_facts import StudyFactsCache
+from workers.leases.trial_finisher import TrialFinisher
+from workers.options import KeepModels
+from workers.user_code.allowed import UserCode
+from workers.user_code.conversation import Conversation
+from workers.user_code.model_file import content_of
+from workers.user_code.objectives.attempt import Attempt
+from workers.user_code.objectives.calls import Calls
+from workers.user_code.objectives.objective_runner import ObjectiveRunner
+from workers.user_code.objectives.snapshots import Snapshots
+from workers.user_code.outcome import GaveUp
+from workers.user_code.output import Output
+from workers.user_code.output_uploads import OutputUploads
+from workers.user_code.process import UserProcess
+
+
+class Place:
+    """A worker's parts around ObjectiveRunner; its scratch folders are in `scratch`, the code in `code`."""
+
+    def __init__(self, folder: Path, keep_models: KeepModels = "all") -> None:
+        self.code, self.scratch = folder / "code", folder / "scratch"
+        self.code.mkdir()
+        self.scratch.mkdir()
+        self.keep_models = keep_models
+        self.service, self.errands, self.stopping = FakeService(), Errands(), Stopping()
+        self.client = self.service.client()
+        self.reporter = Reporter(self.client, Retries(1.0))
+
+    def run(self, body: str, entrypoint: str = "mine:f", checkpoint_seconds: float = 30.0) -> Fault | None:
+        """Run a trial of `def f(context)` with this body, until all is told."""
+        lines = "".join(f"    {line}\n" for line in body.splitlines())
+        (self.code / "mine.py").write_text(f"import json, os, sys, time\ndef f(context):\n{lines}")
+        return self.run_lease(entrypoint, self.code, checkpoint_seconds)
+
+    def run_lease(self, entrypoint: str, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
+        lease = lease_of(entrypoint)
+        self.reporter.follow(lease)
+        retries = Retries(1.0)
+        keeping = ModelUploader(self.client, StudyFactsCache(self.client, retries), self.keep_models, retries)
+        checkpointing, delivery = (
+            CheckpointKeeper(self.client, self.reporter),
+            OutcomeClient(self.client, self.stopping),
+        )
+        handover = TrialFinisher(self.reporter, delivery, keeping, checkpointing, self.errands, self.stopping)
+        user_code, parts = UserCode(("mine",), code), (self.client, self.reporter, handover, self.errands)
+        trials = ObjectiveRunner(user_code, "cpu", *parts, self.stopping, checkpoint_seconds=checkpoint_seconds)
+        fault = trials.run(lease)
+        assert self.errands.finish(30.0)
+        self.errands.check()
+        return fault
+
+    def reportable_metrics(self, end: str) -> list[Any]:
+        return self.service.bodies(f"leases/lease-0/{end}")
+
+    def close(self) -> None:
+        self.errands.close()
+        self.reporter.close()
+        self.client.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    place = Place(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(place.scratch))
+    yield place
+    place.close()
+
+
+def lease_of(entrypoint: str) -> Lease:
+    objectives = [{"metric": "loss", "direction": "minimize"}]
+    fields = {"training": {"entrypoint": entrypoint}, "objectives": objectives}
+    return Lease.model_validate({**lease_json(), **fields})
+
+
+NESTED = "os.write(context._channel._connection.fileno(), b'[' * 5000 + b'\\n')\ntime.sleep(600)"
+ATTRIBUTE = "context._channel.call('set_user_attr', user_attrs={'n': '\\ud800'})"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("os.kill(os.getpid(), 40)", "killed by signal 40"),
+        (NESTED, "broke off the conversation"),
+        (ATTRIBUTE, "surrogates not allowed"),
+        ("raise ValueError('\\udce4')", "ValueError: ?"),
+        ("return {f'm{number}': 1.0 for number in range(100)}", "at most 100 items"),
+        ("context._channel.send({'call': 'failed', 'reason': ''})\ntime.sleep(600)", "no reason"),
+    ],
+    ids=["unnamed signal", "nested message", "no Unicode", "an error that is no Unicode", "metrics", "no reason"],
+)
+def test_whatever_the_code_does_ends_its_trial_alone(place: Place, body: str, reason: str) -> None:
+    fault = place.run(body)
+    assert fault is not None
+    assert reason.rstrip("?") in fault.reason
+    assert [reason in reportable_metrics["reason"] for reportable_metrics in place.reportable_metrics("fail")] == [True]
+    assert list(place.scratch.iterdir()) == []
+
+
+def test_a_process_that_cannot_be_started_fails_its_trial_for_another_worker(place: Place) -> None:
+    fault = place.run_lease("mine:f", place.code / "removed")
+    assert fault is not None
+    assert fault.retry
+    assert "could not be run: FileNotFoundError" in fault.reason
+    assert len(place.reportable_metrics("fail")) == 1
+    assert list(place.scratch.iterdir()) == []
+
+
+def test_a_full_disk_fails_its_trial_for_another_worker(place: Place) -> None:
+    place.scratch.rmdir()
+    fault = place.run("return 1.0")
+    assert fault is not None
+    assert fault.retry
+    assert len(place.reportable_metrics("fail")) == 1
+
+
+def test_folders_without_end_are_not_kept_and_not_left_behind(place: Place) -> None:
+    deep = "os.chdir(context.checkpoint_dir)\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
+    assert place.run(f"{deep}context.report(0, loss=1.0)\nreturn 1.0", checkpoint_seconds=0.0) is None
+    assert len(place.reportable_metrics("complete")) == 1
+    assert "artifacts/lease-0/checkpoint" not in place.service.paths()
+    assert list(place.scratch.iterdir()) == []
+
+
+def test_a_checkpoint_folder_that_the_code_has_removed_is_not_in_use(place: Place) -> None:
+    snapshots = Snapshots(lease_of("mine:f"), place.scratch, place.client, place.reporter, place.errands)
+    snapshots.folder.rmdir()
+    assert not snapshots.is_in_use
+
+
+def test_an_entrypoint_that_is_not_allowed_is_not_even_imported(place: Place) -> None:
+    (place.code / "other.py").write_text(f"open({str(place.code / 'imported')!r}, 'w')\ndef f(context): pass\n")
+    fault = place.run_lease("other:f", place.code)
+    assert fault is not None
+    assert fault.retry
+    assert "does not allow the entrypoint other:f" in fault.reason
+    assert [reportable_metrics["retry"] for reportable_metrics in place.reportable_metrics("fail")] == [True]
+    assert not (place.code / "imported").exists()
+
+
+def test_no_checkpoint_is_taken_while_another_waits(place: Place) -> None:
+    """The first upload waits until five steps are over: none of the others is kept meanwhile."""
+    turn = threading.Event()
+    place.errands.do(partial(_wait, turn))
+    go = place.code / "go"
+    body = f"""for step in range(5):
+    (context.checkpoint_dir / "state").write_text(str(step))
+    context.report(step, loss=1.0)
+open({str(go)!r}, "w").close()
+while os.path.exists({str(go)!r}):
+    time.sleep(0.01)
+return 1.0"""
+    archives: list[list[str]] = []
+
+    def look() -> None:
+        until(go.exists, 20.0)
+        archives.append(sorted(path.name for path in place.scratch.glob("*/step-*.tar")))
+        turn.set()
+        go.unlink()
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        assert place.run(body, checkpoint_seconds=0.0) is None
+    finally:
+        watcher.join()
+    assert archives == [["step-0.tar"]]
+    assert place.service.paths().count("artifacts/lease-0/checkpoint") == 1
+
+
+def test_a_trial_that_the_service_does_not_pause_is_given_back(place: Place) -> None:
+    """The code trains on when it is told to prune, because its folder is empty, and keeps its first file then."""
+    place.service.decide = lambda _lease_id, step: "pause" if step == 0 else "continue"
+    place.service.answers["leases/lease-0/pause"] = [problem(409, "state_conflict")]
+    body = """context.report(0, loss=1.0)
+(context.checkpoint_dir / "state").write_text("1")
+context.report(1, loss=1.0)
+time.sleep(600)"""
+    assert place.run(body) is None
+    assert "artifacts/lease-0/checkpoint" in place.service.paths()
+    assert [len(place.reportable_metrics(end)) for end in ("pause", "release")] == [1, 1]
+
+
+FILE = '(context.checkpoint_dir / "state").write_text("1")\n'
+FOLDER = '(context.checkpoint_dir / "nothing").mkdir()\n'
+
+
+@pytest.mark.parametrize(
+    ("made", "answer", "end"),
+    [
+        (FILE, None, "pause"),
+        (FILE, problem(503, "unavailable"), "pause"),
+        (FILE, problem(500, "broken"), "release"),
+        (FILE, problem(413, "too_large"), "pause"),
+        (FOLDER, None, "pause"),
+    ],
+    ids=["kept", "kept later", "not kept for now", "refused", "no files"],
+)
+def test_a_trial_whose_files_could_not_be_kept_at_a_rung_is_given_back(
+    place: Place, made: str, answer: httpx.Response | None, end: str
+) -> None:
+    place.service.decide = lambda _lease_id, _step: "pause"
+    place.service.answers["artifacts/lease-0/checkpoint"] = [] if answer is None else [answer]
+    assert place.run(f"{made}context.report(0, loss=1.0)\ntime.sleep(600)") is None
+    assert [path for path in place.service.paths() if path.startswith("leases/")] == [f"leases/lease-0/{end}"]
+    assert list(place.scratch.iterdir()) == []
+
+
+def test_packing_a_checkpoint_is_not_the_codes_time(place: Place) -> None:
+    """Nor of a step, nor of the trial."""
+    clock = FakeTime()
+
+    class Slow(Snapshots):
+        def keep(self, step: int) -> None:
+            super().keep(step)
+            clock.sleep(100.0)
+
+    lease, retries = lease_of("mine:f"), Retries(1.0)
+    place.reporter.follow(lease)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for step in range(2):
+            theirs.sendall(b'{"call": "report", "step": %d, "metrics": {"loss": 1}}\n' % step)
+        theirs.sendall(b'{"call": "pruned"}\n')
+        process = UserProcess("cpu", None)
+        try:
+            outcome = Attempt(
+                lease.user_code.model_copy(update={"step_timeout_seconds": 50.0, "trial_timeout_seconds": 50.0}),
+                process,
+                Conversation(ours),
+                Calls(lease, place.client, place.reporter, retries),
+                Slow(lease, place.scratch, place.client, place.reporter, place.errands),
+                lambda: "continue",
+                place.stopping,
+                0.0,
+                lambda: None,
+                clock,
+            ).watch()
+        finally:
+            process.end(0.0)
+    assert outcome == GaveUp()
+
+
+def _wait(turn: threading.Event) -> None:
+    assert turn.wait(20.0)
+
+
+MODEL = "path = context._start['model_path']\n"
+
+
+def test_a_model_is_kept(place: Place) -> None:
+    assert place.run(f"{MODEL}open(path, 'w').write('weights')\nreturn 1.0") is None
+    assert "artifacts/lease-0/model" in place.service.paths()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "os.symlink(__file__, path)",
+        "os.mkfifo(path)",
+        "os.mkdir(path)",
+        "open(path, 'w').truncate(2**30 + 1)",
+    ],
+    ids=["link", "pipe", "folder", "too large"],
+)
+def test_a_model_that_is_no_plain_file_of_moderate_size_is_not_read(
+    place: Place, made: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert place.run(f"{MODEL}{made}\nreturn 1.0") is None
+    assert len(place.reportable_metrics("complete")) == 1
+    assert "artifacts/lease-0/model" not in place.service.paths()
+    assert "a model must" in caplog.text
+
+
+def test_a_model_that_is_not_to_be_kept_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"first")
+    content = content_of(path, "s #0")
+    path.write_bytes(b"second")
+    assert content is not None
+    assert content() == b"second", "it is read when it is asked for"
+
+
+def test_a_model_that_has_gone_meanwhile_harms_nothing(place: Place) -> None:
+    retries, lease = Retries(1.0), lease_of("mine:f")
+    keeping = ModelUploader(place.client, StudyFactsCache(place.client, retries), "all", retries)
+    path = place.scratch / "model"
+    path.write_bytes(b"weights")
+    content = content_of(path, "s #0")
+    assert content is not None
+    path.unlink()
+    path.symlink_to(place.code)
+    keeping.keep(lease, {}, content)
+    assert place.service.paths() == []
+
+
+def test_output_whose_upload_failed_is_uploaded_again(place: Place) -> None:
+    place.service.answers["artifacts/lease-0/output"] = [problem(500, "broken")]
+    with subprocess.Popen(["echo", "said"], stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        output = Output(process.stdout)
+        output.finish(10.0)
+    uploads = OutputUploads(lease_of("mine:f"), output, place.client, place.errands, lambda: 0.0)
+    for _ in range(3):
+        uploads.upload()
+        assert place.errands.finish(10.0)
+    assert place.service.paths() == ["artifacts/lease-0/output"] * 2

@@ -1,0 +1,122 @@
+import logging
+from collections.abc import Callable
+
+from service.client import Client, ClientError, ServiceError
+from service.client.retries import Retries
+from service.schemas.protocol import Closed, Complete, Decision, Fail, Lease, NewUserAttrs
+from workers.faults import Fault
+from workers.fleet.stopping import Stopping
+from workers.leases.reporter import LOST_CODES
+from workers.sinks.metric_fanout import NO_FEED, MetricFanout
+
+logger = logging.getLogger("narrows.worker")
+
+AWAY_LIMIT_SECONDS = 3600.0
+CLOSING_SECONDS = 5.0
+ENDINGS: dict[Decision, tuple[str | None, str]] = {
+    "prune": ("PRUNED", "PRUNED"),
+    "stop": ("FAIL", "stopped with its study"),
+    "lost": (None, "lost to another worker"),
+}
+"""The trial's state then, as far as this worker knows, and how the log says it."""
+
+
+class OutcomeClient:
+    """Hands a trial's outcome in, logs a line about it, and tells `feed`. A lease lost meanwhile is no error."""
+
+    def __init__(self, client: Client, stopping: Stopping, feed: MetricFanout = NO_FEED) -> None:
+        self._client = client
+        self._feed = feed
+        self._stopping = stopping
+        self._patiently = Retries(AWAY_LIMIT_SECONDS, stopping)
+        self._briefly = Retries(CLOSING_SECONDS)
+
+    def complete(self, lease: Lease, metrics: dict[str, float], values: list[float] | None = None) -> None:
+        """Without objective values they are taken from the metrics."""
+        complete = Complete(metrics=metrics, values=values)
+        try:
+            closed = self._close(lease, lambda: self._client.complete(lease.lease_id, complete))
+        except ServiceError as error:
+            if error.status != 422:
+                raise
+            self.fail(lease, Fault(f"the service refused the result: {error}"))
+        else:
+            if closed is not None:
+                self._feed.leave(lease.lease_id, closed.state, metrics)
+                logger.info("%s: %s, %s", title(lease), closed.state, summary(metrics))
+
+    def fail(self, lease: Lease, fault: Fault) -> None:
+        reason = fault.reason.encode(errors="replace").decode()  # an exception's text may be no Unicode
+        fail = Fail(reason=reason, retry=fault.retry)
+        closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
+        if closed is not None:
+            self._feed.leave(lease.lease_id, closed.state)
+            logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)
+
+    def note(self, lease: Lease, user_attrs: dict[str, str]) -> None:
+        """A trial without its note is none the worse for it."""
+        attrs = NewUserAttrs(user_attrs=user_attrs)
+        try:
+            self._briefly(lambda: self._client.set_user_attrs(lease.lease_id, attrs))
+        except ClientError as error:
+            logger.warning("%s: %s are not noted: %s", title(lease), user_attrs, error)
+
+    def prune(self, lease: Lease) -> None:
+        closed = self._close(lease, lambda: self._client.prune(lease.lease_id))
+        if closed is not None:
+            self._feed.leave(lease.lease_id, closed.state)
+            logger.info("%s: %s by its own code", title(lease), closed.state)
+
+    def pause(self, lease: Lease) -> None:
+        """Give a trial back that the service does not know to be told to pause."""
+        try:
+            closed = self._close(lease, lambda: self._client.pause(lease.lease_id))
+        except ServiceError as error:
+            if error.code != "state_conflict":
+                raise
+            logger.warning("%s: %s", title(lease), error)
+            self.release(lease)
+            return
+        if closed is not None:
+            self._feed.leave(lease.lease_id, closed.state)
+            logger.info("%s: %s", title(lease), "paused" if closed.state == "WAITING" else closed.state)
+
+    def release(self, lease: Lease) -> None:
+        """Give a trial back; a service that is away finds out by itself."""
+        closed = self._close(lease, lambda: self._client.release(lease.lease_id), self._briefly)
+        if closed is not None:
+            self._feed.leave(lease.lease_id, closed.state)
+            logger.info("%s: given back", title(lease))
+
+    def closed_by_service(self, lease: Lease, decision: Decision) -> None:
+        """Take note of a trial that the service has closed with its decision on a report."""
+        state, words = ENDINGS[decision]
+        self._feed.leave(lease.lease_id, state)
+        logger.info("%s: %s", title(lease), words)
+
+    def _close(self, lease: Lease, call: Callable[[], Closed], retries: Retries | None = None) -> Closed | None:
+        """The answer; None when the lease is no longer this worker's or the service stays away."""
+        if retries is None:
+            retries = self._briefly if self._stopping.is_set() else self._patiently
+        try:
+            return retries(call)
+        except ServiceError as error:
+            if error.code not in LOST_CODES and error.status < 500:
+                raise
+            logger.warning("%s: lost: %s", title(lease), error)
+        except ClientError as error:
+            logger.warning("%s: lost: %s", title(lease), error)
+        return None
+
+
+def title(lease: Lease) -> str:
+    return f"{lease.study} #{lease.trial_number}" + (f" (attempt {lease.attempt})" if lease.attempt > 1 else "")
+
+
+def summary(metrics: dict[str, float]) -> str:
+    """The numbers that tell a trial's story in one line."""
+    parts = [f"{name} {metrics[name]:.4g}" for name in ("validation_accuracy", "validation_loss") if name in metrics]
+    for name in ("training_seconds", "waiting_seconds"):
+        if name in metrics:
+            parts.append(f"{metrics[name]:.2f} s {name.removesuffix('_seconds')}")
+    return ", ".join(parts)

@@ -1,0 +1,136 @@
+"""How the trials of this process end: with the service, in order, while others train."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from service.client.retries import Retries
+from service.schemas.protocol import Lease
+from workers.faults import Fault
+from workers.fleet.stopping import Stopping
+from workers.lanes.lane import Metrics
+from workers.leases.errands import Errands
+from workers.leases.model_uploader import ModelUploader
+from workers.leases.outcome_client import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, OutcomeClient
+from workers.leases.reporter import OPEN, Reporter
+from workers.leases.resuming import CheckpointKeeper
+from workers.scheduling.lane_scheduler import Content
+from workers.scheduling.leased_trial import LeasedTrial
+
+logger = logging.getLogger("narrows.worker")
+
+POLL_SECONDS = 0.2
+SAVING_SECONDS = 10.0
+
+
+class TrialFinisher:
+    """Every method returns at once, and what it promises is done by `errands`."""
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        delivery: OutcomeClient,
+        keeping: ModelUploader,
+        checkpointing: CheckpointKeeper,
+        errands: Errands,
+        stopping: Stopping,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reporter = reporter
+        self._delivery = delivery
+        self._keeping = keeping
+        self._checkpointing = checkpointing
+        self._errands = errands
+        self._stopping = stopping
+        self._clock = clock
+
+    def complete(
+        self,
+        lease: Lease,
+        metrics: Metrics,
+        model: Content | None,
+        values: list[float] | None = None,
+        *,
+        is_feasible: bool = True,
+    ) -> None:
+        """Keep the model and close the trial, once all its reports are answered; unless one closed it already."""
+
+        def complete() -> None:
+            if model is not None:
+                self._keeping.keep(lease, metrics, model, is_feasible=is_feasible)
+            self._delivery.complete(lease, metrics, values)
+
+        self._errands.do(lambda: self._when_answered(lease, complete))
+
+    def prune(self, lease: Lease) -> None:
+        """The same for a trial that its own code gave up."""
+        self._errands.do(lambda: self._when_answered(lease, lambda: self._delivery.prune(lease)))
+
+    def leave(self, lease: Lease) -> None:
+        """Take note that the service has closed a trial with its decision on a report."""
+        refusal = self._reporter.refusal(lease.lease_id)
+        if refusal is not None:
+            self.fail(lease, Fault(f"the service refused a report: {refusal}"))
+            return
+        self._delivery.closed_by_service(lease, self._reporter.decision(lease.lease_id))
+        self._errands.do(lambda: self._reporter.forget(lease.lease_id))  # errands before it still ask for the decision
+
+    def fail(self, lease: Lease, fault: Fault) -> None:
+        self._errands.do(lambda: self._close(lease, lambda: self._delivery.fail(lease, fault)))
+
+    def release(self, lease: Lease) -> None:
+        self._errands.do(lambda: self._close(lease, lambda: self._delivery.release(lease)))
+
+    def note(self, lease: Lease, user_attrs: dict[str, str]) -> None:
+        """Keep with a trial how it is trained here."""
+        self._errands.do(lambda: self._delivery.note(lease, user_attrs))
+
+    def save(self, work: LeasedTrial) -> None:
+        """Keep a trial's state with the service, for whoever may have to go on with it."""
+        retries = Retries(SAVING_SECONDS, self._stopping)
+        self._errands.do(lambda: self._checkpointing.upload(work, retries, SAVING_SECONDS))
+
+    def save_and_release(self, work: LeasedTrial) -> None:
+        """Give a trial back, to go on elsewhere from here."""
+        retries = Retries(CLOSING_SECONDS)
+        self._errands.do(lambda: self._checkpointing.upload(work, retries, CLOSING_SECONDS))
+        self.release(work.lease)
+
+    def save_and_pause(self, work: LeasedTrial) -> None:
+        """Keep a trial's state, from which it goes on once it is promoted."""
+        retries = Retries(AWAY_LIMIT_SECONDS, self._stopping)
+        self.pause(work.lease, lambda: self._checkpointing.upload(work, retries, SAVING_SECONDS))
+
+    def pause(self, lease: Lease, keep: Callable[[], bool]) -> None:
+        """Leave a trial beside its checkpoint, or give it back when `keep` could not keep that for now."""
+
+        def pause() -> None:
+            if keep():
+                self._delivery.pause(lease)
+            else:
+                self._delivery.release(lease)
+
+        self._errands.do(lambda: self._when_answered(lease, pause))
+
+    def _close(self, lease: Lease, close: Callable[[], None]) -> None:
+        close()
+        self._reporter.forget(lease.lease_id)
+
+    def _when_answered(self, lease: Lease, close: Callable[[], None]) -> None:
+        answered = self._reports_answered(lease.lease_id)
+        if self._reporter.decision(lease.lease_id) not in OPEN:
+            self.leave(lease)
+        elif not answered:
+            self._close(lease, lambda: self._delivery.release(lease))
+        else:
+            self._close(lease, close)
+
+    def _reports_answered(self, lease_id: str) -> bool:
+        """Wait until the service has answered every report; not for long when this process was asked to end."""
+        deadline = self._clock() + AWAY_LIMIT_SECONDS
+        while not self._reporter.flush(lease_id, POLL_SECONDS):
+            if self._stopping.is_set():
+                return self._reporter.flush(lease_id, CLOSING_SECONDS)
+            if self._clock() >= deadline:
+                return False
+        return True

@@ -1,0 +1,256 @@
+"""The trials in training on one device, in groups of those that train together."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from service.schemas.protocol import Lease
+from service.schemas.study.data import Dataset, OwnDataset
+from service.schemas.study.training import Training
+from workers.data.trial_data import TrialData, with_validation
+from workers.errors import CheckpointError
+from workers.faults import is_device_broken, is_out_of_memory
+from workers.lanes.lane import Lane, LaneTrial, Metrics
+from workers.lanes.lane_group import EpochResult, LaneGroup
+from workers.saved.files import describe, dump_model
+from workers.scheduling.lane_choice import LaneChoice
+from workers.scheduling.leased_trial import LeasedTrial
+
+logger = logging.getLogger("narrows.worker")
+
+Content = Callable[[], bytes]
+NewGroup = Callable[[Training, TrialData, torch.device, int], LaneGroup]
+Test = Callable[[Lease, nn.Module, TrialData], Metrics]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An epoch of a trial is over; with `final` so is the trial, and `model` gives it as a file's content."""
+
+    work: LeasedTrial
+    epoch: int
+    metrics: Metrics
+    final: Metrics | None = None
+    model: Content | None = None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A trial cannot go on; it has left the bench."""
+
+    work: LeasedTrial
+    error: Exception
+
+
+class LaneScheduler:
+    """Each trial is loaded into a lane of the group of its fusion key; `step` takes one batch of every trial.
+
+    When training a group raises, its trials go back to where they were last kept and go on by halves, so that the one
+    that cannot be trained is found alone, and what is too much for the memory together is trained one after another.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[Dataset | OwnDataset], TrialData],
+        device: torch.device,
+        choice: LaneChoice,
+        test: Test,
+        new_group: NewGroup = LaneGroup,
+    ) -> None:
+        """`test` evaluates a model on the test split, for a lease that says so."""
+        self._prepare = prepare
+        self._new_group = new_group
+        self._test = test
+        self._device = device
+        self._choice = choice
+        self._groups: dict[str, LaneGroup] = {}
+        self._lanes: dict[str, tuple[LaneGroup, Lane]] = {}
+        self._works: dict[str, LeasedTrial] = {}
+        self._parked: deque[LeasedTrial] = deque()
+        self._target = 1
+        self.n_lanes = 1
+
+    @property
+    def works(self) -> list[LeasedTrial]:
+        """All trials, parked ones included."""
+        return list(self._works.values())
+
+    @property
+    def n_in_lanes(self) -> int:
+        return len(self._lanes)
+
+    @property
+    def room(self) -> int:
+        """How many more trials may come: at first one, then always twice as many as turned out to train together."""
+        return max(0, min(self._target, self.n_lanes) - len(self._works))
+
+    def n_soon_free(self, seconds: float) -> int:
+        """How many lanes will be free within so many seconds, as far as can be foreseen."""
+        return 0 if self._parked else sum(lane.seconds_left <= seconds for _, lane in self._lanes.values())
+
+    def begin(self, work: LeasedTrial, most_lanes: int | None) -> None:
+        """Load a trial. Raises what is wrong with it, or with its data; it is then not on the bench."""
+        key = work.key
+        data = self._data_of(work)
+        group = self._groups.get(key)
+        if group is None or not group.lanes:
+            n_lanes = self._choice.choose(work.lease.built_in, data, most_lanes)
+            if group is None or group.n_lanes != n_lanes:
+                group = self._make(work, data, n_lanes)
+        self._expect(key, group)
+        self._works[work.lease_id] = work
+        try:
+            self._load(group, work)
+        except BaseException:
+            del self._works[work.lease_id]
+            raise
+
+    def drop(self, lease_id: str) -> LeasedTrial:
+        """Take a trial off the bench, wherever it is."""
+        work = self._works.pop(lease_id)
+        if lease_id in self._lanes:
+            group, lane = self._lanes.pop(lease_id)
+            group.unload(lane)
+        else:
+            self._parked.remove(work)
+        return work
+
+    def keep(self, work: LeasedTrial) -> None:
+        """Note where a trial is, to go on from there."""
+        if work.lease_id in self._lanes:
+            group, lane = self._lanes[work.lease_id]
+            work.state = group.state(lane)
+
+    def step(self) -> list[Finished | Broken]:
+        events: list[Finished | Broken] = []
+        for key, group in list(self._groups.items()):
+            if not group.lanes:
+                continue
+            try:
+                results = group.step()
+            except Exception as error:  # noqa: BLE001 - whichever of its trials it is that cannot be trained
+                events += self._split(key, group, error)
+            else:
+                events += [self._finished(group, result) for result in results]
+        return events + self._unpark()
+
+    def _data_of(self, work: LeasedTrial) -> TrialData:
+        data = self._prepare(work.lease.built_in.dataset)
+        return with_validation(data) if work.lease.train_on_validation else data
+
+    def _expect(self, key: str, group: LaneGroup) -> None:
+        """Adapt to whether trials turn out to share a fusion key."""
+        self.n_lanes = group.n_lanes
+        alone = all(other is group or not other.lanes for other in self._groups.values())
+        if alone or group.lanes:
+            self._target = min(group.n_lanes, max(self._target, 2 * (len(group.lanes) + 1)))
+        else:
+            self._target = max(1, self._target // 2)
+        for idle in [other for other, lanes in self._groups.items() if other != key and not lanes.lanes]:
+            del self._groups[idle]
+
+    def _make(self, work: LeasedTrial, data: TrialData, n_lanes: int) -> LaneGroup:
+        """A group with so many lanes, or as many as there is memory for."""
+        key = work.key
+        self._groups.pop(key, None)
+        while True:
+            try:
+                self._groups[key] = self._new_group(work.lease.built_in, data, self._device, n_lanes)
+                return self._groups[key]
+            except Exception as error:
+                if n_lanes == 1 or not is_out_of_memory(error):
+                    raise
+                n_lanes = self._choice.halve(key, n_lanes)
+
+    def _load(self, group: LaneGroup, work: LeasedTrial) -> None:
+        if group.is_full:
+            self._parked.append(work)
+            return
+        trial = LaneTrial(work.lease.built_in, work.lease.seed, work)
+        try:
+            lane = group.load(trial, work.state)
+        except CheckpointError as error:
+            logger.warning("%s: begins anew: %s", work.title, error)
+            work.state = None
+            lane = group.load(trial)
+        self._lanes[work.lease_id] = group, lane
+
+    def _finished(self, group: LaneGroup, result: EpochResult) -> Finished | Broken:
+        work: LeasedTrial = result.lane.trial.tag
+        if result.trial_is_over:
+            del self._lanes[work.lease_id], self._works[work.lease_id]
+        if result.error is not None:
+            return Broken(work, result.error)
+        metrics = work.reportable_metrics(result.metrics)
+        if result.final is None or result.weights is None:
+            return Finished(work, result.epoch, metrics)
+        final, weights = work.reportable_metrics(result.final), result.weights
+        if work.lease.test:
+            try:
+                final |= self._test(work.lease, group.model(weights), group.data)
+            except Exception as error:  # noqa: BLE001 - the trial is trained, but cannot be tested here
+                return Broken(work, error)
+
+        def model() -> bytes:
+            return dump_model(group.state_dict(weights), describe(work.lease, final, group.data))
+
+        return Finished(work, result.epoch, metrics, final, model)
+
+    def _split(self, key: str, group: LaneGroup, error: Exception) -> list[Finished | Broken]:
+        """Go on with half of the trials of a group that raised; a single one cannot go on."""
+        works: list[LeasedTrial] = [lane.trial.tag for lane in group.lanes]
+        del self._groups[key]
+        for work in works:
+            del self._lanes[work.lease_id]
+        if len(works) == 1 or is_device_broken(error):
+            for work in works:
+                del self._works[work.lease_id]
+            return [Broken(work, error) for work in works]
+        n_lanes = len(works) // 2
+        if is_out_of_memory(error):
+            self._choice.halve(key, len(works))
+            logger.warning("out of memory with %d lanes: goes on with %d: %s", len(works), n_lanes, error)
+        else:
+            logger.warning("%d trials could not be trained together: goes on by halves: %r", len(works), error)
+        self._parked.extendleft(reversed(works))
+        return self._regroup(works[0], n_lanes)
+
+    def _unpark(self) -> list[Finished | Broken]:
+        """Load parked trials into lanes that became free; for one whose group is gone, make it again."""
+        events: list[Finished | Broken] = []
+        while self._parked:
+            work = self._parked[0]
+            group = self._groups.get(work.key)
+            if group is None:
+                events += self._regroup(work, None)
+            elif group.is_full:
+                break
+            else:
+                self._parked.popleft()
+                events += self._load_again(group, work)
+        return events
+
+    def _regroup(self, work: LeasedTrial, n_lanes: int | None) -> list[Finished | Broken]:
+        """Make the group of a parked trial, with so many lanes or the best number; what cannot be made breaks it."""
+        training = work.lease.built_in
+        try:
+            data = self._data_of(work)
+            group = self._make(work, data, n_lanes or self._choice.choose(training, data, len(self._parked)))
+        except Exception as error:  # noqa: BLE001 - it is this trial that cannot be trained
+            self._parked.remove(work)
+            del self._works[work.lease_id]
+            return [Broken(work, error)]
+        self.n_lanes = group.n_lanes
+        return []
+
+    def _load_again(self, group: LaneGroup, work: LeasedTrial) -> list[Finished | Broken]:
+        try:
+            self._load(group, work)
+        except Exception as error:  # noqa: BLE001 - it is this trial that cannot be trained
+            del self._works[work.lease_id]
+            return [Broken(work, error)]
+        return []

@@ -1,0 +1,66 @@
+"""What the code of a trial writes, kept with the trial."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from service.client import Client, ClientError
+from service.client.retries import Retries
+from service.schemas.artifacts import OUTPUT
+from service.schemas.protocol import Lease
+from workers.leases.errands import Errands
+from workers.leases.outcome_client import title
+from workers.user_code.output import Output
+
+logger = logging.getLogger("narrows.worker")
+
+OUTPUT_SECONDS = 5.0
+"""Between two uploads of what the code wrote."""
+UPLOAD_SECONDS = 10.0
+
+
+class OutputUploads:
+    """Keeps what the code writes with its trial, from time to time while no other errand is under way."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        output: Output,
+        client: Client,
+        errands: Errands,
+        clock: Callable[[], float],
+        start: int = 0,
+    ) -> None:
+        """What was written before the byte `start` is not the trial's."""
+        self._lease = lease
+        self._output = output
+        self._client = client
+        self._errands = errands
+        self._clock = clock
+        self._uploaded_at = clock()
+        self._start = self._n_uploaded = start
+        self.pause_seconds = OUTPUT_SECONDS
+        self.heading = ""
+        """A line to begin with."""
+
+    def turn(self) -> None:
+        self._errands.check()
+        if self._clock() - self._uploaded_at >= self.pause_seconds and not self._errands.is_busy:
+            self.upload()
+
+    def upload(self) -> None:
+        """Upload what is new since the last time, if anything is."""
+        self._uploaded_at = self._clock()
+        n_bytes = self._output.n_bytes
+        if n_bytes > self._n_uploaded:
+            content = self.heading.encode() + self._output.content(self._start)
+            self._errands.do(partial(self._send, content, n_bytes))
+
+    def _send(self, content: bytes, n_bytes: int) -> None:
+        retries = Retries(UPLOAD_SECONDS)
+        try:
+            retries(lambda: self._client.upload_artifact(self._lease.lease_id, OUTPUT, content))
+        except ClientError as error:
+            logger.warning("%s: its output is not kept: %s", title(self._lease), error)
+        else:
+            self._n_uploaded = n_bytes
