@@ -33,8 +33,6 @@ REGULARIZERS = (
 RATES = ("dropout", "input_dropout", "label_smoothing")
 RATE_LIMIT = 0.8
 """A rate whose bound is this high need not be raised."""
-FIRST_STEP = {"successive_halving": "min_resource", "hyperband": "min_resource", "wilcoxon": "n_startup_steps"}
-"""What some pruners call the steps before they prune; with the others it is n_warmup_steps."""
 
 
 def advise(evidence: Evidence) -> list[Advice]:
@@ -174,8 +172,9 @@ def _too_short(evidence: Evidence) -> Iterator[Advice]:
     said = f"{len(short)} of {len(evidence.trials)} trials ended within {MIN_EPOCHS - 1} epochs, too soon to be judged"
     definition = evidence.definition
     if sum(trial.is_pruned for trial in short) * 2 > len(short):
-        option = FIRST_STEP.get(definition.pruner.name, "n_warmup_steps")
-        yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned ({option})")
+        option = definition.pruner.grace_option
+        how = "" if option is None else f" ({option})"
+        yield Advice(field="pruner", message=f"{said}: let them go on for longer before they are pruned{how}")
     elif definition.is_user_code:
         yield Advice(field=None, message=f"{said}: report more steps of each")
     else:

@@ -18,21 +18,14 @@ from service.results.view import trial_views
 from service.sampling.constraints import constraint_names, distances
 from service.sampling.imported import DISTRIBUTIONS
 from service.sampling.samplers import chosen_sampler
-from service.schemas.imports import (
-    MAX_IMPORTED,
-    Distributions,
-    Import,
-    ImportedTrial,
-    NewImport,
-)
+from service.schemas.imports import Distributions, Import, ImportedTrial, NewImport
 from service.schemas.optuna import described, imported
 from service.schemas.study.definition import Definition
+from service.schemas.study.samplers import MAX_IMPORTED, SAMPLERS, Auto, sampler_name
 from service.study.live_study import LiveStudy
 from storage import ImportRecord, Store
 
 BY_DEFINITION = "warm_start_from"
-LEARNING = ("tpe", "gp")
-"""Samplers that learn from every finished trial; the others look at none, or only at trials that they have made."""
 USER_ATTR = "imported_trials"
 """Of the study, for those who look at the database: how many trials its sampler knows that are not there."""
 
@@ -178,10 +171,12 @@ def _objectives(definition: Definition) -> str:
 
 
 def _sampler_errors(definition: Definition, field: str) -> Iterator[tuple[str, str]]:
-    name = chosen_sampler(definition).name
-    if name not in LEARNING:
+    sampler = chosen_sampler(definition)
+    if sampler.most_imported == 0:
+        learning = [sampler_name(kind) for kind in SAMPLERS if kind.most_imported > 0 and kind is not Auto]
+        name = sampler.name
         shown = name if definition.sampler.name == name else f"{definition.sampler.name}, which is {name} here"
-        yield field, f"sampler must be one that learns from trials of others, {' or '.join(LEARNING)}: {shown}"
+        yield field, f"sampler must be one that learns from trials of others, {' or '.join(learning)}: {shown}"
 
 
 def _trial_errors(definition: Definition, wanted: NewImport) -> Iterator[tuple[str, str]]:

@@ -76,7 +76,7 @@ def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
         return "prune" if is_to_pause else "stop"
     if is_to_pause:
         return "pause"
-    if live.definition.pruner.name == "none" or objective not in metrics:
+    if not live.definition.pruner.prunes or objective not in metrics:
         return "continue"
     if live.promotion is not None:
         return _at_rung(live, live.promotion, lease, step, metrics[objective])

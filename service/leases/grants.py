@@ -165,7 +165,7 @@ def granted_lease(live: LiveStudy, record: LeaseRecord, params: Params) -> Lease
     )
     if isinstance(training, UserTraining):
         noted = live.store.optuna.get_trial(record.trial_id).user_attrs
-        prunes = live.definition.pruner.name != "none"
+        prunes = live.definition.pruner.prunes
         update = {"objectives": live.definition.objectives, "prunes": prunes, "user_attrs": noted}
         return lease.model_copy(update=update)
     others = final_fields(live, record.trial_number, training)

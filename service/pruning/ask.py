@@ -38,7 +38,7 @@ class Pruning(Protocol):
 def pruning_of(store: Store, study: Study, definition: Definition) -> Pruning:
     if len(definition.objectives) == 1:
         return OneObjective(study)
-    if definition.pruner.name == "none":
+    if not definition.pruner.prunes:
         return NoPruning()
     return FirstObjective(store, study, definition.objectives[0].metric)
 

@@ -11,7 +11,7 @@ from service.results.view import complete_trials, ranked
 from service.rounds.ranges import Narrowed, narrow
 from service.sampling.constraints import is_feasible
 from service.sampling.round_view import narrowed_space
-from service.sampling.samplers import EXHAUSTIVE, chosen_sampler
+from service.sampling.samplers import chosen_sampler
 from service.schemas.rounds import NarrowRequest
 from service.schemas.study.definition_fields import KEEP_TOP, MARGIN, Narrowing
 from service.schemas.study.search_space import FloatParameter
@@ -107,13 +107,13 @@ def _check_number(live: LiveStudy, number: int | None) -> None:
 def _check_possible(live: LiveStudy) -> None:
     """Raises StateConflictError for a study that has no ranges to narrow, RoundExistsError for a second time."""
     name, definition = live.record.name, live.definition
-    sampler = chosen_sampler(definition).name
+    sampler = chosen_sampler(definition)
     if live.final is not None:
         raise StateConflictError(f"study {name} is a final evaluation: its trials are given")
     if len(definition.objectives) > 1:
         raise StateConflictError(f"study {name} has several objectives: there is no best trial to narrow around")
-    if sampler in EXHAUSTIVE:
-        raise StateConflictError(f"study {name} tries every configuration ({sampler}): it has no ranges to narrow")
+    if sampler.exhaustive:
+        raise StateConflictError(f"study {name} tries every configuration ({sampler.name}): it has no ranges to narrow")
     if not any(isinstance(parameter, FloatParameter) for parameter in definition.search_space.values()):
         raise StateConflictError(f"study {name} searches no float parameter: it has no range to narrow")
     if live.rounds.latest is not None and live.queue.n_created == live.rounds.first_trial:

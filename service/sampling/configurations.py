@@ -96,7 +96,7 @@ def first_configurations(definition: Definition) -> list[Params]:
     Those with the most values given choose first. Raises InvalidError when the grid has too few.
     """
     enqueued: list[Params] = list(definition.enqueue)
-    if definition.sampler.name != "grid":
+    if not definition.sampler.whole_configurations:
         return enqueued
     configurations = Configurations(definition.search_space)
     for index in sorted(range(len(enqueued)), key=lambda index: -len(enqueued[index])):

@@ -19,9 +19,6 @@ from storage import ImportRecord
 Found = tuple[ImportedTrial, dict[str, BaseDistribution], datetime]
 """A trial with its distributions, and when it was imported."""
 
-MOST_FOR_GP = 300
-"""Complete trials that GP sees of the imported ones, as its time grows with them: after 300 trials with 6 parameters a
-suggestion took 2.4 s on 2 cores (Optuna 5.0, median of 3; 1.4 s after 200, 4.2 s after 500)."""
 FIRST_ID = -(10**9)
 """Ids of a database are not negative, and those of suggestions count down from -1."""
 DISTRIBUTIONS: TypeAdapter[Distributions] = TypeAdapter(Distributions)
@@ -30,24 +27,26 @@ DISTRIBUTIONS: TypeAdapter[Distributions] = TypeAdapter(Distributions)
 def frozen_trials(definition: Definition, records: Sequence[ImportRecord]) -> list[FrozenTrial]:
     """The imported trials that a study's sampler sees, first to last, with the distributions of its search space."""
     found = [one for record in records for one in _of_record(definition, record)]
-    if chosen_sampler(definition).name == "gp":
-        found = _few(definition, found)
-    return [_frozen(number, *one) for number, one in enumerate(found)]
+    chosen = _most_telling(definition, found, chosen_sampler(definition).most_imported)
+    return [_frozen(number, *one) for number, one in enumerate(chosen)]
 
 
-def _few(definition: Definition, found: list[Found]) -> list[Found]:
-    """What GP can take: half of them the best by one objective after the other, the others the newest."""
+def _most_telling(definition: Definition, found: list[Found], limit: int) -> list[Found]:
+    """All of the trials, or `limit` of the complete ones if there are more.
+
+    Half of those are the best, taken from one objective after the other; the rest are the newest of the others.
+    """
     complete = [one for one in found if one[0].state == "COMPLETE"]
-    if len(complete) <= MOST_FOR_GP:
+    if not 0 < limit < len(complete):
         return found
     best: dict[int, None] = {}
     for places in zip(
         *(_ranking(complete, place, one) for place, one in enumerate(definition.objectives)), strict=True
     ):
         best |= dict.fromkeys(places)
-    kept = list(best)[: MOST_FOR_GP // 2]
+    kept = list(best)[: limit // 2]
     others = [index for index in range(len(complete)) if index not in set(kept)]
-    return [complete[index] for index in sorted([*kept, *others[len(kept) - MOST_FOR_GP :]])]
+    return [complete[index] for index in sorted([*kept, *others[len(kept) - limit :]])]
 
 
 def _ranking(complete: Sequence[Found], place: int, objective: Objective) -> list[int]:

@@ -39,8 +39,6 @@ SILENCED: dict[str, dict[str, Any]] = {
 }
 """Warnings of Optuna about what the definition asks for on purpose."""
 
-EXHAUSTIVE = ("grid", "brute_force")
-
 
 def build_sampler(definition: Definition, n_existing: int) -> BaseSampler:
     """The sampler of a study that has so many trials already.
@@ -87,6 +85,5 @@ def chosen_sampler(definition: Definition) -> AnySampler:
 
 def missing_package(definition: Definition) -> str | None:
     """The package that the sampler needs and this machine lacks, if any."""
-    if definition.sampler.name == "gp" and importlib.util.find_spec("torch") is None:
-        return "torch"
-    return None
+    package = definition.sampler.package
+    return None if package is None or importlib.util.find_spec(package) is not None else package

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from optuna import Study
-from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from service.sampling.ask import FIXED, ServiceStudy, is_complete, suggest, suggest_one_of
@@ -23,6 +23,7 @@ from service.sampling.configurations import Configurations
 from service.sampling.constraints import constraint_names
 from service.sampling.overlay_storage import ImportedTrials, OverlayStorage
 from service.sampling.round_view import RoundView
+from service.sampling.samplers import chosen_sampler
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution as optuna_distribution
 from service.schemas.study.definition import Definition
@@ -74,7 +75,7 @@ class Suggestions:
         self._claim_seconds = math.inf
         self._last_taken = -math.inf
         self._configurations = self._tried_in(self._view)
-        self._is_grid = isinstance(study.sampler, GridSampler)
+        self._sampler = chosen_sampler(definition)
 
     def _tried_in(self, view: RoundView) -> Configurations:
         trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
@@ -142,12 +143,11 @@ class Suggestions:
             self._ready = deque(fresh)
 
     def completion(self, params: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
-        """The configuration to enqueue for what a user gives of it: of a grid a whole one.
-
-        A grid's sampler cannot fill in what is missing. Raises NothingLeftError.
+        """The configuration to enqueue for the parameters that a user gives: the same, or a whole configuration if the
+        sampler hands out only whole ones. Raises NothingLeftError.
         """
         with self._lock:
-            return self._configurations.completion(params) if self._is_grid else params
+            return self._configurations.completion(params) if self._sampler.whole_configurations else params
 
     @property
     def is_quick(self) -> bool:
@@ -224,7 +224,7 @@ class Suggestions:
         """A suggestion that is no repetition, while there are configurations that were not tried."""
         others = [trial.params for trial in pending]
         given = {} if waiting is None else known_params(waiting)
-        if waiting is not None and self._is_grid:  # whose sampler cannot fill in what is missing
+        if waiting is not None and self._sampler.whole_configurations:
             untried = self._configurations.untried(others, given)
             if untried is not None:
                 return self._fixed(view, untried, pending, waiting)
@@ -259,7 +259,7 @@ class Suggestions:
 
     def _shadow(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> OverlayStorage:
         shadow = view.shadow(self._study._storage, self._study._study_id, pending, waiting, self._imported)
-        if isinstance(view.sampler, GPSampler):
+        if self._sampler.same_constraints:
             shadow.leave_out_otherwise_constrained(self._first_constraints)
         return shadow
 

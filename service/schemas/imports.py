@@ -7,10 +7,8 @@ from pydantic import Field
 from service.schemas.fields import Answer, Identifier, Number, StrictBody, StudyName, Timestamp
 from service.schemas.results import TrialState
 from service.schemas.study.definition_fields import Params
+from service.schemas.study.samplers import MAX_IMPORTED
 from service.schemas.study.search_space import MAX_PARAMETERS, Distribution
-
-MAX_IMPORTED = 10_000
-"""Trials of one study: TPE looks at all of them every time. GP sees some of them (`service.sampling.imported`)."""
 
 Distributions = dict[Annotated[str, Field(min_length=1, max_length=128)], Distribution]
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from service.pruning.promotion import Promotion
 from service.sampling.ask import ServiceStudy, is_complete, suggest
 from service.sampling.paused import paused_at
-from service.sampling.samplers import EXHAUSTIVE, chosen_sampler
+from service.sampling.samplers import chosen_sampler
 from service.sampling.suggestions import Suggestions, known_params
 from service.schemas.fields import Scalar
 from service.schemas.study.checks import MAX_GRID
@@ -55,8 +55,8 @@ class TrialQueue:
         self._retries = deque(retries)
         self.suggestions = Suggestions(study, definition, sampled=sampled)
         self.n_created = self._storage.get_n_trials(study._study_id)
-        exhaustive = chosen_sampler(definition).name in EXHAUSTIVE
-        self._size = n_configurations(self._space, MAX_GRID) if exhaustive else None
+        is_exhaustive = chosen_sampler(definition).exhaustive
+        self._size = n_configurations(self._space, MAX_GRID) if is_exhaustive else None
 
     def to_sample(self, n: int, n_trials: int, n_running: int) -> tuple[list[FrozenTrial], int]:
         """What is still to be sampled for `n` trials: the waiting ones that lack parameters, and how many new ones

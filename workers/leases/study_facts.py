@@ -12,8 +12,6 @@ from service.schemas.study.definition_fields import Objective
 
 logger = logging.getLogger("narrows.worker")
 
-UNGUIDED = ("random", "qmc", "grid", "brute_force")
-"""Samplers that do not look at finished trials."""
 IN_TRAINING_TO_SAMPLE, IN_TRAINING_TO_PRUNE = 1 / 8, 1 / 4
 """Share of a study's trials that one machine trains at a time, where the sampler learns, and where the pruner alone.
 
@@ -67,9 +65,9 @@ class StudyFactsCache:
 def facts_of(study: Study, n_processes: int) -> StudyFacts:
     definition = study.definition
     best = None if study.best is None or study.best.values is None else tuple(study.best.values)
-    if definition.sampler.name not in UNGUIDED:
+    if definition.sampler.guided:
         share = IN_TRAINING_TO_SAMPLE
-    elif definition.pruner.name != "none":
+    elif definition.pruner.prunes:
         share = IN_TRAINING_TO_PRUNE
     else:
         share = 1.0

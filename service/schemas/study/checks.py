@@ -170,7 +170,7 @@ def _search_error(field: str, item: Any, name: str, value: Scalar) -> FieldError
 def _objective_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     metrics = [objective.metric for objective in definition.objectives]
     yield from _metric_errors(definition, "objectives", metrics)
-    if definition.pruner.name != "none" and metrics[0] in FINAL_METRICS and not definition.is_user_code:
+    if definition.pruner.prunes and metrics[0] in FINAL_METRICS and not definition.is_user_code:
         yield "pruner", f"pruner must be none when the first objective is not reported every epoch: {metrics[0]!r}"
 
 
@@ -189,24 +189,24 @@ def _metric_errors(definition: DefinitionFields, where: str, metrics: Sequence[s
 
 
 def _sampler_errors(definition: DefinitionFields) -> Iterator[FieldError]:
-    space, sampler = definition.search_space, definition.sampler.name
+    space, sampler = definition.search_space, definition.sampler
     if len(definition.objectives) > 1 and definition.target_value is not None:
         yield "target_value", f"target_value must be null with several objectives: {definition.target_value}"
-    if len(definition.objectives) > 1 and sampler == "cmaes":
-        yield "sampler", "cmaes takes one objective: use tpe, gp or nsgaii for several"
-    if sampler not in ("grid", "brute_force"):
+    if len(definition.objectives) > 1 and not sampler.several_objectives:
+        yield "sampler", f"{sampler.name} takes one objective: use tpe, gp or nsgaii for several"
+    if not sampler.exhaustive:
         return
     for name, parameter in space.items():
         if parameter.size() is None:
             yield (
                 f"search_space.{name}",
-                f"{sampler} needs a discrete search space: give {name} a step, or make it int or categorical",
+                f"{sampler.name} needs a discrete search space: give {name} a step, or make it int or categorical",
             )
-        if sampler == "grid" and parameter.when is not None:
-            yield f"search_space.{name}.when", "grid takes no conditional parameters: use brute_force"
+        if sampler.whole_configurations and parameter.when is not None:
+            yield f"search_space.{name}.when", f"{sampler.name} takes no conditional parameters: use brute_force"
     size = n_configurations(space, MAX_GRID + 1)
     if size is not None and size > MAX_GRID:
-        yield "search_space", f"{sampler} takes {MAX_GRID:,} configurations at most: the space has more"
+        yield "search_space", f"{sampler.name} takes {MAX_GRID:,} configurations at most: the space has more"
 
 
 def _enqueue_errors(definition: DefinitionFields) -> Iterator[FieldError]:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from service.schemas.fields import Scalar, StrictBody, StudyName
 from service.schemas.study.constraints import Constraint
-from service.schemas.study.pruners import Hyperband, Pruner, SuccessiveHalving
+from service.schemas.study.pruners import Pruner, SuccessiveHalving
 from service.schemas.study.samplers import Sampler, Tpe
 from service.schemas.study.search_space import MAX_PARAMETERS, SearchSpace
 from service.schemas.study.user_training import AnyTraining, UserTraining
@@ -154,7 +154,7 @@ class DefinitionFields(StrictBody):
     @property
     def promotes(self) -> bool:
         """Whether trials pause at rungs, and go on when they are promoted."""
-        return isinstance(self.pruner, SuccessiveHalving | Hyperband) and self.pruner.promote
+        return self.pruner.promotes
 
     @property
     def entrypoints(self) -> tuple[str, ...]:

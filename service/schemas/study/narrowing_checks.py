@@ -8,14 +8,17 @@ from service.schemas.study.search_space import FloatParameter
 
 def narrowing_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]]:
     """What keeps a definition's rounds from being; nothing without narrowing."""
-    narrowing, sampler = definition.narrowing, definition.sampler.name
+    narrowing, sampler = definition.narrowing, definition.sampler
     if narrowing is None:
         return
     yield from _count_errors(definition, narrowing)
     if len(definition.objectives) > 1:
         yield "narrowing", f"narrowing takes one objective: {len(definition.objectives)} are given"
-    if sampler in ("grid", "brute_force"):
-        yield "narrowing", f"narrowing needs a sampler that samples from ranges: {sampler} tries every configuration"
+    if sampler.exhaustive:
+        yield (
+            "narrowing",
+            f"narrowing needs a sampler that samples from ranges: {sampler.name} tries every configuration",
+        )
     if definition.promotes:
         yield "narrowing", "narrowing takes no pruner that promotes: a round would wait for paused trials for ever"
     if not any(isinstance(parameter, FloatParameter) for parameter in definition.search_space.values()):

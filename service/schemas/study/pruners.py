@@ -1,6 +1,10 @@
-"""Pruners by name; the options are those of Optuna's class of that name. A step is an epoch, counted from 0."""
+"""Pruners by name, each with its options and with what the rest of the service has to know of it.
 
-from typing import Annotated, Literal, Self
+The options are those of Optuna's class of that name. A step is an epoch, counted from 0. A new pruner is a class here,
+a member of `AnyPruner`, an entry in `service/pruning/pruners.py` and a row in docs/searches.md.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -37,14 +41,34 @@ def check_promote(promote: bool, bootstrap_count: int) -> None:
         raise ValueError(f"promote goes without bootstrap_count: bootstrap_count={bootstrap_count}")
 
 
-class NoPruner(StrictBody):
+class PrunerOptions(StrictBody):
+    """The traits that every pruner states. There are no defaults: a test fails for a pruner that leaves one out."""
+
+    prunes: ClassVar[bool]
+    """Whether it ever ends a trial early."""
+    grace_option: ClassVar[str | None]
+    """The option to raise so that trials train for longer before they are pruned; None if it has none."""
+
+    @property
+    def promotes(self) -> bool:
+        """Whether trials pause at rungs, and go on when they are promoted."""
+        return False
+
+
+class NoPruner(PrunerOptions):
     """Every trial trains to its end."""
+
+    prunes = False
+    grace_option = None
 
     name: Literal["none"] = Field(description="Name of the pruner.", examples=["none"])
 
 
-class Median(StrictBody):
+class Median(PrunerOptions):
     """Stop a trial whose best value so far is worse than the median of the others at the same step."""
+
+    prunes = True
+    grace_option = "n_warmup_steps"
 
     name: Literal["median"] = Field(description="Name of the pruner.", examples=["median"])
     n_startup_trials: StartupTrials = 5
@@ -53,8 +77,11 @@ class Median(StrictBody):
     n_min_trials: MinTrials = 1
 
 
-class Percentile(StrictBody):
+class Percentile(PrunerOptions):
     """Keep a trial only while its best value is in the top percentile at the same step."""
+
+    prunes = True
+    grace_option = "n_warmup_steps"
 
     name: Literal["percentile"] = Field(description="Name of the pruner.", examples=["percentile"])
     percentile: float = Field(25.0, ge=0, le=100, description="The share to keep, in percent.", examples=[25.0])
@@ -64,8 +91,11 @@ class Percentile(StrictBody):
     n_min_trials: MinTrials = 1
 
 
-class SuccessiveHalving(StrictBody):
+class SuccessiveHalving(PrunerOptions):
     """Asynchronous successive halving (Li et al., arXiv 1810.05934)."""
+
+    prunes = True
+    grace_option = "min_resource"
 
     name: Literal["successive_halving"] = Field(description="Name of the pruner.", examples=["successive_halving"])
     min_resource: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = Field(
@@ -78,6 +108,11 @@ class SuccessiveHalving(StrictBody):
         0, ge=0, le=1_000_000, description="Trials, from the study's first on, that are never pruned.", examples=[5]
     )
     promote: Promote = False
+
+    @property
+    def promotes(self) -> bool:
+        """Whether `promote` is set."""
+        return self.promote
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -95,8 +130,11 @@ class SuccessiveHalving(StrictBody):
         return self
 
 
-class Hyperband(StrictBody):
+class Hyperband(PrunerOptions):
     """Several brackets of successive halving (Li et al., 2018)."""
+
+    prunes = True
+    grace_option = "min_resource"
 
     name: Literal["hyperband"] = Field(description="Name of the pruner.", examples=["hyperband"])
     min_resource: int = Field(1, ge=1, le=1_000_000, description="Steps before the first rung.", examples=[1])
@@ -106,6 +144,11 @@ class Hyperband(StrictBody):
     reduction_factor: ReductionFactor = 3
     bootstrap_count: Bootstrap = 0
     promote: Promote = False
+
+    @property
+    def promotes(self) -> bool:
+        """Whether `promote` is set."""
+        return self.promote
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -124,8 +167,11 @@ class Hyperband(StrictBody):
         return self
 
 
-class Threshold(StrictBody):
+class Threshold(PrunerOptions):
     """Stop a trial whose value leaves the given range."""
+
+    prunes = True
+    grace_option = "n_warmup_steps"
 
     name: Literal["threshold"] = Field(description="Name of the pruner.", examples=["threshold"])
     lower: float | None = Field(
@@ -146,8 +192,11 @@ class Threshold(StrictBody):
         return self
 
 
-class Wilcoxon(StrictBody):
+class Wilcoxon(PrunerOptions):
     """Wilcoxon signed-rank test against the best trial, step by step."""
+
+    prunes = True
+    grace_option = "n_startup_steps"
 
     name: Literal["wilcoxon"] = Field(description="Name of the pruner.", examples=["wilcoxon"])
     p_threshold: float = Field(0.1, ge=0, le=1, description="Prune below this p-value.", examples=[0.1])
@@ -163,8 +212,11 @@ Wrapped = Annotated[
 ]
 
 
-class Patient(StrictBody):
+class Patient(PrunerOptions):
     """Let another pruner stop a trial only when it has not become better for some steps."""
+
+    prunes = True
+    grace_option = "patience"
 
     name: Literal["patient"] = Field(description="Name of the pruner.", examples=["patient"])
     wrapped_pruner: Wrapped | None = Field(
@@ -180,7 +232,7 @@ class Patient(StrictBody):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if isinstance(self.wrapped_pruner, SuccessiveHalving | Hyperband) and self.wrapped_pruner.promote:
+        if self.wrapped_pruner is not None and self.wrapped_pruner.promotes:
             raise ValueError("promote takes no other pruner around it: wrapped_pruner.promote is true")
         return self
 

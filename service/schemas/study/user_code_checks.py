@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from service.schemas.study.definition_fields import DefinitionFields
 
 TEST_PREFIX = "test_"
-EXHAUSTIVE = ("grid", "brute_force")
 
 
 def user_code_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]]:
     """What an entrypoint does not go together with."""
-    if definition.sampler.name in EXHAUSTIVE and not definition.search_space:
+    if definition.sampler.exhaustive and not definition.search_space:
         sampler = definition.sampler.name
         yield "search_space", f"{sampler} must know every parameter: an entrypoint asks for them as it runs"
     if definition.confirmation is not None:

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 import pytest
 from optuna.trial import FrozenTrial
 
-from service.sampling.imported import MOST_FOR_GP, frozen_trials
+from service.sampling.imported import frozen_trials
 from service.schemas.study.definition import Definition
+from service.schemas.study.samplers import Gp
 from storage import ImportRecord
 from tests.integration.service_driver import Json, definition
 
 N = 1000
-NEWEST = list(range(N - MOST_FOR_GP // 2, N))
+NEWEST = list(range(N - Gp.most_imported // 2, N))
 TWO: list[Json] = [
     {"metric": "validation_accuracy", "direction": "maximize"},
     {"metric": "n_parameters", "direction": "minimize"},
