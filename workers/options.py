@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from service.schemas.study.entrypoints import MODULE_PATTERN
 
 KeepModels = Literal["best", "all", "none"]
-MOST_LANES = 1024
+MAX_LANES = 1024
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def n_lanes(text: str) -> int | None:
     """None for auto. Raises ValueError."""
     if text == "auto":
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_LANES:
-        raise ValueError(f"lanes must be auto or a number from 1 to {MOST_LANES}: {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_LANES:
+        raise ValueError(f"lanes must be auto or a number from 1 to {MAX_LANES}: {text!r}")
     return int(text)
 
 

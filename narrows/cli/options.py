@@ -18,12 +18,12 @@ def _option(name: str, **changes: Any) -> Any:
     return typer.Option(setting.flag, envvar=setting.environment, help=text, show_default=shown, **changes)
 
 
-MOST_LANES = 1024
+MAX_LANES = 1024
 
 
 def _lanes(text: str) -> str:
-    if text != "auto" and not (text.isdecimal() and 1 <= int(text) <= MOST_LANES):
-        raise typer.BadParameter(f"must be auto or a number from 1 to {MOST_LANES}: {text!r}")
+    if text != "auto" and not (text.isdecimal() and 1 <= int(text) <= MAX_LANES):
+        raise typer.BadParameter(f"must be auto or a number from 1 to {MAX_LANES}: {text!r}")
     return text
 
 

@@ -13,7 +13,7 @@ from workers.lanes.lane import LaneTrial
 from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import dump_checkpoint, read_checkpoint
 from workers.scheduling.lane_choice import LaneChoice, batches_per_second
-from workers.scheduling.lane_scheduler import Broken, Finished, LaneScheduler
+from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneScheduler
 from workers.scheduling.leased_trial import LeasedTrial
 
 pytestmark = pytest.mark.gpu
@@ -104,7 +104,7 @@ def test_memory_that_really_runs_out_halves_the_lanes_and_loses_no_trial(data: T
     if device.type != "cuda":
         pytest.skip("only a GPU's memory can be limited for this process")
     wide = {"name": "mlp", "hidden": [2048, 2048]}
-    works = [
+    trials = [
         LeasedTrial(
             Lease.model_validate(
                 {**lease_json(number), "training": training(model=wide).model_dump(mode="json"), "seed": number}
@@ -117,14 +117,14 @@ def test_memory_that_really_runs_out_halves_the_lanes_and_loses_no_trial(data: T
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(700 * 2**20 / total, device)
     try:
-        events: list[Finished | Broken] = []
-        for work in works:
-            bench.begin(work, None)
-        while bench.works:
+        events: list[FinishedEpoch | FailedTrial] = []
+        for trial in trials:
+            bench.start(trial, None)
+        while bench.trials:
             events += bench.step()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, device)
-    finals = [event for event in events if isinstance(event, Finished) and event.final is not None]
+    finals = [event for event in events if isinstance(event, FinishedEpoch) and event.final is not None]
     assert len(finals) == 8
     assert bench.n_lanes < 8
 

@@ -47,7 +47,7 @@ class Stopping:
         while not self._asked and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(POLL_SECONDS, left))
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """What a signal does, in the main thread."""
         if self._asked:
             os._exit(1)
@@ -70,10 +70,10 @@ class Stopping:
         now = time.monotonic()
         if now >= self._deaf_until:
             self._deaf_until = now + ECHO_SECONDS
-            self.ask()
+            self.request()
 
 
-class Ended:
+class StopFlag:
     """Set once it is told to be, or when the process was asked to end: when the retries of another thread give up."""
 
     def __init__(self, stopping: Stopping) -> None:

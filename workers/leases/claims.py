@@ -23,7 +23,7 @@ class Claims:
         self._lock = threading.Lock()
         self._open: Claim | None = None
 
-    def ask(
+    def claim(
         self,
         n_trials: int,
         n_lanes: int,
@@ -57,7 +57,7 @@ class Claims:
             self._open = None
             return leases
 
-    def settle(self) -> None:
+    def return_unanswered(self) -> None:
         """Give back what a claim without an answer may have brought: the same claim again tells."""
         if self._open is None:
             return

@@ -25,7 +25,7 @@ class Errands:
         self._thread = threading.Thread(target=self._run, name="errands", daemon=True)
         self._thread.start()
 
-    def do(self, errand: Errand) -> None:
+    def submit(self, errand: Errand) -> None:
         with self._changed:
             self._queue.append(errand)
             self._n_open += 1

@@ -30,7 +30,7 @@ class ModelUploader:
         self._retries = retries
         self._best: dict[str, list[Values]] = {}
 
-    def keep(
+    def upload_if_wanted(
         self, lease: Lease, metrics: dict[str, float], content: Callable[[], bytes], *, is_feasible: bool = True
     ) -> None:
         """Upload the model if it is to be kept; without success its trial completes all the same.

@@ -7,7 +7,8 @@ from service.schemas.protocol import Closed, Complete, Decision, Fail, Lease, Ne
 from workers.faults import Fault
 from workers.fleet.stopping import Stopping
 from workers.leases.reporter import LOST_CODES
-from workers.sinks.metric_fanout import NO_FEED, MetricFanout
+from workers.scheduling.leased_trial import title
+from workers.sinks.metric_fanout import NO_SINKS, MetricFanout
 
 logger = logging.getLogger("narrows.worker")
 
@@ -22,11 +23,11 @@ ENDINGS: dict[Decision, tuple[str | None, str]] = {
 
 
 class OutcomeClient:
-    """Hands a trial's outcome in, logs a line about it, and tells `feed`. A lease lost meanwhile is no error."""
+    """Hands a trial's outcome in, logs a line about it, and tells `fanout`. A lease lost meanwhile is no error."""
 
-    def __init__(self, client: Client, stopping: Stopping, feed: MetricFanout = NO_FEED) -> None:
+    def __init__(self, client: Client, stopping: Stopping, fanout: MetricFanout = NO_SINKS) -> None:
         self._client = client
-        self._feed = feed
+        self._fanout = fanout
         self._stopping = stopping
         self._patiently = Retries(AWAY_LIMIT_SECONDS, stopping)
         self._briefly = Retries(CLOSING_SECONDS)
@@ -42,7 +43,7 @@ class OutcomeClient:
             self.fail(lease, Fault(f"the service refused the result: {error}"))
         else:
             if closed is not None:
-                self._feed.leave(lease.lease_id, closed.state, metrics)
+                self._fanout.end_lease(lease.lease_id, closed.state, metrics)
                 logger.info("%s: %s, %s", title(lease), closed.state, summary(metrics))
 
     def fail(self, lease: Lease, fault: Fault) -> None:
@@ -50,10 +51,10 @@ class OutcomeClient:
         fail = Fail(reason=reason, retry=fault.retry)
         closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
         if closed is not None:
-            self._feed.leave(lease.lease_id, closed.state)
+            self._fanout.end_lease(lease.lease_id, closed.state)
             logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)
 
-    def note(self, lease: Lease, user_attrs: dict[str, str]) -> None:
+    def add_user_attrs(self, lease: Lease, user_attrs: dict[str, str]) -> None:
         """A trial without its note is none the worse for it."""
         attrs = NewUserAttrs(user_attrs=user_attrs)
         try:
@@ -64,7 +65,7 @@ class OutcomeClient:
     def prune(self, lease: Lease) -> None:
         closed = self._close(lease, lambda: self._client.prune(lease.lease_id))
         if closed is not None:
-            self._feed.leave(lease.lease_id, closed.state)
+            self._fanout.end_lease(lease.lease_id, closed.state)
             logger.info("%s: %s by its own code", title(lease), closed.state)
 
     def pause(self, lease: Lease) -> None:
@@ -78,20 +79,20 @@ class OutcomeClient:
             self.release(lease)
             return
         if closed is not None:
-            self._feed.leave(lease.lease_id, closed.state)
+            self._fanout.end_lease(lease.lease_id, closed.state)
             logger.info("%s: %s", title(lease), "paused" if closed.state == "WAITING" else closed.state)
 
     def release(self, lease: Lease) -> None:
         """Give a trial back; a service that is away finds out by itself."""
         closed = self._close(lease, lambda: self._client.release(lease.lease_id), self._briefly)
         if closed is not None:
-            self._feed.leave(lease.lease_id, closed.state)
+            self._fanout.end_lease(lease.lease_id, closed.state)
             logger.info("%s: given back", title(lease))
 
-    def closed_by_service(self, lease: Lease, decision: Decision) -> None:
+    def note_closed(self, lease: Lease, decision: Decision) -> None:
         """Take note of a trial that the service has closed with its decision on a report."""
         state, words = ENDINGS[decision]
-        self._feed.leave(lease.lease_id, state)
+        self._fanout.end_lease(lease.lease_id, state)
         logger.info("%s: %s", title(lease), words)
 
     def _close(self, lease: Lease, call: Callable[[], Closed], retries: Retries | None = None) -> Closed | None:
@@ -107,10 +108,6 @@ class OutcomeClient:
         except ClientError as error:
             logger.warning("%s: lost: %s", title(lease), error)
         return None
-
-
-def title(lease: Lease) -> str:
-    return f"{lease.study} #{lease.trial_number}" + (f" (attempt {lease.attempt})" if lease.attempt > 1 else "")
 
 
 def summary(metrics: dict[str, float]) -> str:

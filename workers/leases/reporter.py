@@ -12,7 +12,7 @@ from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Decision, Lease, Renew, Report, Reports
-from workers.sinks.metric_fanout import NO_FEED, MetricFanout
+from workers.sinks.metric_fanout import NO_SINKS, MetricFanout
 
 logger = logging.getLogger("narrows.worker")
 
@@ -41,7 +41,7 @@ class _Followed:
 class Reporter:
     """Follows leases from `follow` to `forget`. While the service is away, reports wait and are sent in order later.
 
-    `retries` repeats calls as long as the service is away; `clock` counts seconds; `feed` hears of every report
+    `retries` repeats calls as long as the service is away; `clock` counts seconds; `fanout` hears of every report
     that the service has taken.
     """
 
@@ -50,12 +50,12 @@ class Reporter:
         client: Client,
         retries: Retries,
         clock: Callable[[], float] = time.monotonic,
-        feed: MetricFanout = NO_FEED,
+        fanout: MetricFanout = NO_SINKS,
     ) -> None:
         self._client = client
         self._retries = retries
         self._clock = clock
-        self._feed = feed
+        self._fanout = fanout
         self._changed = threading.Condition()
         self._followed: dict[str, _Followed] = {}
         self._n_closed = 0
@@ -67,13 +67,13 @@ class Reporter:
         with self._changed:
             term_seconds = lease.expires_in_seconds
             self._followed[lease.lease_id] = _Followed(self._next_renewal(term_seconds), term_seconds)
-            self._feed.follow(lease)
+            self._fanout.follow(lease)
             self._changed.notify_all()
 
     def forget(self, lease_id: str) -> None:
         with self._changed:
             followed = self._followed.pop(lease_id, None)
-            self._feed.leave(lease_id)
+            self._fanout.end_lease(lease_id)
             if followed is not None and followed.decision not in OPEN:
                 self._n_closed -= 1
             self._changed.notify_all()
@@ -86,9 +86,9 @@ class Reporter:
                 followed.queue.append(Report(lease_id=lease_id, step=step, metrics=dict(metrics)))
                 self._changed.notify_all()
 
-    def suggested(self, lease_id: str, name: str, value: Scalar) -> None:
+    def add_param(self, lease_id: str, name: str, value: Scalar) -> None:
         """Take note of a parameter that a trial's code has asked for."""
-        self._feed.suggested(lease_id, name, value)
+        self._fanout.add_param(lease_id, name, value)
 
     def decision(self, lease_id: str) -> Decision:
         """The last decision on a lease."""
@@ -154,7 +154,7 @@ class Reporter:
         with self._changed:
             for report in reports:
                 if (report.lease_id, report.step) in taken:  # before the decision is known, which may end the trial
-                    self._feed.report(report.lease_id, report.step, report.metrics)
+                    self._fanout.report(report.lease_id, report.step, report.metrics)
             for decision in answer.decisions:
                 self._decided(decision.lease_id, decision.decision)
             for report in reports:

@@ -31,7 +31,7 @@ class StudyFacts:
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     best: tuple[float, ...] | None
-    most_lanes: int
+    max_lanes: int
 
 
 class StudyFactsCache:
@@ -71,5 +71,5 @@ def facts_of(study: Study, n_processes: int) -> StudyFacts:
         share = IN_TRAINING_TO_PRUNE
     else:
         share = 1.0
-    most_lanes = max(1, round(share * definition.n_trials / n_processes))
-    return StudyFacts(tuple(definition.objectives), tuple(definition.constraints), best, most_lanes)
+    max_lanes = max(1, round(share * definition.n_trials / n_processes))
+    return StudyFacts(tuple(definition.objectives), tuple(definition.constraints), best, max_lanes)

@@ -9,11 +9,11 @@ from service.schemas.protocol import Lease
 from workers.faults import Fault
 from workers.fleet.stopping import Stopping
 from workers.lanes.lane import Metrics
+from workers.leases.checkpoint_keeper import CheckpointKeeper
 from workers.leases.errands import Errands
 from workers.leases.model_uploader import ModelUploader
 from workers.leases.outcome_client import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, OutcomeClient
 from workers.leases.reporter import OPEN, Reporter
-from workers.leases.resuming import CheckpointKeeper
 from workers.scheduling.lane_scheduler import Content
 from workers.scheduling.leased_trial import LeasedTrial
 
@@ -29,17 +29,17 @@ class TrialFinisher:
     def __init__(
         self,
         reporter: Reporter,
-        delivery: OutcomeClient,
-        keeping: ModelUploader,
-        checkpointing: CheckpointKeeper,
+        outcomes: OutcomeClient,
+        model_uploader: ModelUploader,
+        checkpoints: CheckpointKeeper,
         errands: Errands,
         stopping: Stopping,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reporter = reporter
-        self._delivery = delivery
-        self._keeping = keeping
-        self._checkpointing = checkpointing
+        self._outcomes = outcomes
+        self._model_uploader = model_uploader
+        self._checkpoints = checkpoints
         self._errands = errands
         self._stopping = stopping
         self._clock = clock
@@ -57,60 +57,62 @@ class TrialFinisher:
 
         def complete() -> None:
             if model is not None:
-                self._keeping.keep(lease, metrics, model, is_feasible=is_feasible)
-            self._delivery.complete(lease, metrics, values)
+                self._model_uploader.upload_if_wanted(lease, metrics, model, is_feasible=is_feasible)
+            self._outcomes.complete(lease, metrics, values)
 
-        self._errands.do(lambda: self._when_answered(lease, complete))
+        self._errands.submit(lambda: self._when_answered(lease, complete))
 
     def prune(self, lease: Lease) -> None:
         """The same for a trial that its own code gave up."""
-        self._errands.do(lambda: self._when_answered(lease, lambda: self._delivery.prune(lease)))
+        self._errands.submit(lambda: self._when_answered(lease, lambda: self._outcomes.prune(lease)))
 
-    def leave(self, lease: Lease) -> None:
+    def note_closed(self, lease: Lease) -> None:
         """Take note that the service has closed a trial with its decision on a report."""
         refusal = self._reporter.refusal(lease.lease_id)
         if refusal is not None:
             self.fail(lease, Fault(f"the service refused a report: {refusal}"))
             return
-        self._delivery.closed_by_service(lease, self._reporter.decision(lease.lease_id))
-        self._errands.do(lambda: self._reporter.forget(lease.lease_id))  # errands before it still ask for the decision
+        self._outcomes.note_closed(lease, self._reporter.decision(lease.lease_id))
+        self._errands.submit(
+            lambda: self._reporter.forget(lease.lease_id)
+        )  # errands before it still ask for the decision
 
     def fail(self, lease: Lease, fault: Fault) -> None:
-        self._errands.do(lambda: self._close(lease, lambda: self._delivery.fail(lease, fault)))
+        self._errands.submit(lambda: self._close(lease, lambda: self._outcomes.fail(lease, fault)))
 
     def release(self, lease: Lease) -> None:
-        self._errands.do(lambda: self._close(lease, lambda: self._delivery.release(lease)))
+        self._errands.submit(lambda: self._close(lease, lambda: self._outcomes.release(lease)))
 
-    def note(self, lease: Lease, user_attrs: dict[str, str]) -> None:
+    def add_user_attrs(self, lease: Lease, user_attrs: dict[str, str]) -> None:
         """Keep with a trial how it is trained here."""
-        self._errands.do(lambda: self._delivery.note(lease, user_attrs))
+        self._errands.submit(lambda: self._outcomes.add_user_attrs(lease, user_attrs))
 
-    def save(self, work: LeasedTrial) -> None:
+    def upload_checkpoint(self, trial: LeasedTrial) -> None:
         """Keep a trial's state with the service, for whoever may have to go on with it."""
         retries = Retries(SAVING_SECONDS, self._stopping)
-        self._errands.do(lambda: self._checkpointing.upload(work, retries, SAVING_SECONDS))
+        self._errands.submit(lambda: self._checkpoints.upload(trial, retries, SAVING_SECONDS))
 
-    def save_and_release(self, work: LeasedTrial) -> None:
+    def upload_and_release(self, trial: LeasedTrial) -> None:
         """Give a trial back, to go on elsewhere from here."""
         retries = Retries(CLOSING_SECONDS)
-        self._errands.do(lambda: self._checkpointing.upload(work, retries, CLOSING_SECONDS))
-        self.release(work.lease)
+        self._errands.submit(lambda: self._checkpoints.upload(trial, retries, CLOSING_SECONDS))
+        self.release(trial.lease)
 
-    def save_and_pause(self, work: LeasedTrial) -> None:
+    def upload_and_pause(self, trial: LeasedTrial) -> None:
         """Keep a trial's state, from which it goes on once it is promoted."""
         retries = Retries(AWAY_LIMIT_SECONDS, self._stopping)
-        self.pause(work.lease, lambda: self._checkpointing.upload(work, retries, SAVING_SECONDS))
+        self.pause(trial.lease, lambda: self._checkpoints.upload(trial, retries, SAVING_SECONDS))
 
     def pause(self, lease: Lease, keep: Callable[[], bool]) -> None:
         """Leave a trial beside its checkpoint, or give it back when `keep` could not keep that for now."""
 
         def pause() -> None:
             if keep():
-                self._delivery.pause(lease)
+                self._outcomes.pause(lease)
             else:
-                self._delivery.release(lease)
+                self._outcomes.release(lease)
 
-        self._errands.do(lambda: self._when_answered(lease, pause))
+        self._errands.submit(lambda: self._when_answered(lease, pause))
 
     def _close(self, lease: Lease, close: Callable[[], None]) -> None:
         close()
@@ -119,9 +121,9 @@ class TrialFinisher:
     def _when_answered(self, lease: Lease, close: Callable[[], None]) -> None:
         answered = self._reports_answered(lease.lease_id)
         if self._reporter.decision(lease.lease_id) not in OPEN:
-            self.leave(lease)
+            self.note_closed(lease)
         elif not answered:
-            self._close(lease, lambda: self._delivery.release(lease))
+            self._close(lease, lambda: self._outcomes.release(lease))
         else:
             self._close(lease, close)
 

@@ -41,7 +41,7 @@ class TrialPrefetcher:
         self._asking = False
         self._error: ClientError | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="prefetcher", daemon=True)
         self._thread.start()
 
     def want(self, n_trials: int, n_lanes: int, allow: Sequence[str] = (), study: str | None = None) -> None:
@@ -61,7 +61,7 @@ class TrialPrefetcher:
             return self._ready.popleft()
 
     @property
-    def was_in_vain(self) -> bool:
+    def found_nothing(self) -> bool:
         """Whether the service had no trial when it was last asked."""
         return self._clock() < self._pause_until
 
@@ -106,7 +106,7 @@ class TrialPrefetcher:
 
     def _ask(self, n_trials: int, n_lanes: int, allow: Sequence[str], study: str | None) -> None:
         try:
-            leases = self._claims.ask(n_trials, n_lanes, 0.0, self._retries, allow, fair=True, study=study)
+            leases = self._claims.claim(n_trials, n_lanes, 0.0, self._retries, allow, fair=True, study=study)
         except ClientError as error:
             # The trials in training are of that study, and lost by now.
             is_gone = study is not None and isinstance(error, ServiceError) and error.problem.code == "study_not_found"

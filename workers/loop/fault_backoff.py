@@ -19,7 +19,7 @@ class FaultBackoff:
         """0 when there is none."""
         return max(0.0, self._until - self._clock())
 
-    def after(self, fault: Fault | None) -> None:
+    def note_result(self, fault: Fault | None) -> None:
         """Twice as long after each fault of this machine, and none after a trial without any."""
         if fault is None:
             self._seconds = 0.0

@@ -42,7 +42,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
     prepare_data = partial(prepare, data_dir=options.data_dir, device=device, download=options.download)
     test = FinalTrial(device, options.data_dir, download=options.download)
     bench = LaneScheduler(prepare_data, device, LaneChoice(device, options.lanes), test)
-    feed = MetricFanout(open_sinks(options.tensorboard, options.mlflow))
+    fanout = MetricFanout(open_sinks(options.tensorboard, options.mlflow))
     try:
         with Client(options.server, options.token) as client:
             loop = Loop(
@@ -56,7 +56,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
                 keep_models=options.keep_models,
                 n_processes=options.processes or 1,
                 user_code=UserCode(options.allow, options.code, options.data_dir, options.download, options.lanes),
-                feed=feed,
+                fanout=fanout,
             )
             loop.run()
     except ClientError as error:
@@ -66,7 +66,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
         logger.error("%s", error)
         return CRASHED
     finally:
-        feed.close()
+        fanout.close()
     return GOOD
 
 

@@ -1,6 +1,6 @@
 from typing import Protocol
 
-from workers.scheduling.lane_scheduler import Broken, Finished
+from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_code.custom_parts.subprocess_trainer import SubprocessTrainer
 
@@ -12,23 +12,23 @@ class Trainer(Protocol):
     def n_lanes(self) -> int: ...
 
     @property
-    def works(self) -> list[LeasedTrial]: ...
+    def trials(self) -> list[LeasedTrial]: ...
 
     @property
-    def n_in_lanes(self) -> int: ...
+    def n_training(self) -> int: ...
 
     @property
     def room(self) -> int: ...
 
-    def n_soon_free(self, seconds: float) -> int: ...
+    def n_free_within(self, seconds: float) -> int: ...
 
-    def begin(self, work: LeasedTrial, most_lanes: int | None) -> None: ...
+    def start(self, trial: LeasedTrial, max_lanes: int | None) -> None: ...
 
-    def drop(self, lease_id: str) -> LeasedTrial: ...
+    def remove(self, lease_id: str) -> LeasedTrial: ...
 
-    def keep(self, work: LeasedTrial) -> None: ...
+    def save_state(self, trial: LeasedTrial) -> None: ...
 
-    def step(self) -> list[Finished | Broken]: ...
+    def step(self) -> list[FinishedEpoch | FailedTrial]: ...
 
 
 class TrainerRouter:
@@ -40,44 +40,44 @@ class TrainerRouter:
 
     @property
     def _current(self) -> Trainer:
-        return self._own if self._own.works else self._built_in
+        return self._own if self._own.trials else self._built_in
 
     @property
     def n_lanes(self) -> int:
         return self._current.n_lanes
 
     @property
-    def works(self) -> list[LeasedTrial]:
-        return [*self._built_in.works, *self._own.works]
+    def trials(self) -> list[LeasedTrial]:
+        return [*self._built_in.trials, *self._own.trials]
 
     @property
-    def n_in_lanes(self) -> int:
-        return self._built_in.n_in_lanes + self._own.n_in_lanes
+    def n_training(self) -> int:
+        return self._built_in.n_training + self._own.n_training
 
     @property
     def room(self) -> int:
         return self._current.room
 
-    def n_soon_free(self, seconds: float) -> int:
-        return self._current.n_soon_free(seconds)
+    def n_free_within(self, seconds: float) -> int:
+        return self._current.n_free_within(seconds)
 
-    def begin(self, work: LeasedTrial, most_lanes: int | None) -> None:
-        if work.lease.training.entrypoints:
-            self._own.begin(work, most_lanes)
+    def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
+        if trial.lease.training.entrypoints:
+            self._own.start(trial, max_lanes)
         else:
-            self._own.rest()
-            self._built_in.begin(work, most_lanes)
+            self._own.end_idle_process()
+            self._built_in.start(trial, max_lanes)
 
-    def drop(self, lease_id: str) -> LeasedTrial:
-        return self._of(lease_id).drop(lease_id)
+    def remove(self, lease_id: str) -> LeasedTrial:
+        return self._of(lease_id).remove(lease_id)
 
-    def keep(self, work: LeasedTrial) -> None:
-        self._of(work.lease_id).keep(work)
+    def save_state(self, trial: LeasedTrial) -> None:
+        self._of(trial.lease_id).save_state(trial)
 
-    def step(self) -> list[Finished | Broken]:
-        events = self._built_in.step() if self._built_in.works else []
-        return events + self._own.step() if self._own.works else events
+    def step(self) -> list[FinishedEpoch | FailedTrial]:
+        events = self._built_in.step() if self._built_in.trials else []
+        return events + self._own.step() if self._own.trials else events
 
     def _of(self, lease_id: str) -> Trainer:
-        is_own = any(work.lease_id == lease_id for work in self._own.works)
+        is_own = any(trial.lease_id == lease_id for trial in self._own.trials)
         return self._own if is_own else self._built_in

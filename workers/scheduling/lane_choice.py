@@ -15,7 +15,7 @@ from workers.lanes.lane_group import LaneGroup
 
 logger = logging.getLogger("narrows.worker")
 
-MOST_LANES = 1024
+MAX_LANES = 1024
 MEASURED_SECONDS = 0.03
 N_MEASUREMENTS = 5
 """Of so many seconds of training at each number of lanes. The fastest counts: what else a machine does only slows."""
@@ -49,9 +49,9 @@ class LaneChoice:
     def choose(self, training: Training, data: TrialData, most: int | None) -> int:
         """At most `most`. Raises what the measured training of a single lane raises."""
         key = fusion_key(training)
-        most = min(most or MOST_LANES, self._limits.get(key, MOST_LANES))
+        most = min(most or MAX_LANES, self._limits.get(key, MAX_LANES))
         if self._n_lanes is not None:
-            return min(self._n_lanes, self._limits.get(key, MOST_LANES))
+            return min(self._n_lanes, self._limits.get(key, MAX_LANES))
         rates = self._rates.setdefault(key, {})
         if self._measure_more(rates, training, data, most):
             self._tell(training, rates)

@@ -28,10 +28,10 @@ Test = Callable[[Lease, nn.Module, TrialData], Metrics]
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedEpoch:
     """An epoch of a trial is over; with `final` so is the trial, and `model` gives it as a file's content."""
 
-    work: LeasedTrial
+    trial: LeasedTrial
     epoch: int
     metrics: Metrics
     final: Metrics | None = None
@@ -39,10 +39,10 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Broken:
+class FailedTrial:
     """A trial cannot go on; it has left the bench."""
 
-    work: LeasedTrial
+    trial: LeasedTrial
     error: Exception
 
 
@@ -69,64 +69,64 @@ class LaneScheduler:
         self._choice = choice
         self._groups: dict[str, LaneGroup] = {}
         self._lanes: dict[str, tuple[LaneGroup, Lane]] = {}
-        self._works: dict[str, LeasedTrial] = {}
+        self._trials: dict[str, LeasedTrial] = {}
         self._parked: deque[LeasedTrial] = deque()
         self._target = 1
         self.n_lanes = 1
 
     @property
-    def works(self) -> list[LeasedTrial]:
+    def trials(self) -> list[LeasedTrial]:
         """All trials, parked ones included."""
-        return list(self._works.values())
+        return list(self._trials.values())
 
     @property
-    def n_in_lanes(self) -> int:
+    def n_training(self) -> int:
         return len(self._lanes)
 
     @property
     def room(self) -> int:
         """How many more trials may come: at first one, then always twice as many as turned out to train together."""
-        return max(0, min(self._target, self.n_lanes) - len(self._works))
+        return max(0, min(self._target, self.n_lanes) - len(self._trials))
 
-    def n_soon_free(self, seconds: float) -> int:
+    def n_free_within(self, seconds: float) -> int:
         """How many lanes will be free within so many seconds, as far as can be foreseen."""
         return 0 if self._parked else sum(lane.seconds_left <= seconds for _, lane in self._lanes.values())
 
-    def begin(self, work: LeasedTrial, most_lanes: int | None) -> None:
+    def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
         """Load a trial. Raises what is wrong with it, or with its data; it is then not on the bench."""
-        key = work.key
-        data = self._data_of(work)
+        key = trial.key
+        data = self._data_of(trial)
         group = self._groups.get(key)
         if group is None or not group.lanes:
-            n_lanes = self._choice.choose(work.lease.built_in, data, most_lanes)
+            n_lanes = self._choice.choose(trial.lease.built_in, data, max_lanes)
             if group is None or group.n_lanes != n_lanes:
-                group = self._make(work, data, n_lanes)
+                group = self._make(trial, data, n_lanes)
         self._expect(key, group)
-        self._works[work.lease_id] = work
+        self._trials[trial.lease_id] = trial
         try:
-            self._load(group, work)
+            self._load(group, trial)
         except BaseException:
-            del self._works[work.lease_id]
+            del self._trials[trial.lease_id]
             raise
 
-    def drop(self, lease_id: str) -> LeasedTrial:
+    def remove(self, lease_id: str) -> LeasedTrial:
         """Take a trial off the bench, wherever it is."""
-        work = self._works.pop(lease_id)
+        trial = self._trials.pop(lease_id)
         if lease_id in self._lanes:
             group, lane = self._lanes.pop(lease_id)
             group.unload(lane)
         else:
-            self._parked.remove(work)
-        return work
+            self._parked.remove(trial)
+        return trial
 
-    def keep(self, work: LeasedTrial) -> None:
+    def save_state(self, trial: LeasedTrial) -> None:
         """Note where a trial is, to go on from there."""
-        if work.lease_id in self._lanes:
-            group, lane = self._lanes[work.lease_id]
-            work.state = group.state(lane)
+        if trial.lease_id in self._lanes:
+            group, lane = self._lanes[trial.lease_id]
+            trial.state = group.state(lane)
 
-    def step(self) -> list[Finished | Broken]:
-        events: list[Finished | Broken] = []
+    def step(self) -> list[FinishedEpoch | FailedTrial]:
+        events: list[FinishedEpoch | FailedTrial] = []
         for key, group in list(self._groups.items()):
             if not group.lanes:
                 continue
@@ -138,9 +138,9 @@ class LaneScheduler:
                 events += [self._finished(group, result) for result in results]
         return events + self._unpark()
 
-    def _data_of(self, work: LeasedTrial) -> TrialData:
-        data = self._prepare(work.lease.built_in.dataset)
-        return with_validation(data) if work.lease.train_on_validation else data
+    def _data_of(self, trial: LeasedTrial) -> TrialData:
+        data = self._prepare(trial.lease.built_in.dataset)
+        return with_validation(data) if trial.lease.train_on_validation else data
 
     def _expect(self, key: str, group: LaneGroup) -> None:
         """Adapt to whether trials turn out to share a fusion key."""
@@ -153,104 +153,104 @@ class LaneScheduler:
         for idle in [other for other, lanes in self._groups.items() if other != key and not lanes.lanes]:
             del self._groups[idle]
 
-    def _make(self, work: LeasedTrial, data: TrialData, n_lanes: int) -> LaneGroup:
+    def _make(self, trial: LeasedTrial, data: TrialData, n_lanes: int) -> LaneGroup:
         """A group with so many lanes, or as many as there is memory for."""
-        key = work.key
+        key = trial.key
         self._groups.pop(key, None)
         while True:
             try:
-                self._groups[key] = self._new_group(work.lease.built_in, data, self._device, n_lanes)
+                self._groups[key] = self._new_group(trial.lease.built_in, data, self._device, n_lanes)
                 return self._groups[key]
             except Exception as error:
                 if n_lanes == 1 or not is_out_of_memory(error):
                     raise
                 n_lanes = self._choice.halve(key, n_lanes)
 
-    def _load(self, group: LaneGroup, work: LeasedTrial) -> None:
+    def _load(self, group: LaneGroup, trial: LeasedTrial) -> None:
         if group.is_full:
-            self._parked.append(work)
+            self._parked.append(trial)
             return
-        trial = LaneTrial(work.lease.built_in, work.lease.seed, work)
+        lane_trial = LaneTrial(trial.lease.built_in, trial.lease.seed, trial)
         try:
-            lane = group.load(trial, work.state)
+            lane = group.load(lane_trial, trial.state)
         except CheckpointError as error:
-            logger.warning("%s: begins anew: %s", work.title, error)
-            work.state = None
-            lane = group.load(trial)
-        self._lanes[work.lease_id] = group, lane
+            logger.warning("%s: begins anew: %s", trial.title, error)
+            trial.state = None
+            lane = group.load(lane_trial)
+        self._lanes[trial.lease_id] = group, lane
 
-    def _finished(self, group: LaneGroup, result: EpochResult) -> Finished | Broken:
-        work: LeasedTrial = result.lane.trial.tag
+    def _finished(self, group: LaneGroup, result: EpochResult) -> FinishedEpoch | FailedTrial:
+        trial: LeasedTrial = result.lane.trial.tag
         if result.trial_is_over:
-            del self._lanes[work.lease_id], self._works[work.lease_id]
+            del self._lanes[trial.lease_id], self._trials[trial.lease_id]
         if result.error is not None:
-            return Broken(work, result.error)
-        metrics = work.reportable_metrics(result.metrics)
+            return FailedTrial(trial, result.error)
+        metrics = trial.reportable_metrics(result.metrics)
         if result.final is None or result.weights is None:
-            return Finished(work, result.epoch, metrics)
-        final, weights = work.reportable_metrics(result.final), result.weights
-        if work.lease.test:
+            return FinishedEpoch(trial, result.epoch, metrics)
+        final, weights = trial.reportable_metrics(result.final), result.weights
+        if trial.lease.test:
             try:
-                final |= self._test(work.lease, group.model(weights), group.data)
+                final |= self._test(trial.lease, group.model(weights), group.data)
             except Exception as error:  # noqa: BLE001 - the trial is trained, but cannot be tested here
-                return Broken(work, error)
+                return FailedTrial(trial, error)
 
         def model() -> bytes:
-            return dump_model(group.state_dict(weights), describe(work.lease, final, group.data))
+            return dump_model(group.state_dict(weights), describe(trial.lease, final, group.data))
 
-        return Finished(work, result.epoch, metrics, final, model)
+        return FinishedEpoch(trial, result.epoch, metrics, final, model)
 
-    def _split(self, key: str, group: LaneGroup, error: Exception) -> list[Finished | Broken]:
+    def _split(self, key: str, group: LaneGroup, error: Exception) -> list[FinishedEpoch | FailedTrial]:
         """Go on with half of the trials of a group that raised; a single one cannot go on."""
-        works: list[LeasedTrial] = [lane.trial.tag for lane in group.lanes]
+        trials: list[LeasedTrial] = [lane.trial.tag for lane in group.lanes]
         del self._groups[key]
-        for work in works:
-            del self._lanes[work.lease_id]
-        if len(works) == 1 or is_device_broken(error):
-            for work in works:
-                del self._works[work.lease_id]
-            return [Broken(work, error) for work in works]
-        n_lanes = len(works) // 2
+        for trial in trials:
+            del self._lanes[trial.lease_id]
+        if len(trials) == 1 or is_device_broken(error):
+            for trial in trials:
+                del self._trials[trial.lease_id]
+            return [FailedTrial(trial, error) for trial in trials]
+        n_lanes = len(trials) // 2
         if is_out_of_memory(error):
-            self._choice.halve(key, len(works))
-            logger.warning("out of memory with %d lanes: goes on with %d: %s", len(works), n_lanes, error)
+            self._choice.halve(key, len(trials))
+            logger.warning("out of memory with %d lanes: goes on with %d: %s", len(trials), n_lanes, error)
         else:
-            logger.warning("%d trials could not be trained together: goes on by halves: %r", len(works), error)
-        self._parked.extendleft(reversed(works))
-        return self._regroup(works[0], n_lanes)
+            logger.warning("%d trials could not be trained together: goes on by halves: %r", len(trials), error)
+        self._parked.extendleft(reversed(trials))
+        return self._regroup(trials[0], n_lanes)
 
-    def _unpark(self) -> list[Finished | Broken]:
+    def _unpark(self) -> list[FinishedEpoch | FailedTrial]:
         """Load parked trials into lanes that became free; for one whose group is gone, make it again."""
-        events: list[Finished | Broken] = []
+        events: list[FinishedEpoch | FailedTrial] = []
         while self._parked:
-            work = self._parked[0]
-            group = self._groups.get(work.key)
+            trial = self._parked[0]
+            group = self._groups.get(trial.key)
             if group is None:
-                events += self._regroup(work, None)
+                events += self._regroup(trial, None)
             elif group.is_full:
                 break
             else:
                 self._parked.popleft()
-                events += self._load_again(group, work)
+                events += self._load_again(group, trial)
         return events
 
-    def _regroup(self, work: LeasedTrial, n_lanes: int | None) -> list[Finished | Broken]:
+    def _regroup(self, trial: LeasedTrial, n_lanes: int | None) -> list[FinishedEpoch | FailedTrial]:
         """Make the group of a parked trial, with so many lanes or the best number; what cannot be made breaks it."""
-        training = work.lease.built_in
+        training = trial.lease.built_in
         try:
-            data = self._data_of(work)
-            group = self._make(work, data, n_lanes or self._choice.choose(training, data, len(self._parked)))
+            data = self._data_of(trial)
+            group = self._make(trial, data, n_lanes or self._choice.choose(training, data, len(self._parked)))
         except Exception as error:  # noqa: BLE001 - it is this trial that cannot be trained
-            self._parked.remove(work)
-            del self._works[work.lease_id]
-            return [Broken(work, error)]
+            self._parked.remove(trial)
+            del self._trials[trial.lease_id]
+            return [FailedTrial(trial, error)]
         self.n_lanes = group.n_lanes
         return []
 
-    def _load_again(self, group: LaneGroup, work: LeasedTrial) -> list[Finished | Broken]:
+    def _load_again(self, group: LaneGroup, trial: LeasedTrial) -> list[FinishedEpoch | FailedTrial]:
         try:
-            self._load(group, work)
+            self._load(group, trial)
         except Exception as error:  # noqa: BLE001 - it is this trial that cannot be trained
-            del self._works[work.lease_id]
-            return [Broken(work, error)]
+            del self._trials[trial.lease_id]
+            return [FailedTrial(trial, error)]
         return []

@@ -21,7 +21,7 @@ CLOSING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Reported:
+class MetricsReported:
     """A report that the service has taken. `params` are those known by then: code may ask for more as it runs."""
 
     lease: Lease
@@ -31,7 +31,7 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class Left:
+class LeaseEnded:
     """A lease is over. `state` is the trial's: WAITING when it is to go on, None when another worker has it.
 
     `metrics` are the final ones: of a complete trial those that it ends with, else those of its last report.
@@ -48,7 +48,7 @@ class Sink(Protocol):
 
     name: str
 
-    def write(self, event: Reported | Left) -> None: ...
+    def write(self, event: MetricsReported | LeaseEnded) -> None: ...
 
     def close(self) -> None: ...
 
@@ -73,7 +73,7 @@ class MetricFanout:
             with self._lock:
                 self._followed[lease.lease_id] = _Followed(lease, dict(lease.params))
 
-    def suggested(self, lease_id: str, name: str, value: Scalar) -> None:
+    def add_param(self, lease_id: str, name: str, value: Scalar) -> None:
         """A trial's code has asked for a parameter."""
         with self._lock:
             if (followed := self._followed.get(lease_id)) is not None:
@@ -83,13 +83,13 @@ class MetricFanout:
         with self._lock:
             if (followed := self._followed.get(lease_id)) is not None:
                 followed.metrics = dict(metrics)
-                self._tell(Reported(followed.lease, dict(followed.params), step, dict(metrics)))
+                self._tell(MetricsReported(followed.lease, dict(followed.params), step, dict(metrics)))
 
-    def leave(self, lease_id: str, state: str | None = None, metrics: Mapping[str, float] | None = None) -> None:
+    def end_lease(self, lease_id: str, state: str | None = None, metrics: Mapping[str, float] | None = None) -> None:
         """Follow no more; what has been left already is no error."""
         with self._lock:
             if (followed := self._followed.pop(lease_id, None)) is not None:
-                self._tell(Left(followed.lease, followed.params, state, dict(metrics or followed.metrics)))
+                self._tell(LeaseEnded(followed.lease, followed.params, state, dict(metrics or followed.metrics)))
 
     def close(self) -> None:
         """Let the sinks write what waits, if they do so soon."""
@@ -99,7 +99,7 @@ class MetricFanout:
         for outlet in self._outlets:
             outlet.join(max(0.0, deadline - time.monotonic()))
 
-    def _tell(self, event: Reported | Left) -> None:
+    def _tell(self, event: MetricsReported | LeaseEnded) -> None:
         for outlet in self._outlets:
             outlet.tell(event)
 
@@ -110,14 +110,14 @@ class SinkThread:
     def __init__(self, sink: Sink, clock: Callable[[], float] = time.monotonic) -> None:
         self._sink = sink
         self._clock = clock
-        self._events: queue.Queue[Reported | Left | None] = queue.Queue(MOST_WAITING)
+        self._events: queue.Queue[MetricsReported | LeaseEnded | None] = queue.Queue(MOST_WAITING)
         self._failing = False
         self._n_lost = 0
         self._rest_until = -float("inf")
         self._thread = threading.Thread(target=self._run, name=sink.name, daemon=True)
         self._thread.start()
 
-    def tell(self, event: Reported | Left | None) -> None:
+    def tell(self, event: MetricsReported | LeaseEnded | None) -> None:
         """None is the last, for which the oldest ones make room if need be."""
         while True:
             try:
@@ -149,7 +149,7 @@ class SinkThread:
             self._lost(_in_a_line(error))
         self._events.task_done()
 
-    def _write(self, event: Reported | Left) -> None:
+    def _write(self, event: MetricsReported | LeaseEnded) -> None:
         if self._clock() < self._rest_until:
             self._n_lost += 1
             return
@@ -178,4 +178,4 @@ def _in_a_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-NO_FEED = MetricFanout()
+NO_SINKS = MetricFanout()

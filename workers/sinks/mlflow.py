@@ -10,7 +10,7 @@ from typing import Any
 
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
-from workers.sinks.metric_fanout import Left, Reported
+from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 
 USUAL = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -48,8 +48,8 @@ class MLflow:
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, _Run] = {}
 
-    def write(self, event: Reported | Left) -> None:
-        if isinstance(event, Reported):
+    def write(self, event: MetricsReported | LeaseEnded) -> None:
+        if isinstance(event, MetricsReported):
             self._log(event, {name: (value, event.step) for name, value in event.metrics.items()})
         elif event.state is None:
             self._runs.pop(event.lease.lease_id, None)
@@ -59,7 +59,7 @@ class MLflow:
     def close(self) -> None:
         """Everything is written at once."""
 
-    def _leave(self, event: Left, state: str) -> None:
+    def _leave(self, event: LeaseEnded, state: str) -> None:
         final = {} if state == "WAITING" else {f"final/{name}": (value, 0) for name, value in event.metrics.items()}
         run = self._log(event, final)
         self._client.set_tag(run.run_id, STATE, state)
@@ -69,7 +69,7 @@ class MLflow:
             self._client.set_terminated(run.run_id, STATUS[state])
         self._runs.pop(event.lease.lease_id, None)
 
-    def _log(self, event: Reported | Left, values: dict[str, tuple[float, int]]) -> _Run:
+    def _log(self, event: MetricsReported | LeaseEnded, values: dict[str, tuple[float, int]]) -> _Run:
         run = self._run(event.lease)
         now = int(time.time() * 1000)
         named = {_key(name): value for name, value in values.items()}

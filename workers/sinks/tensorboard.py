@@ -6,7 +6,7 @@ from typing import Any
 
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
-from workers.sinks.metric_fanout import Left, Reported
+from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 
 STATE = "trial_state"
 
@@ -22,9 +22,9 @@ class TensorBoard:
         self._writers: dict[str, Any] = {}
         self._begun: set[str] = set()
 
-    def write(self, event: Reported | Left) -> None:
+    def write(self, event: MetricsReported | LeaseEnded) -> None:
         try:
-            if isinstance(event, Reported):
+            if isinstance(event, MetricsReported):
                 self._report(event)
             else:
                 self._leave(event)
@@ -36,13 +36,13 @@ class TensorBoard:
         for writer in self._writers.values():
             writer.close()
 
-    def _report(self, event: Reported) -> None:
+    def _report(self, event: MetricsReported) -> None:
         writer = self._writer(event.lease)
         for name, value in event.metrics.items():
             writer.add_scalar(name, value, event.step)
         writer.flush()
 
-    def _leave(self, event: Left) -> None:
+    def _leave(self, event: LeaseEnded) -> None:
         lease_id = event.lease.lease_id
         if event.state not in (None, "WAITING"):
             hparams = {name: _hparam(value) for name, value in event.params.items()}

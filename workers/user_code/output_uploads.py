@@ -9,7 +9,7 @@ from service.client.retries import Retries
 from service.schemas.artifacts import OUTPUT
 from service.schemas.protocol import Lease
 from workers.leases.errands import Errands
-from workers.leases.outcome_client import title
+from workers.scheduling.leased_trial import title
 from workers.user_code.output import Output
 
 logger = logging.getLogger("narrows.worker")
@@ -54,7 +54,7 @@ class OutputUploads:
         n_bytes = self._output.n_bytes
         if n_bytes > self._n_uploaded:
             content = self.heading.encode() + self._output.content(self._start)
-            self._errands.do(partial(self._send, content, n_bytes))
+            self._errands.submit(partial(self._send, content, n_bytes))
 
     def _send(self, content: bytes, n_bytes: int) -> None:
         retries = Retries(UPLOAD_SECONDS)

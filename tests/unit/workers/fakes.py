@@ -10,7 +10,7 @@ import httpx
 from service.client import Client
 from service.schemas.protocol import Lease
 from workers.lanes.lane_state import LaneState
-from workers.scheduling.lane_scheduler import Broken, Finished
+from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
 
 Study = dict[str, Any]
@@ -153,53 +153,53 @@ class FakeBench:
         self.final: Callable[[], dict[str, float]] = lambda: {"validation_accuracy": 0.6}
         self.n_epochs = 2
         self._epochs: dict[str, int] = {}
-        self._works: dict[str, LeasedTrial] = {}
+        self._trials: dict[str, LeasedTrial] = {}
 
     @property
-    def works(self) -> list[LeasedTrial]:
-        return list(self._works.values())
+    def trials(self) -> list[LeasedTrial]:
+        return list(self._trials.values())
 
     @property
-    def n_in_lanes(self) -> int:
-        return len(self._works)
+    def n_training(self) -> int:
+        return len(self._trials)
 
     @property
     def room(self) -> int:
-        return self.n_lanes - len(self._works)
+        return self.n_lanes - len(self._trials)
 
-    def n_soon_free(self, seconds: float) -> int:
+    def n_free_within(self, seconds: float) -> int:
         return 0
 
-    def begin(self, work: LeasedTrial, most_lanes: int | None) -> None:
-        self.on_begin(work)
-        self.begun.append(work.lease_id)
-        self._works[work.lease_id] = work
-        self._epochs[work.lease_id] = 0 if work.state is None else work.state.n_epochs
+    def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
+        self.on_begin(trial)
+        self.begun.append(trial.lease_id)
+        self._trials[trial.lease_id] = trial
+        self._epochs[trial.lease_id] = 0 if trial.state is None else trial.state.n_epochs
 
-    def drop(self, lease_id: str) -> LeasedTrial:
+    def remove(self, lease_id: str) -> LeasedTrial:
         self.dropped.append(lease_id)
-        return self._works.pop(lease_id)
+        return self._trials.pop(lease_id)
 
-    def keep(self, work: LeasedTrial) -> None:
-        self.kept.append(work.lease_id)
-        work.state = LaneState({}, {"epoch": self._epochs[work.lease_id]})
+    def save_state(self, trial: LeasedTrial) -> None:
+        self.kept.append(trial.lease_id)
+        trial.state = LaneState({}, {"epoch": self._epochs[trial.lease_id]})
 
-    def step(self) -> list[Finished | Broken]:
-        return [self._step(work) for work in self.works]
+    def step(self) -> list[FinishedEpoch | FailedTrial]:
+        return [self._step(trial) for trial in self.trials]
 
-    def _step(self, work: LeasedTrial) -> Finished | Broken:
+    def _step(self, trial: LeasedTrial) -> FinishedEpoch | FailedTrial:
         try:
-            self.on_step(work)
+            self.on_step(trial)
         except Exception as error:  # noqa: BLE001 - as a bench has it
-            del self._works[work.lease_id]
-            return Broken(work, error)
-        epoch = self._epochs[work.lease_id]
-        self._epochs[work.lease_id] += 1
+            del self._trials[trial.lease_id]
+            return FailedTrial(trial, error)
+        epoch = self._epochs[trial.lease_id]
+        self._epochs[trial.lease_id] += 1
         metrics = {"validation_accuracy": 0.5 + epoch / 10}
         if epoch + 1 < self.n_epochs:
-            return Finished(work, epoch, metrics)
-        del self._works[work.lease_id]
-        return Finished(work, epoch, metrics, self.final(), lambda: b"a model")
+            return FinishedEpoch(trial, epoch, metrics)
+        del self._trials[trial.lease_id]
+        return FinishedEpoch(trial, epoch, metrics, self.final(), lambda: b"a model")
 
 
 def until(condition: Callable[[], bool], timeout_seconds: float = 5.0) -> None:

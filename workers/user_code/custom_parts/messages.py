@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from service.schemas.protocol import Complete, Report
-from workers.options import MOST_LANES
+from workers.options import MAX_LANES
 from workers.user_code.conversation import BrokenConversationError, Message
 
 MAX_REASON = 500
@@ -15,8 +15,8 @@ class TrialMessage(BaseModel):
     """Of one trial; `room` and `n_lanes` are the whole process's."""
 
     id: str
-    room: int = Field(ge=0, le=MOST_LANES)
-    n_lanes: int = Field(ge=1, le=MOST_LANES)
+    room: int = Field(ge=0, le=MAX_LANES)
+    n_lanes: int = Field(ge=1, le=MAX_LANES)
 
 
 class Started(TrialMessage):

@@ -11,7 +11,7 @@ from service.schemas.study.entrypoints import is_allowed
 from workers.errors import CustomTrialError
 from workers.fleet.stopping import Stopping
 from workers.leases.errands import Errands
-from workers.scheduling.lane_scheduler import Broken, Finished
+from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_code.allowed import UserCode
 from workers.user_code.conversation import BrokenConversationError
@@ -65,16 +65,16 @@ class SubprocessTrainer:
         self._stopping = stopping
         self._clock = clock
         self._child: TrainerProcess | None = None
-        self._works: dict[str, LeasedTrial] = {}
+        self._trials: dict[str, LeasedTrial] = {}
         self._waiting: deque[LeasedTrial] = deque()
-        self._most_lanes: dict[str, int | None] = {}
+        self._max_lanes: dict[str, int | None] = {}
         self._limits: dict[str, int] = {}
         """Of lanes, by key, after processes that ended with several trials in them."""
         self._again: dict[str, str] = {}
         """Why trials train alone, by their leases."""
         self._mixed: set[str] = set()
         """Studies whose trials turned out to be of several kinds."""
-        self._events: list[Finished | Broken] = []
+        self._events: list[FinishedEpoch | FailedTrial] = []
         """What is not told yet; the trials that ended with it are here until it is."""
         self._busy_since = 0.0
         self._leftovers: list[Callable[[], object]] = []
@@ -82,11 +82,11 @@ class SubprocessTrainer:
         self._removable: list[Callable[[], object]] = []
 
     @property
-    def works(self) -> list[LeasedTrial]:
-        return list(self._works.values())
+    def trials(self) -> list[LeasedTrial]:
+        return list(self._trials.values())
 
     @property
-    def n_in_lanes(self) -> int:
+    def n_training(self) -> int:
         return 0 if self._child is None else len(self._child.seats)
 
     @property
@@ -95,59 +95,59 @@ class SubprocessTrainer:
 
     @property
     def room(self) -> int:
-        if self._child is None or not self._works:
-            return 1 if not self._works else 0
-        is_mixed = any(work.lease.study in self._mixed for work in self._works.values())
+        if self._child is None or not self._trials:
+            return 1 if not self._trials else 0
+        is_mixed = any(trial.lease.study in self._mixed for trial in self._trials.values())
         is_over = self._clock() - self._busy_since > TURN_SECONDS
         return 0 if is_mixed or is_over or self._waiting or self._child.alone else self._child.room
 
     @property
     def study(self) -> str | None:
         """Whose trials are here; those of others would only wait."""
-        return next((work.lease.study for work in self._works.values()), None)
+        return next((trial.lease.study for trial in self._trials.values()), None)
 
-    def n_soon_free(self, seconds: float) -> int:
+    def n_free_within(self, seconds: float) -> int:
         return 0
 
-    def begin(self, work: LeasedTrial, most_lanes: int | None) -> None:
+    def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
         """Load a trial, or have it wait. Raises CustomTrialError; it is then not on the bench."""
         self._tidy()
-        self._check_allowed(work.lease)
-        if not self._works:
+        self._check_allowed(trial.lease)
+        if not self._trials:
             self._busy_since = self._clock()
-        self._works[work.lease_id] = work
-        self._most_lanes[work.lease_id] = most_lanes
+        self._trials[trial.lease_id] = trial
+        self._max_lanes[trial.lease_id] = max_lanes
         try:
-            if self._must_wait(work):
-                self._waiting.append(work)
+            if self._must_wait(trial):
+                self._waiting.append(trial)
             else:
-                self._load(work)
+                self._load(trial)
         except BaseException:
-            self._forget(work)
+            self._forget(trial)
             raise
         for event in self._events:
-            if isinstance(event, Broken) and event.work is work:
+            if isinstance(event, FailedTrial) and event.trial is trial:
                 self._events.remove(event)
-                self._forget(work)
+                self._forget(trial)
                 raise event.error
 
-    def drop(self, lease_id: str) -> LeasedTrial:
-        work = self._works[lease_id]
+    def remove(self, lease_id: str) -> LeasedTrial:
+        trial = self._trials[lease_id]
         seat = None if self._child is None else self._child.seat_of(lease_id)
         if self._child is not None and seat is not None:
             self._child.drop(seat)
             seat.uploads.upload()
-        self._events = [event for event in self._events if event.work is not work]
-        self._forget(work)
-        return work
+        self._events = [event for event in self._events if event.trial is not trial]
+        self._forget(trial)
+        return trial
 
-    def keep(self, work: LeasedTrial) -> None:
+    def save_state(self, trial: LeasedTrial) -> None:
         """Note where a trial was last written, which it is every second or so, and before it waits at a rung."""
-        seat = None if self._child is None else self._child.seat_of(work.lease_id)
+        seat = None if self._child is None else self._child.seat_of(trial.lease_id)
         if seat is not None:
-            seat.read_state(work.last_step)
+            seat.read_state(trial.last_step)
 
-    def step(self) -> list[Finished | Broken]:
+    def step(self) -> list[FinishedEpoch | FailedTrial]:
         """What has happened since; waits a little for something to."""
         self._tidy()
         self._hear_all()
@@ -160,11 +160,11 @@ class SubprocessTrainer:
         self._leftovers.clear()
         events, self._events = self._events, []
         for event in events:
-            if isinstance(event, Broken) or event.final is not None:
-                self._forget(event.work)
+            if isinstance(event, FailedTrial) or event.final is not None:
+                self._forget(event.trial)
         return events
 
-    def rest(self) -> None:
+    def end_idle_process(self) -> None:
         """End the process that has no trial."""
         if self._child is not None and not self._child.seats:
             self._end(self._child)
@@ -186,41 +186,41 @@ class SubprocessTrainer:
         if refused:
             raise CustomTrialError(f"this worker does not allow the entrypoint {refused[0]} (--allow)", retry=True)
 
-    def _must_wait(self, work: LeasedTrial) -> bool:
+    def _must_wait(self, trial: LeasedTrial) -> bool:
         child = self._child
         if child is None or not child.seats:
             return bool(self._waiting)
-        if child.key == _key(work):
-            self._mixed.discard(work.lease.study)
-            return bool(self._waiting) or child.is_full or work.lease_id in self._again
-        self._mixed.add(work.lease.study)
+        if child.key == _key(trial):
+            self._mixed.discard(trial.lease.study)
+            return bool(self._waiting) or child.is_full or trial.lease_id in self._again
+        self._mixed.add(trial.lease.study)
         return True
 
     def _go_on(self) -> None:
         """Begin trials that wait, once the process is empty; end a process that nothing may come into."""
-        while self._waiting and self.n_in_lanes == 0 and not self._stopping.is_set():
-            work = self._waiting.popleft()
+        while self._waiting and self.n_training == 0 and not self._stopping.is_set():
+            trial = self._waiting.popleft()
             try:
-                self._load(work)
+                self._load(trial)
             except CustomTrialError as error:
-                self._break(work, error)
+                self._break(trial, error)
         if self._child is not None and not self._child.seats and not self._child.is_reusable:
             self._end(self._child)
 
-    def _load(self, work: LeasedTrial) -> None:
+    def _load(self, trial: LeasedTrial) -> None:
         """Have a trial begun, and wait until it has. What is wrong with it is among the events then."""
-        most_lanes = self._most(work)
-        child = self._child_for(work)
-        uploads = child.uploads.get(work.lease_id)
+        max_lanes = self._most(trial)
+        child = self._child_for(trial)
+        uploads = child.uploads.get(trial.lease_id)
         if uploads is None:
             output = child.process.output
             start = output.n_bytes if child.n_begun else 0
-            uploads = OutputUploads(work.lease, output, self._client, self._errands, self._clock, start)
-            child.uploads[work.lease_id] = uploads
-        if work.lease_id in self._again:
-            uploads.heading = f"[tried again alone, after a process of several trials: {self._again[work.lease_id]}]\n"
+            uploads = OutputUploads(trial.lease, output, self._client, self._errands, self._clock, start)
+            child.uploads[trial.lease_id] = uploads
+        if trial.lease_id in self._again:
+            uploads.heading = f"[tried again alone, after a process of several trials: {self._again[trial.lease_id]}]\n"
         try:
-            seat = child.begin(work, most_lanes, uploads, self._clock())
+            seat = child.begin(trial, max_lanes, uploads, self._clock())
         except OSError as error:
             raise _error(Failed(f"its process cannot be reached: {error!r}", True), child.process.output) from error
         try:
@@ -230,13 +230,13 @@ class SubprocessTrainer:
             child.seats.pop(seat.name, None)
             raise
 
-    def _most(self, work: LeasedTrial) -> int | None:
-        given, limit = self._most_lanes[work.lease_id], self._limits.get(_key(work))
+    def _most(self, trial: LeasedTrial) -> int | None:
+        given, limit = self._max_lanes[trial.lease_id], self._limits.get(_key(trial))
         return given if limit is None else min(limit, given or limit)
 
-    def _child_for(self, work: LeasedTrial) -> TrainerProcess:
+    def _child_for(self, trial: LeasedTrial) -> TrainerProcess:
         """The process for a trial: that of those beside it, that of those before it, or a new one."""
-        key, alone, child = _key(work), work.lease_id in self._again, self._child
+        key, alone, child = _key(trial), trial.lease_id in self._again, self._child
         if child is not None and not child.seats:
             usable = child.key == key and child.is_reusable and not alone
             if not usable or not self._lets_go(child):
@@ -245,8 +245,8 @@ class SubprocessTrainer:
             n_lanes, limit = self._user_code.n_lanes, self._limits.get(key)
             fixed = n_lanes if limit is None or n_lanes is None else min(n_lanes, limit)
             try:
-                self._child = TrainerProcess(self._user_code, self._device, work.lease, key, fixed, alone=alone)
-                self._mixed.discard(work.lease.study)
+                self._child = TrainerProcess(self._user_code, self._device, trial.lease, key, fixed, alone=alone)
+                self._mixed.discard(trial.lease.study)
             except OSError as error:
                 raise CustomTrialError(f"its process could not be run: {error!r}", retry=True) from error
         return self._child
@@ -301,10 +301,10 @@ class SubprocessTrainer:
         elif isinstance(said, Started):
             child.unfusable_reason = said.unfusable_reason
             if child.n_begun == 1:
-                logger.info("%s: trials of its kind train %s", seat.work.title, self._how(child, seat))
+                logger.info("%s: trials of its kind train %s", seat.trial.title, self._how(child, seat))
             child.leave_out(self._clock() - seat.began_at, seat)
             seat.is_begun, seat.reported_at = True, self._clock()
-            seat.work.notes["lanes"] = self._how(child, seat)
+            seat.trial.new_user_attrs["lanes"] = self._how(child, seat)
         elif isinstance(said, TrialFailed):
             self._broke_off(child, seat, said)
         else:
@@ -312,27 +312,27 @@ class SubprocessTrainer:
 
     def _how(self, child: TrainerProcess, seat: ChildTrial) -> str:
         if child.alone:
-            return f"alone, after a process of several trials: {self._again.get(seat.work.lease_id)}"
+            return f"alone, after a process of several trials: {self._again.get(seat.trial.lease_id)}"
         if child.unfusable_reason is not None:
             return f"one at a time: {child.unfusable_reason}"
         return "one at a time" if child.n_lanes == 1 else f"up to {child.n_lanes} at a time"
 
     def _epoch(self, child: TrainerProcess, seat: ChildTrial, said: Epoch) -> None:
-        work = seat.work
+        trial = seat.trial
         seat.reported_at, seat.last_epoch = self._clock(), max(seat.last_epoch, said.epoch)
         if said.final is None:
-            self._events.append(Finished(work, said.epoch, said.metrics))
+            self._events.append(FinishedEpoch(trial, said.epoch, said.metrics))
             return
         del child.seats[seat.name]
         self._leave(seat)
-        model = content_of(seat.model, work.title)  # None for one that is too large to be kept
-        self._events.append(Finished(work, said.epoch, said.metrics, said.final, model))
+        model = content_of(seat.model, trial.title)  # None for one that is too large to be kept
+        self._events.append(FinishedEpoch(trial, said.epoch, said.metrics, said.final, model))
 
     def _broke_off(self, child: TrainerProcess, seat: ChildTrial, said: TrialFailed) -> None:
         del child.seats[seat.name]
         time.sleep(SETTLING_SECONDS)
         self._leave(seat)
-        self._break(seat.work, _error(Failed(said.reason[:MAX_REASON], said.retry), child.process.output))
+        self._break(seat.trial, _error(Failed(said.reason[:MAX_REASON], said.retry), child.process.output))
 
     def _died(self, child: TrainerProcess, failed: Failed) -> None:
         """The process has ended, or has to."""
@@ -343,31 +343,31 @@ class SubprocessTrainer:
             self._leave(seat)
         child.seats.clear()
         if len(seats) == child.n_begun == 1:
-            self._break(seats[0].work, _error(failed, child.process.output))
+            self._break(seats[0].trial, _error(failed, child.process.output))
             return
         if seats:
             logger.warning("%d trials go on alone, each in a process of its own: %s", len(seats), failed.reason)
             self._limits[child.key] = max(1, max(len(seats), child.n_lanes) // 2)
         for seat in reversed(seats):
-            self._again[seat.work.lease_id] = failed.reason
-            self._waiting.appendleft(seat.work)
+            self._again[seat.trial.lease_id] = failed.reason
+            self._waiting.appendleft(seat.trial)
 
     # Trials go
 
-    def _break(self, work: LeasedTrial, error: CustomTrialError) -> None:
-        self._events.append(Broken(work, error))
+    def _break(self, trial: LeasedTrial, error: CustomTrialError) -> None:
+        self._events.append(FailedTrial(trial, error))
 
     def _leave(self, seat: ChildTrial) -> None:
         """Its last lines are kept, and its files are there until the events of this turn are dealt with."""
         seat.uploads.upload()
         self._leftovers.append(seat.remove)
 
-    def _forget(self, work: LeasedTrial) -> None:
-        self._works.pop(work.lease_id, None)
-        self._most_lanes.pop(work.lease_id, None)
-        self._again.pop(work.lease_id, None)
-        if work in self._waiting:
-            self._waiting.remove(work)
+    def _forget(self, trial: LeasedTrial) -> None:
+        self._trials.pop(trial.lease_id, None)
+        self._max_lanes.pop(trial.lease_id, None)
+        self._again.pop(trial.lease_id, None)
+        if trial in self._waiting:
+            self._waiting.remove(trial)
 
     def _end(self, child: TrainerProcess) -> None:
         if self._child is child:
@@ -378,13 +378,13 @@ class SubprocessTrainer:
     def _tidy(self) -> None:
         """Remove what the errands of earlier turns were about to read, after them."""
         for remove in self._removable:
-            self._errands.do(remove)
+            self._errands.submit(remove)
         self._removable.clear()
 
 
-def _key(work: LeasedTrial) -> str:
+def _key(trial: LeasedTrial) -> str:
     """What trials of one process share: the study with its limits and its data's seed, and what lanes share."""
-    return f"{work.lease.study} {work.key}"
+    return f"{trial.lease.study} {trial.key}"
 
 
 def _error(failed: Failed, output: Output) -> CustomTrialError:

@@ -36,7 +36,7 @@ class ChildTrial:
     """A trial in the process, where it is called `name`: it knows no lease, and nothing of the service."""
 
     name: str
-    work: LeasedTrial
+    trial: LeasedTrial
     folder: Path
     uploads: OutputUploads
     began_at: float
@@ -57,19 +57,19 @@ class ChildTrial:
 
     def read_state(self, last_epoch: int) -> None:
         """Take note of where the trial was last written, unless that is behind an epoch that is not told yet."""
-        self.work.state = kept_state(self.checkpoint, self.work, last_epoch) or self.work.state
+        self.trial.state = kept_state(self.checkpoint, self.trial, last_epoch) or self.trial.state
 
 
-def kept_state(checkpoint: Path, work: LeasedTrial, last_epoch: int) -> LaneState | None:
+def kept_state(checkpoint: Path, trial: LeasedTrial, last_epoch: int) -> LaneState | None:
     """Where a trial was last written, or the time before, that is not behind an epoch after the last one told."""
-    lease = work.lease
+    lease = trial.lease
     for path in (checkpoint, before(checkpoint)):
         if not path.exists():  # it was not written yet
             continue
         try:
             state = read_checkpoint(read(path, "a checkpoint"), lease.built_in, lease.seed)
         except (CheckpointError, OSError, *WRONG_FORM) as error:
-            logger.warning("%s: its checkpoint cannot be read: %s", work.title, error)
+            logger.warning("%s: its checkpoint cannot be read: %s", trial.title, error)
             continue
         if 0 <= state.n_epochs <= last_epoch + 1:
             return state
@@ -111,16 +111,16 @@ class TrainerProcess:
     def is_full(self) -> bool:
         return len(self.seats) >= self.n_lanes
 
-    def begin(self, work: LeasedTrial, most_lanes: int | None, uploads: OutputUploads, now: float) -> ChildTrial:
+    def begin(self, trial: LeasedTrial, max_lanes: int | None, uploads: OutputUploads, now: float) -> ChildTrial:
         """Tell the process; it answers once the trial is in its lane, or cannot be. Raises OSError."""
         name = f"trial-{self.n_begun}"
         self.n_begun += 1
         folder = self.scratch.path / name
         folder.mkdir()
-        seat = ChildTrial(name, work, folder, uploads, now, now, work.last_step)
-        lease = work.lease.model_copy(update={"lease_id": name})
-        if work.state is not None:
-            seat.checkpoint.write_bytes(dump_checkpoint(work.state, lease.built_in, lease.seed))
+        seat = ChildTrial(name, trial, folder, uploads, now, now, trial.last_step)
+        lease = trial.lease.model_copy(update={"lease_id": name})
+        if trial.state is not None:
+            seat.checkpoint.write_bytes(dump_checkpoint(trial.state, lease.built_in, lease.seed))
         self.seats[name] = seat
         if len(self.seats) > 1:
             for one in self.seats.values():
@@ -129,11 +129,11 @@ class TrainerProcess:
             "begin",
             name,
             lease=lease.model_dump(mode="json"),
-            most_lanes=most_lanes,
-            state=None if work.state is None else str(seat.checkpoint),
+            max_lanes=max_lanes,
+            state=None if trial.state is None else str(seat.checkpoint),
             checkpoint=str(seat.checkpoint),
             model=str(seat.model),
-            rung_steps=[step for step in lease.rung_steps if step > work.last_step],
+            rung_steps=[step for step in lease.rung_steps if step > trial.last_step],
         )
         return seat
 
@@ -142,13 +142,13 @@ class TrainerProcess:
         self._send("drop", seat.name)
 
     def seat_of(self, lease_id: str) -> ChildTrial | None:
-        return next((seat for seat in self.seats.values() if seat.work.lease_id == lease_id), None)
+        return next((seat for seat in self.seats.values() if seat.trial.lease_id == lease_id), None)
 
     def too_late(self, now: float) -> Failed | None:
         """What the first of the trials that take too long fails with."""
         for seat in self.seats.values():
             measuring = 0.0 if seat.is_begun or self.alone else MEASURING_SECONDS
-            limits = seat.work.lease.built_in
+            limits = seat.trial.lease.built_in
             late = too_late(limits, now - seat.began_at - measuring, now - seat.reported_at - measuring)
             if late is not None:
                 return late

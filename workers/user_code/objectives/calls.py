@@ -50,7 +50,7 @@ class Calls:
             case "suggest":
                 suggest = Suggest.model_validate(fields)
                 value = self._retries(lambda: self._client.suggest(self._lease_id, suggest)).value
-                self._reporter.suggested(self._lease_id, suggest.name, value)
+                self._reporter.add_param(self._lease_id, suggest.name, value)
                 return {"value": value}
             case "set_user_attr":
                 attrs = NewUserAttrs.model_validate(fields)

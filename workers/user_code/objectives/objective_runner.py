@@ -13,11 +13,12 @@ from service.client.retries import Retries
 from service.schemas.protocol import Complete, Lease
 from service.schemas.study.entrypoints import is_allowed
 from workers.faults import MAX_REASON, Fault
-from workers.fleet.stopping import Ended, Stopping
+from workers.fleet.stopping import StopFlag, Stopping
 from workers.leases.errands import Errands
-from workers.leases.outcome_client import AWAY_LIMIT_SECONDS, title
+from workers.leases.outcome_client import AWAY_LIMIT_SECONDS
 from workers.leases.reporter import OPEN, Reporter
 from workers.leases.trial_finisher import TrialFinisher
+from workers.scheduling.leased_trial import title
 from workers.scratch import Scratch
 from workers.user_code.allowed import UserCode
 from workers.user_code.conversation import Conversation, Message
@@ -44,7 +45,7 @@ class ObjectiveRunner:
         device: str,
         client: Client,
         reporter: Reporter,
-        handover: TrialFinisher,
+        finisher: TrialFinisher,
         errands: Errands,
         stopping: Stopping,
         *,
@@ -55,7 +56,7 @@ class ObjectiveRunner:
         self._device = device
         self._client = client
         self._reporter = reporter
-        self._handover = handover
+        self._finisher = finisher
         self._errands = errands
         self._stopping = stopping
         self._checkpoint_seconds = checkpoint_seconds
@@ -66,7 +67,7 @@ class ObjectiveRunner:
         refused = [one for one in lease.training.entrypoints if not is_allowed(one, self._user_code.allow)]
         if refused:
             fault = Fault(f"this worker does not allow the entrypoint {refused[0]} (--allow)", retry=True)
-            self._handover.fail(lease, fault)
+            self._finisher.fail(lease, fault)
             return fault
         scratch = None
         try:
@@ -76,11 +77,11 @@ class ObjectiveRunner:
             logger.error("%s: unexpected error", title(lease), exc_info=error)
             reason = f"its process could not be run: {error!r}"[:MAX_REASON]
             fault = Fault(reason, retry=isinstance(error, OSError))
-            self._handover.fail(lease, fault)
+            self._finisher.fail(lease, fault)
             return fault
         finally:
             if scratch is not None:  # after the errands that read what is in it
-                self._errands.do(scratch.remove)
+                self._errands.submit(scratch.remove)
 
     def _run(self, lease: Lease, scratch: Path) -> Fault | None:
         began = self._clock()
@@ -91,7 +92,7 @@ class ObjectiveRunner:
         try:
             output = OutputUploads(lease, process.output, self._client, self._errands, self._clock)
             conversation = Conversation(process.connection)
-            retries = Retries(AWAY_LIMIT_SECONDS, Ended(self._stopping))
+            retries = Retries(AWAY_LIMIT_SECONDS, StopFlag(self._stopping))
             calls = Calls(lease, self._client, self._reporter, retries)
             conversation.send(self._start(lease, snapshots.folder, model, resume_step))
             outcome = Attempt(
@@ -138,7 +139,7 @@ class ObjectiveRunner:
         self, lease: Lease, outcome: Outcome, said: str, model: Path, seconds: float, *, is_feasible: bool
     ) -> Fault | None:
         if self._reporter.decision(lease.lease_id) not in OPEN:
-            self._handover.leave(lease)
+            self._finisher.note_closed(lease)
         elif isinstance(outcome, Completed):
             metrics = {**_by_objective(lease, outcome), **outcome.metrics, "training_seconds": seconds}
             try:
@@ -146,21 +147,21 @@ class ObjectiveRunner:
             except ValidationError as error:
                 return self._hand_over(lease, unusual(error), said, model, seconds, is_feasible=is_feasible)
             content = content_of(model, title(lease))
-            self._handover.complete(lease, metrics, content, outcome.values, is_feasible=is_feasible)
+            self._finisher.complete(lease, metrics, content, outcome.values, is_feasible=is_feasible)
         elif isinstance(outcome, Failed):
             reason = f"{outcome.reason}; the end of its output:\n{said}" if said else outcome.reason
             fault = Fault(reason[:MAX_REASON], retry=outcome.retry)
-            self._handover.fail(lease, fault)
+            self._finisher.fail(lease, fault)
             return fault
         elif isinstance(outcome, GaveUp):
-            self._handover.prune(lease)
+            self._finisher.prune(lease)
         elif isinstance(outcome, Paused):
-            self._handover.pause(lease, outcome.keep)
+            self._finisher.pause(lease, outcome.keep)
         elif isinstance(outcome, Closed):
             logger.warning("%s: lost to another worker", title(lease))
-            self._errands.do(partial(self._reporter.forget, lease.lease_id))
+            self._errands.submit(partial(self._reporter.forget, lease.lease_id))
         else:
-            self._handover.release(lease)
+            self._finisher.release(lease)
         return None
 
 

@@ -7,9 +7,9 @@ from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.artifacts import CHECKPOINT
 from service.schemas.protocol import Lease
+from workers.leases.checkpoint_keeper import is_refused
 from workers.leases.errands import Errands
 from workers.leases.reporter import OPEN, Reporter
-from workers.leases.resuming import is_refused
 from workers.user_code.objectives.folder import FolderError, Listing, listing, pack, unpack
 
 logger = logging.getLogger("narrows.worker")
@@ -79,7 +79,7 @@ class Snapshots:
             return
         if is_taken:
             self._open.add(step)
-            self._errands.do(lambda: self._upload(archive, step, Retries(UPLOAD_SECONDS)))
+            self._errands.submit(lambda: self._upload(archive, step, Retries(UPLOAD_SECONDS)))
 
     def keep_at_rung(self, step: int, retries: Retries) -> Callable[[], bool]:
         """Take what lies there now. What is answered uploads it; False when it is not kept for now.

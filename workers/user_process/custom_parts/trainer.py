@@ -28,7 +28,7 @@ from workers.lanes.lane_group import LaneGroup
 from workers.lanes.lane_state import LaneState
 from workers.saved.files import before, dump_checkpoint, read_checkpoint
 from workers.scheduling.lane_choice import LaneChoice, batches_per_second
-from workers.scheduling.lane_scheduler import Broken, Finished, LaneScheduler
+from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneScheduler
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_process.channel import Channel, Message
 from workers.user_process.context import Context
@@ -141,22 +141,22 @@ class Lanes:
     # Trials come and go
 
     def _begin(self, lease_id: str, command: Message) -> None:
-        work = LeasedTrial(Lease.model_validate(command["lease"]))
+        trial = LeasedTrial(Lease.model_validate(command["lease"]))
         try:
-            work.state = _read(command["state"], work)
-            bench = self._bench_for(work)
+            trial.state = _read(command["state"], trial)
+            bench = self._bench_for(trial)
             self._places[lease_id] = command
-            bench.begin(work, command["most_lanes"])
+            bench.start(trial, command["max_lanes"])
         except BaseException as error:  # noqa: BLE001 - whatever its code does, sys.exit included, ends this trial
             _check_device(error)
             self._places.pop(lease_id, None)
-            self._tell("broken", lease_id, **_reason(work, error))
+            self._tell("broken", lease_id, **_reason(trial, error))
         else:
             self._tell("begun", lease_id, unfusable_reason=self._unfusable_reason)
 
-    def _bench_for(self, work: LeasedTrial) -> LaneScheduler:
+    def _bench_for(self, trial: LeasedTrial) -> LaneScheduler:
         if self._bench is None:
-            house, training = self._house, work.lease.built_in
+            house, training = self._house, trial.lease.built_in
             n_lanes = 1 if self._alone else self._n_lanes
             if not self._alone:
                 self._unfusable_reason = house.unfusable_reason(training, house.data(training.dataset))
@@ -167,29 +167,29 @@ class Lanes:
 
     def _leave(self, lease_id: str) -> None:
         del self._places[lease_id]
-        if self._bench is not None and any(work.lease_id == lease_id for work in self._bench.works):
-            self._bench.drop(lease_id)
+        if self._bench is not None and any(trial.lease_id == lease_id for trial in self._bench.trials):
+            self._bench.remove(lease_id)
 
     # Training
 
     def _step(self) -> None:
-        if self._bench is None or not self._bench.works:
+        if self._bench is None or not self._bench.trials:
             return
         events = self._bench.step()
         for event in events:
-            if isinstance(event, Broken):
+            if isinstance(event, FailedTrial):
                 _check_device(event.error)
         for event in events:
-            lease_id = event.work.lease_id
-            if isinstance(event, Broken):
+            lease_id = event.trial.lease_id
+            if isinstance(event, FailedTrial):
                 del self._places[lease_id]
-                self._tell("broken", lease_id, **_reason(event.work, event.error))
+                self._tell("broken", lease_id, **_reason(event.trial, event.error))
             else:
                 self._tell_epoch(lease_id, event)
         if time.monotonic() - self._kept_at >= self._pause_seconds:
             self._keep_all()
 
-    def _tell_epoch(self, lease_id: str, event: Finished) -> None:
+    def _tell_epoch(self, lease_id: str, event: FinishedEpoch) -> None:
         place = self._places[lease_id]
         if event.final is not None:
             _keep_model(place["model"], event)
@@ -209,11 +209,11 @@ class Lanes:
     def _keep(self, lease_id: str) -> None:
         """Write where a trial is."""
         assert self._bench is not None, "it has begun"
-        work = next(work for work in self._bench.works if work.lease_id == lease_id)
-        self._bench.keep(work)
-        if work.state is None:
+        trial = next(trial for trial in self._bench.trials if trial.lease_id == lease_id)
+        self._bench.save_state(trial)
+        if trial.state is None:
             return
-        content = dump_checkpoint(work.state, work.lease.built_in, work.lease.seed)
+        content = dump_checkpoint(trial.state, trial.lease.built_in, trial.lease.seed)
         path = Path(self._places[lease_id]["checkpoint"])
         try:
             if path.exists():  # the worker goes back to it where it has not heard of all epochs of the newer one
@@ -229,9 +229,9 @@ def _check_device(error: BaseException) -> None:
         raise error
 
 
-def _reason(work: LeasedTrial, error: BaseException) -> Message:
+def _reason(trial: LeasedTrial, error: BaseException) -> Message:
     """Why a trial cannot go on, and whether another machine may do better."""
-    outcome = failure(_told(work, error))
+    outcome = failure(_told(trial, error))
     if outcome["call"] != "failed":  # Optuna's TrialPruned, which means nothing here
         outcome = {"reason": type(error).__name__, "retry": False}
     if not isinstance(error, WorkerError):
@@ -242,21 +242,21 @@ def _reason(work: LeasedTrial, error: BaseException) -> Message:
     return {"reason": reason, "retry": outcome["retry"]}
 
 
-def _told(work: LeasedTrial, error: BaseException) -> BaseException:
+def _told(trial: LeasedTrial, error: BaseException) -> BaseException:
     if isinstance(error, MissingCodeError | PrecisionError):
         return MissingError(str(error))
     if isinstance(error, DatasetError):
-        is_built_in = isinstance(work.lease.built_in.dataset, Dataset)
+        is_built_in = isinstance(trial.lease.built_in.dataset, Dataset)
         return (MissingError if is_built_in else EntrypointError)(str(error))
     return EntrypointError(str(error)) if isinstance(error, WorkerError) else error
 
 
-def _read(path: str | None, work: LeasedTrial) -> LaneState | None:
+def _read(path: str | None, trial: LeasedTrial) -> LaneState | None:
     """Where an earlier attempt has left it, if anywhere."""
     if path is None:
         return None
     try:
-        state = read_checkpoint(Path(path).read_bytes(), work.lease.built_in, work.lease.seed)
+        state = read_checkpoint(Path(path).read_bytes(), trial.lease.built_in, trial.lease.seed)
     except (CheckpointError, OSError) as error:
         print(f"begins anew: {error}")
         return None
@@ -264,7 +264,7 @@ def _read(path: str | None, work: LeasedTrial) -> LaneState | None:
     return state
 
 
-def _keep_model(path: str, event: Finished) -> None:
+def _keep_model(path: str, event: FinishedEpoch) -> None:
     assert event.model is not None, "the trial is over"
     _write(Path(path), event.model())
 

@@ -18,15 +18,15 @@ from workers.final_test.final_trial import FinalTrial
 from workers.final_test.test_split import evaluate_test, load_test
 from workers.saved.files import load_model
 from workers.scheduling.lane_choice import LaneChoice
-from workers.scheduling.lane_scheduler import Broken, Finished, LaneScheduler
-from workers.scheduling.leased_trial import HELD_OUT, LeasedTrial
+from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneScheduler
+from workers.scheduling.leased_trial import VALIDATION_METRICS, LeasedTrial
 
 CPU = torch.device("cpu")
 NOWHERE = Path("/nowhere")
 Make = Callable[..., Training]
 
 
-def work(training: Training, number: int = 0, **changes: Any) -> LeasedTrial:
+def trial(training: Training, number: int = 0, **changes: Any) -> LeasedTrial:
     fields = {"training": training.model_dump(mode="json"), "test": True, **changes}
     return LeasedTrial(Lease.model_validate({**lease_json(number), **fields}))
 
@@ -36,22 +36,22 @@ def digits(dataset: Dataset | OwnDataset) -> TrialData:
 
 
 def train(
-    *works: LeasedTrial, data_of: Callable[[Dataset | OwnDataset], TrialData] = digits
-) -> list[Finished | Broken]:
+    *trials: LeasedTrial, data_of: Callable[[Dataset | OwnDataset], TrialData] = digits
+) -> list[FinishedEpoch | FailedTrial]:
     bench = LaneScheduler(data_of, CPU, LaneChoice(CPU, 4), FinalTrial(CPU, NOWHERE, download=False))
-    for one in works:
-        bench.begin(one, None)
-    events: list[Finished | Broken] = []
-    while bench.works:
+    for one in trials:
+        bench.start(one, None)
+    events: list[FinishedEpoch | FailedTrial] = []
+    while bench.trials:
         events += bench.step()
     return events
 
 
-def finals(events: list[Finished | Broken]) -> dict[int, dict[str, float]]:
+def finals(events: list[FinishedEpoch | FailedTrial]) -> dict[int, dict[str, float]]:
     return {
-        event.work.lease.trial_number: event.final
+        event.trial.lease.trial_number: event.final
         for event in events
-        if isinstance(event, Finished) and event.final is not None
+        if isinstance(event, FinishedEpoch) and event.final is not None
     }
 
 
@@ -64,7 +64,7 @@ def test_the_score_is_that_of_the_trained_model_on_the_normalized_test_images(ma
     logits = trained.model(normalize(test.images, data.mean, data.std)).detach()
     loss = torch.nn.functional.cross_entropy(logits, test.labels)
 
-    metrics = finals(train(work(training)))[0]
+    metrics = finals(train(trial(training)))[0]
 
     assert metrics["test_loss"] == pytest.approx(float(loss), rel=1e-5)
     assert metrics["test_accuracy"] == pytest.approx(float((logits.argmax(1) == test.labels).float().mean()))
@@ -75,8 +75,8 @@ def test_the_score_is_that_of_the_trained_model_on_the_normalized_test_images(ma
 
 def test_the_model_that_is_kept_is_the_one_that_was_tested(make_training: Make, tmp_path: Path) -> None:
     training = make_training(early_stopping={"patience": 1}, epochs=20, learning_rate=0.1)
-    *_, last = train(work(training))
-    assert isinstance(last, Finished)
+    *_, last = train(trial(training))
+    assert isinstance(last, FinishedEpoch)
     assert last.model is not None
     (tmp_path / "model").write_bytes(last.model())
     model, about = load_model(tmp_path / "model")
@@ -87,20 +87,20 @@ def test_the_model_that_is_kept_is_the_one_that_was_tested(make_training: Make, 
 
 
 def test_only_the_lease_that_says_so_is_tested_whatever_trains_beside_it(make_training: Make) -> None:
-    found = finals(train(work(make_training()), work(make_training(learning_rate=0.02), 1, test=False)))
+    found = finals(train(trial(make_training()), trial(make_training(learning_rate=0.02), 1, test=False)))
     assert set(TEST_METRICS) <= set(found[0])
     assert not set(TEST_METRICS) & set(found[1])
 
 
 def test_no_other_lease_opens_the_test_split(make_training: Make) -> None:
     training = make_training()
-    ordinary = work(training, test=False).lease
+    ordinary = trial(training, test=False).lease
     with pytest.raises(ValueError, match="only the last trial of a final evaluation"):
         FinalTrial(CPU, NOWHERE, download=False)(ordinary, torch.nn.Flatten(), digits(training.dataset))
 
 
 def test_the_same_lease_again_gives_the_same_score(make_training: Make) -> None:
-    first, again = (finals(train(work(make_training(dropout=0.3), attempt=attempt)))[0] for attempt in (1, 2))
+    first, again = (finals(train(trial(make_training(dropout=0.3), attempt=attempt)))[0] for attempt in (1, 2))
     assert {name: first[name] for name in TEST_METRICS} == {name: again[name] for name in TEST_METRICS}
 
 
@@ -109,21 +109,23 @@ def test_a_test_split_that_is_not_there_fails_the_trial_when_it_is_trained(make_
     images = torch.zeros((20, 1, 28, 28), dtype=torch.uint8)
     rows = torch.arange(20)
     data = TrialData(images, rows % 2, rows[:10], rows[10:], torch.zeros(1, 1, 1), torch.ones(1, 1, 1), 2)
-    *epochs, last = train(work(training), data_of=lambda _dataset: data)
+    *epochs, last = train(trial(training), data_of=lambda _dataset: data)
     assert len(epochs) == training.epochs - 1
-    assert isinstance(last, Broken)
+    assert isinstance(last, FailedTrial)
     assert isinstance(last.error, DatasetError)
     assert "t10k-images" in str(last.error)
 
 
 def test_train_and_validation_data_together_train_and_nothing_is_said_of_validation(make_training: Make) -> None:
-    whole, part = work(make_training(), train_on_validation=True), work(make_training(), 1)
+    whole, part = trial(make_training(), train_on_validation=True), trial(make_training(), 1)
     events = train(whole, part)
     found = finals(events)
-    assert not set(HELD_OUT) & set(found[0])
-    assert set(HELD_OUT) <= set(found[1])
+    assert not set(VALIDATION_METRICS) & set(found[0])
+    assert set(VALIDATION_METRICS) <= set(found[1])
     assert not any(
-        set(HELD_OUT) & set(one.metrics) for one in events if isinstance(one, Finished) and one.work is whole
+        set(VALIDATION_METRICS) & set(one.metrics)
+        for one in events
+        if isinstance(one, FinishedEpoch) and one.trial is whole
     )
     assert set(TEST_METRICS) <= set(found[0])
     expected = train_model(

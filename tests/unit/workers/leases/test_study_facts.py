@@ -26,7 +26,7 @@ def study(**definition: Any) -> Study:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "pruner", "n_processes", "most_lanes"),
+    ("sampler", "pruner", "n_processes", "max_lanes"),
     [
         ("tpe", "median", 1, 8),
         ("tpe", "none", 2, 4),
@@ -38,9 +38,9 @@ def study(**definition: Any) -> Study:
     ],
 )
 def test_a_machine_trains_no_more_at_a_time_than_sampler_and_pruner_can_learn_from(
-    sampler: str, pruner: str, n_processes: int, most_lanes: int
+    sampler: str, pruner: str, n_processes: int, max_lanes: int
 ) -> None:
     space = {"optimizer": {"type": "categorical", "choices": ["sgd", "adam"]}} if sampler == "grid" else None
     changes = {} if space is None else {"search_space": space}
     found = facts_of(study(sampler=sampler, pruner=pruner, **changes), n_processes)
-    assert found.most_lanes == most_lanes
+    assert found.max_lanes == max_lanes

@@ -9,26 +9,26 @@ from service.client.retries import Retries
 from tests.unit.workers.fakes import FakeService, lease, problem, until
 from workers.fleet.stopping import Stopping
 from workers.lanes.lane_state import LaneState
+from workers.leases.checkpoint_keeper import CheckpointKeeper
 from workers.leases.errands import Errands
 from workers.leases.model_uploader import ModelUploader
 from workers.leases.outcome_client import OutcomeClient
 from workers.leases.reporter import Reporter
-from workers.leases.resuming import CheckpointKeeper
 from workers.leases.study_facts import StudyFactsCache
 from workers.leases.trial_finisher import TrialFinisher
 from workers.scheduling.leased_trial import LeasedTrial
 
 
 class Place:
-    """A handover with the parts around it."""
+    """A trial finisher with its collaborators."""
 
     def __init__(self) -> None:
         self.service, self.errands, stopping = FakeService(), Errands(), Stopping()
         client, retries = self.service.client(), Retries(1.0)
         self.reporter = Reporter(client, retries)
-        checkpointing, delivery = CheckpointKeeper(client, self.reporter), OutcomeClient(client, stopping)
-        keeping = ModelUploader(client, StudyFactsCache(client, retries), "best", retries)
-        self.handover = TrialFinisher(self.reporter, delivery, keeping, checkpointing, self.errands, stopping)
+        checkpoints, outcomes = CheckpointKeeper(client, self.reporter), OutcomeClient(client, stopping)
+        model_uploader = ModelUploader(client, StudyFactsCache(client, retries), "best", retries)
+        self.finisher = TrialFinisher(self.reporter, outcomes, model_uploader, checkpoints, self.errands, stopping)
 
     def close(self) -> None:
         self.errands.close()
@@ -43,16 +43,16 @@ def place() -> Iterator[Place]:
 
 
 def test_a_checkpoint_that_waits_while_its_trial_is_pruned_is_not_uploaded_and_harms_nothing(place: Place) -> None:
-    service, reporter, handover, errands = place.service, place.reporter, place.handover, place.errands
+    service, reporter, finisher, errands = place.service, place.reporter, place.finisher, place.errands
     service.decide = lambda _lease_id, _step: "prune"
-    turn, work = threading.Event(), LeasedTrial(lease(), LaneState({}, {"epoch": 1}))
+    turn, trial = threading.Event(), LeasedTrial(lease(), LaneState({}, {"epoch": 1}))
 
-    reporter.follow(work.lease)
-    errands.do(partial(_wait, turn))
-    handover.save(work)
-    reporter.report(work.lease_id, 0, {"train_loss": 0.5})
-    until(lambda: reporter.decision(work.lease_id) == "prune")
-    handover.leave(work.lease)
+    reporter.follow(trial.lease)
+    errands.submit(partial(_wait, turn))
+    finisher.upload_checkpoint(trial)
+    reporter.report(trial.lease_id, 0, {"train_loss": 0.5})
+    until(lambda: reporter.decision(trial.lease_id) == "prune")
+    finisher.note_closed(trial.lease)
     turn.set()
 
     assert errands.finish(10.0)
@@ -68,9 +68,9 @@ def test_a_trial_pauses_once_its_checkpoint_is_kept_or_never_will_be(
     place: Place, answer: httpx.Response | None, end: str
 ) -> None:
     place.service.answers["artifacts/lease-0/checkpoint"] = [] if answer is None else [answer]
-    work = LeasedTrial(lease(), LaneState({}, {"epoch": 1}))
-    place.reporter.follow(work.lease)
-    place.handover.save_and_pause(work)
+    trial = LeasedTrial(lease(), LaneState({}, {"epoch": 1}))
+    place.reporter.follow(trial.lease)
+    place.finisher.upload_and_pause(trial)
 
     assert place.errands.finish(10.0)
     place.errands.check()

@@ -63,7 +63,7 @@ def test_more_trials_than_lanes_are_never_at_hand() -> None:
 
     def count(_work: LeasedTrial) -> None:
         nonlocal most
-        most = max(most, len(worker.bench.works))
+        most = max(most, len(worker.bench.trials))
 
     worker.bench.on_step = count
     worker.run()

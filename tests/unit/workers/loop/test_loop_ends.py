@@ -14,9 +14,9 @@ def test_being_asked_to_stop_keeps_and_releases_what_is_at_hand() -> None:
     worker = Worker(n_trials=3, n_lanes=2)
     worker.bench.n_epochs = 1_000_000
 
-    def stop_after_an_epoch(work: LeasedTrial) -> None:
-        if work.last_step >= 0 and len(worker.bench.works) == 2 and not worker.stopping.is_set():
-            worker.stopping.ask()
+    def stop_after_an_epoch(trial: LeasedTrial) -> None:
+        if trial.last_step >= 0 and len(worker.bench.trials) == 2 and not worker.stopping.is_set():
+            worker.stopping.request()
 
     worker.bench.on_step = stop_after_an_epoch
     worker.run()
@@ -49,7 +49,7 @@ def test_being_asked_to_stop_while_idle_gives_back_what_the_claim_may_have_broug
     def interrupted(path: str, body: Any) -> Any:
         if path == "claims" and body["wait_seconds"] > 0:
             worker.service.waiting = [lease_json(0)]
-            worker.stopping.ask()
+            worker.stopping.request()
         return grant(path, body)
 
     worker.service._answer = interrupted  # type: ignore[method-assign]

@@ -28,8 +28,8 @@ def test_a_trial_that_is_to_continue_goes_on_from_its_rung() -> None:
     worker = worker_with_rungs(rung_steps=(0, 1))
     states: list[int] = []
 
-    def note(work: LeasedTrial) -> None:
-        states.append(0 if work.state is None else work.state.n_epochs)
+    def note(trial: LeasedTrial) -> None:
+        states.append(0 if trial.state is None else trial.state.n_epochs)
 
     worker.bench.on_begin = note
     worker.run()

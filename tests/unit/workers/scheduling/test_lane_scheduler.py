@@ -16,7 +16,7 @@ from workers.errors import ModelError
 from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import read_model
 from workers.scheduling.lane_choice import LaneChoice
-from workers.scheduling.lane_scheduler import Broken, Finished, LaneScheduler
+from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneScheduler
 from workers.scheduling.leased_trial import LeasedTrial
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ class OutOfMemoryError(RuntimeError):
     """Called as torch's own."""
 
 
-def work(number: int, **fields: Any) -> LeasedTrial:
+def trial(number: int, **fields: Any) -> LeasedTrial:
     training = {"dataset": "digits", "model": {"name": "mlp", "hidden": [8]}, "epochs": 3, "batch_size": 16, **fields}
     return LeasedTrial(Lease.model_validate({**lease_json(number), "training": training, "seed": number}))
 
@@ -72,10 +72,10 @@ def bench(trial_data: TrialData, trouble: Trouble) -> LaneScheduler:
     return LaneScheduler(prepared(trial_data), CPU, LaneChoice(CPU, 4), untested, trouble.new_group)
 
 
-def train(bench: LaneScheduler) -> list[Finished | Broken]:
+def train(bench: LaneScheduler) -> list[FinishedEpoch | FailedTrial]:
     """Until the bench is empty."""
-    events: list[Finished | Broken] = []
-    while bench.works:
+    events: list[FinishedEpoch | FailedTrial] = []
+    while bench.trials:
         events += bench.step()
     return events
 
@@ -84,92 +84,96 @@ def without_clocks(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name not in CLOCKS}
 
 
-def finals(events: list[Finished | Broken]) -> dict[int, dict[str, float]]:
+def finals(events: list[FinishedEpoch | FailedTrial]) -> dict[int, dict[str, float]]:
     """Of each trial that finished, by number."""
     return {
-        event.work.lease.trial_number: without_clocks(event.final)
+        event.trial.lease.trial_number: without_clocks(event.final)
         for event in events
-        if isinstance(event, Finished) and event.final is not None
+        if isinstance(event, FinishedEpoch) and event.final is not None
     }
 
 
-def alone(work: LeasedTrial, data: TrialData) -> dict[str, float]:
-    lease = work.lease
+def alone(trial: LeasedTrial, data: TrialData) -> dict[str, float]:
+    lease = trial.lease
     metrics = train_trial(lease.built_in, lease.seed, data, CPU, report=lambda *_: None, should_stop=lambda: False)
     assert metrics is not None
     return without_clocks(metrics)
 
 
-def assert_as_alone(found: dict[int, dict[str, float]], works: list[LeasedTrial], data: TrialData) -> None:
-    assert sorted(found) == sorted(work.lease.trial_number for work in works)
-    for one in works:
+def assert_as_alone(found: dict[int, dict[str, float]], trials: list[LeasedTrial], data: TrialData) -> None:
+    assert sorted(found) == sorted(trial.lease.trial_number for trial in trials)
+    for one in trials:
         torch.testing.assert_close(found[one.lease.trial_number], alone(one, data), rtol=1e-4, atol=1e-5)
 
 
 def test_trials_of_one_key_train_together_and_end_as_alone(bench: LaneScheduler, trial_data: TrialData) -> None:
-    works = [work(number, learning_rate=0.01 * (number + 1)) for number in range(4)]
-    for one in works:
-        bench.begin(one, None)
+    trials = [trial(number, learning_rate=0.01 * (number + 1)) for number in range(4)]
+    for one in trials:
+        bench.start(one, None)
     events = train(bench)
-    assert [event.epoch for event in events if isinstance(event, Finished) and event.work is works[0]] == [0, 1, 2]
-    assert_as_alone(finals(events), works, trial_data)
+    assert [event.epoch for event in events if isinstance(event, FinishedEpoch) and event.trial is trials[0]] == [
+        0,
+        1,
+        2,
+    ]
+    assert_as_alone(finals(events), trials, trial_data)
 
 
 def test_trials_of_other_keys_train_beside_them(bench: LaneScheduler, trial_data: TrialData) -> None:
-    works = [work(0), work(1, batch_size=8), work(2, optimizer="sgd", momentum=0.9)]
-    for one in works:
-        bench.begin(one, None)
-    assert_as_alone(finals(train(bench)), works, trial_data)
+    trials = [trial(0), trial(1, batch_size=8), trial(2, optimizer="sgd", momentum=0.9)]
+    for one in trials:
+        bench.start(one, None)
+    assert_as_alone(finals(train(bench)), trials, trial_data)
 
 
 def test_more_trials_come_as_they_turn_out_to_train_together(bench: LaneScheduler) -> None:
     rooms = []
     for number in range(4):
         rooms.append(bench.room)
-        bench.begin(work(number), None)
+        bench.start(trial(number), None)
     assert rooms == [1, 1, 2, 1]
     assert bench.room == 0
 
 
 def test_few_trials_come_as_long_as_each_has_a_key_of_its_own(bench: LaneScheduler) -> None:
     for number in range(3):
-        bench.begin(work(number, batch_size=8 + number), None)
+        bench.start(trial(number, batch_size=8 + number), None)
     assert bench.room == 0
 
 
 def test_what_is_too_many_waits_for_a_free_lane(bench: LaneScheduler, trial_data: TrialData) -> None:
-    works = [work(number) for number in range(7)]
-    for one in works:
-        bench.begin(one, None)
-    assert (bench.n_in_lanes, len(bench.works), bench.room) == (4, 7, 0)
-    assert_as_alone(finals(train(bench)), works, trial_data)
+    trials = [trial(number) for number in range(7)]
+    for one in trials:
+        bench.start(one, None)
+    assert (bench.n_training, len(bench.trials), bench.room) == (4, 7, 0)
+    assert_as_alone(finals(train(bench)), trials, trial_data)
 
 
 def test_a_dropped_trial_is_heard_of_no_more(bench: LaneScheduler) -> None:
-    works = [work(number) for number in range(6)]
-    for one in works:
-        bench.begin(one, None)
-    assert bench.drop("lease-1") is works[1]
-    assert bench.drop("lease-5") is works[5]
+    trials = [trial(number) for number in range(6)]
+    for one in trials:
+        bench.start(one, None)
+    assert bench.remove("lease-1") is trials[1]
+    assert bench.remove("lease-5") is trials[5]
     assert sorted(finals(train(bench))) == [0, 2, 3, 4]
 
 
 def test_a_diverged_trial_is_broken_and_harms_no_other(bench: LaneScheduler, trial_data: TrialData) -> None:
-    good, bad = work(0), work(1, optimizer="sgd", learning_rate=1000.0, momentum=0.99, epochs=50)
-    twin = work(2, optimizer="sgd", learning_rate=0.1)
+    good, bad = trial(0), trial(1, optimizer="sgd", learning_rate=1000.0, momentum=0.99, epochs=50)
+    twin = trial(2, optimizer="sgd", learning_rate=0.1)
     for one in (good, bad, twin):
-        bench.begin(one, None)
+        bench.start(one, None)
     events = train(bench)
-    (broken,) = [event for event in events if isinstance(event, Broken)]
-    assert broken.work is bad
+    (broken,) = [event for event in events if isinstance(event, FailedTrial)]
+    assert broken.trial is bad
     assert_as_alone(finals(events), [good, twin], trial_data)
 
 
 def test_a_trial_that_does_not_fit_its_data_is_not_on_the_bench(bench: LaneScheduler) -> None:
     with pytest.raises(ModelError):
-        bench.begin(work(0, model={"name": "cnn", "blocks": [{"channels": 2, "pool_size": 8}] * 3}), None)
-    assert bench.works == []
-    bench.begin(work(1), None)
+        bench.start(trial(0, model={"name": "cnn", "blocks": [{"channels": 2, "pool_size": 8}] * 3}), None)
+    assert bench.trials == []
+    bench.start(trial(1), None)
     assert sorted(finals(train(bench))) == [1]
 
 
@@ -177,69 +181,69 @@ def test_out_of_memory_halves_the_lanes_and_loses_no_trial(
     bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
 ) -> None:
     trouble.error = lambda group: OutOfMemoryError("out of memory") if len(group.lanes) > 2 else None
-    works = [work(number) for number in range(4)]
-    for one in works:
-        bench.begin(one, None)
+    trials = [trial(number) for number in range(4)]
+    for one in trials:
+        bench.start(one, None)
     events = train(bench)
-    assert_as_alone(finals(events), works, trial_data)
-    bench.begin(work(9), None)
+    assert_as_alone(finals(events), trials, trial_data)
+    bench.start(trial(9), None)
     assert bench.n_lanes == 2
 
 
 def test_out_of_memory_goes_on_from_where_trials_were_kept(
     bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
 ) -> None:
-    works = [work(number, epochs=5) for number in range(2)]
-    for one in works:
-        bench.begin(one, None)
+    trials = [trial(number, epochs=5) for number in range(2)]
+    for one in trials:
+        bench.start(one, None)
     early = [event for _ in range(12) for event in bench.step()]
-    for one in works:
-        bench.keep(one)
+    for one in trials:
+        bench.save_state(one)
     errors = [OutOfMemoryError("out of memory")]
     trouble.error = lambda group: errors.pop() if errors and len(group.lanes) > 1 else None
     events = train(bench)
-    assert {event.epoch for event in early if isinstance(event, Finished)} == {0, 1}
-    assert min(event.epoch for event in events if isinstance(event, Finished)) == 2
-    assert_as_alone(finals(events), works, trial_data)
+    assert {event.epoch for event in early if isinstance(event, FinishedEpoch)} == {0, 1}
+    assert min(event.epoch for event in events if isinstance(event, FinishedEpoch)) == 2
+    assert_as_alone(finals(events), trials, trial_data)
 
 
 def test_a_trial_too_large_for_the_device_alone_is_broken(bench: LaneScheduler, trouble: Trouble) -> None:
     trouble.error = lambda _group: OutOfMemoryError("out of memory")
     for number in range(3):
-        bench.begin(work(number), None)
+        bench.start(trial(number), None)
     events = train(bench)
-    assert [type(event) for event in events] == [Broken] * 3
-    assert sorted(event.work.lease.trial_number for event in events) == [0, 1, 2]
+    assert [type(event) for event in events] == [FailedTrial] * 3
+    assert sorted(event.trial.lease.trial_number for event in events) == [0, 1, 2]
 
 
 def test_the_trial_that_cannot_be_trained_is_found_among_its_neighbours(
     bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
 ) -> None:
-    works = [work(number) for number in range(6)]
-    guilty = works[2]
+    trials = [trial(number) for number in range(6)]
+    guilty = trials[2]
     trouble.error = lambda group: (
         ZeroDivisionError("bad") if any(lane.trial.tag is guilty for lane in group.lanes) else None
     )
-    for one in works:
-        bench.begin(one, None)
+    for one in trials:
+        bench.start(one, None)
     events = train(bench)
-    assert [event.work for event in events if isinstance(event, Broken)] == [guilty]
-    assert_as_alone(finals(events), [one for one in works if one is not guilty], trial_data)
+    assert [event.trial for event in events if isinstance(event, FailedTrial)] == [guilty]
+    assert_as_alone(finals(events), [one for one in trials if one is not guilty], trial_data)
 
 
 def test_a_broken_device_ends_all_its_trials(bench: LaneScheduler, trouble: Trouble) -> None:
     trouble.error = lambda _group: RuntimeError("CUDA error: device-side assert triggered")
     for number in range(3):
-        bench.begin(work(number), None)
-    assert [type(event) for event in bench.step()] == [Broken] * 3
-    assert bench.works == []
+        bench.start(trial(number), None)
+    assert [type(event) for event in bench.step()] == [FailedTrial] * 3
+    assert bench.trials == []
 
 
 def test_the_model_of_a_finished_trial_has_its_weights_and_its_description(
     bench: LaneScheduler, trial_data: TrialData
 ) -> None:
-    bench.begin(work(3, model={"name": "mlp", "hidden": [8], "batch_norm": True}), None)
-    (content,) = [event.model for event in train(bench) if isinstance(event, Finished) and event.model is not None]
+    bench.start(trial(3, model={"name": "mlp", "hidden": [8], "batch_norm": True}), None)
+    (content,) = [event.model for event in train(bench) if isinstance(event, FinishedEpoch) and event.model is not None]
     weights, description = read_model(content())
     assert description["trial"] == 3
     assert isinstance(Training.model_validate(description["training"]).model, Mlp)
@@ -247,8 +251,8 @@ def test_the_model_of_a_finished_trial_has_its_weights_and_its_description(
 
 
 def test_lanes_are_soon_free_in_the_last_epoch(bench: LaneScheduler) -> None:
-    bench.begin(work(0, epochs=2), None)
+    bench.start(trial(0, epochs=2), None)
     for _ in range(6):
         bench.step()
-    assert bench.n_soon_free(3600.0) == 1
-    assert bench.n_soon_free(0.0) == 0
+    assert bench.n_free_within(3600.0) == 1
+    assert bench.n_free_within(0.0) == 0

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.workers.fakes import FakeTime, lease
 from workers.sinks import metric_fanout as feeds
-from workers.sinks.metric_fanout import Left, MetricFanout, Reported, SinkThread
+from workers.sinks.metric_fanout import LeaseEnded, MetricFanout, MetricsReported, SinkThread
 
 
 class Kept:
@@ -18,11 +18,11 @@ class Kept:
     name = "Kept"
 
     def __init__(self) -> None:
-        self.events: list[Reported | Left] = []
+        self.events: list[MetricsReported | LeaseEnded] = []
         self.on_write: Callable[[], None] = lambda: None
         self.closed = False
 
-    def write(self, event: Reported | Left) -> None:
+    def write(self, event: MetricsReported | LeaseEnded) -> None:
         self.on_write()
         self.events.append(event)
 
@@ -30,7 +30,7 @@ class Kept:
         self.closed = True
 
     def steps(self) -> list[int]:
-        return [event.step for event in self.events if isinstance(event, Reported)]
+        return [event.step for event in self.events if isinstance(event, MetricsReported)]
 
 
 def fail() -> None:
@@ -39,73 +39,73 @@ def fail() -> None:
 
 def test_a_trial_is_told_from_its_first_report_to_its_end() -> None:
     sink = Kept()
-    feed = MetricFanout([sink])
-    feed.follow(lease())
-    feed.report("lease-0", 0, {"loss": 2.0})
-    feed.suggested("lease-0", "depth", 3)
-    feed.report("lease-0", 1, {"loss": 1.0})
-    feed.leave("lease-0", "COMPLETE", {"loss": 0.5})
-    feed.leave("lease-0")
-    feed.close()
+    fanout = MetricFanout([sink])
+    fanout.follow(lease())
+    fanout.report("lease-0", 0, {"loss": 2.0})
+    fanout.add_param("lease-0", "depth", 3)
+    fanout.report("lease-0", 1, {"loss": 1.0})
+    fanout.end_lease("lease-0", "COMPLETE", {"loss": 0.5})
+    fanout.end_lease("lease-0")
+    fanout.close()
 
     first, second, end = sink.events
-    assert isinstance(first, Reported)
+    assert isinstance(first, MetricsReported)
     assert (first.step, first.params, first.metrics) == (0, {"learning_rate": 0.01}, {"loss": 2.0})
     assert second.params == {"learning_rate": 0.01, "depth": 3}
-    assert isinstance(end, Left)
+    assert isinstance(end, LeaseEnded)
     assert (end.state, end.metrics, end.params["depth"]) == ("COMPLETE", {"loss": 0.5}, 3)
     assert sink.closed
 
 
 def test_a_trial_that_is_pruned_ends_with_its_last_report() -> None:
     sink = Kept()
-    feed = MetricFanout([sink])
-    feed.follow(lease())
-    feed.report("lease-0", 0, {"loss": 2.0})
-    feed.leave("lease-0", "PRUNED")
-    feed.close()
+    fanout = MetricFanout([sink])
+    fanout.follow(lease())
+    fanout.report("lease-0", 0, {"loss": 2.0})
+    fanout.end_lease("lease-0", "PRUNED")
+    fanout.close()
     assert sink.events[-1].metrics == {"loss": 2.0}
 
 
 def test_what_is_not_followed_is_not_told() -> None:
     sink = Kept()
-    feed = MetricFanout([sink])
-    feed.report("lease-9", 0, {"loss": 2.0})
-    feed.suggested("lease-9", "x", 1)
-    feed.leave("lease-9", "FAIL")
-    feed.close()
+    fanout = MetricFanout([sink])
+    fanout.report("lease-9", 0, {"loss": 2.0})
+    fanout.add_param("lease-9", "x", 1)
+    fanout.end_lease("lease-9", "FAIL")
+    fanout.close()
     assert sink.events == []
 
 
 def test_a_sink_that_fails_says_so_in_one_line_and_is_tried_again_later(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     sink, other, time = Kept(), Kept(), FakeTime()
-    feed = MetricFanout([sink, other], time)
-    feed.follow(lease())
+    fanout = MetricFanout([sink, other], time)
+    fanout.follow(lease())
     sink.on_write = fail
     for step in range(3):
-        feed.report("lease-0", step, {"loss": 1.0})
-    wait_until_idle(feed)  # or the sink would look at the clock after it has gone on
+        fanout.report("lease-0", step, {"loss": 1.0})
+    wait_until_idle(fanout)  # or the sink would look at the clock after it has gone on
     time.now += feeds.REST_SECONDS - 0.1
-    feed.report("lease-0", 3, {"loss": 1.0})
-    wait_until_idle(feed)
+    fanout.report("lease-0", 3, {"loss": 1.0})
+    wait_until_idle(fanout)
     assert other.steps() == [0, 1, 2, 3]
     assert [record.message for record in caplog.records] == [
         "Kept is not written to, trials go on without it: OSError: [Errno 28] No space left on device second line"
     ]
     sink.on_write = lambda: None
     time.now += 0.2
-    feed.report("lease-0", 4, {"loss": 1.0})
-    wait_until_idle(feed)
-    feed.close()
+    fanout.report("lease-0", 4, {"loss": 1.0})
+    wait_until_idle(fanout)
+    fanout.close()
     assert sink.steps() == [4]
     assert other.steps() == [0, 1, 2, 3, 4]
     assert caplog.records[-1].message == "Kept is written to again; it lacks 4 reports"
     assert len(caplog.records) == 2
 
 
-def wait_until_idle(feed: MetricFanout) -> None:
-    for outlet in feed._outlets:
+def wait_until_idle(fanout: MetricFanout) -> None:
+    for outlet in fanout._outlets:
         outlet.wait_until_idle()
 
 
@@ -116,12 +116,12 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, SinkThread,
     monkeypatch.setattr(feeds, "CLOSING_SECONDS", 0.0)
     sink, go_on = Kept(), threading.Event()
     sink.on_write = lambda: None if go_on.wait(60) else fail()
-    feed = MetricFanout([sink])
-    feed.follow(lease())
+    fanout = MetricFanout([sink])
+    fanout.follow(lease())
     for step in range(100):
-        feed.report("lease-0", step, {"loss": 1.0})
-    feed.close()
-    (outlet,) = feed._outlets
+        fanout.report("lease-0", step, {"loss": 1.0})
+    fanout.close()
+    (outlet,) = fanout._outlets
     yield sink, outlet, go_on
     go_on.set()
     outlet.join(30)
@@ -148,10 +148,10 @@ def test_a_report_that_takes_the_room_made_for_the_end_does_not_keep_it_out(
     sink, outlet, go_on = hanging
     make_room, refills = outlet._events.get_nowait, iter(range(3))
 
-    def refilled() -> Reported | Left | None:
+    def refilled() -> MetricsReported | LeaseEnded | None:
         event = make_room()
         for _ in islice(refills, 1):
-            outlet._events.put_nowait(Reported(lease(), {}, 100, {"loss": 1.0}))
+            outlet._events.put_nowait(MetricsReported(lease(), {}, 100, {"loss": 1.0}))
         return event
 
     monkeypatch.setattr(outlet._events, "get_nowait", refilled)

@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
 from tests.unit.workers.fakes import lease, lease_json
-from workers.sinks.metric_fanout import Left, Reported
+from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 from workers.sinks.mlflow import MLflow
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -37,7 +37,7 @@ def resumed(study: str, step: int) -> Lease:
 
 def report(sink: MLflow, of: Lease, steps: range, loss: float) -> None:
     for step in steps:
-        sink.write(Reported(of, PARAMS, step, {"loss": loss}))
+        sink.write(MetricsReported(of, PARAMS, step, {"loss": loss}))
 
 
 def runs(uri: str, study: str) -> list[Any]:
@@ -57,7 +57,7 @@ def test_a_trial_is_a_run(uri: str, study: str, state: str, status: str) -> None
     report(sink, first(study), range(3), 0.5)
     (run,) = runs(uri, study)
     assert (run.info.status, run.data.tags["narrows.state"]) == ("RUNNING", "RUNNING")
-    sink.write(Left(first(study), {**PARAMS, "depth": 3}, state, {"loss": 0.25}))
+    sink.write(LeaseEnded(first(study), {**PARAMS, "depth": 3}, state, {"loss": 0.25}))
 
     (run,) = runs(uri, study)
     assert run.info.run_name == f"{study} #0"
@@ -73,18 +73,18 @@ def test_a_trial_is_a_run(uri: str, study: str, state: str, status: str) -> None
     assert curve(uri, run, "final/loss") == [(0, 0.25)]
 
 
-@pytest.mark.parametrize("left", [Left(lease(), PARAMS, "WAITING", {}), None], ids=["given-back", "died"])
-def test_a_trial_that_goes_on_has_no_step_twice(uri: str, study: str, left: Left | None) -> None:
+@pytest.mark.parametrize("left", [LeaseEnded(lease(), PARAMS, "WAITING", {}), None], ids=["given-back", "died"])
+def test_a_trial_that_goes_on_has_no_step_twice(uri: str, study: str, left: LeaseEnded | None) -> None:
     before = MLflow(uri)
     report(before, first(study), range(6), 0.5)
     if left is not None:
-        before.write(Left(first(study), PARAMS, left.state, {}))
+        before.write(LeaseEnded(first(study), PARAMS, left.state, {}))
         assert runs(uri, study)[0].info.status == "SCHEDULED"
     after = MLflow(uri)  # on another machine
     report(after, resumed(study, 2), range(3, 8), 0.25)
     (run,) = runs(uri, study)
     assert (run.info.status, run.data.tags["narrows.attempt"]) == ("RUNNING", "2")
-    after.write(Left(resumed(study, 2), PARAMS, "COMPLETE", {"loss": 0.25}))
+    after.write(LeaseEnded(resumed(study, 2), PARAMS, "COMPLETE", {"loss": 0.25}))
     assert curve(uri, run, "loss") == [(step, 0.5) for step in range(6)] + [(6, 0.25), (7, 0.25)]
 
 
@@ -93,14 +93,14 @@ def test_another_trial_of_that_number_has_another_run(uri: str, study: str, stat
     for _ in range(2):  # the study was deleted, as it had ended or while the trial was paused, and made again
         sink = MLflow(uri)
         report(sink, first(study), range(2), 0.5)
-        sink.write(Left(first(study), PARAMS, state, {}))
+        sink.write(LeaseEnded(first(study), PARAMS, state, {}))
     assert [curve(uri, run, "loss") for run in runs(uri, study)] == [[(0, 0.5), (1, 0.5)]] * 2
 
 
 def test_a_lost_trial_is_left_to_the_worker_that_has_it(uri: str, study: str) -> None:
     sink = MLflow(uri)
     report(sink, first(study), range(2), 0.5)
-    sink.write(Left(first(study), PARAMS, None, {}))
+    sink.write(LeaseEnded(first(study), PARAMS, None, {}))
     assert [run.data.tags["narrows.state"] for run in runs(uri, study)] == ["RUNNING"]
 
 

@@ -9,7 +9,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
 from tests.unit.workers.fakes import lease, lease_json
-from workers.sinks.metric_fanout import Left, Reported
+from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 from workers.sinks.tensorboard import TensorBoard
 
 PARAMS: dict[str, Scalar] = {"learning_rate": 0.01, "optimizer": "adam", "nesterov": True, "depth": None}
@@ -39,14 +39,14 @@ def resumed(step: int) -> Lease:
 
 def report(sink: TensorBoard, of: Lease, steps: range, loss: float) -> None:
     for step in steps:
-        sink.write(Reported(of, PARAMS, step, {"loss": loss, "accuracy": 1 - loss}))
+        sink.write(MetricsReported(of, PARAMS, step, {"loss": loss, "accuracy": 1 - loss}))
 
 
 def test_reports_are_scalars_by_step_and_the_end_is_hparams(tmp_path: Path) -> None:
     sink = TensorBoard(tmp_path)
     report(sink, lease(), range(3), 0.5)
     assert curve(tmp_path / "digits/00000", "loss") == [(0, 0.5), (1, 0.5), (2, 0.5)]  # while it trains
-    sink.write(Left(lease(), PARAMS, "PRUNED", {"loss": 0.25}))
+    sink.write(LeaseEnded(lease(), PARAMS, "PRUNED", {"loss": 0.25}))
     sink.close()
 
     assert curve(tmp_path / "digits/00000", "accuracy") == [(0, 0.5), (1, 0.5), (2, 0.5)]
@@ -65,10 +65,10 @@ def test_a_trial_that_goes_on_has_no_step_twice(tmp_path: Path, left: bool, stat
     first = TensorBoard(tmp_path)
     report(first, lease(), range(6), 0.5)
     if left:
-        first.write(Left(lease(), PARAMS, state, {}))
+        first.write(LeaseEnded(lease(), PARAMS, state, {}))
     second = TensorBoard(tmp_path)  # on another machine, with the same folder
     report(second, resumed(step=2), range(3, 8), 0.25)
-    second.write(Left(resumed(step=2), PARAMS, "COMPLETE", {"loss": 0.25}))
+    second.write(LeaseEnded(resumed(step=2), PARAMS, "COMPLETE", {"loss": 0.25}))
     second.close()
     first.close()
     expected = [(step, 0.5) for step in range(3)] + [(step, 0.25) for step in range(3, 8)]
@@ -79,7 +79,7 @@ def test_a_trial_that_begins_anew_replaces_what_was_there(tmp_path: Path) -> Non
     for loss, n_steps in ((0.5, 5), (0.25, 3)):
         sink = TensorBoard(tmp_path)
         report(sink, lease(), range(n_steps), loss)
-        sink.write(Left(lease(), PARAMS, "COMPLETE", {"loss": loss}))
+        sink.write(LeaseEnded(lease(), PARAMS, "COMPLETE", {"loss": loss}))
         sink.close()
     assert curve(tmp_path / "digits/00000", "loss") == [(0, 0.25), (1, 0.25), (2, 0.25)]
     assert curve(tmp_path / "digits/00000", "final/loss") == [(0, 0.25)]

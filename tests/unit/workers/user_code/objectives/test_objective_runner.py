@@ -17,11 +17,11 @@ from service.schemas.protocol import Lease
 from tests.unit.workers.fakes import FakeService, FakeTime, lease_json, problem, until
 from workers.faults import Fault
 from workers.fleet.stopping import Stopping
+from workers.leases.checkpoint_keeper import CheckpointKeeper
 from workers.leases.errands import Errands
 from workers.leases.model_uploader import ModelUploader
 from workers.leases.outcome_client import OutcomeClient
 from workers.leases.reporter import Reporter
-from workers.leases.resuming import CheckpointKeeper
 from workers.leases.study_facts import StudyFactsCache
 from workers.leases.trial_finisher import TrialFinisher
 from workers.options import KeepModels
@@ -60,13 +60,13 @@ class Place:
         lease = lease_of(entrypoint)
         self.reporter.follow(lease)
         retries = Retries(1.0)
-        keeping = ModelUploader(self.client, StudyFactsCache(self.client, retries), self.keep_models, retries)
-        checkpointing, delivery = (
+        model_uploader = ModelUploader(self.client, StudyFactsCache(self.client, retries), self.keep_models, retries)
+        checkpoints, outcomes = (
             CheckpointKeeper(self.client, self.reporter),
             OutcomeClient(self.client, self.stopping),
         )
-        handover = TrialFinisher(self.reporter, delivery, keeping, checkpointing, self.errands, self.stopping)
-        user_code, parts = UserCode(("mine",), code), (self.client, self.reporter, handover, self.errands)
+        finisher = TrialFinisher(self.reporter, outcomes, model_uploader, checkpoints, self.errands, self.stopping)
+        user_code, parts = UserCode(("mine",), code), (self.client, self.reporter, finisher, self.errands)
         trials = ObjectiveRunner(user_code, "cpu", *parts, self.stopping, checkpoint_seconds=checkpoint_seconds)
         fault = trials.run(lease)
         assert self.errands.finish(30.0)
@@ -164,7 +164,7 @@ def test_an_entrypoint_that_is_not_allowed_is_not_even_imported(place: Place) ->
 def test_no_checkpoint_is_taken_while_another_waits(place: Place) -> None:
     """The first upload waits until five steps are over: none of the others is kept meanwhile."""
     turn = threading.Event()
-    place.errands.do(partial(_wait, turn))
+    place.errands.submit(partial(_wait, turn))
     go = place.code / "go"
     body = f"""for step in range(5):
     (context.checkpoint_dir / "state").write_text(str(step))
@@ -306,14 +306,14 @@ def test_a_model_that_is_not_to_be_kept_is_not_read(tmp_path: Path) -> None:
 
 def test_a_model_that_has_gone_meanwhile_harms_nothing(place: Place) -> None:
     retries, lease = Retries(1.0), lease_of("mine:f")
-    keeping = ModelUploader(place.client, StudyFactsCache(place.client, retries), "all", retries)
+    model_uploader = ModelUploader(place.client, StudyFactsCache(place.client, retries), "all", retries)
     path = place.scratch / "model"
     path.write_bytes(b"weights")
     content = content_of(path, "s #0")
     assert content is not None
     path.unlink()
     path.symlink_to(place.code)
-    keeping.keep(lease, {}, content)
+    model_uploader.upload_if_wanted(lease, {}, content)
     assert place.service.paths() == []
 
 

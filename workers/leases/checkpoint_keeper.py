@@ -25,12 +25,12 @@ class CheckpointKeeper:
         self._client = client
         self._reporter = reporter
 
-    def upload(self, work: LeasedTrial, retries: Retries, patience_seconds: float) -> bool:
+    def upload(self, trial: LeasedTrial, retries: Retries, patience_seconds: float) -> bool:
         """Keep the state of a trial with the service, once what was reported up to there is answered.
 
         False when it is not kept for now, so that it is worth another attempt.
         """
-        lease, state = work.lease, work.state
+        lease, state = trial.lease, trial.state
         if state is None or state.n_epochs == 0 or self._reporter.decision(lease.lease_id) not in OPEN:
             return True
         if not self._reporter.flush(lease.lease_id, patience_seconds):
@@ -40,23 +40,23 @@ class CheckpointKeeper:
         try:
             retries(lambda: self._client.upload_artifact(lease.lease_id, CHECKPOINT, content, step=step))
         except ClientError as error:
-            logger.warning("%s: no checkpoint at step %d: %s", work.title, step, error)
+            logger.warning("%s: no checkpoint at step %d: %s", trial.title, step, error)
             return is_refused(error)
         return True
 
     def fetch(self, lease: Lease, retries: Retries) -> LeasedTrial:
         """A trial as it is to be loaded: where an earlier attempt left it, or from its beginning."""
-        work = LeasedTrial(lease)
+        trial = LeasedTrial(lease)
         if lease.resume is None:
-            return work
-        work.last_step = lease.resume.step
+            return trial
+        trial.last_step = lease.resume.step
         try:
-            work.state = retries(lambda: self._download(lease))
+            trial.state = retries(lambda: self._download(lease))
         except (ClientError, CheckpointError, OSError) as error:
-            logger.warning("%s: begins anew, without its checkpoint: %s", work.title, error)
+            logger.warning("%s: begins anew, without its checkpoint: %s", trial.title, error)
         else:
-            logger.info("%s: goes on after step %d", work.title, work.last_step)
-        return work
+            logger.info("%s: goes on after step %d", trial.title, trial.last_step)
+        return trial
 
     def _download(self, lease: Lease) -> LaneState:
         scratch = Scratch()
