@@ -43,8 +43,8 @@ def channels_first(model: nn.Module) -> None:
 
 def _with_contiguous_weight(module: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
     assert isinstance(module, LaneConvolution)
-    parameters, name = module._current.parameters, f"{module._name}.weight"
-    module._current.parameters = {**parameters, name: parameters[name].contiguous()}
+    parameters, name = module._active.parameters, f"{module._name}.weight"
+    module._active.parameters = {**parameters, name: parameters[name].contiguous()}
     return (inputs[0].contiguous(),)
 
 

@@ -13,7 +13,7 @@ from workers.data.trial_data import TrialData
 from workers.errors import CheckpointError
 from workers.lanes.lane import LaneTrial
 from workers.lanes.lane_group import EpochResult, LaneGroup
-from workers.saved.files import describe, dump_checkpoint, dump_model, load_model, read_checkpoint
+from workers.saved.files import describe_model, dump_checkpoint, dump_model, load_model, read_checkpoint
 
 __all__ = ["data", "one_thread"]  # fixtures
 
@@ -91,7 +91,7 @@ def test_a_kept_model_is_the_model_that_was_trained(model: dict[str, Any], data:
     assert weights is not None
     path = tmp_path / "model.safetensors"
     lease = Lease.model_validate(lease_json() | {"training": trial.training.model_dump(mode="json")})
-    path.write_bytes(dump_model(group.state_dict(weights), describe(lease, {"validation_accuracy": 0.5}, data)))
+    path.write_bytes(dump_model(group.state_dict(weights), describe_model(lease, {"validation_accuracy": 0.5}, data)))
     found, description = load_model(path)
     assert (description["study"], description["metrics"]) == ("digits", {"validation_accuracy": 0.5})
     mean, std = (torch.tensor(description[name]).view(-1, 1, 1) for name in ("mean", "std"))

@@ -44,7 +44,7 @@ def draw_changes(kind: Augment, n_images: int, image_shape: Sequence[int], gener
     return changes
 
 
-def move(images: Tensor, changes: Tensor, parts: frozenset[Part]) -> Tensor:
+def crop_and_flip(images: Tensor, changes: Tensor, parts: frozenset[Part]) -> Tensor:
     """Shift, then mirror, as far as `parts` has them: uint8 [images, channels, height, width]."""
     if "crop" in parts:
         images = crop(images, changes[0], changes[1])

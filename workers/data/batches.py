@@ -3,7 +3,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from workers.data.augmentation import Part, cut_out, move
+from workers.data.augmentation import Part, crop_and_flip, cut_out
 from workers.data.trial_data import TrialData
 
 
@@ -43,7 +43,7 @@ class Images:
             self._raw, self._floats = (old.new_empty(n, *old.shape[1:]) for old in (self._raw, self._floats))
         raw = torch.index_select(self._images, 0, rows, out=self._raw[:n])
         if changes is not None:
-            raw = move(raw, changes, parts)
+            raw = crop_and_flip(raw, changes, parts)
         floats = self._normalize(self._floats[:n].copy_(raw))
         if changes is not None and "cutout" in parts:
             cut_out(floats, changes[3], changes[4])

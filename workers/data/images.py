@@ -22,7 +22,7 @@ class LabelledImages:
     n_classes: int
 
 
-def pack(samples: Iterable[tuple[Image.Image, int]], n: int, image_size: int | None) -> tuple[Tensor, Tensor]:
+def stack_images(samples: Iterable[tuple[Image.Image, int]], n: int, image_size: int | None) -> tuple[Tensor, Tensor]:
     """Stack `n` decoded images and their labels, one at a time so that no second copy is held.
 
     Grey images keep one channel, all others become RGB; the first decides for all. With `image_size` they are

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision import datasets as vision
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from workers.data.images import LabelledImages, pack, resize
+from workers.data.images import LabelledImages, resize, stack_images
 from workers.data.splits import split_rows
 from workers.errors import DatasetError
 
@@ -65,10 +65,10 @@ def read_image_folder(folder: Path, image_size: int | None, *, train: bool) -> L
     if not (folder / "train").is_dir() or not (folder / "test").is_dir():
         files = vision.ImageFolder(folder)
         rows = part_rows(torch.tensor(files.targets), train=train).tolist()
-        return LabelledImages(*pack((files[row] for row in rows), len(rows), size), len(files.classes))
+        return LabelledImages(*stack_images((files[row] for row in rows), len(rows), size), len(files.classes))
     classes, _ = vision.folder.find_classes(folder / "train")
     files = vision.ImageFolder(folder / ("train" if train else "test"))
-    return LabelledImages(*pack(_renumbered(files, classes), len(files), size), len(classes))
+    return LabelledImages(*stack_images(_renumbered(files, classes), len(files), size), len(classes))
 
 
 def _renumbered(files: vision.ImageFolder, classes: list[str]) -> Iterator[tuple[Image.Image, int]]:

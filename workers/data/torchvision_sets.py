@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision import datasets as vision
 
 from service.schemas.study.data import TORCHVISION_DATASETS
-from workers.data.images import LabelledImages, pack
+from workers.data.images import LabelledImages, stack_images
 from workers.data.native_sets import PHOTOGRAPH_SIZE, part_rows
 
 BY_FLAG = ("qmnist", "usps")
@@ -46,8 +46,8 @@ def read_torchvision(name: str, root: Path, image_size: int | None, *, train: bo
     n_classes = max(_n_classes(part) for part in parts)
     if name in UNSPLIT:
         rows = part_rows(torch.as_tensor(_labels(parts[0])), train=train).tolist()
-        return LabelledImages(*pack((parts[0][row] for row in rows), len(rows), size), n_classes)
-    images, labels = pack(chain.from_iterable(map(_samples, parts)), sum(map(len, parts)), size)
+        return LabelledImages(*stack_images((parts[0][row] for row in rows), len(rows), size), n_classes)
+    images, labels = stack_images(chain.from_iterable(map(_samples, parts)), sum(map(len, parts)), size)
     return LabelledImages(images, labels, max(n_classes, int(labels.max()) + 1))
 
 

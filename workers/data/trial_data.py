@@ -63,7 +63,7 @@ def _prepared(dataset_json: str, data_dir: Path, device: torch.device, download:
     )
 
 
-def with_validation(data: TrialData) -> TrialData:
+def merge_validation_into_train(data: TrialData) -> TrialData:
     """The same data, all of it to train on; the validation rows are among those, so they tell nothing any more."""
     rows = torch.cat([data.train, data.validation]).sort().values
     if not data.has_statistics:

@@ -22,10 +22,10 @@ class FinalTrial:
         data_dir: Path,
         *,
         download: bool,
-        load_own: Callable[[OwnDataset], LabelledImages] | None = None,
+        load_custom: Callable[[OwnDataset], LabelledImages] | None = None,
     ) -> None:
-        """`load_own` reads the test part of a user's own data set, in a process that may."""
-        self._load_own = load_own
+        """`load_custom` reads the test part of a user's own data set, in a process that may."""
+        self._load_custom = load_custom
         self._device = device
         self._data_dir = data_dir
         self._download = download
@@ -38,6 +38,6 @@ class FinalTrial:
         return evaluate_test(model, training, data, self._load(training.dataset), self._device)
 
     def _load(self, dataset: Dataset | OwnDataset) -> LabelledImages:
-        if isinstance(dataset, OwnDataset) and self._load_own is not None:
-            return self._load_own(dataset)
+        if isinstance(dataset, OwnDataset) and self._load_custom is not None:
+            return self._load_custom(dataset)
         return load_test(dataset, self._data_dir, self._download)

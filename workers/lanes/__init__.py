@@ -1,1 +1,1 @@
-"""Trials that train together as slices of the same tensors."""
+"""Trials that train together, each as a slice of the same tensors."""

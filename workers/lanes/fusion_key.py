@@ -1,12 +1,15 @@
+"""The fusion key: which trials can share the lanes of one group."""
+
 from service.schemas.study.training import Training
 
-STRUCTURAL = {"model", "optimizer", "batch_size", "precision"}
+STRUCTURAL_FIELDS = {"model", "optimizer", "batch_size", "precision"}
 
 
 def fusion_key(training: Training) -> str:
-    """What trials must share to train together; all else is each lane's own.
+    """Return the settings that trials must share to train together, as JSON text.
 
-    The data set and its split, the model with its shapes, the batch size, the kind of optimizer, and the precision.
+    These are the data set with its split, the model with its shapes, the batch size, the kind of optimizer and the
+    precision. Each lane has its own value of every other setting.
     """
-    shared = training.model_dump_json(include=STRUCTURAL, exclude={"model": {"dropout"}})
+    shared = training.model_dump_json(include=STRUCTURAL_FIELDS, exclude={"model": {"dropout"}})
     return f"{training.dataset.model_dump_json(exclude={'augment'})} {shared}"

@@ -1,4 +1,4 @@
-"""One trial in training, apart from its numbers, which lie in the rows of its group."""
+"""The state of one trial in training, apart from its tensors, which its group holds."""
 
 import math
 import time
@@ -27,7 +27,7 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class LaneTrial:
-    """What to train. `tag` is the caller's own, such as the lease."""
+    """A trial to train. Narrows never reads `tag`; it is for the caller, who may put the lease there."""
 
     training: Training
     seed: int
@@ -35,37 +35,38 @@ class LaneTrial:
 
 
 class Lane:
-    """A trial's way through its epochs: which batch comes next, in which order and with which learning rate."""
+    """The position of a trial in its epochs: order of the images, next batch and learning rate of each step."""
 
-    def __init__(self, trial: LaneTrial, data: TrialData, has_batch_norm: bool, n_own_dropouts: int = 0) -> None:
-        """`n_own_dropouts` is how many dropout layers an own model has.
+    def __init__(self, trial: LaneTrial, data: TrialData, has_batch_norm: bool, n_custom_dropouts: int = 0) -> None:
+        """Start a trial at epoch 0. `n_custom_dropouts` is the number of dropout layers of a custom model.
 
-        Raises ModelError when the settings do not fit the model or the data.
+        Raises ModelError if the settings do not fit the model or the data.
         """
         training = trial.training
         self.trial = trial
         self.epoch = 0
         self.metrics: Metrics = {}
-        self.kept: tuple[Metrics, Weights] | None = None  # with early stopping, of the best epoch
+        self.selected: tuple[Metrics, Weights] | None = None
+        """Metrics and weights to return at the end: of the best epoch with early stopping, else of the last one."""
         _check_inputs(training, data)
         stopping = training.early_stopping
         self.best = BestEpoch(stopping.metric, stopping.min_delta) if stopping else BestEpoch("validation_accuracy")
         rates = dropout_rates(training.dropout, n_dropout_layers(training.model))
         noise = [training.noise_std] + [training.hidden_noise_std] * len(rates)
-        self.strengths = Rates(noise, [training.input_dropout, *rates])
-        self.own_rates = _own_rates(training.model, n_own_dropouts)
+        self.rates = Rates(noise, [training.input_dropout, *rates])
+        self.custom_rates = _custom_rates(training.model, n_custom_dropouts)
         self.generator = Generator(data.images.device)
         self._data = data
         self._has_batch_norm = has_batch_norm
-        self._began = time.perf_counter()
-        self.begin_epoch()
+        self._started_at = time.perf_counter()
+        self.start_epoch()
 
-    def begin_epoch(self) -> None:
-        """Draw the order and the changes of the images; dropout and noise begin a sequence of their own."""
-        self._epoch_began = time.perf_counter()
+    def start_epoch(self) -> None:
+        """Draw the order and the augmentations of this epoch's images, and seed its dropout and noise."""
+        self._epoch_started_at = time.perf_counter()
         self.batch = 0
         rows, device = self._data.train, self._data.train.device
-        # Drawn on the CPU, so that every device sees the same order.
+        # Drawn on the CPU, so that the order is the same on every device.
         order = torch.randperm(len(rows), generator=Generator().manual_seed(self._seed(Purpose.ORDER)))
         batch_size = self.trial.training.batch_size
         self.rows: Sequence[Tensor] = split_batches(
@@ -75,15 +76,15 @@ class Lane:
         self.generator.manual_seed(self._seed(Purpose.NOISE))
         self.learning_rates = self._learning_rates(len(self.rows))
 
-    def go_to(self, epoch: int, batch: int, training_seconds: float) -> None:
-        """Continue there, after so much training."""
+    def resume_at(self, epoch: int, batch: int, training_seconds: float) -> None:
+        """Continue before batch `batch` of an epoch, with `training_seconds` of training done."""
         self.epoch = epoch
-        self._began = time.perf_counter() - training_seconds
-        self.begin_epoch()
+        self._started_at = time.perf_counter() - training_seconds
+        self.start_epoch()
         self.batch = batch
 
     def _draw_changes(self, n_images: int) -> Sequence[Tensor]:
-        """For each batch, [5, images]; nothing for a trial that changes no images."""
+        """Augmentations of each batch, int64 [5, images]; empty for a trial without augmentation."""
         training, images = self.trial.training, self._data.images
         if training.dataset.augment == "none":
             return []
@@ -96,7 +97,7 @@ class Lane:
         first, total = self.epoch * n_steps, training.epochs * n_steps
         return [
             training.learning_rate
-            * schedules.factor(training.schedule, step, total_steps=total, steps_per_epoch=n_steps)
+            * schedules.learning_rate_factor(training.schedule, step, total_steps=total, steps_per_epoch=n_steps)
             for step in range(first, first + n_steps)
         ]
 
@@ -105,43 +106,45 @@ class Lane:
 
     @property
     def step_seed(self) -> int:
-        """Of the next batch, for a model that draws by itself."""
-        return derive_seed(self.trial.seed, Purpose.OWN_MODEL, self.epoch, self.batch)
+        """Seed of the next step, for custom models that draw from torch's global generators."""
+        return derive_seed(self.trial.seed, Purpose.CUSTOM_MODEL, self.epoch, self.batch)
 
     @property
     def epoch_is_over(self) -> bool:
+        """Whether every batch of this epoch was trained."""
         return self.batch == len(self.rows)
 
     @property
     def n_images(self) -> int:
-        """How many an epoch trains on."""
+        """Number of images that this epoch trains on."""
         return sum(map(len, self.rows))
 
     @property
     def training_seconds(self) -> float:
-        return time.perf_counter() - self._began
+        """Seconds since training started, without those before a break."""
+        return time.perf_counter() - self._started_at
 
     @property
     def seconds_left(self) -> float:
-        """About how long until its trial is over; infinite before its last epoch, or before it can be told."""
-        if self.epoch + 1 < self.trial.training.epochs and not self._may_stop:
+        """Estimated seconds until the trial ends. Infinite before its last epoch and when no estimate is possible."""
+        if self.epoch + 1 < self.trial.training.epochs and not self._may_stop_early:
             return math.inf
         if self.batch == 0:
             return self.metrics.get("seconds", math.inf)
-        return (time.perf_counter() - self._epoch_began) / self.batch * (len(self.rows) - self.batch)
+        return (time.perf_counter() - self._epoch_started_at) / self.batch * (len(self.rows) - self.batch)
 
     @property
-    def _may_stop(self) -> bool:
-        """Whether this epoch is the last to wait for a better one."""
+    def _may_stop_early(self) -> bool:
+        """Whether early stopping ends the trial after this epoch unless the epoch is the best so far."""
         stopping = self.trial.training.early_stopping
         return stopping is not None and self.best.epoch >= 0 and self.epoch - self.best.epoch >= stopping.patience
 
-    def note(self, values: Sequence[float]) -> bool:
-        """Take the epoch's figures, in the order of EPOCH_METRICS; whether it is the best so far.
+    def record_epoch(self, values: Sequence[float]) -> bool:
+        """Store the metrics of this epoch and return whether it is the best so far.
 
-        Raises DivergedError when a loss is no longer finite.
+        `values` are the first four of EPOCH_METRICS. Raises DivergedError if a loss is not finite.
         """
-        seconds = time.perf_counter() - self._epoch_began
+        seconds = time.perf_counter() - self._epoch_started_at
         self.metrics = dict(zip(EPOCH_METRICS, (*values, self.learning_rates[-1], seconds), strict=True))
         for name in ("train_loss", "validation_loss"):
             if not math.isfinite(self.metrics[name]):
@@ -150,14 +153,17 @@ class Lane:
 
     @property
     def is_done(self) -> bool:
-        """Whether this epoch was the last: of all, or the last to wait for a better one."""
+        """Whether this epoch was the last one, because all epochs are over or early stopping ends the trial."""
         stopping = self.trial.training.early_stopping
-        waited = stopping is not None and self.epoch - self.best.epoch >= stopping.patience
-        return waited or self.epoch + 1 == self.trial.training.epochs
+        stops_early = stopping is not None and self.epoch - self.best.epoch >= stopping.patience
+        return stops_early or self.epoch + 1 == self.trial.training.epochs
 
 
-def _own_rates(model: AnyModel, n_layers: int) -> list[float] | None:
-    """Of an own model's dropout layers, where the trial says them. Raises ModelError when it has not so many."""
+def _custom_rates(model: AnyModel, n_layers: int) -> list[float] | None:
+    """Dropout rate of each layer of a custom model; None if the trial does not set them.
+
+    Raises ModelError if the number of rates and the number of layers differ.
+    """
     if not isinstance(model, OwnModel) or model.dropout is None:
         return None
     if isinstance(model.dropout, list) and len(model.dropout) == n_layers:
@@ -169,7 +175,7 @@ def _own_rates(model: AnyModel, n_layers: int) -> list[float] | None:
 
 
 def _check_inputs(training: Training, data: TrialData) -> None:
-    """Raises ModelError when inputs that are no images are to be changed as images are."""
+    """Raises ModelError if inputs that are not images would be augmented, or integers disturbed by noise."""
     shown = f"{str(data.images.dtype).removeprefix('torch.')} {list(data.images.shape[1:])}"
     if training.dataset.augment != "none" and not is_image(data):
         raise ModelError(f"augment must be none, or inputs floating or uint8 [channels, height, width]: {shown}")

@@ -1,4 +1,4 @@
-"""Trials that train together, as slices of the same tensors."""
+"""A group of trials that train together, as slices of the same tensors."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,47 +13,47 @@ from workers.errors import DivergedError
 from workers.lanes.engine import Engine
 from workers.lanes.fusion_key import fusion_key
 from workers.lanes.lane import Lane, LaneTrial, Metrics, Weights
-from workers.lanes.lane_state import LaneState, capture, restore
+from workers.lanes.lane_state import LaneState, capture_lane, restore_lane
 from workers.models.build import model_for
 from workers.models.layers import NEAR_ZERO
 from workers.training.denormals import flushed_denormals
-from workers.training.randomness import Purpose, derive_seed, own_global_generators, seed_global_generators
+from workers.training.randomness import Purpose, derive_seed, preserved_global_generators, seed_global_generators
 
 Build = Callable[[Training, TrialData], nn.Module]
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """An epoch of a lane is over, with EPOCH_METRICS. With `final` or `error` so is its trial, and the lane is free.
-
-    The final metrics are those of the last epoch, or with early stopping of the best, and FINAL_METRICS without
-    waiting_seconds; `weights` are what they belong to. The error is a DivergedError.
-    """
+    """The result of one epoch of one lane. If `final` or `error` is set, the trial is over and its lane is free."""
 
     lane: Lane
     epoch: int
     metrics: Metrics
+    """EPOCH_METRICS of this epoch."""
     final: Metrics | None = None
+    """EPOCH_METRICS of the last epoch (of the best one with early stopping), and FINAL_METRICS but waiting_seconds."""
     weights: Weights | None = None
+    """The weights that the final metrics belong to."""
     error: DivergedError | None = None
 
     @property
     def trial_is_over(self) -> bool:
+        """Whether the trial has ended with this epoch, completed or diverged."""
         return self.final is not None or self.error is not None
 
 
 class LaneGroup:
-    """Trains up to `n_lanes` trials of one fusion key, each as if it were alone.
+    """Trains up to `n_lanes` trials of one fusion key. Each trial gets the numbers that it would get alone.
 
-        lane = group.load(Trial(training, seed, tag))   # between any two steps
-        for result in group.step():                     # one batch of every lane; the epochs that ended with it
+        lane = group.load(LaneTrial(training, seed, tag))   # between any two steps
+        for result in group.step():                         # trains one batch of every lane; yields the ended epochs
             ...
-        group.unload(lane)                              # between any two steps
+        group.unload(lane)                                  # between any two steps
 
-    No lane waits for another: each is at its own place in its own epoch, and a trial may begin at any step.
-    Neighbours whose next batches have one size take the step together; only where some come to a smaller last batch
-    while others do not, a step falls into several. Trials lie at the front of the tensors: the last one moves into
-    the gap that another leaves, so that a group with few trials left is as fast as a small one.
+    No lane waits for another: each has its own position in its own epoch, and a trial may start at any step.
+    Neighbouring lanes whose next batches have the same size take the step together. A step is split only when some
+    lanes reach a smaller last batch while others do not. Trials occupy the front of the tensors: the last one moves
+    into the gap that another leaves, so a group with few trials left is as fast as a small group.
     """
 
     def __init__(
@@ -67,9 +67,10 @@ class LaneGroup:
         fuse: bool | None = None,
         build: Build = model_for,
     ) -> None:
-        """`fuse` overrides whether a step takes lanes together; `build` makes the model, from the global generators.
+        """Allocate the tensors of `n_lanes` lanes.
 
-        Raises ModelError and PrecisionError.
+        `fuse` says whether a step takes several lanes together; None lets the model and the device decide. `build`
+        returns a model whose weights are drawn from torch's global generators. Raises ModelError and PrecisionError.
         """
         self._build = build
         self.key = fusion_key(training)
@@ -81,20 +82,21 @@ class LaneGroup:
 
     @property
     def fuses(self) -> bool:
-        """Whether a step takes several lanes together; where it takes them one by one, one lane is as fast as many."""
+        """Whether a step takes several lanes together. If not, many lanes are no faster than one."""
         return self._engine.network.fuses
 
     @property
     def unfusable_reason(self) -> str | None:
-        """Why trials of this kind have to train one at a time, in one line; None when they need not."""
+        """Why trials of this kind must train one at a time, in one line; None if they can train together."""
         return self._engine.network.unfusable_reason
 
     @property
     def is_full(self) -> bool:
+        """Whether every lane has a trial."""
         return len(self.lanes) == self.n_lanes
 
     def load(self, trial: LaneTrial, state: LaneState | None = None) -> Lane:
-        """Begin a trial, or go on with one.
+        """Start a trial, or continue one from `state`, and return its lane.
 
         Raises ModelError and CheckpointError, and ValueError for another fusion key or a full group.
         """
@@ -102,97 +104,98 @@ class LaneGroup:
             raise ValueError(f"a group must have a free lane: all {self.n_lanes} are taken")
         if fusion_key(trial.training) != self.key:
             raise ValueError(f"trials of a group must share a fusion key: {fusion_key(trial.training)}, not {self.key}")
-        lane = Lane(trial, self.data, self._engine.has_batch_norm, self._engine.n_own_dropouts)
-        memory = self._engine.memory(len(self.lanes))
+        lane = Lane(trial, self.data, self._engine.has_batch_norm, self._engine.n_custom_dropouts)
+        memory = self._engine.lane_tensors(len(self.lanes))
         if state is None:
             for tensor in memory.values():
                 tensor.zero_()
             self._engine.rows.layout.read(self._new_model(trial.seed), memory)
         else:
-            restore(state, lane, memory)
+            restore_lane(state, lane, memory)
         self.lanes.append(lane)
         self._engine.set_lanes(self.lanes)
         return lane
 
     def unload(self, lane: Lane) -> None:
-        """Drop a trial; the last one takes its place."""
-        place, last = self.lanes.index(lane), len(self.lanes) - 1
-        if place != last:
-            source = self._engine.memory(last)
-            for name, tensor in self._engine.memory(place).items():
+        """Remove a trial. The last trial moves into its place in the tensors."""
+        index, last = self.lanes.index(lane), len(self.lanes) - 1
+        if index != last:
+            source = self._engine.lane_tensors(last)
+            for name, tensor in self._engine.lane_tensors(index).items():
                 tensor.copy_(source[name])
-            self.lanes[place] = self.lanes[last]
+            self.lanes[index] = self.lanes[last]
         self.lanes.pop()
         self._engine.set_lanes(self.lanes)
 
     def state(self, lane: Lane) -> LaneState:
-        """All that `load` needs to go on from here, between two steps."""
-        return capture(lane, self._engine.memory(self.lanes.index(lane)))
+        """Return a copy of all that `load` needs to continue this trial. Call it between two steps."""
+        return capture_lane(lane, self._engine.lane_tensors(self.lanes.index(lane)))
 
     @flushed_denormals()
     def step(self) -> list[EpochResult]:
-        """Train the next batch of every lane, and validate those whose epoch is over with it."""
-        for places in self._neighbours([len(lane.rows[lane.batch]) for lane in self.lanes]):
-            self._engine.train(places, self.lanes[places])
+        """Train the next batch of every lane, then validate the lanes whose epoch ended with it.
+
+        Returns one result for each of these lanes. Trials that are over are unloaded.
+        """
+        for span in self._spans([len(lane.rows[lane.batch]) for lane in self.lanes]):
+            self._engine.train(span, self.lanes[span])
         for lane in self.lanes:
             lane.batch += 1
         over = [lane.epoch_is_over for lane in self.lanes]
         if not any(over):
             return []
-        results = [
-            result for places in self._neighbours(over) if over[places.start] for result in self._end_epoch(places)
-        ]
+        results = [result for span in self._spans(over) if over[span.start] for result in self._end_epoch(span)]
         for result in results:
             if result.trial_is_over:
                 self.unload(result.lane)
         return results
 
     def model(self, weights: Weights) -> nn.Module:
-        """The model of a trial that is over, by its weights."""
+        """Return a model with the weights of a trial that is over, in evaluation mode, on the group's device."""
         model = self._new_model(0).to(self._device)
         self._engine.rows.layout.write(model, weights)
         return model.eval()
 
     def state_dict(self, weights: Weights) -> Weights:
-        """The same by the names that torch gives to the tensors of the model; safe for another thread."""
+        """Return the weights under the names of torch's `state_dict`. Other threads may call this."""
         return self._engine.rows.layout.state_dict(weights)
 
     def _new_model(self, seed: int) -> nn.Module:
-        """Freshly initialized. Without dropout and noise, of which the lanes take care."""
-        with own_global_generators(self._device):
+        """A freshly initialized model. Built-in models have no dropout and noise here: the lanes apply them."""
+        with preserved_global_generators(self._device):
             seed_global_generators(derive_seed(seed, Purpose.INITIALIZATION), self._device)
             return self._build(self._training, self.data)
 
-    def _neighbours(self, values: Sequence[object]) -> Iterator[slice]:
-        """The stretches of lanes with equal values, as far as the network takes several at once."""
+    def _spans(self, values: Sequence[object]) -> Iterator[slice]:
+        """Spans of neighbouring lanes with equal values; of one lane each if the network takes lanes one by one."""
         start = 0
-        for _, stretch in groupby(values):
-            stop = start + len(list(stretch))
+        for _, equal in groupby(values):
+            stop = start + len(list(equal))
             size = stop - start if self._engine.network.fuses else 1
             yield from (slice(first, first + size) for first in range(start, stop, size))
             start = stop
 
-    def _end_epoch(self, places: slice) -> list[EpochResult]:
-        lanes = self.lanes[places]
-        figures = self._engine.validate(places, [lane.n_images for lane in lanes])
-        return [self._result(places.start + i, lane, figures[i]) for i, lane in enumerate(lanes)]
+    def _end_epoch(self, span: slice) -> list[EpochResult]:
+        lanes = self.lanes[span]
+        figures = self._engine.validate(span, [lane.n_images for lane in lanes])
+        return [self._result(span.start + i, lane, figures[i]) for i, lane in enumerate(lanes)]
 
-    def _result(self, place: int, lane: Lane, figures: Sequence[float]) -> EpochResult:
+    def _result(self, index: int, lane: Lane, figures: Sequence[float]) -> EpochResult:
         epoch = lane.epoch
         try:
-            is_best = lane.note(figures)
+            is_best = lane.record_epoch(figures)
         except DivergedError as error:
             return EpochResult(lane, epoch, lane.metrics, error=error)
         stopping = lane.trial.training.early_stopping is not None
         if (is_best and stopping) or (lane.is_done and not stopping):
-            weights = {name: tensor.clone() for name, tensor in self._engine.rows.lane(place).items()}
-            lane.kept = lane.metrics, weights
-        if lane.is_done and lane.kept:
-            metrics, weights = lane.kept
+            weights = {name: tensor.clone() for name, tensor in self._engine.rows.lane(index).items()}
+            lane.selected = lane.metrics, weights
+        if lane.is_done and lane.selected:
+            metrics, weights = lane.selected
             final = metrics | self._final_metrics(lane, metrics, weights)
             return EpochResult(lane, epoch, lane.metrics, final, weights)
         lane.epoch += 1
-        lane.begin_epoch()
+        lane.start_epoch()
         return EpochResult(lane, epoch, lane.metrics)
 
     def _final_metrics(self, lane: Lane, metrics: Metrics, weights: Weights) -> Metrics:

@@ -1,4 +1,4 @@
-"""A trial in the middle of its training, to go on with later or elsewhere."""
+"""The state of an unfinished trial, from which any worker can continue it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,17 @@ from torch import Tensor
 from workers.errors import CheckpointError
 from workers.lanes.lane import Lane, Metrics, Weights
 
-KEPT = "kept."
+SELECTED = "kept."
 GENERATOR = "generator"
 
 
 @dataclass(frozen=True)
 class LaneState:
-    """`tensors` on the CPU: weights, optimizer, sums of the epoch, and what early stopping keeps; `values` as in JSON.
+    """All that is needed to continue a trial between two steps.
 
-    The order of the images, their changes and the learning rates follow from the trial's seed and the epoch.
+    `tensors` are on the CPU: weights, optimizer state, sums of the epoch, and the best weights of early stopping.
+    `values` can be written as JSON. The order of the images, their augmentations and the learning rates are not stored:
+    they follow from the trial's seed and the epoch.
     """
 
     tensors: dict[str, Tensor]
@@ -26,17 +28,17 @@ class LaneState:
 
     @property
     def n_epochs(self) -> int:
-        """How many are over."""
+        """Number of completed epochs."""
         return int(self.values["epoch"])
 
 
-def capture(lane: Lane, memory: Mapping[str, Tensor]) -> LaneState:
-    """A copy of a lane and its memory, between two steps."""
+def capture_lane(lane: Lane, memory: Mapping[str, Tensor]) -> LaneState:
+    """Return a copy of a lane's state and of its tensors, `memory`. Call it between two steps."""
     tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in memory.items()}
-    if lane.batch > 0:  # an epoch begins with a fresh sequence
+    if lane.batch > 0:  # at the start of an epoch the generator is seeded anew
         tensors[GENERATOR] = lane.generator.get_state()
-    metrics, weights = lane.kept or (None, {})
-    tensors |= {KEPT + name: tensor.cpu() for name, tensor in weights.items()}
+    metrics, weights = lane.selected or (None, {})
+    tensors |= {SELECTED + name: tensor.cpu() for name, tensor in weights.items()}
     values = {
         "epoch": lane.epoch,
         "batch": lane.batch,
@@ -48,8 +50,11 @@ def capture(lane: Lane, memory: Mapping[str, Tensor]) -> LaneState:
     return LaneState(tensors, values)
 
 
-def restore(state: LaneState, lane: Lane, memory: Mapping[str, Tensor]) -> None:
-    """Put a lane back where it was. Raises CheckpointError when the state is that of another model or optimizer."""
+def restore_lane(state: LaneState, lane: Lane, memory: Mapping[str, Tensor]) -> None:
+    """Copy a state into a lane and its tensors, `memory`.
+
+    Raises CheckpointError if the state is incomplete or belongs to another model or optimizer.
+    """
     for name, tensor in memory.items():
         tensor.copy_(_tensor(state, name, tensor))
     values = state.values
@@ -57,18 +62,19 @@ def restore(state: LaneState, lane: Lane, memory: Mapping[str, Tensor]) -> None:
         if values["best_value"] is not None:
             lane.best.epoch, lane.best.value = int(values["best_epoch"]), float(values["best_value"])
         metrics: Metrics | None = values["kept_metrics"]
-        lane.go_to(int(values["epoch"]), int(values["batch"]), float(values["training_seconds"]))
+        lane.resume_at(int(values["epoch"]), int(values["batch"]), float(values["training_seconds"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"a checkpoint must have all its values: {error!r}") from error
     if metrics is not None:
         weights: Weights = {
-            name: _tensor(state, KEPT + name, tensor).to(tensor)
+            name: _tensor(state, SELECTED + name, tensor).to(tensor)
             for name, tensor in memory.items()
-            if KEPT + name in state.tensors
+            if SELECTED + name in state.tensors
         }
-        lane.kept = metrics, weights
+        lane.selected = metrics, weights
     generator = state.tensors.get(GENERATOR)
-    if generator is not None and generator.shape == lane.generator.get_state().shape:  # else that of another device
+    # A state from another kind of device has another shape and is not usable here.
+    if generator is not None and generator.shape == lane.generator.get_state().shape:
         lane.generator.set_state(generator)
 
 

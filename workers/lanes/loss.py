@@ -1,22 +1,27 @@
+"""Cross entropy of several lanes, with its gradient."""
+
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-class Scores(NamedTuple):
-    """Of each lane, [lanes], over its batch: mean loss, number of right answers; and the gradient of the losses."""
+class LaneLosses(NamedTuple):
+    """Loss and accuracy of each lane over its batch."""
 
     loss: Tensor
+    """Mean loss, [lanes]."""
     n_correct: Tensor
-    gradient: Tensor  # of the logits, [lanes, classes, batch]
+    """Number of correct predictions, [lanes]."""
+    gradient: Tensor
+    """Gradient of each lane's loss with respect to its logits, [lanes, classes, batch]."""
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor | None) -> Scores:
-    """Cross entropy of logits, [lanes, classes, batch], and labels, [lanes, batch], and its gradient.
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor | None) -> LaneLosses:
+    """Return the cross entropy of logits, [lanes, classes, batch], and labels, [lanes, batch], and its gradient.
 
     `smoothing`, [lanes], is the share of the target that is spread over all classes (Szegedy et al., arXiv 1512.00567).
-    No lane's numbers meet another's, so one that is no longer finite harms no other.
+    No operation mixes the numbers of two lanes, so a lane that is no longer finite harms no other.
     """
     targets = labels.unsqueeze(1)
     log_probabilities = torch.log_softmax(logits, 1)
@@ -30,4 +35,4 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor | None) -> S
     gradient = log_probabilities.exp_().scatter_add_(1, targets, certain)
     if smoothing is not None:
         gradient.sub_((smoothing / logits.shape[1]).view(-1, 1, 1))
-    return Scores(loss, n_correct, gradient.mul_(1 / labels.shape[1]))
+    return LaneLosses(loss, n_correct, gradient.mul_(1 / labels.shape[1]))

@@ -1,3 +1,5 @@
+"""The tensors that hold the parameters, gradients and buffers of all lanes."""
+
 import torch
 from torch import nn
 
@@ -5,12 +7,13 @@ from workers.lanes.layout import Layout, Views
 
 
 class Rows:
-    """The parameters, gradients and buffers of all lanes: of each a row, one behind the other."""
+    """Parameters, gradients and buffers of all lanes, stacked along the leading dimension: one row for each lane."""
 
     def __init__(
-        self, model: nn.Module, n_lanes: int, device: torch.device, dtype: torch.dtype, *, whole: bool = False
+        self, model: nn.Module, n_lanes: int, device: torch.device, dtype: torch.dtype, *, is_custom: bool = False
     ) -> None:
-        self.layout = Layout(model, whole=whole)
+        """Allocate zeros for `n_lanes` copies of a model. `is_custom` is passed to Layout."""
+        self.layout = Layout(model, is_custom=is_custom)
         self.is_weight = self.layout.is_weight.to(device)
         self.values = torch.zeros(n_lanes, self.layout.row_size, device=device, dtype=dtype)
         self.gradient = torch.zeros_like(self.values)
@@ -19,18 +22,20 @@ class Rows:
             for name, like in self.layout.buffers_like.items()
         }
 
-    def parameters(self, places: slice) -> Views:
-        """By name, [lanes, *shape]."""
-        return self.layout.views(self.values[places])
+    def parameters(self, lanes: slice) -> Views:
+        """Return the parameters by name, [lanes, *shape], as views."""
+        return self.layout.views(self.values[lanes])
 
-    def gradients(self, places: slice) -> Views:
-        return self.layout.views(self.gradient[places])
+    def gradients(self, lanes: slice) -> Views:
+        """Return the gradients of the parameters by name, [lanes, *shape], as views."""
+        return self.layout.views(self.gradient[lanes])
 
-    def buffers(self, places: slice) -> Views:
-        return {name: buffer[places] for name, buffer in self._buffers.items()}
+    def buffers(self, lanes: slice) -> Views:
+        """Return the buffers by name, [lanes, *shape], as views."""
+        return {name: buffer[lanes] for name, buffer in self._buffers.items()}
 
-    def lane(self, place: int) -> Views:
-        """One lane's values, [row], and buffers, as views; what workers.lanes.layout reads and writes."""
-        return {"values": self.values[place]} | {
-            f"buffers.{name}": buffer[place] for name, buffer in self._buffers.items()
+    def lane(self, lane: int) -> Views:
+        """Return one lane as views for Layout: `values`, [row], and `buffers.NAME` for each buffer."""
+        return {"values": self.values[lane]} | {
+            f"buffers.{name}": buffer[lane] for name, buffer in self._buffers.items()
         }

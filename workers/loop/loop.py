@@ -28,7 +28,7 @@ from workers.options import KeepModels
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.sinks.metric_fanout import NO_SINKS, MetricFanout
-from workers.training.precision import resolve
+from workers.training.precision import resolve_precision
 from workers.user_code.allowed import UserCode
 from workers.user_code.custom_parts.subprocess_trainer import SubprocessTrainer
 from workers.user_code.objectives.objective_runner import ObjectiveRunner
@@ -183,7 +183,7 @@ class Loop:
         else:
             training = trial.lease.built_in
             if training.precision == "auto":  # else the definition says it
-                trial.new_user_attrs["precision"] = resolve(training, torch.device(self._device))
+                trial.new_user_attrs["precision"] = resolve_precision(training, torch.device(self._device))
             self._note(trial)
 
     def _note(self, trial: LeasedTrial) -> None:

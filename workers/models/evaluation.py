@@ -22,7 +22,7 @@ def evaluate(
     batches = make_batches(data, torch.float32)
     loss = torch.zeros((), device=images.device)
     n_correct = torch.zeros((), dtype=torch.int64, device=images.device)
-    for batch in torch.split(rows, evaluated_at_a_time(images)):
+    for batch in torch.split(rows, evaluation_batch_size(images)):
         targets = labels.index_select(0, batch)
         with autocast:
             logits = model(batches.load(batch))
@@ -31,7 +31,7 @@ def evaluate(
     return loss.item() / len(rows), n_correct.item() / len(rows)
 
 
-def evaluated_at_a_time(images: Tensor, n_lanes: int = 1) -> int:
+def evaluation_batch_size(images: Tensor, n_lanes: int = 1) -> int:
     """How many images a batch of an evaluation has."""
     n_pixels = BATCH_PIXELS_GPU // n_lanes if images.is_cuda else BATCH_PIXELS_CPU
     return max(1, n_pixels // images[0].numel())

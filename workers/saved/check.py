@@ -20,7 +20,7 @@ from workers.training.precision import autocast
 FIGURES = ("validation_loss", "validation_accuracy")
 
 
-def validated(path: Path, data_dir: Path) -> dict[str, float]:
+def evaluate_saved_model(path: Path, data_dir: Path) -> dict[str, float]:
     """FIGURES of a built-in model. Raises CheckpointError, DatasetError, PrecisionError and OSError."""
     model, about = load_model(path)
     training, device = Training.model_validate(about["training"]), torch.device("cpu")
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data-dir", type=Path, required=True)
     options = parser.parse_args(arguments)
     try:
-        print(json.dumps(validated(options.file, options.data_dir)))
+        print(json.dumps(evaluate_saved_model(options.file, options.data_dir)))
     except (CheckpointError, DatasetError, PrecisionError, OSError) as error:
         print(f"narrows: {error}", file=sys.stderr)
         return 1

@@ -42,7 +42,7 @@ def dump_model(weights: Mapping[str, Tensor], description: Mapping[str, Any]) ->
     return _dump({name: tensor.cpu() for name, tensor in weights.items()}, dict(description))
 
 
-def describe(lease: Lease, metrics: Mapping[str, float], data: TrialData) -> dict[str, Any]:
+def describe_model(lease: Lease, metrics: Mapping[str, float], data: TrialData) -> dict[str, Any]:
     """Which trial a model is of, how it was trained, and what it takes to build and to use it."""
     return {
         "version": VERSION,
@@ -59,7 +59,7 @@ def describe(lease: Lease, metrics: Mapping[str, float], data: TrialData) -> dic
     }
 
 
-def before(path: Path) -> Path:
+def previous_checkpoint(path: Path) -> Path:
     """Where the checkpoint is that another one took the place of."""
     return path.with_suffix(".before")
 

@@ -11,12 +11,12 @@ from torch import nn
 from service.schemas.protocol import Lease
 from service.schemas.study.data import Dataset, OwnDataset
 from service.schemas.study.training import Training
-from workers.data.trial_data import TrialData, with_validation
+from workers.data.trial_data import TrialData, merge_validation_into_train
 from workers.errors import CheckpointError
 from workers.faults import is_device_broken, is_out_of_memory
 from workers.lanes.lane import Lane, LaneTrial, Metrics
 from workers.lanes.lane_group import EpochResult, LaneGroup
-from workers.saved.files import describe, dump_model
+from workers.saved.files import describe_model, dump_model
 from workers.scheduling.lane_choice import LaneChoice
 from workers.scheduling.leased_trial import LeasedTrial
 
@@ -140,7 +140,7 @@ class LaneScheduler:
 
     def _data_of(self, trial: LeasedTrial) -> TrialData:
         data = self._prepare(trial.lease.built_in.dataset)
-        return with_validation(data) if trial.lease.train_on_validation else data
+        return merge_validation_into_train(data) if trial.lease.train_on_validation else data
 
     def _expect(self, key: str, group: LaneGroup) -> None:
         """Adapt to whether trials turn out to share a fusion key."""
@@ -196,7 +196,7 @@ class LaneScheduler:
                 return FailedTrial(trial, error)
 
         def model() -> bytes:
-            return dump_model(group.state_dict(weights), describe(trial.lease, final, group.data))
+            return dump_model(group.state_dict(weights), describe_model(trial.lease, final, group.data))
 
         return FinishedEpoch(trial, result.epoch, metrics, final, model)
 

@@ -16,7 +16,7 @@ class Purpose(IntEnum):
     ORDER = 1
     AUGMENTATION = 2
     NOISE = 3
-    OWN_MODEL = 4
+    CUSTOM_MODEL = 4
 
 
 def derive_seed(seed: int, purpose: Purpose, *place: int) -> int:
@@ -28,7 +28,7 @@ def derive_seed(seed: int, purpose: Purpose, *place: int) -> int:
 
 
 @contextmanager
-def own_global_generators(device: torch.device) -> Iterator[None]:
+def preserved_global_generators(device: torch.device) -> Iterator[None]:
     """Put the global generators of the CPU and of `device` back afterwards as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield

@@ -9,7 +9,7 @@ END_DIVISOR = 1e4
 """torch.optim.lr_scheduler.OneCycleLR's defaults."""
 
 
-def factor(
+def learning_rate_factor(
     schedule: Constant | Cosine | OneCycle | Step, step: int, *, total_steps: int, steps_per_epoch: int
 ) -> float:
     match schedule:

@@ -1,1 +1,1 @@
-"""The networks that are trained over lanes."""
+"""Networks that hold one model for each lane and train all of them at once."""

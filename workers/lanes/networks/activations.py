@@ -1,4 +1,4 @@
-"""Activation functions and their gradients, written out for the hand-written mlp."""
+"""Activation functions and their derivatives, for the mlp without autograd."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +11,16 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Activation:
-    """`forward(z, out)` gives the activations, and `backward(gradient, saved)` multiplies, in place, by the derivative.
-
-    Where the derivative can be had from the activations, `saved` is those, and `out` may be z itself.
-    """
+    """An activation function and its derivative, for tensors of any shape."""
 
     forward: Callable[[Tensor, Tensor], object]
+    """`forward(z, out)` writes the activations of z into `out`, which may be z itself if `saves_output`."""
+
     backward: Callable[[Tensor, Tensor], object]
+    """`backward(gradient, saved)` multiplies `gradient` by the derivative, in place."""
+
     saves_output: bool = True
+    """Whether `saved` is the output of `forward`; otherwise it is z."""
 
 
 LEAKY_SLOPE = 0.01
@@ -53,4 +55,4 @@ ACTIVATIONS = {
         saves_output=False,
     ),
 }
-"""By the names of workers.models.layers.ACTIVATIONS, with torch's default arguments."""
+"""Keys are those of workers.models.layers.ACTIVATIONS; the arguments are torch's defaults."""

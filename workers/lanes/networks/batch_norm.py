@@ -1,4 +1,4 @@
-"""Batch normalization (Ioffe and Szegedy, arXiv 1502.03167) of [lanes, units, batch], by hand for the mlp."""
+"""Batch normalization over lanes (Ioffe and Szegedy, arXiv 1502.03167), for the mlp without autograd."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,10 @@ MOMENTUM = 0.1
 
 
 class BatchNorm:
-    """Scale and shift, [lanes, units], with the gradients that `backward` writes, and running statistics."""
+    """Batch norm of [lanes, units, batch]. Every tensor that it is given is [lanes, units].
+
+    `backward` writes into the gradients, and `forward` updates the running statistics.
+    """
 
     def __init__(
         self,
@@ -27,8 +30,8 @@ class BatchNorm:
         self._normalized = scale
 
     def forward(self, z: Tensor, out: Tensor) -> Tensor:
-        """Normalize by the statistics of each unit over the batch, which update the running ones."""
-        # Along the batch, which is the last dimension here, this is a layer norm: one kernel instead of six.
+        """Normalize each unit of z by its mean and variance over the batch; write the result to `out` and return it."""
+        # Along the batch, the last dimension, this is a layer norm, which is one kernel instead of six.
         normalized, mean, scale = torch.native_layer_norm(z, [z.shape[2]], None, None, EPSILON)
         self._saved = z, mean, scale
         self._normalized = normalized
@@ -41,16 +44,16 @@ class BatchNorm:
         self._running_variance.lerp_(variance, MOMENTUM)
 
     def backward(self, gradient: Tensor) -> Tensor:
-        """From the gradient of the outputs, which is overwritten, to that of z."""
+        """Return the gradient of z, given that of the outputs, which is overwritten."""
         torch.sum(gradient, 2, out=self._shift_gradient)
         torch.sum(self._normalized.mul_(gradient), 2, out=self._scale_gradient)
         z, mean, scale = self._saved
-        before: Tensor = torch.ops.aten.native_layer_norm_backward(
+        z_gradient: Tensor = torch.ops.aten.native_layer_norm_backward(
             gradient.mul_(self._scale), z, [z.shape[2]], mean, scale, None, None, [True, False, False]
         )[0]
-        return before
+        return z_gradient
 
     def evaluate(self, z: Tensor) -> Tensor:
-        """Normalize z in place by the running statistics."""
+        """Normalize z, [lanes, units, batch], in place by the running statistics."""
         factor = self._scale / (self._running_variance + EPSILON).sqrt_().unsqueeze(2)
         return z.mul_(factor).add_(self._shift - self._running_mean.unsqueeze(2) * factor)

@@ -1,9 +1,9 @@
-"""The mlp over lanes, forward and backward by hand.
+"""The mlp over lanes, with a backward pass written by hand.
 
-Activations are [lanes, units, batch]: batch norm, softmax and the sums for biases then run along memory, and every
-matrix product is one batched call that reads weights, and writes gradients, where they lie in their rows. Against
-autograd this saves the graph, and nearly every allocation of a step. Large products on a CPU are a call for each lane
-instead, where that is faster.
+Activations are [lanes, units, batch], so that batch norm, softmax and the sums for biases run along memory. Every
+matrix product is one batched call that reads weights from, and writes gradients to, the rows of the lanes. Compared
+with autograd this saves the graph and nearly every allocation of a step. Large products on a CPU are one call for each
+lane where that is faster (see products).
 """
 
 import torch
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from workers.lanes.layout import Views
 from workers.lanes.networks.activations import ACTIVATIONS, Activation
 from workers.lanes.networks.batch_norm import BatchNorm
-from workers.lanes.networks.products import LARGE_BATCH, is_large, product
+from workers.lanes.networks.products import LARGE_BATCH, is_large, multiply
 from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 
-KEPT_BINDINGS = 32
-"""Of views and buffers for some lanes and a batch size; lanes out of step need several."""
+MAX_BINDINGS = 32
+"""Number of `MlpLayers` kept for reuse. Lanes at different positions in their epochs need several at a time."""
 
 
 class Linear:
-    """Weight, [lanes, units, inputs], and bias, or none, with the gradients that `backward` writes."""
+    """A linear layer: weight [lanes, units, inputs], bias [lanes, units] or none, and the gradients of both."""
 
     def __init__(self, name: str, parameters: Views, gradients: Views) -> None:
         self.weight, self._weight_gradient = parameters[f"{name}.weight"], gradients[f"{name}.weight"]
@@ -32,7 +32,7 @@ class Linear:
         self._is_large = is_large(self.weight)
 
     def forward(self, inputs: Tensor, out: Tensor) -> Tensor:
-        """From [lanes, inputs, batch] to [lanes, units, batch]."""
+        """Write the outputs, [lanes, units, batch], for inputs, [lanes, inputs, batch], to `out` and return it."""
         self._inputs = inputs
         if self._is_large and inputs.shape[2] >= LARGE_BATCH:
             return self._one_by_one(inputs, out)
@@ -41,32 +41,36 @@ class Linear:
         return torch.baddbmm(self._bias, self.weight, inputs, out=out)
 
     def backward(self, gradient: Tensor) -> None:
+        """Write the gradients of weight and bias, given that of the outputs, [lanes, units, batch]."""
         if self._is_large and gradient.shape[2] >= LARGE_BATCH:
-            for one, inputs, result in zip(gradient, self._inputs, self._weight_gradient, strict=True):
-                result.copy_(product(one, inputs.mT))
+            for lane_gradient, inputs, result in zip(gradient, self._inputs, self._weight_gradient, strict=True):
+                result.copy_(multiply(lane_gradient, inputs.mT))
         else:
             torch.bmm(gradient, self._inputs.mT, out=self._weight_gradient)
         if self._bias_gradient is not None:
             torch.sum(gradient, 2, out=self._bias_gradient)
 
     def evaluate(self, inputs: Tensor) -> Tensor:
-        """From [inputs, batch] for all lanes, or [lanes, inputs, batch], to [lanes, units, batch]."""
+        """Return the outputs, [lanes, units, batch].
+
+        Inputs are [lanes, inputs, batch], or [inputs, batch] for all lanes alike.
+        """
         n_lanes, n_units, _ = self.weight.shape
-        every = inputs.expand(n_lanes, -1, -1)
+        lane_inputs = inputs.expand(n_lanes, -1, -1)
         if self._is_large:
-            return self._one_by_one(every, inputs.new_empty(n_lanes, n_units, every.shape[2]))
+            return self._one_by_one(lane_inputs, inputs.new_empty(n_lanes, n_units, lane_inputs.shape[2]))
         if self._bias is None:
             return self.weight @ inputs
-        return torch.baddbmm(self._bias, self.weight, every)
+        return torch.baddbmm(self._bias, self.weight, lane_inputs)
 
     def _one_by_one(self, inputs: Tensor, out: Tensor) -> Tensor:
-        for weight, one, result in zip(self.weight, inputs, out, strict=True):
-            result.copy_(product(weight, one))
+        for weight, lane_inputs, result in zip(self.weight, inputs, out, strict=True):
+            result.copy_(multiply(weight, lane_inputs))
         return out if self._bias is None else out.add_(self._bias)
 
 
-class Hidden:
-    """A hidden layer: linear, batch norm if there is one, activation, noise, dropout."""
+class HiddenLayer:
+    """A hidden layer: linear, batch norm or none, activation, noise, dropout. It owns buffers for one batch size."""
 
     def __init__(self, linear: Linear, norm: BatchNorm | None, activation: Activation, batch_size: int) -> None:
         self.linear = linear
@@ -74,14 +78,18 @@ class Hidden:
         self._activation = activation
         n_lanes, units, _ = linear.weight.shape
         self.shape = (n_lanes, units, batch_size)
-        self._z, self._normed, self._a, self._h, self._gradient = linear.weight.new_empty(5, *self.shape)
+        self._z, self._normalized, self._a, self._h, self._gradient = linear.weight.new_empty(5, *self.shape)
         self._saved = self._z
         self._mask: Tensor | None = None
 
     def forward(self, inputs: Tensor, noise: Tensor | None, mask: Tensor | None) -> Tensor:
+        """Return the activations, [lanes, units, batch], which the next call overwrites.
+
+        Inputs are [lanes, inputs, batch]. `noise` is added and `mask` multiplied, both [lanes, units, batch].
+        """
         z = self.linear.forward(inputs, self._z)
         if self._norm is not None:
-            z = self._norm.forward(z, self._normed)
+            z = self._norm.forward(z, self._normalized)
         h = z if self._activation.saves_output else self._a
         self._activation.forward(z, h)
         self._saved = h if self._activation.saves_output else z
@@ -93,7 +101,10 @@ class Hidden:
         return h
 
     def backward(self, above: Linear, gradient_above: Tensor) -> Tensor:
-        """Write the gradients of this layer's parameters, given that of the layer above's outputs; return its own."""
+        """Write the gradients of this layer's parameters and return that of its linear outputs.
+
+        `gradient_above` is that of the linear outputs of the layer above.
+        """
         gradient = torch.bmm(above.weight.mT, gradient_above, out=self._gradient)
         if self._mask is not None:
             gradient.mul_(self._mask)
@@ -104,6 +115,7 @@ class Hidden:
         return gradient
 
     def evaluate(self, inputs: Tensor) -> Tensor:
+        """Return the activations in evaluation mode, [lanes, units, batch]. Inputs are as in Linear.evaluate."""
         z = self.linear.evaluate(inputs)
         z = z if self._norm is None else self._norm.evaluate(z)
         h = z if self._activation.saves_output else torch.empty_like(z)
@@ -111,8 +123,8 @@ class Hidden:
         return h
 
 
-class Layers:
-    """The layers for some neighbouring lanes, with buffers for batches of one size."""
+class MlpLayers:
+    """All layers of some neighbouring lanes, with buffers for batches of one size."""
 
     def __init__(
         self,
@@ -126,16 +138,17 @@ class Layers:
         linears = [Linear(linear, parameters, gradients) for linear, _ in names]
         norms = [None if norm is None else _norm(norm, parameters, gradients, buffers) for _, norm in names]
         self.hidden = [
-            Hidden(linear, norm, ACTIVATIONS[activation], batch_size)
+            HiddenLayer(linear, norm, ACTIVATIONS[activation], batch_size)
             for linear, norm in zip(linears[:-1], norms, strict=False)
         ]
         self.last = linears[-1]
         n_lanes, n_classes, _ = self.last.weight.shape
         self._logits = self.last.weight.new_empty(n_lanes, n_classes, batch_size)
 
-    def forward(self, inputs: Tensor, draws: RandomMasks) -> Tensor:
-        for site, layer in enumerate(self.hidden, 1):
-            noise, mask = draws.noise(site), draws.mask(site)
+    def forward(self, inputs: Tensor, masks: RandomMasks) -> Tensor:
+        """Return the logits, [lanes, classes, batch], for inputs, [lanes, inputs, batch]."""
+        for point, layer in enumerate(self.hidden, 1):
+            noise, mask = masks.noise(point), masks.mask(point)
             shape = layer.shape
             inputs = layer.forward(
                 inputs, None if noise is None else noise.view(shape), None if mask is None else mask.view(shape)
@@ -143,6 +156,7 @@ class Layers:
         return self.last.forward(inputs, self._logits)
 
     def backward(self, gradient: Tensor) -> None:
+        """Write the gradients of all parameters, given that of the logits, [lanes, classes, batch]."""
         self.last.backward(gradient)
         above = self.last
         for layer in reversed(self.hidden):
@@ -150,13 +164,14 @@ class Layers:
             above = layer.linear
 
     def evaluate(self, inputs: Tensor) -> Tensor:
+        """Return the logits in evaluation mode, [lanes, classes, batch], for inputs, [inputs, batch]."""
         for layer in self.hidden:
             inputs = layer.evaluate(inputs)
         return self.last.evaluate(inputs)
 
 
 class MlpNetwork:
-    """See workers.lanes.networks.network.Network."""
+    """The built-in mlp over lanes, without autograd."""
 
     batch_first = False
     uses_autograd = False
@@ -167,32 +182,35 @@ class MlpNetwork:
         self._names = _layer_names(model)
         self._activation = activation
         self._rows = rows
-        self._bound: dict[tuple[int, int, int], Layers] = {}
-        self._layers: Layers | None = None
+        self._bound: dict[tuple[int, int, int], MlpLayers] = {}
+        self._layers: MlpLayers | None = None
 
-    def forward(self, lanes: slice, images: Tensor, draws: RandomMasks) -> Tensor:
+    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks) -> Tensor:
+        """See Network.forward."""
         self._layers = self._bind(lanes, images.shape[1])
-        return self._layers.forward(images.flatten(2).mT, draws)
+        return self._layers.forward(images.flatten(2).mT, masks)
 
     def backward(self, gradient: Tensor) -> None:
+        """See Network.backward."""
         assert self._layers is not None
         self._layers.backward(gradient)
 
     def evaluate(self, lanes: slice, images: Tensor) -> Tensor:
+        """See Network.evaluate."""
         return self._bind(lanes, 0).evaluate(images.flatten(1).T)
 
-    def _bind(self, lanes: slice, batch_size: int) -> Layers:
+    def _bind(self, lanes: slice, batch_size: int) -> MlpLayers:
         key = (lanes.start, lanes.stop, batch_size)
         if key not in self._bound:
-            if len(self._bound) >= KEPT_BINDINGS:
+            if len(self._bound) >= MAX_BINDINGS:
                 self._bound.clear()
             views = self._rows.parameters(lanes), self._rows.gradients(lanes), self._rows.buffers(lanes)
-            self._bound[key] = Layers(self._names, self._activation, *views, batch_size)
+            self._bound[key] = MlpLayers(self._names, self._activation, *views, batch_size)
         return self._bound[key]
 
 
 def _layer_names(model: nn.Module) -> list[tuple[str, str | None]]:
-    """The linear layers of a sequence by name, each with the batch norm that follows it, if one does."""
+    """Names of the linear layers in order, each with the name of the batch norm that follows it or None."""
     names: list[tuple[str, str | None]] = []
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):

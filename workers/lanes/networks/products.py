@@ -1,11 +1,11 @@
-"""Large matrix products of lanes on a CPU: by oneDNN where PyTorch's own take longer.
+"""Large matrix products on a CPU, computed by oneDNN where PyTorch's own products take longer.
 
-PyTorch gives float32 products to MKL, which has no AVX-512 kernels for AMD's processors; oneDNN, which PyTorch uses for
-convolutions, has. On one core of an EPYC, 128 images of 784 pixels times a weight of 128 units take 145 µs instead of
-283, its gradient 152 instead of 280. Small products, and gradients of inputs, were not faster.
+PyTorch computes float32 products by MKL, which has no AVX-512 kernels for AMD's processors. oneDNN, which PyTorch uses
+for convolutions, has them. On one core of an EPYC, 128 images of 784 pixels times a weight of 128 units take 145 µs
+instead of 283, and its gradient 152 µs instead of 280. Small products and gradients of inputs were not faster.
 
-Which products go there follows from their shapes in one lane alone: a result depends neither on the number of lanes nor
-on a measurement.
+The shapes in one lane decide which products oneDNN computes. So a result depends neither on the number of lanes nor on
+a measurement.
 """
 
 from functools import cache
@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 
 LARGE_WEIGHT = 32_768
+"""Smallest number of elements of a weight whose products are large."""
 LARGE_BATCH = 64
-"""Elements of a weight, and examples in a batch, from which on a product is large."""
+"""Smallest number of examples in a batch whose products are large."""
 
 CPU_INFO = Path("/proc/cpuinfo")
 
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether this machine's processor is one for which large products go to oneDNN."""
+    """Whether oneDNN computes large products faster than PyTorch on this machine's processor."""
     return (
         torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
@@ -35,7 +36,7 @@ def onednn_is_faster() -> bool:
 
 
 def is_large(weight: Tensor) -> bool:
-    """Whether products with a weight, [lanes, units, inputs], and LARGE_BATCH examples or more are large here."""
+    """Whether oneDNN should compute a weight's products, [lanes, units, inputs], with LARGE_BATCH examples or more."""
     return (
         weight.device.type == "cpu"
         and weight.dtype == torch.float32
@@ -44,7 +45,7 @@ def is_large(weight: Tensor) -> bool:
     )
 
 
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """One lane's [m, k] times [k, n], float32, by oneDNN."""
+def multiply(left: Tensor, right: Tensor) -> Tensor:
+    """Return [m, k] times [k, n], float32, computed by oneDNN."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.mT, None, "none", [], "")
     return result

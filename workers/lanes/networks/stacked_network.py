@@ -1,8 +1,8 @@
 """Any built-in model over lanes, by autograd: the module itself, with layers that hold the weights of every lane.
 
-Everything between the layers is [batch, lanes · features, …]: the features of all lanes behind one another. So what
-treats each feature by itself, such as an activation, a pooling or a batch norm, stays as it is, and so does the
-module's own forward. A convolution becomes a grouped one.
+Between the layers tensors are [batch, lanes · features, …]: the features of one lane after those of another. Operations
+on single features, such as activations, poolings and batch norm, need no change, and neither does the module's own
+forward. Convolutions become grouped convolutions.
 """
 
 import copy
@@ -21,51 +21,61 @@ from workers.models.layers import Dropout, GaussianNoise
 
 
 @dataclass
-class Current:
-    """The lanes whose turn it is."""
+class ActiveLanes:
+    """The lanes of the current call, shared by all layers: their parameters, buffers and random masks."""
 
     n_lanes: int = 0
     parameters: Views = field(default_factory=dict)
     buffers: Views = field(default_factory=dict)
-    draws: RandomMasks | None = None
+    masks: RandomMasks | None = None
+    """None in evaluation."""
 
 
 class LaneLinear(nn.Module):
-    def __init__(self, name: str, current: Current) -> None:
+    """nn.Linear over lanes."""
+
+    def __init__(self, name: str, active: ActiveLanes) -> None:
         super().__init__()
-        self._name, self._current = name, current
+        self._name, self._active = name, active
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self._current.parameters[f"{self._name}.weight"]  # [lanes, units, inputs]
-        bias = self._current.parameters.get(f"{self._name}.bias")
+        """From [batch, lanes · inputs] to [batch, lanes · units]."""
+        weight = self._active.parameters[f"{self._name}.weight"]  # [lanes, units, inputs]
+        bias = self._active.parameters.get(f"{self._name}.bias")
         inputs = x.view(len(x), len(weight), -1).transpose(0, 1)
         outputs = inputs @ weight.mT if bias is None else torch.baddbmm(bias.unsqueeze(1), inputs, weight.mT)
         return outputs.transpose(0, 1).flatten(1)
 
 
 class LaneConvolution(nn.Module):
-    def __init__(self, name: str, current: Current, module: nn.Conv2d) -> None:
+    """nn.Conv2d over lanes, as one grouped convolution."""
+
+    def __init__(self, name: str, active: ActiveLanes, module: nn.Conv2d) -> None:
         super().__init__()
-        self._name, self._current = name, current
+        self._name, self._active = name, active
         self._stride, self._padding = module.stride, module.padding
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self._current.parameters[f"{self._name}.weight"]  # [lanes, outputs, inputs, height, width]
-        bias = self._current.parameters.get(f"{self._name}.bias")
-        if len(weight) == 1:  # where flattened strides would no longer tell that channels are last
+        """From [batch, lanes · inputs, height, width] to [batch, lanes · outputs, height, width]."""
+        weight = self._active.parameters[f"{self._name}.weight"]  # [lanes, outputs, inputs, height, width]
+        bias = self._active.parameters.get(f"{self._name}.bias")
+        if len(weight) == 1:  # flattening would lose the strides that say that channels are last
             return F.conv2d(x, weight[0], None if bias is None else bias[0], self._stride, self._padding)
         bias = None if bias is None else bias.flatten()
         return F.conv2d(x, weight.flatten(0, 1), bias, self._stride, self._padding, groups=len(weight))
 
 
 class LaneBatchNorm(nn.Module):
-    def __init__(self, name: str, current: Current, module: _BatchNorm) -> None:
+    """nn.BatchNorm1d or nn.BatchNorm2d over lanes."""
+
+    def __init__(self, name: str, active: ActiveLanes, module: _BatchNorm) -> None:
         super().__init__()
-        self._name, self._current = name, current
+        self._name, self._active = name, active
         self._momentum, self._eps = module.momentum, module.eps
 
     def forward(self, x: Tensor) -> Tensor:
-        parameters, buffers = self._current.parameters, self._current.buffers
+        """Normalize x, [batch, lanes · features, …]."""
+        parameters, buffers = self._active.parameters, self._active.buffers
         return F.batch_norm(
             x,
             buffers[f"{self._name}.running_mean"].view(-1),
@@ -79,24 +89,30 @@ class LaneBatchNorm(nn.Module):
 
 
 class LaneNoise(nn.Module):
-    def __init__(self, site: int, current: Current) -> None:
+    """GaussianNoise over lanes, at one noise point."""
+
+    def __init__(self, point: int, active: ActiveLanes) -> None:
         super().__init__()
-        self._site, self._current = site, current
+        self._point, self._active = point, active
 
     def forward(self, x: Tensor) -> Tensor:
-        draws = self._current.draws
-        noise = draws.noise(self._site) if self.training and draws is not None else None
+        """Add each lane's noise to x, [batch, lanes · features, …], in training."""
+        masks = self._active.masks
+        noise = masks.noise(self._point) if self.training and masks is not None else None
         return x if noise is None else x + _batch_first(noise, len(x)).view(x.shape).to(x.dtype)
 
 
 class LaneDropout(nn.Module):
-    def __init__(self, site: int, current: Current) -> None:
+    """Dropout over lanes, at one noise point. Of images whole channels are dropped."""
+
+    def __init__(self, point: int, active: ActiveLanes) -> None:
         super().__init__()
-        self._site, self._current = site, current
+        self._point, self._active = point, active
 
     def forward(self, x: Tensor) -> Tensor:
-        draws = self._current.draws
-        mask = draws.mask(self._site) if self.training and draws is not None else None
+        """Multiply x, [batch, lanes · features, …], by each lane's mask in training."""
+        masks = self._active.masks
+        mask = masks.mask(self._point) if self.training and masks is not None else None
         if mask is None:
             return x
         whole_channels = (1,) * (x.ndim - 2)
@@ -104,12 +120,12 @@ class LaneDropout(nn.Module):
 
 
 def _batch_first(drawn: Tensor, n_images: int) -> Tensor:
-    """From [lanes, batch · size] to [batch, lanes · size]."""
+    """Reorder [lanes, batch · size] to [batch, lanes · size]."""
     return drawn.view(len(drawn), n_images, -1).transpose(0, 1).flatten(1)
 
 
 class StackedNetwork:
-    """See workers.lanes.networks.network.Network."""
+    """A built-in model over lanes, trained by autograd."""
 
     batch_first = True
     uses_autograd = True
@@ -117,47 +133,50 @@ class StackedNetwork:
 
     def __init__(self, model: nn.Module, rows: Rows, autocast: AbstractContextManager[object], *, fuses: bool) -> None:
         self.fuses = fuses
-        self._current = Current()
+        self._active = ActiveLanes()
         self._rows = rows
         self._autocast = autocast
         self._model = copy.deepcopy(model).to("meta")
-        _replace_layers(self._model, self._current)
+        _replace_layers(self._model, self._active)
         self._leaves: dict[tuple[int, int], tuple[Views, Views]] = {}
         self._gradients: Views = {}
         self._logits = rows.values
 
-    def forward(self, lanes: slice, images: Tensor, draws: RandomMasks) -> Tensor:
+    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks) -> Tensor:
+        """See Network.forward."""
         self._model.train()
         leaves, self._gradients = self._bind(lanes)
-        self._turn_to(lanes, leaves, draws)
+        self._activate(lanes, leaves, masks)
         with torch.enable_grad():
             self._logits = self._run(images.flatten(1, 2))
         return self._logits.detach()
 
     def backward(self, gradient: Tensor) -> None:
-        leaves = self._current.parameters
-        found = torch.autograd.grad(self._logits, list(leaves.values()), gradient)
-        torch._foreach_copy_([self._gradients[name] for name in leaves], list(found))
-        self._logits = gradient  # lets go of the graph
+        """See Network.backward."""
+        leaves = self._active.parameters
+        gradients = torch.autograd.grad(self._logits, list(leaves.values()), gradient)
+        torch._foreach_copy_([self._gradients[name] for name in leaves], list(gradients))
+        self._logits = gradient  # frees the graph
 
     def evaluate(self, lanes: slice, images: Tensor) -> Tensor:
+        """See Network.evaluate."""
         self._model.eval()
-        self._turn_to(lanes, self._rows.parameters(lanes), None)
-        return self._run(images if self._current.n_lanes == 1 else images.repeat(1, self._current.n_lanes, 1, 1))
+        self._activate(lanes, self._rows.parameters(lanes), None)
+        return self._run(images if self._active.n_lanes == 1 else images.repeat(1, self._active.n_lanes, 1, 1))
 
     def _run(self, images: Tensor) -> Tensor:
         with self._autocast:
             outputs: Tensor = self._model(images)
-        return outputs.to(self._rows.values.dtype).view(len(images), self._current.n_lanes, -1).permute(1, 2, 0)
+        return outputs.to(self._rows.values.dtype).view(len(images), self._active.n_lanes, -1).permute(1, 2, 0)
 
-    def _turn_to(self, lanes: slice, parameters: Views, draws: RandomMasks | None) -> None:
-        self._current.n_lanes = lanes.stop - lanes.start
-        self._current.parameters = parameters
-        self._current.buffers = self._rows.buffers(lanes)
-        self._current.draws = draws
+    def _activate(self, lanes: slice, parameters: Views, masks: RandomMasks | None) -> None:
+        self._active.n_lanes = lanes.stop - lanes.start
+        self._active.parameters = parameters
+        self._active.buffers = self._rows.buffers(lanes)
+        self._active.masks = masks
 
     def _bind(self, lanes: slice) -> tuple[Views, Views]:
-        """The parameters, as leaves of autograd, and where their gradients belong."""
+        """The parameters as leaves of autograd, and the views that their gradients are written to."""
         key = lanes.start, lanes.stop
         if key not in self._leaves:
             leaves = self._rows.parameters(lanes)
@@ -167,21 +186,21 @@ class StackedNetwork:
         return self._leaves[key]
 
 
-def _replace_layers(model: nn.Module, current: Current) -> None:
-    site = 0
+def _replace_layers(model: nn.Module, active: ActiveLanes) -> None:
+    point = 0
     for name, module in list(model.named_modules()):
         match module:
             case nn.Linear():
-                replacement: nn.Module = LaneLinear(name, current)
+                replacement: nn.Module = LaneLinear(name, active)
             case nn.Conv2d():
-                replacement = LaneConvolution(name, current, module)
+                replacement = LaneConvolution(name, active, module)
             case _BatchNorm():
-                replacement = LaneBatchNorm(name, current, module)
+                replacement = LaneBatchNorm(name, active, module)
             case GaussianNoise():
-                site += 1
-                replacement = LaneNoise(site, current)
+                point += 1
+                replacement = LaneNoise(point, active)
             case Dropout():
-                replacement = LaneDropout(site, current)
+                replacement = LaneDropout(point, active)
             case _:
                 continue
         model.set_submodule(name, replacement)

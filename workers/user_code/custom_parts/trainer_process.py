@@ -9,7 +9,7 @@ from typing import Any
 from service.schemas.protocol import Lease
 from workers.errors import CheckpointError
 from workers.lanes.lane_state import LaneState
-from workers.saved.files import before, dump_checkpoint, read_checkpoint
+from workers.saved.files import dump_checkpoint, previous_checkpoint, read_checkpoint
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.scratch import Scratch
 from workers.user_code.allowed import UserCode
@@ -63,7 +63,7 @@ class ChildTrial:
 def kept_state(checkpoint: Path, trial: LeasedTrial, last_epoch: int) -> LaneState | None:
     """Where a trial was last written, or the time before, that is not behind an epoch after the last one told."""
     lease = trial.lease
-    for path in (checkpoint, before(checkpoint)):
+    for path in (checkpoint, previous_checkpoint(checkpoint)):
         if not path.exists():  # it was not written yet
             continue
         try:

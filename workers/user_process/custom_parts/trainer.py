@@ -26,7 +26,7 @@ from workers.faults import is_device_broken
 from workers.final_test.final_trial import FinalTrial
 from workers.lanes.lane_group import LaneGroup
 from workers.lanes.lane_state import LaneState
-from workers.saved.files import before, dump_checkpoint, read_checkpoint
+from workers.saved.files import dump_checkpoint, previous_checkpoint, read_checkpoint
 from workers.scheduling.lane_choice import LaneChoice, batches_per_second
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneScheduler
 from workers.scheduling.leased_trial import LeasedTrial
@@ -73,8 +73,8 @@ class GroupFactory:
         return prepare(dataset, self._data_dir, self.device, download=self._download)
 
     def test(self) -> FinalTrial:
-        load_own = partial(load_custom_test, seed=self._seed)
-        return FinalTrial(self.device, self._data_dir, download=self._download, load_own=load_own)
+        load_custom = partial(load_custom_test, seed=self._seed)
+        return FinalTrial(self.device, self._data_dir, download=self._download, load_custom=load_custom)
 
     def group(self, training: Training, data: TrialData, device: torch.device, n_lanes: int) -> LaneGroup:
         return LaneGroup(training, data, device, n_lanes, fuse=self._fuse, build=build)
@@ -217,7 +217,7 @@ class Lanes:
         path = Path(self._places[lease_id]["checkpoint"])
         try:
             if path.exists():  # the worker goes back to it where it has not heard of all epochs of the newer one
-                path.replace(before(path))
+                path.replace(previous_checkpoint(path))
             _write(path, content)
         except OSError as error:  # a full disk: it trains on, and would go on from where it was written before
             print(f"its checkpoint cannot be written: {error}", file=sys.stderr)

@@ -5,7 +5,7 @@ import torch
 from torch import Generator
 
 from service.schemas.study.data import Dataset
-from workers.data.augmentation import Augment, crop, cut_out, draw_changes, hole_side, move, parts_of
+from workers.data.augmentation import Augment, crop, crop_and_flip, cut_out, draw_changes, hole_side, parts_of
 from workers.data.batches import Images
 from workers.data.trial_data import TrialData, channel_statistics
 
@@ -24,7 +24,7 @@ def drawn(kind: Augment, seed: int = 0) -> torch.Tensor:
 
 
 def moved(kind: Augment, seed: int = 0) -> torch.Tensor:
-    return move(IMAGES, drawn(kind, seed), parts_of(kind))
+    return crop_and_flip(IMAGES, drawn(kind, seed), parts_of(kind))
 
 
 def changed(changes: torch.Tensor, kind: Augment) -> torch.Tensor:
@@ -105,7 +105,7 @@ def test_cutout_leaves_the_draws_of_the_other_parts_as_they_are(kind: Augment, w
 
 
 def test_kinds_are_their_parts() -> None:
-    both = move(moved("crop"), drawn("crop_flip"), frozenset({"flip"}))
+    both = crop_and_flip(moved("crop"), drawn("crop_flip"), frozenset({"flip"}))
     assert torch.equal(moved("crop_flip"), both)
     assert parts_of("crop_flip_cutout") == {"crop", "flip", "cutout"}
 

@@ -12,7 +12,7 @@ from service.schemas.study.data import Dataset, OwnDataset
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, TEST_METRICS, Training
 from tests.training import train_model
 from tests.unit.workers.fakes import lease_json
-from workers.data.trial_data import TrialData, normalize, prepare, with_validation
+from workers.data.trial_data import TrialData, merge_validation_into_train, normalize, prepare
 from workers.errors import DatasetError
 from workers.final_test.final_trial import FinalTrial
 from workers.final_test.test_split import evaluate_test, load_test
@@ -131,7 +131,7 @@ def test_train_and_validation_data_together_train_and_nothing_is_said_of_validat
     expected = train_model(
         whole.lease.built_in,
         7,
-        with_validation(digits(whole.lease.built_in.dataset)),
+        merge_validation_into_train(digits(whole.lease.built_in.dataset)),
         CPU,
         report=lambda *_: None,
         should_stop=lambda: False,
@@ -142,7 +142,7 @@ def test_train_and_validation_data_together_train_and_nothing_is_said_of_validat
 
 def test_all_rows_are_trained_on_and_normalized_by() -> None:
     data = digits(Dataset(name="digits"))
-    whole = with_validation(data)
+    whole = merge_validation_into_train(data)
     assert whole.train.tolist() == list(range(len(data.labels)))
     normalized = normalize(whole.images, whole.mean, whole.std)
     assert float(normalized.mean()) == pytest.approx(0.0, abs=1e-5)

@@ -1,3 +1,5 @@
+"""Random numbers of lanes: independent of the neighbours, with the right share and scale."""
+
 import math
 
 import pytest
@@ -6,82 +8,82 @@ from torch import Generator, Tensor
 
 from workers.lanes.random_masks import NoisePoint, RandomMasks, Rates
 
-SITES = [
+POINTS = [
     NoisePoint(noise_size=7, mask_size=7),
     NoisePoint(noise_size=30, mask_size=3),
     NoisePoint(noise_size=5, mask_size=5),
 ]
-ALL = Rates(noise=[0.5, 0.1, 2.0], rates=[0.2, 0.5, 0.9])
-SOME = Rates(noise=[0.0, 0.3, 0.0], rates=[0.0, 0.0, 0.25])
-NONE = Rates(noise=[0.0, 0.0, 0.0], rates=[0.0, 0.0, 0.0])
+ALL = Rates(noise=[0.5, 0.1, 2.0], dropout=[0.2, 0.5, 0.9])
+SOME = Rates(noise=[0.0, 0.3, 0.0], dropout=[0.0, 0.0, 0.25])
+NONE = Rates(noise=[0.0, 0.0, 0.0], dropout=[0.0, 0.0, 0.0])
 
 
-def draws(*strengths: Rates, batch_size: int = 100) -> RandomMasks:
-    made = RandomMasks(SITES, len(strengths), batch_size, torch.zeros(0))
-    made.set_rates(strengths)
-    return made
+def make_masks(*rates: Rates, batch_size: int = 100) -> RandomMasks:
+    masks = RandomMasks(POINTS, len(rates), batch_size, torch.zeros(0))
+    masks.set_rates(rates)
+    return masks
 
 
-def draw(
-    made: RandomMasks, seeds: list[int], n_images: int = 100, first: int = 0
+def drawn(
+    masks: RandomMasks, seeds: list[int], n_images: int = 100, first: int = 0
 ) -> list[tuple[Tensor | None, Tensor | None]]:
-    made.draw(slice(first, first + len(seeds)), [Generator().manual_seed(seed) for seed in seeds], n_images)
-    copies = [(made.noise(site), made.mask(site)) for site in range(len(SITES))]
-    return [tuple(None if one is None else one.clone() for one in pair) for pair in copies]  # type: ignore[misc]
+    masks.draw(slice(first, first + len(seeds)), [Generator().manual_seed(seed) for seed in seeds], n_images)
+    pairs = [(masks.noise(point), masks.mask(point)) for point in range(len(POINTS))]
+    return [tuple(None if tensor is None else tensor.clone() for tensor in pair) for pair in pairs]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("n_images", [100, 37])
 def test_a_lane_draws_the_same_whatever_its_neighbours_draw(n_images: int) -> None:
-    made = draws(SOME, ALL, NONE)
-    draw(made, [8, 9, 10])
-    together = draw(made, [1, 2, 3], n_images)
-    for lane, (strengths, seed) in enumerate(((SOME, 1), (ALL, 2), (NONE, 3))):
-        for (noise, mask), (one_noise, one_mask) in zip(
-            together, draw(draws(strengths), [seed], n_images), strict=True
+    masks = make_masks(SOME, ALL, NONE)
+    drawn(masks, [8, 9, 10])
+    together = drawn(masks, [1, 2, 3], n_images)
+    for lane, (rates, seed) in enumerate(((SOME, 1), (ALL, 2), (NONE, 3))):
+        for (noise, mask), (expected_noise, expected_mask) in zip(
+            together, drawn(make_masks(rates), [seed], n_images), strict=True
         ):
             assert noise is not None
             assert mask is not None
-            assert torch.equal(noise[lane], torch.zeros_like(noise[0]) if one_noise is None else one_noise[0])
-            assert torch.equal(mask[lane], torch.ones_like(mask[0]) if one_mask is None else one_mask[0])
-    (later_noise, _), *_ = draw(made, [2], n_images, first=1)
+            assert torch.equal(noise[lane], torch.zeros_like(noise[0]) if expected_noise is None else expected_noise[0])
+            assert torch.equal(mask[lane], torch.ones_like(mask[0]) if expected_mask is None else expected_mask[0])
+    (later_noise, _), *_ = drawn(masks, [2], n_images, first=1)
     assert later_noise is not None
     assert together[0][0] is not None
     assert torch.equal(later_noise[0], together[0][0][1])
 
 
-def test_without_any_strength_nothing_is_drawn() -> None:
-    made = draws(NONE, NONE)
-    assert draw(made, [1, 2]) == [(None, None)] * 3
+def test_nothing_is_drawn_when_every_rate_is_zero() -> None:
+    masks = make_masks(NONE, NONE)
+    assert drawn(masks, [1, 2]) == [(None, None)] * 3
     generator = Generator().manual_seed(5)
     before = generator.get_state()
-    made.draw(slice(0, 2), [generator, generator], 100)
+    masks.draw(slice(0, 2), [generator, generator], 100)
     assert torch.equal(generator.get_state(), before)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.999, 1 - 1e-9])
 def test_masks_drop_their_share_and_keep_the_mean(rate: float) -> None:
-    made = draws(Rates(noise=[0.0] * 3, rates=[0.0, 0.0, rate]), batch_size=100_000)
-    mask = draw(made, [1], 100_000)[2][1]
+    masks = make_masks(Rates(noise=[0.0] * 3, dropout=[0.0, 0.0, rate]), batch_size=100_000)
+    mask = drawn(masks, [1], 100_000)[2][1]
     assert mask is not None
     assert float((mask == 0).double().mean()) == pytest.approx(rate, abs=0.003)
     if rate < 0.9:
         assert float(mask.double().mean()) == pytest.approx(1, abs=0.01)
-    kept = set(mask[mask != 0].tolist())
-    assert len(kept) <= 1
-    assert all(math.isfinite(value) for value in kept)
+    factors = set(mask[mask != 0].tolist())
+    assert len(factors) <= 1
+    assert all(math.isfinite(value) for value in factors)
 
 
-def test_noise_has_its_standard_deviation_and_differs_from_draw_to_draw() -> None:
-    made = draws(ALL, batch_size=2000)
-    noise = [pair[0] for pair in draw(made, [1], 2000)]
+def test_noise_has_its_standard_deviation_and_differs_from_step_to_step() -> None:
+    masks = make_masks(ALL, batch_size=2000)
+    noise = [pair[0] for pair in drawn(masks, [1], 2000)]
     for found, std in zip(noise, ALL.noise, strict=True):
         assert found is not None
         assert float(found.std()) == pytest.approx(std, rel=0.05)
         assert float(found.mean()) == pytest.approx(0, abs=0.05 * std)
     generator = Generator().manual_seed(1)
-    made.draw(slice(0, 1), [generator], 2000)
-    made.draw(slice(0, 1), [generator], 2000)
-    second = made.noise(0)
+    masks.draw(slice(0, 1), [generator], 2000)
+    masks.draw(slice(0, 1), [generator], 2000)
+    second = masks.noise(0)
     assert second is not None
     assert noise[0] is not None
     assert not torch.equal(second, noise[0])

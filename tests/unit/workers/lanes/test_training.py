@@ -14,7 +14,7 @@ from workers.data.trial_data import TrialData, prepare
 from workers.errors import DivergedError, ModelError, PrecisionError
 from workers.models.evaluation import evaluate
 from workers.training.early_stopping import BestEpoch
-from workers.training.precision import autocast, has_bf16_hardware, resolve
+from workers.training.precision import autocast, has_bf16_hardware, resolve_precision
 from workers.training.randomness import Purpose, derive_seed
 
 CPU = torch.device("cpu")
@@ -209,7 +209,7 @@ def test_bf16_trains_on_a_cpu(make_training: Make, trial_data: TrialData) -> Non
 @pytest.mark.parametrize("model", ["mlp", {"name": "cnn", "blocks": [{"channels": 2}]}])
 def test_auto_is_what_it_resolves_to(make_training: Make, trial_data: TrialData, model: object) -> None:
     auto = make_training(model=model, precision="auto")
-    resolved = resolve(auto, CPU)
+    resolved = resolve_precision(auto, CPU)
     assert resolved == ("bf16" if model != "mlp" and has_bf16_hardware(CPU) else "fp32")
     same, _ = train(make_training(model=model, precision=resolved), trial_data)
     assert without_clocks(train(auto, trial_data)[0]) == without_clocks(same)

@@ -12,7 +12,7 @@ from tests.training import train_model
 from tests.unit.workers.fakes import lease_json
 from workers.data.trial_data import prepare
 from workers.saved import check as saved_model
-from workers.saved.files import describe, dump_model
+from workers.saved.files import describe_model, dump_model
 
 CPU = torch.device("cpu")
 
@@ -27,7 +27,7 @@ def trained(tmp_path: Path) -> tuple[Path, dict[str, float]]:
     assert found is not None
     lease = Lease.model_validate(lease_json(0) | {"training": training.model_dump(mode="json")})
     path = tmp_path / "model.safetensors"
-    path.write_bytes(dump_model(found.model.state_dict(), describe(lease, found.metrics, data)))
+    path.write_bytes(dump_model(found.model.state_dict(), describe_model(lease, found.metrics, data)))
     return path, found.metrics
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from workers.training.optimizers import Kind, OneByOneOptimizer, Optimizer, TogetherOptimizer, make_optimizer
+from workers.training.optimizers import Kind, Optimizer, PerLaneOptimizer, StackedOptimizer, make_optimizer
 
 Make = Callable[[Kind, Tensor, Tensor], Optimizer]
-MAKERS = [OneByOneOptimizer, TogetherOptimizer]
+MAKERS = [PerLaneOptimizer, StackedOptimizer]
 
 
 @dataclass

@@ -7,7 +7,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from service.schemas.study.training import Constant, Cosine, OneCycle, Step
-from workers.training.schedules import factor
+from workers.training.schedules import learning_rate_factor
 
 EPOCHS = 5
 STEPS_PER_EPOCH = 8
@@ -57,7 +57,7 @@ def test_rates_equal_those_of_torch(
     schedule: Constant | Cosine | OneCycle | Step, make: Callable[[torch.optim.Optimizer], Any]
 ) -> None:
     rates = [
-        LEARNING_RATE * factor(schedule, step, total_steps=TOTAL, steps_per_epoch=STEPS_PER_EPOCH)
+        LEARNING_RATE * learning_rate_factor(schedule, step, total_steps=TOTAL, steps_per_epoch=STEPS_PER_EPOCH)
         for step in range(TOTAL)
     ]
     assert rates == pytest.approx(rates_of_torch(make), rel=1e-9, abs=1e-15)
@@ -67,5 +67,7 @@ def test_rates_equal_those_of_torch(
 @pytest.mark.parametrize("warmup_fraction", [0.01, 0.5, 0.99])
 def test_onecycle_of_a_few_steps_stays_between_nothing_and_one(total_steps: int, warmup_fraction: float) -> None:
     schedule = OneCycle(name="onecycle", warmup_fraction=warmup_fraction)
-    factors = [factor(schedule, step, total_steps=total_steps, steps_per_epoch=1) for step in range(total_steps)]
+    factors = [
+        learning_rate_factor(schedule, step, total_steps=total_steps, steps_per_epoch=1) for step in range(total_steps)
+    ]
     assert all(0 < value <= 1 for value in factors)

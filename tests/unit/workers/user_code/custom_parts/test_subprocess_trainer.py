@@ -21,7 +21,7 @@ from workers.fleet.stopping import Stopping
 from workers.lanes.lane import LaneTrial
 from workers.lanes.lane_group import LaneGroup
 from workers.leases.errands import Errands
-from workers.saved.files import before, dump_checkpoint, read_model
+from workers.saved.files import dump_checkpoint, previous_checkpoint, read_model
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_code.allowed import UserCode
@@ -287,7 +287,7 @@ def test_a_trial_goes_back_to_a_checkpoint_whose_epochs_are_all_told(tmp_path: P
             group.step()
         path.write_bytes(dump_checkpoint(group.state(lane), one.lease.built_in, one.lease.seed))
 
-    write(before(checkpoint), 1)
+    write(previous_checkpoint(checkpoint), 1)
     write(checkpoint, 3)
     found = [kept_state(checkpoint, one, last_epoch) for last_epoch in (-1, 0, 1, 2)]
     assert [None if state is None else state.n_epochs for state in found] == [None, 1, 1, 3]

@@ -1,3 +1,5 @@
+"""Linear layers whose large products oneDNN computes, against torch modules."""
+
 import pytest
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""A trial of a user's own module in lanes equals the trial alone, or does not share a step with others at all."""
+"""A trial of a custom model in lanes equals the trial alone, or it never shares a step with others."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from service.schemas.study.training import Training
-from tests.contracts.own_nets import FUSED, ODD
+from tests.contracts.custom_nets import FUSED, ODD
 from tests.contracts.test_lanes import CPU, TOLERANCES, assert_equal, data, one_thread, run, training
 from workers.data.trial_data import TrialData
 from workers.errors import ModelError
@@ -17,10 +17,10 @@ from workers.user_process.custom_parts.model import build
 
 __all__ = ["data", "one_thread"]
 
-NETS = "tests.contracts.own_nets"
+NETS = "tests.contracts.custom_nets"
 
 
-def own(name: str, **arguments: Any) -> dict[str, Any]:
+def custom(name: str, **arguments: Any) -> dict[str, Any]:
     return {"entrypoint": f"{NETS}:build_{name}", "arguments": arguments}
 
 
@@ -33,8 +33,8 @@ def alone(trial: LaneTrial, data: TrialData, dtype: torch.dtype) -> list[EpochRe
 
 
 def trials(name: str) -> list[LaneTrial]:
-    """Five that differ in all that may differ."""
-    settings: list[dict[str, Any]] = [
+    """Five trials that differ in every setting that lanes may differ in."""
+    all_settings: list[dict[str, Any]] = [
         {"input_dropout": 0.2},
         {"noise_std": 0.1, "weight_decay": 0.1, "schedule": "cosine"},
         {"augment": "crop_flip_cutout", "gradient_clip": 0.5},
@@ -43,11 +43,11 @@ def trials(name: str) -> list[LaneTrial]:
     ]
     return [
         LaneTrial(
-            training(model=own(name), learning_rate=0.02 / (1 + number), **{"epochs": 1 + number % 3, **each}),
+            training(model=custom(name), learning_rate=0.02 / (1 + number), **{"epochs": 1 + number % 3, **settings}),
             seed=100 + number,
             tag=number,
         )
-        for number, each in enumerate(settings)
+        for number, settings in enumerate(all_settings)
     ]
 
 
@@ -65,8 +65,8 @@ def test_a_trial_in_lanes_with_refills_equals_the_trial_alone(name: str, dtype: 
 
 @pytest.mark.parametrize("name", ["norms", "dropouts"])
 def test_a_trial_goes_on_alone_where_it_was_in_lanes(name: str, data: TrialData) -> None:
-    """In the middle of an epoch, with the masks and the statistics that it would have had."""
-    few = [LaneTrial(training(model=own(name), epochs=3), seed, tag=seed) for seed in range(3)]
+    """It continues in the middle of an epoch, with the same masks and running statistics."""
+    few = [LaneTrial(training(model=custom(name), epochs=3), seed, tag=seed) for seed in range(3)]
     group = group_of(few[0].training, data, 3, torch.float64)
     lanes = [group.load(trial) for trial in few]
     for _ in range(5):  # into the second epoch of three batches each
@@ -85,9 +85,9 @@ def test_a_trial_goes_on_alone_where_it_was_in_lanes(name: str, data: TrialData)
 
 
 def test_trials_with_one_seed_draw_the_same_masks_beside_one_another(data: TrialData) -> None:
-    """And those with different seeds different ones."""
-    group = group_of(training(model=own("dropouts")), data, 3, torch.float64)
-    found = run(group, [LaneTrial(training(model=own("dropouts")), seed, tag) for tag, seed in enumerate((1, 1, 2))], 1)
+    """Trials with different seeds draw different masks."""
+    group = group_of(training(model=custom("dropouts")), data, 3, torch.float64)
+    found = run(group, [LaneTrial(training(model=custom("dropouts")), seed, tag) for tag, seed in enumerate((1, 1, 2))], 1)
     losses = [found[tag][-1].metrics["train_loss"] for tag in range(3)]
     assert losses[0] == pytest.approx(losses[1], rel=TOLERANCES[torch.float64])
     assert losses[0] != pytest.approx(losses[2], rel=1e-3)
@@ -95,13 +95,13 @@ def test_trials_with_one_seed_draw_the_same_masks_beside_one_another(data: Trial
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", ["dropouts", "attention"])
-def test_trials_with_dropout_rates_of_their_own_equal_those_alone(
+def test_trials_with_different_dropout_rates_equal_those_alone(
     name: str, dtype: torch.dtype, data: TrialData
 ) -> None:
-    """Also where one drops nothing, one has other rates in each layer, and one those that its code gives it."""
+    """One trial drops nothing, one has a rate for each layer, and one keeps the rates that its code sets."""
     rates: list[Any] = [0.0, 0.6, None, 0.2, [0.5, 0.0, 0.3, 0.1] if name == "dropouts" else [0.4]]
     five = [
-        LaneTrial(training(model={**own(name), "dropout": rate}, epochs=1 + number % 3), seed=100 + number, tag=number)
+        LaneTrial(training(model={**custom(name), "dropout": rate}, epochs=1 + number % 3), seed=100 + number, tag=number)
         for number, rate in enumerate(rates)
     ]
     group = group_of(five[0].training, data, 3, dtype)
@@ -111,16 +111,16 @@ def test_trials_with_dropout_rates_of_their_own_equal_those_alone(
         assert_equal(found[trial.tag], alone(trial, data, dtype), TOLERANCES[dtype])
 
 
-def test_a_trial_s_own_dropout_rate_is_the_one_it_trains_with(data: TrialData) -> None:
-    """It has the figures of the same model whose code gives it that rate."""
+def test_the_dropout_rate_of_a_trial_is_the_one_it_trains_with(data: TrialData) -> None:
+    """Its losses are those of the same model whose code sets that rate."""
 
     def losses(model: dict[str, Any]) -> list[float]:
         results = alone(LaneTrial(training(model=model), 1, tag=1), data, torch.float64)
         return [one.metrics["train_loss"] for one in results]
 
-    searched = losses({**own("attention"), "dropout": 0.4})
-    assert searched == losses(own("attention", rate=0.4))
-    assert searched != losses(own("attention"))
+    searched = losses({**custom("attention"), "dropout": 0.4})
+    assert searched == losses(custom("attention", rate=0.4))
+    assert searched != losses(custom("attention"))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_trial_s_own_dropout_rate_is_the_one_it_trains_with(data: TrialData) -
 def test_rates_for_layers_that_are_not_there_are_refused(
     name: str, dropout: Any, n_layers: int, data: TrialData
 ) -> None:
-    trial = LaneTrial(training(model={**own(name), "dropout": dropout}), 1)
+    trial = LaneTrial(training(model={**custom(name), "dropout": dropout}), 1)
     group = group_of(trial.training, data, 1)
     with pytest.raises(ModelError, match=rf"model.dropout must be .*: .* for {n_layers} of {NETS}:build_{name}"):
         group.load(trial)
@@ -137,8 +137,8 @@ def test_rates_for_layers_that_are_not_there_are_refused(
 
 
 def test_a_trial_that_diverges_harms_no_neighbour(data: TrialData) -> None:
-    wild = training(model=own("norms"), optimizer="sgd", learning_rate=1000, weight_decay=1000, epochs=40, momentum=0.9)
-    tame = [LaneTrial(training(model=own("norms"), optimizer="sgd", epochs=8), seed, tag=seed) for seed in range(2)]
+    wild = training(model=custom("norms"), optimizer="sgd", learning_rate=1000, weight_decay=1000, epochs=40, momentum=0.9)
+    tame = [LaneTrial(training(model=custom("norms"), optimizer="sgd", epochs=8), seed, tag=seed) for seed in range(2)]
     found = run(group_of(wild, data, 3), [tame[0], LaneTrial(wild, 9, tag=9), tame[1]])
     assert "loss is" in str(found[9][-1].error)
     for trial in tame:
@@ -147,20 +147,20 @@ def test_a_trial_that_diverges_harms_no_neighbour(data: TrialData) -> None:
 
 @pytest.mark.parametrize("kind", ODD)
 def test_what_lanes_cannot_share_trains_alone_and_says_why(kind: str, data: TrialData) -> None:
-    group = group_of(training(model=own("odd", kind=kind)), data, 2)
+    group = group_of(training(model=custom("odd", kind=kind)), data, 2)
     assert not group.fuses
     assert group.unfusable_reason is not None
     assert ODD[kind] in group.unfusable_reason
     assert "\n" not in group.unfusable_reason
-    group.load(LaneTrial(group_training := training(model=own("odd", kind=kind)), 1))
+    group.load(LaneTrial(group_training := training(model=custom("odd", kind=kind)), 1))
     group.load(LaneTrial(group_training, 2))
     assert all(result.metrics["train_loss"] > 0 for _ in range(3) for result in group.step())
 
 
 def test_bf16_is_tried_with_a_tolerance_of_its_own(data: TrialData) -> None:
-    group = group_of(training(model=own("cnn"), precision="bf16"), data, 2)
+    group = group_of(training(model=custom("cnn"), precision="bf16"), data, 2)
     assert group.unfusable_reason is None
-    results = run(group, [LaneTrial(training(model=own("cnn"), precision="bf16"), seed, tag=seed) for seed in range(2)])
+    results = run(group, [LaneTrial(training(model=custom("cnn"), precision="bf16"), seed, tag=seed) for seed in range(2)])
     assert all(one[-1].final is not None for one in results.values())
 
 

@@ -1,5 +1,4 @@
-"""Models as users write them, for images of 1x12x12 and 3 classes: those that lanes can share, and those that they
-cannot."""
+"""Custom models as users write them, for images of 1x12x12 and 3 classes. Lanes can share some of them."""
 
 import random
 from typing import Any
@@ -13,10 +12,12 @@ Params = dict[str, Any]
 
 
 def build_mlp(params: Params) -> nn.Module:
+    """Return an mlp with two hidden layers."""
     return nn.Sequential(nn.Flatten(), nn.Linear(144, 12), nn.ReLU(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 3))
 
 
 def build_cnn(params: Params) -> nn.Module:
+    """Return a cnn with max and average pooling."""
     return nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 2), nn.GELU(), nn.AvgPool2d(2), nn.Flatten(),
         nn.Linear(24, 3),
@@ -24,9 +25,9 @@ def build_cnn(params: Params) -> nn.Module:
 
 
 def build_norms(params: Params) -> nn.Module:
-    """Batch norm with running statistics, of channels and of units.
+    """Return a model with batch norm of channels and of units.
 
-    Without biases before them: their gradients are rounding errors, which adam makes steps of full size.
+    Layers before batch norm have no bias: its gradient is rounding error, which adam turns into steps of full size.
     """
     return nn.Sequential(
         nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(400, 6, bias=False),
@@ -35,6 +36,7 @@ def build_norms(params: Params) -> nn.Module:
 
 
 def build_dropouts(params: Params) -> nn.Module:
+    """Return a model with dropout of elements and of channels, one of them in place."""
     return nn.Sequential(
         nn.Dropout(0.1), nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Dropout2d(0.3), nn.Flatten(2), nn.Dropout1d(0.2),
         nn.Flatten(), nn.Linear(400, 16), nn.Dropout(0.5, inplace=True), nn.ReLU(), nn.Linear(16, 3),
@@ -42,6 +44,7 @@ def build_dropouts(params: Params) -> nn.Module:
 
 
 def build_layer_norm(params: Params) -> nn.Module:
+    """Return a model with layer norm and group norm."""
     return nn.Sequential(
         nn.Flatten(), nn.Linear(144, 10), nn.LayerNorm(10), nn.SiLU(), nn.Unflatten(1, (2, 5)), nn.GroupNorm(2, 2),
         nn.Flatten(), nn.Linear(10, 3),
@@ -49,7 +52,7 @@ def build_layer_norm(params: Params) -> nn.Module:
 
 
 class Attention(nn.Module):
-    """Rows of an image as words: an embedding of where they are, attention with dropout, and a residual."""
+    """Attention over the rows of an image, with position embeddings, dropout and a residual connection."""
 
     places: Tensor
 
@@ -64,6 +67,7 @@ class Attention(nn.Module):
         self.register_buffer("places", torch.arange(12))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits, [batch, classes]."""
         x = self.words(images.squeeze(1)) + self.places_of(self.places)
         query, key, value = self.to_qkv(x).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
         weights = self.dropout(torch.softmax(query @ key.mT / 2, -1))
@@ -73,11 +77,12 @@ class Attention(nn.Module):
 
 
 def build_attention(params: Params) -> nn.Module:
+    """Return attention with dropout; `rate` in the arguments sets its rate."""
     return Attention(params.get("rate", 0.2))
 
 
 class Recurrent(nn.Module):
-    """Frozen and tied weights, a buffer that a new tensor takes the place of, and one that counts."""
+    """A recurrent model with frozen and tied weights, a buffer that it replaces, and a buffer that counts calls."""
 
     mean: Tensor
     n_calls: Tensor
@@ -93,6 +98,7 @@ class Recurrent(nn.Module):
         self.register_buffer("n_calls", torch.zeros((), dtype=torch.int64))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits, [batch, classes]."""
         state = torch.zeros(len(images), 6, dtype=images.dtype, device=images.device)
         for row in images.squeeze(1).unbind(1):
             state = torch.tanh(self.frozen(row) + self.tied(state) + self.inner(state))
@@ -104,6 +110,7 @@ class Recurrent(nn.Module):
 
 
 def build_recurrent(params: Params) -> nn.Module:
+    """Return a recurrent model with frozen and tied weights."""
     return Recurrent()
 
 
@@ -111,7 +118,7 @@ FUSED = ("mlp", "cnn", "norms", "dropouts", "layer_norm", "attention", "recurren
 
 
 class Odd(nn.Module):
-    """Does what its kind says."""
+    """A model that lanes cannot share, for a reason named by `kind`."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -123,6 +130,7 @@ class Odd(nn.Module):
         self.before = torch.zeros(1)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits, [batch, classes]."""
         x = images.flatten(1)
         match self.kind:
             case "branches" if x.sum() > 0:
@@ -150,6 +158,7 @@ class Odd(nn.Module):
 
 
 def build_odd(params: Params) -> nn.Module:
+    """Return a model that lanes cannot share; `kind` in the arguments is a key of ODD."""
     model = Odd(params["kind"])
     if params["kind"] == "hooks":
         model.layer.register_forward_hook(lambda _module, _inputs, output: output * 2)
@@ -169,4 +178,4 @@ ODD = {
     "cumulative": "vmap",
     "hooks": "layer has hooks",
 }
-"""And what is said of each."""
+"""For each kind, text that the reason must contain."""

@@ -1,3 +1,5 @@
+"""The mlp over lanes against its torch modules, and its gradients against differences of the loss."""
+
 from typing import Any
 
 import pytest
@@ -18,9 +20,9 @@ N_LANES, BATCH_SIZE = 3, 6
 
 
 class Setup:
-    """An mlp over three lanes, with images, labels and draws."""
+    """An mlp over three lanes, with images, labels and random masks."""
 
-    def __init__(self, hidden: list[int], activation: str, batch_norm: bool, strength: float) -> None:
+    def __init__(self, hidden: list[int], activation: str, batch_norm: bool, rate: float) -> None:
         torch.manual_seed(0)
         model = Mlp(name="mlp", hidden=hidden, activation=activation, batch_norm=batch_norm)  # type: ignore[arg-type]
         self.modules = [build_model(model, (1, 4, 4), 3).double() for _ in range(N_LANES)]
@@ -33,14 +35,14 @@ class Setup:
         self.network = MlpNetwork(self.modules[0], activation, self.rows, fuses=True)
         self.images = torch.randn(N_LANES, BATCH_SIZE, 1, 4, 4, dtype=torch.float64)
         self.labels = torch.randint(0, 3, (N_LANES, BATCH_SIZE))
-        sites = find_noise_points(self.modules[0], self.images[0, :1])
-        self.draws = RandomMasks(sites, N_LANES, BATCH_SIZE, self.rows.values)
-        self.draws.set_rates([Rates([0.0] + [strength] * len(hidden), [0.0] + [strength] * len(hidden))] * 3)
-        self.draws.draw(slice(0, N_LANES), [Generator().manual_seed(lane) for lane in range(N_LANES)], BATCH_SIZE)
+        points = find_noise_points(self.modules[0], self.images[0, :1])
+        self.masks = RandomMasks(points, N_LANES, BATCH_SIZE, self.rows.values)
+        self.masks.set_rates([Rates([0.0] + [rate] * len(hidden), [0.0] + [rate] * len(hidden))] * 3)
+        self.masks.draw(slice(0, N_LANES), [Generator().manual_seed(lane) for lane in range(N_LANES)], BATCH_SIZE)
 
     def losses(self) -> tuple[Tensor, Tensor]:
-        """Losses, [lanes], and the gradient of the logits."""
-        logits = self.network.forward(slice(0, N_LANES), self.images, self.draws)
+        """Return the losses, [lanes], and the gradient of the logits."""
+        logits = self.network.forward(slice(0, N_LANES), self.images, self.masks)
         loss, _, gradient = cross_entropy(logits, self.labels, None)
         return loss, gradient
 
@@ -84,6 +86,6 @@ def test_the_gradient_through_noise_and_dropout_is_the_slope_of_the_loss(activat
 
 def test_some_neighbours_are_a_step_of_their_own() -> None:
     setup = Setup([7], "relu", True, 0.0)
-    whole = setup.network.forward(slice(0, 3), setup.images, setup.draws).clone()
-    part = setup.network.forward(slice(1, 3), setup.images[1:], setup.draws)
+    whole = setup.network.forward(slice(0, 3), setup.images, setup.masks).clone()
+    part = setup.network.forward(slice(1, 3), setup.images[1:], setup.masks)
     torch.testing.assert_close(part, whole[1:])
