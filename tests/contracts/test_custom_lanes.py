@@ -87,7 +87,9 @@ def test_a_trial_goes_on_alone_where_it_was_in_lanes(name: str, data: TrialData)
 def test_trials_with_one_seed_draw_the_same_masks_beside_one_another(data: TrialData) -> None:
     """Trials with different seeds draw different masks."""
     group = group_of(training(model=custom("dropouts")), data, 3, torch.float64)
-    found = run(group, [LaneTrial(training(model=custom("dropouts")), seed, tag) for tag, seed in enumerate((1, 1, 2))], 1)
+    found = run(
+        group, [LaneTrial(training(model=custom("dropouts")), seed, tag) for tag, seed in enumerate((1, 1, 2))], 1
+    )
     losses = [found[tag][-1].metrics["train_loss"] for tag in range(3)]
     assert losses[0] == pytest.approx(losses[1], rel=TOLERANCES[torch.float64])
     assert losses[0] != pytest.approx(losses[2], rel=1e-3)
@@ -95,13 +97,13 @@ def test_trials_with_one_seed_draw_the_same_masks_beside_one_another(data: Trial
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", ["dropouts", "attention"])
-def test_trials_with_different_dropout_rates_equal_those_alone(
-    name: str, dtype: torch.dtype, data: TrialData
-) -> None:
+def test_trials_with_different_dropout_rates_equal_those_alone(name: str, dtype: torch.dtype, data: TrialData) -> None:
     """One trial drops nothing, one has a rate for each layer, and one keeps the rates that its code sets."""
     rates: list[Any] = [0.0, 0.6, None, 0.2, [0.5, 0.0, 0.3, 0.1] if name == "dropouts" else [0.4]]
     five = [
-        LaneTrial(training(model={**custom(name), "dropout": rate}, epochs=1 + number % 3), seed=100 + number, tag=number)
+        LaneTrial(
+            training(model={**custom(name), "dropout": rate}, epochs=1 + number % 3), seed=100 + number, tag=number
+        )
         for number, rate in enumerate(rates)
     ]
     group = group_of(five[0].training, data, 3, dtype)
@@ -137,7 +139,9 @@ def test_rates_for_layers_that_are_not_there_are_refused(
 
 
 def test_a_trial_that_diverges_harms_no_neighbour(data: TrialData) -> None:
-    wild = training(model=custom("norms"), optimizer="sgd", learning_rate=1000, weight_decay=1000, epochs=40, momentum=0.9)
+    wild = training(
+        model=custom("norms"), optimizer="sgd", learning_rate=1000, weight_decay=1000, epochs=40, momentum=0.9
+    )
     tame = [LaneTrial(training(model=custom("norms"), optimizer="sgd", epochs=8), seed, tag=seed) for seed in range(2)]
     found = run(group_of(wild, data, 3), [tame[0], LaneTrial(wild, 9, tag=9), tame[1]])
     assert "loss is" in str(found[9][-1].error)
@@ -160,7 +164,9 @@ def test_what_lanes_cannot_share_trains_alone_and_says_why(kind: str, data: Tria
 def test_bf16_is_tried_with_a_tolerance_of_its_own(data: TrialData) -> None:
     group = group_of(training(model=custom("cnn"), precision="bf16"), data, 2)
     assert group.unfusable_reason is None
-    results = run(group, [LaneTrial(training(model=custom("cnn"), precision="bf16"), seed, tag=seed) for seed in range(2)])
+    results = run(
+        group, [LaneTrial(training(model=custom("cnn"), precision="bf16"), seed, tag=seed) for seed in range(2)]
+    )
     assert all(one[-1].final is not None for one in results.values())
 
 
