@@ -1,4 +1,4 @@
-"""The time, as an object that is passed in."""
+"""The clock that the service reads, passed in so that tests control it."""
 
 import time
 from datetime import UTC, datetime
@@ -6,20 +6,22 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall-clock time for people, and a monotonic one for terms."""
+    """A wall clock for timestamps and a monotonic clock for lease terms and timeouts."""
 
     def now(self) -> datetime:
-        """Aware UTC."""
+        """The current time, aware UTC."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment; never goes back."""
+        """Seconds since an arbitrary moment; never decreases."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The clock of the operating system."""
 
     def now(self) -> datetime:
+        """The current time, aware UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        """Seconds since an arbitrary moment; never decreases."""
         return time.monotonic()

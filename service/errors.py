@@ -1,38 +1,38 @@
-"""Errors of the service, each with the HTTP status and the stable code that clients see.
+"""Errors of the service, each with its HTTP status and the stable code that clients see.
 
 ServiceError
-├── InvalidError              422  invalid              input that breaks a rule; names the fields
-├── UnauthorizedError         401  unauthorized         no token, or a wrong one
-├── ForbiddenError            403  forbidden            known, but not allowed
-│   ├── InsufficientScopeError     insufficient_scope   the token opens other things
-│   └── CrossOriginError           cross_origin         from another site's page, or to another name than localhost
-├── NotFoundError             404  not_found            no such path
-│   ├── StudyNotFoundError         study_not_found
-│   ├── TrialNotFoundError         trial_not_found
-│   ├── LeaseNotFoundError         lease_not_found
-│   ├── ArtifactNotFoundError      artifact_not_found
-│   ├── FinalNotFoundError         final_not_found      the study has no final evaluation yet
-│   ├── ImportNotFoundError        import_not_found
-│   └── TokenNotFoundError         token_not_found
-├── SlowRequestError          408  request_timeout      the body did not arrive in time
-├── IncompleteUploadError     408  upload_incomplete    an upload that stands still or breaks off
-├── TooLargeError             413  too_large            an upload that is larger than artifacts may be
-├── TooManyAttemptsError      429  too_many_attempts    too many wrong tokens from one address
-├── TooManyReadersError       503  too_many_readers     no place left in the event stream
-├── ShuttingDownError         503  shutting_down        the service is about to end
-└── ConflictError             409  conflict             not in the present state
-    ├── StudyExistsError           study_exists         same name, another definition
-    ├── TokenExistsError           token_exists         a valid token has the name
-    ├── TrialLeasedError           trial_leased         a worker has the trial
-    ├── StateConflictError         state_conflict       a study's state does not allow it
-    ├── BudgetExhaustedError       budget_exhausted     n_trials trials exist already
-    ├── NothingLeftError           nothing_left         every such configuration of a grid is tried
-    ├── RoundExistsError           round_exists         the narrowing round has begun already
-    ├── DistributionError          distribution_conflict  the parameter has another distribution
-    ├── ReportConflictError        report_conflict      the same step again with other metrics
-    ├── TooManyArtifactsError      too_many_artifacts   the trial has as many as it may have
-    ├── LeaseClosedError           lease_closed         the lease has ended in another way
-    └── LeaseLostError             lease_lost           the lease has expired
+├── InvalidError                    422  invalid
+├── UnauthorizedError               401  unauthorized
+├── ForbiddenError                  403  forbidden
+│   ├── InsufficientScopeError           insufficient_scope
+│   └── CrossOriginError                 cross_origin
+├── NotFoundError                   404  not_found
+│   ├── StudyNotFoundError               study_not_found
+│   ├── TrialNotFoundError               trial_not_found
+│   ├── LeaseNotFoundError               lease_not_found
+│   ├── ArtifactNotFoundError            artifact_not_found
+│   ├── FinalNotFoundError               final_not_found
+│   ├── ImportNotFoundError              import_not_found
+│   └── TokenNotFoundError               token_not_found
+├── SlowRequestError                408  request_timeout
+├── IncompleteUploadError           408  upload_incomplete
+├── TooLargeError                   413  too_large
+├── TooManyAttemptsError            429  too_many_attempts
+├── TooManyReadersError             503  too_many_readers
+├── ShuttingDownError               503  shutting_down
+└── ConflictError                   409  conflict
+    ├── StudyExistsError                 study_exists
+    ├── TokenExistsError                 token_exists
+    ├── TrialLeasedError                 trial_leased
+    ├── StateConflictError               state_conflict
+    ├── BudgetExhaustedError             budget_exhausted
+    ├── NothingLeftError                 nothing_left
+    ├── RoundExistsError                 round_exists
+    ├── DistributionError                distribution_conflict
+    ├── ReportConflictError              report_conflict
+    ├── TooManyArtifactsError            too_many_artifacts
+    ├── LeaseClosedError                 lease_closed
+    └── LeaseLostError                   lease_lost
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,10 @@ from http import HTTPStatus
 
 
 class ServiceError(Exception):
-    """Anything that the service answers with a problem."""
+    """Any error that the service answers with problem details (RFC 9457).
+
+    `errors` are (field, message) pairs for invalid input.
+    """
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "internal"
@@ -53,6 +56,8 @@ class ServiceError(Exception):
 
 
 class InvalidError(ServiceError):
+    """The input breaks a rule. `errors` are (field, message) pairs; the first becomes the detail."""
+
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "invalid"
 
@@ -63,84 +68,104 @@ class InvalidError(ServiceError):
 
 
 class UnauthorizedError(ServiceError):
+    """The request has no valid token or session."""
+
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthorized"
 
 
 class ForbiddenError(ServiceError):
+    """The caller is known but may not do this."""
+
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
 
 
 class InsufficientScopeError(ForbiddenError):
+    """The token lacks the scope that the route requires."""
+
     code = "insufficient_scope"
 
 
 class CrossOriginError(ForbiddenError):
+    """The request comes from another site's page, or names another host than localhost while no token exists."""
+
     code = "cross_origin"
 
 
 class NotFoundError(ServiceError):
+    """There is no such path."""
+
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
 
 
 class StudyNotFoundError(NotFoundError):
+    """There is no such study."""
+
     code = "study_not_found"
 
 
 class TrialNotFoundError(NotFoundError):
+    """There is no such trial."""
+
     code = "trial_not_found"
 
 
 class LeaseNotFoundError(NotFoundError):
+    """There is no such lease."""
+
     code = "lease_not_found"
 
 
 class ArtifactNotFoundError(NotFoundError):
+    """The trial has no artifact of this name."""
+
     code = "artifact_not_found"
 
 
 class FinalNotFoundError(NotFoundError):
+    """The study has no final evaluation yet."""
+
     code = "final_not_found"
 
 
 class ImportNotFoundError(NotFoundError):
+    """The study has no import with this number."""
+
     code = "import_not_found"
 
 
+class TokenNotFoundError(NotFoundError):
+    """There is no token of this name."""
+
+    code = "token_not_found"
+
+
+class SlowRequestError(ServiceError):
+    """The body of a request did not arrive in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "request_timeout"
+
+
 class IncompleteUploadError(ServiceError):
+    """An upload stalled or was broken off."""
+
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "upload_incomplete"
 
 
 class TooLargeError(ServiceError):
+    """An upload is larger than an artifact may be."""
+
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "too_large"
 
 
-class TooManyReadersError(ServiceError):
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    code = "too_many_readers"
-    retry_after_seconds = 10
-
-
-class ShuttingDownError(ServiceError):
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    code = "shutting_down"
-    retry_after_seconds = 2
-
-
-class TokenNotFoundError(NotFoundError):
-    code = "token_not_found"
-
-
-class SlowRequestError(ServiceError):
-    status = HTTPStatus.REQUEST_TIMEOUT
-    code = "request_timeout"
-
-
 class TooManyAttemptsError(ServiceError):
+    """One address sent too many wrong tokens. `retry_after_seconds` is the wait until the next attempt."""
+
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_attempts"
 
@@ -149,54 +174,96 @@ class TooManyAttemptsError(ServiceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class TooManyReadersError(ServiceError):
+    """All reader slots of the event stream are taken."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "too_many_readers"
+    retry_after_seconds = 10
+
+
+class ShuttingDownError(ServiceError):
+    """The service is shutting down."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "shutting_down"
+    retry_after_seconds = 2
+
+
 class ConflictError(ServiceError):
+    """The present state does not allow this."""
+
     status = HTTPStatus.CONFLICT
     code = "conflict"
 
 
 class StudyExistsError(ConflictError):
+    """A study of this name exists with another definition."""
+
     code = "study_exists"
 
 
 class TokenExistsError(ConflictError):
+    """A valid token of this name exists."""
+
     code = "token_exists"
 
 
 class TrialLeasedError(ConflictError):
+    """A worker holds the trial."""
+
     code = "trial_leased"
 
 
 class StateConflictError(ConflictError):
+    """The state of the study or trial does not allow this."""
+
     code = "state_conflict"
 
 
 class BudgetExhaustedError(ConflictError):
+    """The study already has n_trials trials."""
+
     code = "budget_exhausted"
 
 
 class NothingLeftError(ConflictError):
+    """Every configuration of the grid that has these values is tried or queued."""
+
     code = "nothing_left"
 
 
 class RoundExistsError(ConflictError):
+    """The narrowing round has already begun."""
+
     code = "round_exists"
 
 
 class DistributionError(ConflictError):
+    """The parameter already has another distribution."""
+
     code = "distribution_conflict"
 
 
 class ReportConflictError(ConflictError):
+    """The same step was reported before with other metrics."""
+
     code = "report_conflict"
 
 
 class TooManyArtifactsError(ConflictError):
+    """The trial already has the maximum number of artifacts."""
+
     code = "too_many_artifacts"
 
 
 class LeaseClosedError(ConflictError):
+    """The lease has ended in another way."""
+
     code = "lease_closed"
 
 
 class LeaseLostError(ConflictError):
+    """The lease has expired."""
+
     code = "lease_lost"

@@ -1,4 +1,4 @@
-"""How the service logs: a line of text or a JSON object each, with the request, study, trial and lease it is about."""
+"""Logging as text or JSON lines, with the request, study, trial and lease that a line is about."""
 
 import json
 import logging
@@ -12,11 +12,11 @@ import optuna
 from starlette.types import Scope
 
 LogFormat = Literal["text", "json"]
-ABOUT = ("study", "trial", "lease")
+SUBJECT_FIELDS = ("study", "trial", "lease")
 
 
-def configure(level: str, log_format: LogFormat) -> None:
-    """Log to standard error from that level on."""
+def configure_logging(level: str, log_format: LogFormat) -> None:
+    """Log messages of `level` and above to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler])
@@ -26,25 +26,29 @@ def configure(level: str, log_format: LogFormat) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def about(study: str, trial: int | None = None, lease: str | None = None) -> dict[str, Any]:
-    """What a log call is about, as its `extra`."""
+def log_extra(study: str, trial: int | None = None, lease: str | None = None) -> dict[str, Any]:
+    """The `extra` argument of a log call about a study, trial or lease."""
     return {"study": study, "trial": trial, "lease": lease}
 
 
 class TextFormatter(logging.Formatter):
+    """Formats a record as one line of text that ends with the request id."""
+
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """The message line with the request id, if there is one."""
         line = super().formatMessage(record)
-        name = request_id()
-        return line if name is None else f"{line} [request {name}]"
+        current_id = request_id()
+        return line if current_id is None else f"{line} [request {current_id}]"
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line; fields that are not known are left out."""
+    """Formats a record as one JSON object on one line, without the fields that are unknown."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The JSON object as text."""
         entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC)
             .isoformat(timespec="milliseconds")
@@ -53,22 +57,22 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "request_id": request_id(),
-            **_about(record),
+            **_subject(record),
             "exception": self.formatException(record.exc_info) if record.exc_info else None,
         }
         return json.dumps({name: value for name, value in entry.items() if value is not None}, default=str)
 
 
-def _about(record: logging.LogRecord) -> dict[str, Any]:
-    current = current_request()
-    known = {} if current is None else current.about()
-    own = {name: value for name in ABOUT if (value := getattr(record, name, None)) is not None}
-    return {**known, **own} if "study" not in own else own
+def _subject(record: logging.LogRecord) -> dict[str, Any]:
+    current = _current.get()
+    of_request = {} if current is None else current.subject()
+    of_record = {name: value for name in SUBJECT_FIELDS if (value := getattr(record, name, None)) is not None}
+    return of_record if "study" in of_record else {**of_request, **of_record}
 
 
 @dataclass(slots=True)
 class CurrentRequest:
-    """The request at hand, and what it turned out to be about."""
+    """The request that is being handled: its id, its ASGI scope, and the study, trial and lease that it concerns."""
 
     id: str
     scope: Scope
@@ -76,34 +80,35 @@ class CurrentRequest:
     trial: int | None = None
     lease: str | None = None
 
-    def about(self) -> dict[str, Any]:
-        """Study, trial and lease as far as they are known: from what was found, else from the path."""
+    def subject(self) -> dict[str, Any]:
+        """Study, trial and lease where they are known: as set by `set_request_subject`, otherwise from the path."""
         template = getattr(self.scope.get("route"), "path", "")
         path = self.scope.get("path_params", {})
-        named = {
+        from_path = {
             "study": path.get("name") if "/studies/{name}" in template else None,
             "trial": path.get("number") if "/trials/{number}" in template else None,
             "lease": path.get("lease_id"),
         }
-        found = {"study": self.study, "trial": self.trial, "lease": self.lease}
-        return {name: found[name] if found[name] is not None else named[name] for name in found}
+        known = {"study": self.study, "trial": self.trial, "lease": self.lease}
+        return {name: from_path[name] if value is None else value for name, value in known.items()}
 
 
 _current: ContextVar[CurrentRequest | None] = ContextVar("narrows_request", default=None)
 
 
-def current_request() -> CurrentRequest | None:
-    return _current.get()
+def start_request(request_id: str, scope: Scope) -> None:
+    """Make this the current request of the running task, for its log lines and those of its threads."""
+    _current.set(CurrentRequest(request_id, scope))
 
 
 def request_id() -> str | None:
-    """The id of the request at hand, or None outside of one."""
+    """The id of the current request, or None outside of a request."""
     current = _current.get()
     return None if current is None else current.id
 
 
-def concerns(study: str, trial: int, lease: str) -> None:
-    """Note what the request at hand is about, for the log."""
+def set_request_subject(study: str, trial: int, lease: str) -> None:
+    """Set the study, trial and lease that the log lines of the current request name."""
     current = _current.get()
     if current is not None:
         current.study, current.trial, current.lease = study, trial, lease

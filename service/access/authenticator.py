@@ -1,4 +1,4 @@
-"""The gate: every request shows who sends it, and gets no further than that opens."""
+"""Authenticates every request and checks that the caller's scopes are enough for the route."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from service.access.login_rate_limiter import LoginRateLimiter
-from service.access.origins import check_local_host, check_same_origin
-from service.access.route_scopes import CLOSED, Opener, RouteScopes, is_loopback, opened_by
+from service.access.origins import check_local_host, check_same_origin, is_loopback
+from service.access.route_scopes import ADMIN_ONLY, RequiredScope, RouteScopes, TokenScopes, with_included
 from service.access.sessions import COOKIE, Sessions
-from service.access.tokens import Holder, Tokens
+from service.access.tokens import TokenHolder, Tokens
 from service.clock import Clock
 from service.errors import InsufficientScopeError, NotFoundError, ServiceError, UnauthorizedError
 
@@ -20,114 +20,125 @@ LOCAL = "this machine"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request."""
+    """The sender of a request: the name of its token or `this machine`, and its scopes.
+
+    `by_token` is False for callers whose credentials a browser sends on its own: a session cookie or the local address.
+    """
 
     name: str
-    openers: frozenset[Opener]
+    scopes: TokenScopes
     by_token: bool
 
 
 class Authenticator:
-    """Tells callers apart: by a token, by a browser's session, or by being on this machine while there is no token."""
+    """Identifies a caller by its token, by its browser session, or, while no token exists, by its local address."""
 
     def __init__(self, tokens: Tokens, clock: Clock) -> None:
         self.tokens = tokens
         self.sessions = Sessions(clock)
-        self.attempts = LoginRateLimiter(clock)
-        self._doors = RouteScopes()
+        self._rate_limiter = LoginRateLimiter(clock)
+        self._routes = RouteScopes()
 
     def admit(self, scope: Scope) -> Caller | None:
-        """Who sends a request, if that matters to its path.
+        """Return the caller of a request, or None for a route that is open to anyone.
 
-        Raises UnauthorizedError, ForbiddenError, NotFoundError and TooManyAttemptsError for who may not pass.
+        Raises UnauthorizedError, ForbiddenError, NotFoundError and TooManyAttemptsError.
         """
         method, path, headers = scope["method"], scope["path"], Headers(scope=scope)
-        openers = self._doors.openers(method, path)
-        if openers is not None and "anyone" in openers:
+        known = self._routes.required(method, path)
+        required = ADMIN_ONLY if known is None else known
+        if "anyone" in required:
             return None
-        caller = self._caller(headers, address_of(scope), openers or CLOSED)
+        caller = self._identify(headers, address_of(scope), required)
         if caller is None:
             raise UnauthorizedError(f"a token is needed: send 'Authorization: Bearer TOKEN', or log in at {LOGIN}")
-        if not (openers or CLOSED) & caller.openers:
-            raise _closed(method, path, openers, caller)
-        if not caller.by_token:  # what a browser shows of its own accord, on behalf of any site
+        if not required & caller.scopes:
+            raise _denial(method, path, known, caller)
+        if not caller.by_token:  # browsers attach such credentials to the requests of any site's page
             check_same_origin(method, headers, by_browser=caller.name != LOCAL)
         return caller
 
     def still_admits(self, scope: Scope) -> bool:
-        """Whether who was let through would be again: an answer may last longer than a token."""
+        """Check again whether a request may proceed: an event stream may outlast its token."""
         try:
             self.admit(scope)
         except ServiceError:
             return False
         return True
 
-    def _caller(self, headers: Headers, address: str, openers: frozenset[Opener]) -> Caller | None:
+    def _identify(self, headers: Headers, address: str, required: frozenset[RequiredScope]) -> Caller | None:
         """Raises UnauthorizedError, CrossOriginError and TooManyAttemptsError."""
-        caller = self._shown(headers, address) if self.tokens.exist else None
-        return caller or self._local(headers, address, openers)
+        caller = self._caller_with_credentials(headers, address) if self.tokens.any_exist else None
+        return caller or self._local_caller(headers, address, required)
 
-    def _shown(self, headers: Headers, address: str) -> Caller | None:
-        """Who has shown a token or a session. Raises UnauthorizedError and TooManyAttemptsError."""
-        given = headers.get("authorization")
-        if given is None:
-            return self.logged_in(headers)
-        scheme, _, secret = given.partition(" ")
+    def _caller_with_credentials(self, headers: Headers, address: str) -> Caller | None:
+        """The caller with a token or a session. Raises UnauthorizedError and TooManyAttemptsError."""
+        authorization = headers.get("authorization")
+        if authorization is None:
+            return self.session_caller(headers)
+        scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise UnauthorizedError("a token must be sent as 'Authorization: Bearer TOKEN'")
-        holder = self.check(secret.strip().encode("latin-1").decode(errors="surrogateescape"), address)
-        return Caller(holder.name, holder.openers, by_token=True)
+        holder = self.check_token(secret.strip().encode("latin-1").decode(errors="surrogateescape"), address)
+        return Caller(holder.name, holder.scopes, by_token=True)
 
-    def logged_in(self, headers: Headers) -> Caller | None:
-        """Whose browser it is. Raises UnauthorizedError when the token has ended since the login."""
-        digest = self.sessions.token_of(session_id(headers))
+    def session_caller(self, headers: Headers) -> Caller | None:
+        """The caller by its session cookie, None without a session.
+
+        Raises UnauthorizedError when the session's token has ended since the login.
+        """
+        digest = self.sessions.token_digest(session_id_of(headers))
         if digest is None:
             return None
-        holder = self.tokens.holder(digest)
-        return Caller(holder.name, holder.openers, by_token=False)
+        holder = self.tokens.holder_by_digest(digest)
+        return Caller(holder.name, holder.scopes, by_token=False)
 
-    def _local(self, headers: Headers, address: str, openers: frozenset[Opener]) -> Caller | None:
-        """A caller on this machine: it may do everything without tokens, and then make the first admin's."""
+    def _local_caller(self, headers: Headers, address: str, required: frozenset[RequiredScope]) -> Caller | None:
+        """A caller on this machine: it is an admin while no token exists, and may then create the first admin token."""
         if self.tokens.has_had_admin or not is_loopback(address):
             return None
-        if self.tokens.exist and "bootstrap" not in openers:
+        if self.tokens.any_exist and "bootstrap" not in required:
             return None
         check_local_host(headers)
-        return Caller(LOCAL, opened_by("admin"), by_token=False)
+        return Caller(LOCAL, with_included("admin"), by_token=False)
 
-    def check(self, secret: str, address: str) -> Holder:
-        """Whose token it is. Raises UnauthorizedError, and TooManyAttemptsError after too many wrong ones.
+    def check_token(self, secret: str, address: str) -> TokenHolder:
+        """Return the holder of a token.
 
-        Stored tokens, which nobody can guess, are heard even then.
+        Raises UnauthorizedError for a wrong or ended token, and TooManyAttemptsError after too many of them from one
+        address. Stored tokens are accepted even then, because nobody can guess them.
         """
         ended: UnauthorizedError | None = None
         try:
-            holder = self.tokens.stored(secret)
+            holder = self.tokens.stored_holder(secret)
         except UnauthorizedError as error:
             holder, ended = None, error
         if holder is not None:
             return holder
-        self.attempts.check(address)
-        holder = None if ended else self.tokens.operators(secret)
+        self._rate_limiter.check_attempts_left(address)
+        holder = None if ended else self.tokens.operator_holder(secret)
         if holder is None:
-            self.attempts.failed(address)
+            self._rate_limiter.count_failure(address)
             raise ended or UnauthorizedError("no such token")
         return holder
 
 
-def _closed(method: str, path: str, openers: frozenset[Opener] | None, caller: Caller) -> ServiceError:
-    if openers is None:  # to all but an admin, a path without a row is none
+def _denial(method: str, path: str, known: frozenset[RequiredScope] | None, caller: Caller) -> ServiceError:
+    if known is None:  # only an admin learns whether a path without a row exists
         return NotFoundError(f"no such path: {method} {path}")
-    wanted = " or ".join(sorted(openers - {"bootstrap"}))
-    has = ", ".join(sorted(caller.openers))
-    return InsufficientScopeError(f"{method} {path} needs a token with the scope {wanted}; {caller.name} opens {has}")
+    required = " or ".join(sorted(known - {"bootstrap"}))
+    scopes = ", ".join(sorted(caller.scopes))
+    return InsufficientScopeError(
+        f"{method} {path} needs a token with the scope {required}; {caller.name} opens {scopes}"
+    )
 
 
 def address_of(scope: Scope) -> str:
-    """The caller's address, as far as it is known."""
+    """The caller's network address, empty if it is unknown."""
     client = scope.get("client")
     return client[0] if client else ""
 
 
-def session_id(headers: Headers) -> str:
+def session_id_of(headers: Headers) -> str:
+    """The session id in the request's cookie, empty if there is none."""
     return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")

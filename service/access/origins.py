@@ -1,10 +1,11 @@
-"""Where a browser's request comes from: another site must not act with what this one's browser has been given."""
+"""Checks where a browser's request comes from: other sites must not act with this site's credentials."""
 
+import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from service.access.route_scopes import is_loopback
 from service.errors import CrossOriginError
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -13,13 +14,13 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 def check_same_origin(method: str, headers: Headers, *, by_browser: bool) -> None:
     """Raises CrossOriginError when a call that changes something was sent from another site's page.
 
-    Browsers say where a request comes from; a page cannot forge it. Other programs say nothing, which is refused when
-    only a browser can have what was shown (`by_browser`).
+    Browsers state the origin of a request in headers that a page cannot forge. Other programs send neither header; with
+    `by_browser`, for credentials that only a browser holds, such a request is refused.
     """
     if method in SAFE_METHODS:
         return
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:  # said by the browser itself, whatever a proxy makes of the host
+    if site is not None:  # first, because a proxy may change the Host header, but not this one
         same = site in ("same-origin", "none")
     elif origin is not None:
         same = urlsplit(origin).netloc == headers.get("host", "")
@@ -30,14 +31,25 @@ def check_same_origin(method: str, headers: Headers, *, by_browser: bool) -> Non
 
 
 def check_local_host(headers: Headers) -> None:
-    """Raises CrossOriginError unless the service was called by this machine's own name.
+    """Raises CrossOriginError unless the Host header is a name of this machine.
 
-    Otherwise a page could have its own name lead to this machine, and then be of the same origin (DNS rebinding).
+    Otherwise a page could let its own host name resolve to this machine and be of the same origin (DNS rebinding).
     """
     hosts = headers.getlist("host")
     host = ", ".join(hosts)
     if len(hosts) != 1 or not is_loopback(_hostname(host)):
-        raise CrossOriginError(f"without tokens this service answers to localhost and 127.0.0.1 alone, not to {host!r}")
+        raise CrossOriginError(f"without tokens this service answers only to localhost and 127.0.0.1, not to {host!r}")
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _hostname(host: str) -> str:
@@ -45,5 +57,5 @@ def _hostname(host: str) -> str:
         parts = urlsplit(f"//{host}")
     except ValueError:
         return ""
-    is_plain = parts.netloc == host and "@" not in host  # no path, and nobody's name before the host's
+    is_plain = parts.netloc == host and "@" not in host  # neither a path nor a user name
     return parts.hostname or "" if is_plain else ""

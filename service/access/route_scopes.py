@@ -1,35 +1,35 @@
-"""Who may call what: every route with the scopes that open it. A route without a row is open to `admin` alone."""
+"""The scopes that each route requires. A route without a row requires `admin`."""
 
-import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Literal
 
 from starlette.routing import compile_path
 
 from service.schemas.tokens import Scope
 
-Opener = Scope | Literal["anyone", "bootstrap"]
-"""anyone: no token is needed; bootstrap: a caller on this machine who sets up the first admin token."""
+TokenScopes = frozenset[Scope]
+RequiredScope = Scope | Literal["anyone", "bootstrap"]
+"""anyone: no token is needed; bootstrap: a local caller that creates the first admin token may also call the route."""
 
-INCLUDED: Mapping[Scope, frozenset[Opener]] = {
+INCLUDED: Mapping[Scope, TokenScopes] = {
     "read": frozenset({"read"}),
     "submit": frozenset({"submit", "read"}),
     "work": frozenset({"work"}),
     "admin": frozenset({"admin", "submit", "read", "work"}),
 }
 
-ROUTES: Mapping[str, tuple[Opener, ...]] = {
-    # Whether it runs, and the way in
+ROUTES: Mapping[str, tuple[RequiredScope, ...]] = {
+    # Health and login
     "GET /healthz": ("anyone",),
     "GET /readyz": ("anyone",),
     "GET /login": ("anyone",),
     "POST /login": ("anyone",),
     "POST /logout": ("anyone",),
     "GET /favicon.ico": ("anyone",),
-    # Looking
+    # Reading
     "GET /v1/studies": ("read",),
     "GET /v1/studies/{name}": ("read", "work"),
     "GET /v1/studies/{name}/best": ("read",),
@@ -74,7 +74,7 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "GET /v1/tokens": ("admin",),
     "POST /v1/tokens": ("admin", "bootstrap"),
     "DELETE /v1/tokens/{token}": ("admin",),
-    # The API's own page
+    # The API reference
     "GET /docs": ("read",),
     "GET /docs-assets/{path:path}": ("read",),
     "GET /openapi.json": ("read", "work"),
@@ -96,43 +96,32 @@ ROUTES: Mapping[str, tuple[Opener, ...]] = {
     "DELETE /api/{rest:path}": ("admin",),
 }
 
-CLOSED: frozenset[Opener] = frozenset({"admin"})
+ADMIN_ONLY: frozenset[RequiredScope] = frozenset({"admin"})
 
 
 @cache
-def opened_by(*scopes: str) -> frozenset[Opener]:
-    """All that a token with these scopes has: its own and the included ones."""
-    return frozenset(opener for scope, included in INCLUDED.items() if scope in scopes for opener in included)
+def with_included(*scopes: str) -> TokenScopes:
+    """The scopes of a token together with the scopes that they include."""
+    return frozenset(one for scope, included in INCLUDED.items() if scope in scopes for one in included)
 
 
 class RouteScopes:
-    """Finds the row of a request."""
+    """Finds the required scopes of a request in the table ROUTES."""
 
-    def __init__(self, routes: Mapping[str, tuple[Opener, ...]] = ROUTES) -> None:
-        self._plain: dict[tuple[str, str], frozenset[Opener]] = {}
-        self._patterns: defaultdict[str, list[tuple[re.Pattern[str], frozenset[Opener]]]] = defaultdict(list)
-        for row, openers in routes.items():
+    def __init__(self) -> None:
+        self._plain: dict[tuple[str, str], frozenset[RequiredScope]] = {}
+        self._patterns: defaultdict[str, list[tuple[re.Pattern[str], frozenset[RequiredScope]]]] = defaultdict(list)
+        for row, scopes in ROUTES.items():
             method, path = row.split(" ")
             if "{" in path:
-                self._patterns[method].append((compile_path(path)[0], frozenset(openers)))
+                self._patterns[method].append((compile_path(path)[0], frozenset(scopes)))
             else:
-                self._plain[method, path] = frozenset(openers)
+                self._plain[method, path] = frozenset(scopes)
 
-    def openers(self, method: str, path: str) -> frozenset[Opener] | None:
-        """The scopes that open a path, of which one is enough; None when no row has it."""
+    def required(self, method: str, path: str) -> frozenset[RequiredScope] | None:
+        """The scopes of which a call needs one; None for a path without a row."""
         method = "GET" if method == "HEAD" else method
         plain = self._plain.get((method, path))
         if plain is not None:
             return plain
-        return next((openers for pattern, openers in self._patterns.get(method, ()) if pattern.match(path)), None)
-
-
-@lru_cache(maxsize=1024)
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return next((scopes for pattern, scopes in self._patterns.get(method, ()) if pattern.match(path)), None)

@@ -1,4 +1,4 @@
-"""Logins of browsers. They are in memory alone: after a restart of the service, one logs in again."""
+"""Browser sessions. They are kept only in memory: after a restart of the service, users log in again."""
 
 import secrets
 import threading
@@ -15,22 +15,22 @@ MAX_SESSIONS = 1000
 
 @dataclass(frozen=True)
 class Session:
-    """Which token a browser has shown, and until when that counts."""
+    """A browser session: the digest of its token and its end on the monotonic clock, in seconds."""
 
     token_digest: str
     ends_at: float
 
 
 class Sessions:
-    """Sessions by the digest of their id, which is random and tells nothing of the token."""
+    """Open sessions, stored by the digest of their id. The id is random, so it reveals nothing about the token."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
-    def begin(self, token_digest: str) -> str:
-        """The id of a new session. When there are too many, the oldest ends."""
+    def start(self, token_digest: str) -> str:
+        """Start a session and return its id. Above MAX_SESSIONS, the oldest session ends."""
         session_id = secrets.token_urlsafe(32)
         with self._lock:
             ends_at = self._clock.monotonic() + LIFETIME_SECONDS
@@ -39,13 +39,14 @@ class Sessions:
                 self._sessions.popitem(last=False)
         return session_id
 
-    def token_of(self, session_id: str) -> str | None:
-        """The digest of the token that a session was begun with; None when the session is over."""
+    def token_digest(self, session_id: str) -> str | None:
+        """The digest of the token that the session was started with; None if the session is unknown or over."""
         session = self._sessions.get(digest_of(session_id))
         if session is None or session.ends_at <= self._clock.monotonic():
             return None
         return session.token_digest
 
     def end(self, session_id: str) -> None:
+        """End a session if it is open."""
         with self._lock:
             self._sessions.pop(digest_of(session_id), None)

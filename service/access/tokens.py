@@ -1,56 +1,57 @@
-"""Tokens: made, shown, revoked, and told apart from what only looks like one."""
+"""Creates, revokes and verifies tokens."""
 
 import hashlib
 import hmac
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from service.access.route_scopes import Opener, opened_by
+from service.access.route_scopes import TokenScopes, with_included
 from service.clock import Clock
 from service.errors import TokenExistsError, TokenNotFoundError, UnauthorizedError
 from storage import Store, TokenRecord
 
 PREFIX = "narrows_"
-"""Lets people, and programs that look for leaked secrets, see what it is."""
+"""Makes a token recognizable to people and to scanners for leaked secrets."""
 SECRET_BYTES = 32
-USED_EVERY = timedelta(minutes=1)
+LAST_USED_RESOLUTION = timedelta(minutes=1)
 OPERATOR = "NARROWS_TOKEN"
 
 
 def digest_of(secret: str) -> str:
-    """What is kept of a secret.
+    """The SHA-256 digest that is stored instead of a secret.
 
-    One round of SHA-256: slow hashes are for what people choose. Nobody guesses 256 random bits, however fast.
+    One round is enough: slow hashes protect passwords that people choose, and nobody can guess 256 random bits.
     """
     return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True)
-class Holder:
-    """Who has shown a valid token, and what it opens."""
+class TokenHolder:
+    """The name, digest and scopes of a valid token."""
 
     name: str
     digest: str
-    openers: frozenset[Opener]
+    scopes: TokenScopes
 
 
 class Tokens:
-    """The tokens of a service. `operator` is the one that it was started with, which is in no database: an admin."""
+    """The tokens of a service. `operator` is the secret that the service was started with, an admin token.
+
+    The operator token is not in the database.
+    """
 
     def __init__(self, store: Store, clock: Clock, operator: str | None = None) -> None:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
-        self._operator = Holder(OPERATOR, digest_of(operator), opened_by("admin")) if operator else None
+        self._operator = TokenHolder(OPERATOR, digest_of(operator), with_included("admin")) if operator else None
         self._used: dict[str, datetime] = {}
 
-    # Made and revoked
-
     def create(self, name: str, scopes: Sequence[str], expires_in_seconds: int | None) -> tuple[TokenRecord, str]:
-        """A new token and its secret. The name of one that is no longer valid may be used again.
+        """Create a token and return its record and secret. The name of a revoked or expired token may be reused.
 
         Raises TokenExistsError.
         """
@@ -68,7 +69,7 @@ class Tokens:
         return record, secret
 
     def revoke(self, name: str) -> TokenRecord:
-        """End a token now; once revoked, it stays as it is. Raises TokenNotFoundError."""
+        """Revoke a token; a revoked one is returned unchanged. Raises TokenNotFoundError."""
         with self._lock, self._store.deferred() as committed:
             record = self._store.tokens.get(name)
             if record is None:
@@ -78,31 +79,30 @@ class Tokens:
         self._store.wait(committed)
         return record
 
-    def every(self) -> list[TokenRecord]:
-        """All tokens, oldest first."""
+    def all_records(self) -> list[TokenRecord]:
+        """All stored tokens, oldest first."""
         return self._store.tokens.every()
 
-    def last_used_at(self, record: TokenRecord) -> datetime | None:
-        return self._used.get(record.name, record.last_used_at)
+    def with_last_use(self, record: TokenRecord) -> TokenRecord:
+        """The record with the time of its last use, which may not be stored yet."""
+        return replace(record, last_used_at=self._used.get(record.name, record.last_used_at))
 
-    # Shown
+    def stored_holder(self, secret: str) -> TokenHolder | None:
+        """The holder of a stored token, None for an unknown secret. Raises UnauthorizedError for an ended token."""
+        return self._stored_by_digest(digest_of(secret))
 
-    def stored(self, secret: str) -> Holder | None:
-        """The holder of a stored token; None when nothing is known of it. Raises UnauthorizedError for an ended one."""
-        return self._of_record(digest_of(secret))
+    def operator_holder(self, secret: str) -> TokenHolder | None:
+        """The operator, if the secret is the one that the service was started with; None otherwise."""
+        return self._operator_by_digest(digest_of(secret))
 
-    def operators(self, secret: str) -> Holder | None:
-        """The operator, if this is the token that the service was started with."""
-        return self._operator_by(digest_of(secret))
+    def holder_by_digest(self, digest: str) -> TokenHolder:
+        """The holder of the token with this digest. Raises UnauthorizedError if the token is no longer valid."""
+        holder = self._stored_by_digest(digest) or self._operator_by_digest(digest)
+        if holder is None:
+            raise UnauthorizedError("this token no longer exists: log in again")
+        return holder
 
-    def holder(self, digest: str) -> Holder:
-        """Who has logged in with a token. Raises UnauthorizedError when it is valid no longer."""
-        found = self._of_record(digest) or self._operator_by(digest)
-        if found is None:
-            raise UnauthorizedError("this token is no longer there: log in again")
-        return found
-
-    def _of_record(self, digest: str) -> Holder | None:
+    def _stored_by_digest(self, digest: str) -> TokenHolder | None:
         record = self._store.tokens.by_digest(digest)
         if record is None or not hmac.compare_digest(record.digest, digest):
             return None
@@ -110,48 +110,44 @@ class Tokens:
         if end is not None:
             raise UnauthorizedError(end)
         self._used[record.name] = self._clock.now()
-        return Holder(record.name, digest, opened_by(*record.scopes))
+        return TokenHolder(record.name, digest, with_included(*record.scopes))
 
-    def _operator_by(self, digest: str) -> Holder | None:
-        known = self._operator
-        return known if known is not None and hmac.compare_digest(known.digest, digest) else None
+    def _operator_by_digest(self, digest: str) -> TokenHolder | None:
+        operator = self._operator
+        return operator if operator is not None and hmac.compare_digest(operator.digest, digest) else None
 
     def _end_of(self, record: TokenRecord) -> str | None:
-        """Why a token is not valid any more, or None."""
+        """Why a token is no longer valid, or None while it is."""
         if record.revoked_at is not None:
             return f"token {record.name} was revoked at {record.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
         if record.expires_at is not None and record.expires_at <= self._clock.now():
             return f"token {record.name} has expired at {record.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         return None
 
-    # Whether there are any
-
     @property
-    def exist(self) -> bool:
-        """Whether there are tokens, or ever were: then every call needs one."""
+    def any_exist(self) -> bool:
+        """Whether any token exists or ever existed: from then on every call needs one."""
         return self._operator is not None or len(self._store.tokens) > 0
 
     @property
     def has_had_admin(self) -> bool:
-        """Whether somebody can make tokens, or ever could."""
+        """Whether an admin token exists or ever existed."""
         return self._operator is not None or any("admin" in record.scopes for record in self._store.tokens.every())
 
     @property
     def has_admin(self) -> bool:
-        """Whether somebody can make tokens."""
+        """Whether a valid admin token exists."""
         return self._operator is not None or any(
             "admin" in record.scopes and self._end_of(record) is None for record in self._store.tokens.every()
         )
 
-    # Kept
-
-    def keep_last_used(self) -> None:
-        """Write down when tokens were used, at most once a minute for each, and without waiting for it."""
+    def save_last_used(self) -> None:
+        """Store when tokens were last used, at most once a minute for each token. It does not wait for the commit."""
         for name, used_at in list(self._used.items()):
             with self._lock:
                 record = self._store.tokens.get(name)
                 stale = record is not None and (
-                    record.last_used_at is None or used_at - record.last_used_at >= USED_EVERY
+                    record.last_used_at is None or used_at - record.last_used_at >= LAST_USED_RESOLUTION
                 )
                 if stale:
                     with self._store.deferred():

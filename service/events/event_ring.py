@@ -1,4 +1,4 @@
-"""The last events of this run of the service, in one ring that every reader goes through at its own pace."""
+"""Keeps the latest events of this run of the service in a ring buffer that all readers share."""
 
 import secrets
 import threading
@@ -15,8 +15,8 @@ MAX_READERS = 100
 HEARTBEAT_SECONDS = 15.0
 
 
-class Published:
-    """An event in the ring. Its text is made when the first reader asks, and then shared."""
+class PublishedEvent:
+    """An event in the ring. Its text is rendered for the first reader and shared by all."""
 
     __slots__ = ("_text", "event")
 
@@ -33,9 +33,9 @@ class Published:
 
 
 class EventRing:
-    """Takes events in from the thread that writes, keeps the last `capacity`, and wakes those who wait for more.
+    """Receives events from the writer thread, keeps the last `capacity` of them and wakes waiting readers.
 
-    An event's id is `<run>-<number>`: numbers count from 1, and another run of the service has another name.
+    An event's id is `<run>-<number>`: numbers count from 1, and each start of the service has a new random run name.
     """
 
     def __init__(
@@ -48,51 +48,51 @@ class EventRing:
         self.capacity = capacity
         self.heartbeat_seconds = heartbeat_seconds
         self.n_readers = 0
-        self.last = 0
+        self.last_number = 0
         self.signal = WorkSignal()
         self._max_readers = max_readers
         self._run = secrets.token_hex(4)
         self._lock = threading.Lock()
-        self._ring: list[Published | None] = [None] * capacity
+        self._ring: list[PublishedEvent | None] = [None] * capacity
 
-    def committed(self, commit: Commit) -> None:
-        """Publish the events of a commit, in the order in which they happened."""
+    def publish_commit(self, commit: Commit) -> None:
+        """Publish the events of a commit in the order in which they happened."""
         if commit.notes:
             self.publish(commit.notes)
 
     def publish(self, events: Sequence[Event]) -> None:
+        """Add events to the ring and wake the readers."""
         with self._lock:
             for event in events:
-                self.last += 1
-                self._ring[self.last % self.capacity] = Published(event)
+                self.last_number += 1
+                self._ring[self.last_number % self.capacity] = PublishedEvent(event)
         self.signal.notify()
 
     def id_of(self, number: int) -> str:
+        """The id of the event with this number."""
         return f"{self._run}-{number}"
 
     def number_of(self, event_id: str) -> int | None:
-        """The number in an id, or None when it is none of this run's."""
+        """The number of an event id, or None for an id that is malformed or of another run."""
         run, _, digits = event_id.partition("-")
         if run != self._run or not (digits.isascii() and digits.isdigit() and len(digits) < 20):
             return None
         number = int(digits)
-        return number if number <= self.last else None
+        return number if number <= self.last_number else None
 
-    def after(self, number: int, limit: int) -> list[Published] | None:
-        """The events that follow one, oldest first; None when some of them are no longer here."""
+    def events_after(self, number: int, limit: int) -> list[PublishedEvent] | None:
+        """Up to `limit` events after event `number`, oldest first; None if some of them have left the ring."""
         with self._lock:
-            if number < self.last - self.capacity:
+            if number < self.last_number - self.capacity:
                 return None
-            wanted = range(number + 1, min(self.last, number + limit) + 1)
-            return [found for at in wanted if (found := self._ring[at % self.capacity]) is not None]
+            numbers = range(number + 1, min(self.last_number, number + limit) + 1)
+            return [event for at in numbers if (event := self._ring[at % self.capacity]) is not None]
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Take one of the places there are for readers. Raises TooManyReadersError."""
+    def reader_slot(self) -> Iterator[None]:
+        """Occupy one of the `max_readers` reader slots. Raises TooManyReadersError."""
         if self.n_readers >= self._max_readers:
-            raise TooManyReadersError(
-                f"{self._max_readers} clients read the events already, which is the most there may be"
-            )
+            raise TooManyReadersError(f"{self._max_readers} clients read the events already, the maximum")
         self.n_readers += 1
         try:
             yield
@@ -100,5 +100,5 @@ class EventRing:
             self.n_readers -= 1
 
     def close(self) -> None:
-        """End all streams, now and later: the service is shutting down."""
+        """End current and future streams, because the service is shutting down."""
         self.signal.close()

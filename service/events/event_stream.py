@@ -1,4 +1,4 @@
-"""Events as server-sent events (the HTML standard, section 9.2): what one reader gets, and when."""
+"""Streams events as server-sent events (HTML standard, section 9.2) to one reader."""
 
 import asyncio
 import json
@@ -15,63 +15,65 @@ log = logging.getLogger(__name__)
 PATH = "/v1/events"
 CHUNK_EVENTS = 100
 GATHER_SECONDS = 0.05
-"""How long events gather before they go out together: a stream is written to twenty times a second at most."""
+"""Events are collected for this long and sent together, so a stream is written to at most twenty times a second."""
 STALL_SECONDS = 60.0
-"""A reader that takes nothing for so long is cut off, as others may want its place."""
+"""A reader that accepts no data for this long is disconnected, so that its slot is free for others."""
 RECONNECT_MILLISECONDS = 2000
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class EventReader:
-    """One reader's position in the ring, and the text that follows it."""
+    """One reader's position in the ring. It renders the events from there on."""
 
     def __init__(self, events: EventRing, study: str | None, last_event_id: str | None) -> None:
-        """Go on after an id, or with what comes from now on; with a study, leave the events of others out."""
+        """Start after an event id, or at the newest event without one. With `study`, read only its events."""
         self._events = events
         self._study = study
-        self._asked = last_event_id
-        known = events.last if last_event_id is None else events.number_of(last_event_id)
-        self._is_lost = known is None
-        self._position = self._told = events.last if known is None else known
+        self._last_event_id = last_event_id
+        number = events.last_number if last_event_id is None else events.number_of(last_event_id)
+        self._is_lost = number is None
+        self._position = self._last_sent = events.last_number if number is None else number
         self.is_behind = True
 
     def opening(self) -> bytes:
-        """How soon to come back, and the id to come back with when nothing happens until then."""
+        """The first text of a stream: the reconnection delay, and the current event id for a reader that sent none."""
         opening = b"retry: %d\n" % RECONNECT_MILLISECONDS
-        return opening + (self._id_line() if self._asked is None else b"") + b"\n"
+        return opening + (self._id_line() if self._last_event_id is None else b"") + b"\n"
 
     def read(self) -> bytes:
-        """The next events; empty when there are none for this reader. When some are lost, it is told to reset."""
-        found = None if self._is_lost else self._events.after(self._position, CHUNK_EVENTS)
-        if found is None:
+        """The next events, empty if there are none for this reader. If some have left the ring, a `reset` event."""
+        events = None if self._is_lost else self._events.events_after(self._position, CHUNK_EVENTS)
+        if events is None:
             return self._reset()
         first = self._position + 1
-        self._position += len(found)
-        self.is_behind = len(found) == CHUNK_EVENTS
+        self._position += len(events)
+        self.is_behind = len(events) == CHUNK_EVENTS
         texts = [
             published.text(self._events.id_of(number))
-            for number, published in enumerate(found, first)
+            for number, published in enumerate(events, first)
             if self._study in (None, published.event.study)
         ]
         if texts:
-            self._told = self._position
+            self._last_sent = self._position
         return b"".join(texts)
 
     def _reset(self) -> bytes:
-        last = self._asked[:100] if self._asked and self._is_lost else self._events.id_of(self._told)
-        self._position = self._told = self._events.last
+        last = (
+            self._last_event_id[:100] if self._last_event_id and self._is_lost else self._events.id_of(self._last_sent)
+        )
+        self._position = self._last_sent = self._events.last_number
         self._is_lost = self.is_behind = False
         data = json.dumps({"reason": f"the events after {last} are no longer kept: load the state again"})
         return b"event: reset\n%bdata: %b\n\n" % (self._id_line(), data.encode())
 
     @property
     def id_is_old(self) -> bool:
-        """Whether the reader's last id will soon be out of the ring, for want of events of its study."""
-        return self._position - self._told > self._events.capacity // 4
+        """Whether the id that the reader has will soon leave the ring, because its study had no event for long."""
+        return self._position - self._last_sent > self._events.capacity // 4
 
     def heartbeat(self) -> bytes:
-        """A comment, and the id to come back with."""
-        self._told = self._position
+        """A comment that keeps the connection open, with the current event id."""
+        self._last_sent = self._position
         return b": heartbeat\n" + self._id_line() + b"\n"
 
     def _id_line(self) -> bytes:
@@ -79,7 +81,10 @@ class EventReader:
 
 
 class EventStream(StreamingResponse):
-    """The stream of one reader. Raises TooManyReadersError before it has begun."""
+    """The response that streams events to one reader.
+
+    Raises TooManyReadersError before the response starts if no reader slot is free.
+    """
 
     media_type = "text/event-stream"
 
@@ -92,7 +97,7 @@ class EventStream(StreamingResponse):
         follow: bool,
         is_allowed: Callable[[], bool] = lambda: True,
     ) -> None:
-        """The stream ends when it `is_allowed` no longer: before the next event, or at the next heartbeat."""
+        """`is_allowed` is asked before every chunk; the stream ends when it returns False."""
         self._events = events
         self._is_allowed = is_allowed
         self._reader = EventReader(events, study, last_event_id)
@@ -101,10 +106,12 @@ class EventStream(StreamingResponse):
         super().__init__(self._chunks(), headers=HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._events.reading():
+        with self._events.reader_slot():
             await super().__call__(scope, receive, send)
 
     async def stream_response(self, send: Send) -> None:
+        """Send the chunks, and disconnect a reader that stalls for `stall_seconds`."""
+
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(self.stall_seconds):
                 await send(message)
@@ -112,7 +119,9 @@ class EventStream(StreamingResponse):
         try:
             await super().stream_response(send_in_time)
         except TimeoutError:
-            log.warning("a reader of events took nothing for %g s and is cut off", self.stall_seconds)
+            log.warning(
+                "a reader of the event stream accepted no data for %g s and is disconnected", self.stall_seconds
+            )
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
@@ -130,7 +139,7 @@ class EventStream(StreamingResponse):
                 yield text
                 due = loop.time() + self._events.heartbeat_seconds
             if reader.is_behind:
-                await asyncio.sleep(0)  # a send may return without having given way to others
+                await asyncio.sleep(0)  # a send may return without yielding to other tasks
             elif not self._follow or signal.closed:
                 return
             else:

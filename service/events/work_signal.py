@@ -1,13 +1,13 @@
-"""Wake the claims that wait for work."""
+"""Wakes the claims that wait for work."""
 
 import asyncio
 import threading
 
 
 class WorkSignal:
-    """Threads say `notify` when there may be work; claims wait for it on the event loop.
+    """A signal that any thread may send with `notify` and that coroutines wait for.
 
-    A claim takes a ticket before it looks for work, so that what comes between looking and waiting is not missed.
+    A waiting claim takes a ticket before it looks for work, so that it does not miss work that appears before it waits.
     """
 
     def __init__(self) -> None:
@@ -18,24 +18,27 @@ class WorkSignal:
 
     @property
     def closed(self) -> bool:
+        """Whether the service is shutting down."""
         return self._closed
 
     def ticket(self) -> int:
+        """The number of notifications until now, for `wait`."""
         return self._count
 
     def notify(self) -> None:
+        """Wake every waiting coroutine. May be called from any thread."""
         with self._lock:
             self._count += 1
             for loop, event in self._waiting:
                 loop.call_soon_threadsafe(event.set)
 
     def close(self) -> None:
-        """End all waiting, now and later: the service is shutting down."""
+        """End current and future waits, because the service is shutting down."""
         self._closed = True
         self.notify()
 
     async def wait(self, ticket: int, timeout_seconds: float) -> None:
-        """Return when there may be work that was not there at the ticket, or after the timeout."""
+        """Return after a notification later than the ticket, after `close`, or after the timeout."""
         event = asyncio.Event()
         entry = (asyncio.get_running_loop(), event)
         with self._lock:

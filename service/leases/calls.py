@@ -10,7 +10,7 @@ from service.leases import ends as lease_ends
 from service.leases import epoch_reports as reports
 from service.leases.ends import same_metrics
 from service.leases.epoch_reports import check_report
-from service.logs import concerns
+from service.logs import set_request_subject
 from service.registry.registry import Registry
 from service.schemas.protocol import Complete, Fail, RenewedLease, Report, ReportDecision
 from service.study.live_study import LiveStudy
@@ -215,7 +215,7 @@ def known(registry: Registry, lease_id: str) -> tuple[LiveStudy, LeaseRecord]:
     live, lease = _find(registry, lease_id)
     if live is None or lease is None:
         raise LeaseNotFoundError(f"no lease of this id: {lease_id}")
-    concerns(live.record.name, lease.trial_number, lease_id)
+    set_request_subject(live.record.name, lease.trial_number, lease_id)
     return live, lease
 
 

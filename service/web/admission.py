@@ -1,4 +1,4 @@
-"""The middleware that asks the gate about every request."""
+"""The middleware that authenticates every request."""
 
 from urllib.parse import quote
 
@@ -8,29 +8,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access.authenticator import LOGIN, Authenticator
 from service.errors import ServiceError, UnauthorizedError
-from service.web.problems import refusal
+from service.web.problems import error_response
 
 
 class Admission:
-    """Lets through what the gate admits, and sends browsers that look for a page to the login."""
+    """Passes on the requests that the authenticator admits. A browser that asks for a page is sent to the login."""
 
-    def __init__(self, app: ASGIApp, gate: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self._app = app
-        self._gate = gate
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                scope.setdefault("state", {})["caller"] = self._gate.admit(scope)
+                scope.setdefault("state", {})["caller"] = self._authenticator.admit(scope)
             except ServiceError as error:
-                await _answer(scope, error)(scope, receive, send)
+                await _refuse(scope, error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _answer(scope: Scope, error: ServiceError) -> Response:
+def _refuse(scope: Scope, error: ServiceError) -> Response:
     wants_page = scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
     if not isinstance(error, UnauthorizedError) or not wants_page:
-        return refusal(error, scope["path"])
+        return error_response(error, scope["path"])
     query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
     return RedirectResponse(f"{LOGIN}?next={quote(scope['path'] + query, safe='/')}", 303)

@@ -1,4 +1,4 @@
-"""The API's own page at /docs, which works without the internet, and what it says of errors."""
+"""The API reference at /docs, which works offline, and additions to the OpenAPI document."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from service.access.route_scopes import CLOSED, RouteScopes
+from service.access.route_scopes import ADMIN_ONLY, RequiredScope, RouteScopes
 from service.access.sessions import COOKIE
 from service.schemas.tokens import Scope
 from service.web.problems import MEDIA_TYPE
@@ -24,17 +24,22 @@ POLICY = (
     "connect-src 'self'"
 )
 SECURITY = {
-    "token": {"type": "http", "scheme": "bearer", "description": "A token, whose scopes open a call."},
-    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "A browser's login, at /login."},
+    "token": {"type": "http", "scheme": "bearer", "description": "A token with one of the required scopes."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The session cookie of a browser that has logged in at /login.",
+    },
 }
 
 
-def install(app: FastAPI) -> None:
-    """Serve /docs with its script and style from this machine. The application is made with docs_url=None."""
+def install_docs(app: FastAPI) -> None:
+    """Serve /docs with scripts and styles from this machine, for an application created with docs_url=None."""
     files = StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
     app.mount(ASSETS, files, name="docs-assets")
     app.add_api_route(PATH, lambda: _page(app), include_in_schema=False)
-    _describe(app)
+    _extend_document(app)
 
 
 def _page(app: FastAPI) -> HTMLResponse:
@@ -51,10 +56,10 @@ def _page(app: FastAPI) -> HTMLResponse:
     return page
 
 
-def _describe(app: FastAPI) -> None:
-    """FastAPI documents every answer as application/json; errors are problems (RFC 9457). And it knows no scopes."""
+def _extend_document(app: FastAPI) -> None:
+    """Add to FastAPI's document: summaries from the docstrings, errors as problems (RFC 9457), and required scopes."""
     generate = app.openapi
-    doors = RouteScopes()
+    routes = RouteScopes()
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -62,21 +67,22 @@ def _describe(app: FastAPI) -> None:
             document["components"]["securitySchemes"] = SECURITY
             for path, methods in document["paths"].items():
                 for method, operation in methods.items():
-                    _as_problems(operation["responses"])
-                    operation["security"] = _security(doors, method.upper(), path)
+                    summary, _, operation["description"] = operation["description"].partition("\n\n")
+                    operation["summary"] = summary.rstrip(".")
+                    _document_problems(operation["responses"])
+                    operation["security"] = _security(routes.required(method.upper(), path) or ADMIN_ONLY)
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _as_problems(responses: dict[str, Any]) -> None:
+def _document_problems(responses: dict[str, Any]) -> None:
     for status, response in responses.items():
         if status >= "400":
             response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
-def _security(doors: RouteScopes, method: str, path: str) -> list[dict[str, list[str]]]:
-    """The scopes that open a call, one of which is enough."""
-    openers = doors.openers(method, path) or CLOSED
-    scopes = sorted(opener for opener in openers if opener in get_args(Scope))
+def _security(required: frozenset[RequiredScope]) -> list[dict[str, list[str]]]:
+    """The scopes of which a call needs one, in OpenAPI's form."""
+    scopes = sorted(scope for scope in required if scope in get_args(Scope))
     return [{kind: [scope]} for scope in scopes for kind in SECURITY]

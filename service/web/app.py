@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, errors, limits, metrics, dashboard."""
+"""Creates the FastAPI application with its routes, middleware and background tasks."""
 
 import asyncio
 import logging
@@ -51,19 +51,19 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
 SAMPLING_THREADS = 4
-"""How many parameters are sampled at a time for code that asks for them as it runs."""
+"""Maximum number of parameters that are sampled at once for running entrypoints."""
 DESCRIPTION = "Self-hosted hyperparameter optimization for PyTorch. Errors are problem details (RFC 9457)."
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
-        401: "No token, or a wrong one.",
-        403: "The token does not open this, or the call comes from another site's page.",
-        404: "No such study, trial, lease, artifact or token.",
+        401: "No token was sent, or it is wrong.",
+        403: "The token lacks the required scope, or the call comes from another site's page.",
+        404: "There is no such study, trial, lease, artifact or token.",
         408: "The body did not arrive in time.",
-        409: "Not in the present state.",
-        422: "Input that breaks a rule.",
-        429: "Too many wrong tokens from this address; Retry-After says when to try again.",
-        503: "The database does not answer, the service is about to end, or no place is left in a stream.",
+        409: "The present state does not allow this call.",
+        422: "The input breaks a rule.",
+        429: "This address sent too many wrong tokens; Retry-After says when to try again.",
+        503: "The database does not answer, the service is shutting down, or too many clients read the event stream.",
     }.items()
 }
 
@@ -78,15 +78,15 @@ def create_app(
     max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
     stream: EventRing | None = None,
 ) -> FastAPI:
-    """The application on an open store. `token` is one of an admin, beside those that are stored.
+    """Create the application on an open store. `token` is an admin token in addition to the stored ones.
 
-    Without any token, callers on this machine may do everything, and nobody else may do anything. Artifacts go to
-    `blobs`; without, to the folder that is the setting's default.
+    While no token exists, callers on this machine may do everything and other callers nothing. Artifacts are stored in
+    `blobs`, by default in the default folder of the artifacts setting.
     """
     clock, signal, stream, metrics = clock or SystemClock(), WorkSignal(), stream or EventRing(), Metrics()
-    store.listen(stream.committed)
-    store.listen(metrics.committed)
-    registry = Registry(store, clock, lease_seconds, signal, metrics.sampled, tick)
+    store.listen(stream.publish_commit)
+    store.listen(metrics.observe_commit)
+    registry = Registry(store, clock, lease_seconds, signal, metrics.observe_sampling, tick)
     metrics.collect_from(registry, stream)
     app = FastAPI(
         title="Narrows",
@@ -99,7 +99,7 @@ def create_app(
     )
     app.state.registry = registry
     app.state.signal = signal
-    app.state.gate = gate = Authenticator(Tokens(store, clock, token), clock)
+    app.state.authenticator = authenticator = Authenticator(Tokens(store, clock, token), clock)
     app.state.events = stream
     app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)
     app.state.metrics = metrics
@@ -125,18 +125,18 @@ def create_app(
     app.include_router(operations.router)
     app.router.routes.extend(dashboard_routes(store.optuna))
     app.router.middleware_stack = QuickRoutes(app.router.middleware_stack, leases.router)
-    problems.install(app)
-    api_docs.install(app)
+    problems.install_error_handlers(app)
+    api_docs.install_docs(app)
     app.add_middleware(BodyLimits)
-    app.add_middleware(Admission, gate=gate)
+    app.add_middleware(Admission, authenticator=authenticator)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(MeasureRequests, metrics=metrics)
     app.add_middleware(RequestIds)
     return app
 
 
-def end_waiting(app: FastAPI) -> None:
-    """Let go of those who wait for work or for events, now and later: the service is shutting down."""
+def close_waits(app: FastAPI) -> None:
+    """End current and future waits for work or events, because the service is shutting down."""
     app.state.signal.close()
     app.state.events.close()
 
@@ -149,7 +149,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     ]
     app.state.registry.preparation.start()
     yield
-    end_waiting(app)
+    close_waits(app)
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -158,11 +158,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _tick(app: FastAPI) -> None:
-    """Let leases expire, studies end and final evaluations begin while nobody calls, and keep when tokens were used."""
+    """Regularly expire leases, end studies, start due final evaluations and store when tokens were last used."""
     while True:
         await asyncio.sleep(TICK_SECONDS)
         registry: Registry = app.state.registry
-        for work in (registry.tick, partial(start_due_finals, registry), app.state.gate.tokens.keep_last_used):
+        for work in (registry.tick, partial(start_due_finals, registry), app.state.authenticator.tokens.save_last_used):
             try:
                 await run_in_threadpool(work)
             except (*DATABASE_ERRORS, StorageError) as error:

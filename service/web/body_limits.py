@@ -1,4 +1,4 @@
-"""Limits on request bodies: size, nesting, time; and YAML for those who write by hand."""
+"""The middleware that limits the size, nesting and time of request bodies, and converts YAML to JSON."""
 
 import asyncio
 import json
@@ -9,25 +9,25 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import InvalidError, ServiceError, SlowRequestError
-from service.schemas import yaml_text as yaml_loader
-from service.web.problems import problem
+from service.schemas import yaml_text
+from service.web.problems import problem_response
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IMPORT_BYTES = 4 * MAX_BODY_BYTES
-"""Of a request that brings trials from elsewhere, up to 10,000 of them."""
-MAX_DEPTH = 32
+"""Limit for imports of trials, which may have up to 10,000 of them."""
+MAX_NESTING = 32
 BODY_SECONDS = 20.0
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 
 STREAMED = ("PUT", "/v1/artifacts/")
-"""Uploads have limits of their own, and are never in memory as a whole."""
+"""Uploads of artifacts have their own limits and are never held in memory as a whole."""
 
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?')
 BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class BodyLimits:
-    """Reads the body of a request before the application does, and refuses what is too large, too deep or too slow."""
+    """Reads each request body before the application does and refuses one that is too large, too nested or too slow."""
 
     def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
         self._app = app
@@ -45,13 +45,15 @@ class BodyLimits:
             body = await self._read(receive, MAX_IMPORT_BYTES if is_import else MAX_BODY_BYTES)
             if Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
                 body = _json_from_yaml(body)
-                scope["headers"] = _with_json_type(scope["headers"])  # in place: the route is read from it afterwards
-            check_depth(body)
+                scope["headers"] = _with_json_type(
+                    scope["headers"]
+                )  # not a copy: outer middleware reads the route here
+            check_nesting(body)
         except ServiceError as error:
-            response = problem(error.status, error.code, error.detail, error.errors, {"Connection": "close"})
+            response = problem_response(error.status, error.code, error.detail, error.errors, {"Connection": "close"})
             await response(scope, receive, send)
             return
-        await self._app(scope, replay(body, receive), send)
+        await self._app(scope, replay_body(body, receive), send)
 
     async def _read(self, receive: Receive, max_bytes: int) -> bytes:
         try:
@@ -76,18 +78,18 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
             return b"".join(chunks)
 
 
-def check_depth(body: bytes) -> None:
-    """Raises InvalidError when arrays and objects are nested too deep, before any parser meets them."""
+def check_nesting(body: bytes) -> None:
+    """Raises InvalidError when arrays and objects are nested too deep, before a parser recurses into them."""
     depth = 0
     for bracket in BRACKET.findall(STRING.sub(b"", body)):
         depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
-            raise InvalidError([("body", f"body must not be nested deeper than {MAX_DEPTH} levels")])
+        if depth > MAX_NESTING:
+            raise InvalidError([("body", f"body must not be nested deeper than {MAX_NESTING} levels")])
 
 
 def _json_from_yaml(body: bytes) -> bytes:
     try:
-        return json.dumps(yaml_loader.load(body)).encode()
+        return json.dumps(yaml_text.load(body)).encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidError([("body", f"malformed YAML: {error}")]) from error
 
@@ -97,8 +99,8 @@ def _with_json_type(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, byt
     return [*others, (b"content-type", b"application/json")]
 
 
-def replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """The body that was read, once; then whatever comes after it (a disconnect)."""
+def replay_body(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """A `receive` that returns a body that was already read, and afterwards further messages (a disconnect)."""
     sent = False
 
     async def receive_again() -> Message:

@@ -1,50 +1,59 @@
-"""What routes need, as annotated aliases."""
+"""What routes need from the application and from the path, as annotated aliases."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Path, Request
 
 from service.access.authenticator import LOCAL, Authenticator, Caller
 from service.access.tokens import Tokens
 from service.events.event_ring import EventRing
+from service.leases.artifacts import Artifacts
 from service.registry.registry import Registry
 from service.schemas.fields import NAME_PATTERN, Identifier
 from service.study.live_study import LiveStudy
 
 ANONYMOUS = "anonymous"
 
+Part = TypeVar("Part")
+
+
+def _part(request: Request, name: str, kind: type[Part]) -> Part:
+    part = getattr(request.app.state, name)
+    assert isinstance(part, kind), "set by create_app"
+    return part
+
 
 def registry_of(request: Request) -> Registry:
-    """The application's studies."""
-    registry = request.app.state.registry
-    assert isinstance(registry, Registry), "set by create_app"
-    return registry
+    """The application's registry of studies."""
+    return _part(request, "registry", Registry)
 
 
-RegistryDependency = Annotated[Registry, Depends(registry_of)]
+# These are coroutines because FastAPI runs plain functions in a thread.
+async def _registry(request: Request) -> Registry:
+    return registry_of(request)
 
 
 async def _events(request: Request) -> EventRing:
-    events = request.app.state.events
-    assert isinstance(events, EventRing), "set by create_app"
-    return events
+    return _part(request, "events", EventRing)
 
 
+async def _artifacts(request: Request) -> Artifacts:
+    return _part(request, "artifacts", Artifacts)
+
+
+async def _authenticator(request: Request) -> Authenticator:
+    return _part(request, "authenticator", Authenticator)
+
+
+RegistryDependency = Annotated[Registry, Depends(_registry)]
 EventsDependency = Annotated[EventRing, Depends(_events)]
+ArtifactsDependency = Annotated[Artifacts, Depends(_artifacts)]
+AuthenticatorDependency = Annotated[Authenticator, Depends(_authenticator)]
 
 
-def _gate(request: Request) -> Authenticator:
-    gate = request.app.state.gate
-    assert isinstance(gate, Authenticator), "set by create_app"
-    return gate
-
-
-GateDependency = Annotated[Authenticator, Depends(_gate)]
-
-
-def _tokens(gate: GateDependency) -> Tokens:
-    return gate.tokens
+async def _tokens(authenticator: AuthenticatorDependency) -> Tokens:
+    return authenticator.tokens
 
 
 TokensDependency = Annotated[Tokens, Depends(_tokens)]
@@ -59,7 +68,7 @@ def _study(
     live = registry.get(name)
     try:
         yield live
-    except KeyError:  # Optuna's, for a study that is not there
+    except KeyError:  # raised by Optuna when the study was deleted while the route ran
         live.check_not_deleted()
         raise
 
@@ -72,7 +81,10 @@ TrialNumber = Annotated[
 LeaseIdPath = Annotated[Identifier, Path(max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])]
 
 
-def asker(request: Request) -> str:
-    """The name of the caller's token."""
+async def _caller_name(request: Request) -> str:
+    """The name of the caller's token, ANONYMOUS without one."""
     caller = request.state.caller
     return caller.name if isinstance(caller, Caller) and caller.name != LOCAL else ANONYMOUS
+
+
+CallerName = Annotated[str, Depends(_caller_name)]

@@ -1,6 +1,6 @@
-"""uvicorn's HTTP, with an end to its patience: the head of a request has limits in time and in size.
+"""uvicorn's HTTP protocol with limits on the time and size of a request's head.
 
-What comes after the head is the application's, see service.web.body_limits.
+The body is limited by service.web.body_limits.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes connections on which no request begins, or whose head does not end. A head that is too large gets 400."""
+    """Closes a connection that sends no complete head in time. A head that is too large is answered with 400."""
 
     HEAD_SECONDS = 10.0
     HEAD_BYTES = 64 * 1024
@@ -55,7 +55,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _count(self, n_bytes: int) -> None:
         self._head_bytes += n_bytes
         if self._head_bytes > self.HEAD_BYTES:
-            raise ValueError("the head of a request is too large")  # the parser ends, and uvicorn answers 400
+            raise ValueError("the head of a request is too large")  # stops the parser, and uvicorn answers 400
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

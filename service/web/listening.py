@@ -1,21 +1,21 @@
-"""The port of the service."""
+"""Opens the port of the service."""
 
 import errno
 import socket
 
 
 class ServeError(Exception):
-    """The service cannot start; the message says why in one line."""
+    """The service cannot start. The message is one line with the reason."""
 
 
 class PortTakenError(ServeError):
-    """Another program listens there."""
+    """Another program listens on the port."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; uvicorn listens on it. Raises ServeError and PortTakenError."""
+    """Return a bound socket for uvicorn to listen on. Raises ServeError and PortTakenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY; without, every answer waits 40 ms for the client's ACK.
+    # asyncio sets TCP_NODELAY only if the protocol is named; otherwise every answer waits 40 ms for the client's ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

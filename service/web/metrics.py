@@ -1,4 +1,4 @@
-"""Prometheus metrics: requests as they come, and the state of the studies when it is asked for."""
+"""Prometheus metrics: requests and commits as they happen, studies and workers when Prometheus asks."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -20,18 +20,18 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10
 ROW_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 SEEN_SECONDS = 120.0
-"""A worker is there when it has a lease, which it must renew, or has asked for one so lately."""
+"""A worker counts as seen if it holds a lease, which it must renew, or has claimed within this time."""
 
 
 class Metrics:
-    """The metrics of one application."""
+    """The metrics of one application, each application with its own."""
 
     def __init__(self) -> None:
         self._collectors = CollectorRegistry()
-        self.requests = Counter(
+        self._requests = Counter(
             "narrows_requests", "Requests.", ("method", "route", "status"), registry=self._collectors
         )
-        self.seconds = Histogram(
+        self._request_seconds = Histogram(
             "narrows_request_seconds",
             "Time to answer a request, waiting claims included.",
             ("route",),
@@ -59,38 +59,42 @@ class Metrics:
         )
 
     def collect_from(self, registry: Registry, events: EventRing) -> None:
-        """Read these whenever Prometheus asks."""
+        """Add the metrics that are read from the registry and the event ring whenever Prometheus asks."""
         self._collectors.register(StudiesCollector(registry))
         self._collectors.register(StateCollector(registry, events))
 
-    def committed(self, commit: Commit) -> None:
+    def observe_commit(self, commit: Commit) -> None:
+        """Record the rows and the duration of a transaction."""
         self._commit_rows.observe(commit.n_rows)
         self._commit_seconds.observe(commit.seconds)
 
-    def sampled(self, sampler: str, seconds: float) -> None:
+    def observe_sampling(self, sampler: str, seconds: float) -> None:
+        """Record how long a sampler took to suggest the parameters of a trial."""
         self._sampler_seconds.labels(sampler).observe(seconds)
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request. Methods are what anybody can make up, so those that are unheard of are one."""
-        self.requests.labels(method if method in METHODS else "other", route, str(status)).inc()
-        if route != STREAM:  # which lasts as long as its reader likes
-            self.seconds.labels(route).observe(seconds)
+    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request and record its duration. Clients can invent methods, so unknown ones share one label."""
+        self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
+        if route != STREAM:  # a stream lasts as long as its reader stays
+            self._request_seconds.labels(route).observe(seconds)
 
     def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._collectors)
 
 
 class StudiesCollector(Collector):
-    """Counts that are read from the studies when Prometheus asks."""
+    """Counts trials and open leases by study when Prometheus asks."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
+        """The number of trials by study and state, and of open leases by study."""
         trials = GaugeMetricFamily("narrows_trials", "Trials by study and state.", labels=("study", "state"))
         leases = GaugeMetricFamily("narrows_open_leases", "Open leases by study.", labels=("study",))
         for live in self._registry.every():
-            with suppress(KeyError):  # deleted at this moment
+            with suppress(KeyError):  # the study was deleted meanwhile
                 for state in TrialState:
                     count = self._registry.store.optuna.get_n_trials(live.record.study_id, state)
                     trials.add_metric((live.record.name, state.name), count)
@@ -100,13 +104,14 @@ class StudiesCollector(Collector):
 
 
 class StateCollector(Collector):
-    """How workers, writer and event readers are when Prometheus asks."""
+    """Counts workers, waiting rows, event readers and events when Prometheus asks."""
 
     def __init__(self, registry: Registry, events: EventRing) -> None:
         self._registry = registry
         self._events = events
 
     def collect(self) -> Iterator[Metric]:
+        """The present state of workers, writer and event stream."""
         store, events = self._registry.store, self._events
         workers = store.workers()
         yield GaugeMetricFamily("narrows_workers", "Workers that have ever claimed.", value=len(workers))
@@ -119,16 +124,16 @@ class StateCollector(Collector):
             "narrows_writer_waiting_rows", "Rows that are not on disk yet.", value=store.n_waiting_rows
         )
         yield GaugeMetricFamily("narrows_event_readers", "Open event streams.", value=events.n_readers)
-        yield CounterMetricFamily("narrows_events", "EventRing published.", value=events.last)
+        yield CounterMetricFamily("narrows_events", "Events published.", value=events.last_number)
 
     def _seen(self, workers: Sequence[WorkerRecord]) -> set[str]:
         since = self._registry.clock.now() - timedelta(seconds=SEEN_SECONDS)
-        asked = {worker.worker_id for worker in workers if worker.last_seen_at >= since}
-        return asked | {lease.worker_id for live in self._registry.every() for lease in live.leases}
+        recent = {worker.worker_id for worker in workers if worker.last_seen_at >= since}
+        return recent | {lease.worker_id for live in self._registry.every() for lease in live.leases}
 
 
 class MeasureRequests:
-    """Counts and times every request by its route's template, not by its path, which anybody can make up."""
+    """Counts and times every request by the template of its route, not by its path, which clients can invent."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -151,4 +156,4 @@ class MeasureRequests:
             await self._app(scope, receive, watch)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
-            self._metrics.answered(scope["method"], route, status, time.perf_counter() - started)
+            self._metrics.observe_request(scope["method"], route, status, time.perf_counter() - started)

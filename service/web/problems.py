@@ -1,4 +1,4 @@
-"""Translate every error into problem details (RFC 9457), once, at the HTTP edge."""
+"""Translates every error into problem details (RFC 9457), once, at the HTTP edge."""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from service.logs import request_id
 from service.schemas.locations import errors_of
 from service.schemas.problem import FieldProblem, Problem
 from service.web.request_ids import HEADER
-from service.web.security_headers import with_headers
+from service.web.security_headers import with_security_headers
 from storage import DATABASE_ERRORS, BlobStoreError, BlobStoreFullError, StorageError
 
 log = logging.getLogger(__name__)
@@ -23,22 +23,22 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
 DASHBOARD_API = "/api/"
-"""The Optuna dashboard shows the member `reason` of an answer."""
+"""The Optuna dashboard shows the field `reason` of an error answer."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of an application as a problem."""
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error of the application with problem details."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     for error in (*DATABASE_ERRORS, StorageError):
         app.add_exception_handler(error, _database_error)
     app.add_exception_handler(BlobStoreError, _blob_store_error)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, _unexpected_error)
 
 
-def problem(
+def problem_response(
     status: int,
     code: str,
     detail: str,
@@ -46,7 +46,7 @@ def problem(
     headers: dict[str, str] | None = None,
     more: dict[str, Any] | None = None,
 ) -> JSONResponse:
-    """One problem as a response, with `more` members."""
+    """A response with problem details, `more` fields included."""
     body = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
@@ -63,72 +63,77 @@ def problem(
 
 
 def validation_errors(items: Sequence[Any]) -> list[tuple[str, str]]:
-    """Pydantic's errors as (field, message), the first of each field; the definition's own rules spelled out."""
-    found: dict[str, str] = {}
+    """Pydantic's errors as (field, message), the first one of each field."""
+    messages: dict[str, str] = {}
     for item in items:
         location = tuple(part for part in item["loc"])
         if item["type"] == "json_invalid":
-            found.setdefault("body", f"malformed JSON: {item.get('ctx', {}).get('error', item['msg'])}")
+            messages.setdefault("body", f"malformed JSON: {item.get('ctx', {}).get('error', item['msg'])}")
             continue
-        if isinstance(item.get("input"), bytes):  # what FastAPI hands over when it is not sent as JSON
-            found.setdefault("body", "body must be sent as application/json or application/yaml")
+        if isinstance(item.get("input"), bytes):  # FastAPI passes the raw body if its content type is not JSON
+            messages.setdefault("body", "body must be sent as application/json or application/yaml")
             continue
         if location and location[0] in ("body", "query", "path", "header"):
             location = location[1:]
         for field, message in errors_of(item, location):
-            found.setdefault(field, message)
-    return list(found.items())
+            messages.setdefault(field, message)
+    return list(messages.items())
 
 
-def refusal(error: ServiceError, path: str) -> JSONResponse:
-    """One error as a response, with the headers that belong to its status, and what the dashboard shows of it."""
+def error_response(error: ServiceError, path: str) -> JSONResponse:
+    """An error as a response, with the headers of its status and, for the dashboard's API, the field `reason`."""
     headers: dict[str, str] = {}
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="Narrows"'
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     more = {"reason": error.detail} if path.startswith(DASHBOARD_API) else None
-    return problem(error.status, error.code, error.detail, error.errors, headers, more)
+    return problem_response(error.status, error.code, error.detail, error.errors, headers, more)
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ServiceError), "registered for it"
-    return refusal(error, request.url.path)
+    assert isinstance(error, ServiceError), "registered for this type"
+    return error_response(error, request.url.path)
 
 
 async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError), "registered for it"
+    assert isinstance(error, RequestValidationError), "registered for this type"
     invalid = InvalidError(validation_errors(error.errors()))
-    return problem(invalid.status, invalid.code, invalid.detail, invalid.errors)
+    return problem_response(invalid.status, invalid.code, invalid.detail, invalid.errors)
 
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException), "registered for it"
-    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's, for what is no text or no readable number
+    assert isinstance(error, HTTPException), "registered for this type"
+    if (
+        error.status_code == HTTPStatus.BAD_REQUEST
+    ):  # raised by FastAPI for a body that is not UTF-8 or has an unreadable number
         invalid = InvalidError([("body", "malformed JSON: it cannot be read")])
-        return problem(invalid.status, invalid.code, invalid.detail, invalid.errors)
+        return problem_response(invalid.status, invalid.code, invalid.detail, invalid.errors)
     code = CODES.get(error.status_code, "http_error")
-    return problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
+    return problem_response(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
 
 
 async def _database_error(_request: Request, error: Exception) -> JSONResponse:
     log.error("the database does not answer: %s", error)
     detail = str(error) if isinstance(error, StorageError) else "the database does not answer: try again"
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail, headers={"Retry-After": "2"})
+    return problem_response(
+        HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail, headers={"Retry-After": "2"}
+    )
 
 
 async def _blob_store_error(_request: Request, error: Exception) -> JSONResponse:
     log.error("%s", error)
     if isinstance(error, BlobStoreFullError):
-        return problem(HTTPStatus.INSUFFICIENT_STORAGE, "insufficient_storage", str(error))
+        return problem_response(HTTPStatus.INSUFFICIENT_STORAGE, "insufficient_storage", str(error))
     headers = {"Retry-After": "2"}
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "artifacts_unavailable", str(error), headers=headers)
+    return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "artifacts_unavailable", str(error), headers=headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected error", exc_info=error)
-    headers = {HEADER: request_id() or ""}  # here we are outside of the middleware that adds it, and the others
-    detail = "an error that is not yours: the log has more"
-    response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail, headers=headers)
-    response.raw_headers = with_headers(response.raw_headers, request.scope)
+    # Starlette calls this handler outside of our middleware, so the headers that the middleware adds are added here.
+    headers = {HEADER: request_id() or ""}
+    detail = f"internal error; see the service log for request ID {request_id()}"
+    response = problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail, headers=headers)
+    response.raw_headers = with_security_headers(response.raw_headers, request.scope)
     return response

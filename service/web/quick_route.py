@@ -1,8 +1,8 @@
-"""Calls that workers make all the time, without FastAPI's general machinery between the bytes and the function.
+"""A short path for the calls that workers make all the time, around FastAPI's routing and dependencies.
 
-A valid request is parsed by pydantic straight from its bytes, and its answer written straight to bytes. Whatever is not
-valid goes the usual way, which says what is wrong with it; the OpenAPI document is FastAPI's own. Of the time that the
-service spends on a trial, routing, exit stacks and dependencies are a fifth.
+Pydantic parses a valid request directly from its bytes, and the answer is written directly to bytes. An invalid
+request takes FastAPI's usual path, which says what is wrong with it. The OpenAPI document is FastAPI's own. Routing,
+exit stacks and dependencies would take a fifth of the time that the service spends on a trial.
 """
 
 import inspect
@@ -13,14 +13,14 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.web.body_limits import replay
+from service.web.body_limits import replay_body
 from service.web.dependencies import registry_of
 
 JSON_TYPE = "application/json"
 
 
 class QuickRoute(APIRoute):
-    """For coroutines of `registry`, and of `body`, `request` and parameters of the path as they like."""
+    """A route whose coroutine takes `registry` and optionally `body`, `request` and path parameters."""
 
     def __init__(self, path: str, endpoint: Any, **settings: Any) -> None:
         super().__init__(path, endpoint, **settings)
@@ -31,7 +31,7 @@ class QuickRoute(APIRoute):
         self._path_types = {name: TypeAdapter[Any](hints[name]) for name in names - {"body", "registry", "request"}}
 
     async def arguments(self, request: Request) -> dict[str, Any] | None:
-        """What the coroutine is called with; None for a request that is not valid."""
+        """The arguments for the coroutine, or None for an invalid request."""
         arguments: dict[str, Any] = {"registry": registry_of(request)}
         try:
             for name, path_type in self._path_types.items():
@@ -48,26 +48,26 @@ class QuickRoute(APIRoute):
 
 
 class QuickRoutes:
-    """Looks for a quick route before the router, `usual`, looks at all of them."""
+    """Answers requests of quick routes itself and passes the others to `router_app`."""
 
-    def __init__(self, usual: ASGIApp, router: APIRouter) -> None:
-        self._usual = usual
+    def __init__(self, router_app: ASGIApp, router: APIRouter) -> None:
+        self._router_app = router_app
         routes = [route for route in router.routes if isinstance(route, QuickRoute)]
         self._by_path = {route.path: route for route in routes if not route.param_convertors}
         self._by_pattern = [route for route in routes if route.param_convertors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._find(scope) if scope["type"] == "http" else None
-        if found is None:
-            await self._usual(scope, receive, send)
+        match = self._find(scope) if scope["type"] == "http" else None
+        if match is None:
+            await self._router_app(scope, receive, send)
             return
-        route, path_params = found
+        route, path_params = match
         request = Request({**scope, "path_params": path_params}, receive, send)
         arguments = await route.arguments(request)
         if arguments is None:
-            await self._usual(scope, replay(await request.body(), receive), send)
+            await self._router_app(scope, replay_body(await request.body(), receive), send)
             return
-        scope["route"], scope["path_params"] = route, path_params  # metrics and logs are by route
+        scope["route"], scope["path_params"] = route, path_params  # read by metrics and logs
         answer: BaseModel = await route.endpoint(**arguments)
         await Response(answer.model_dump_json(), media_type=JSON_TYPE)(scope, receive, send)
 

@@ -1,19 +1,19 @@
-"""A name for every request: the client's own or a fresh one, in the answer's headers and in every line of the log."""
+"""The middleware that gives every request an id, which is in the answer's headers and in every log line."""
 
 import re
 import secrets
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.logs import CurrentRequest, _current
+from service.logs import start_request
 
 HEADER = "X-Request-ID"
 RAW_HEADER = HEADER.lower().encode()
-SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
+VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
 
 
 class RequestIds:
-    """Names requests. The outermost of our middleware, so that every answer of ours carries the name."""
+    """Takes the id from the client's header or creates one. As the outermost middleware, it sees every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,20 +22,20 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = _given(scope) or secrets.token_hex(8)
-        _current.set(CurrentRequest(name, scope))  # stays: a failure is answered and logged outside of here
-        header = (RAW_HEADER, name.encode())
+        request_id = _id_of_client(scope) or secrets.token_hex(8)
+        start_request(request_id, scope)  # never reset: unexpected errors are logged outside of this middleware
+        header = (RAW_HEADER, request_id.encode())
 
-        async def send_named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
-        await self._app(scope, receive, send_named)
+        await self._app(scope, receive, send_with_id)
 
 
-def _given(scope: Scope) -> str | None:
+def _id_of_client(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == RAW_HEADER:
-            return value.decode() if SANE.fullmatch(value) else None
+            return value.decode() if VALID_ID.fullmatch(value) else None
     return None

@@ -1,4 +1,4 @@
-"""Headers that every answer carries, so that browsers do with it what it is for and nothing else."""
+"""The middleware that adds security headers to every answer."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,11 +13,11 @@ ALWAYS: RawHeaders = [
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"content-security-policy", b"frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
 ]
-NO_PAGE = (b"content-security-policy", b"default-src 'none'")
-"""For what is not a page: should a browser ever take it for one, it loads and runs nothing. Pages bring their own."""
-NOT_KEPT = (b"cache-control", b"no-store")
-ASKED_AGAIN = (b"cache-control", b"no-cache")
-HTTPS_ALONE = (b"strict-transport-security", b"max-age=31536000")
+NO_CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'")
+"""For answers that are not pages: a browser that renders one anyway loads and runs nothing. Pages set their own."""
+NO_STORE = (b"cache-control", b"no-store")
+NO_CACHE = (b"cache-control", b"no-cache")
+HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 ASSETS = ("/static/", "/docs-assets/", "/favicon.ico")
 
@@ -35,20 +35,23 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = with_headers(message.get("headers", []), scope)
+                message["headers"] = with_security_headers(message.get("headers", []), scope)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
 
-def with_headers(headers: RawHeaders, scope: Scope) -> RawHeaders:
-    """What an answer says for itself of content and caching stays; browsers heed several content policies together."""
+def with_security_headers(headers: RawHeaders, scope: Scope) -> RawHeaders:
+    """The headers of an answer together with the security headers.
+
+    A content policy or caching rule of the answer itself is kept. Browsers apply several content policies together.
+    """
     names = {name.lower() for name, _ in headers}
-    more = list(ALWAYS)
-    if NO_PAGE[0] not in names:
-        more.insert(0, NO_PAGE)
-    if NOT_KEPT[0] not in names:
-        more.append(ASKED_AGAIN if scope["path"].startswith(ASSETS) else NOT_KEPT)
+    added = list(ALWAYS)
+    if NO_CONTENT_POLICY[0] not in names:
+        added.insert(0, NO_CONTENT_POLICY)
+    if NO_STORE[0] not in names:
+        added.append(NO_CACHE if scope["path"].startswith(ASSETS) else NO_STORE)
     if scope["scheme"] == "https":
-        more.append(HTTPS_ALONE)
-    return [*headers, *more]
+        added.append(HTTPS_ONLY)
+    return [*headers, *added]

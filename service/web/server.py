@@ -1,4 +1,4 @@
-"""Run the service: open the database, listen, say so, and end cleanly."""
+"""Runs the service: opens the database, listens, announces it, and shuts down cleanly."""
 
 import asyncio
 import logging
@@ -14,9 +14,9 @@ from typing import NoReturn
 import uvicorn
 
 from service import logs
-from service.access.route_scopes import is_loopback
+from service.access.origins import is_loopback
 from service.events.event_stream import PATH as STREAM
-from service.web.app import create_app, end_waiting
+from service.web.app import close_waits, create_app
 from service.web.http_protocol import BoundedHttp
 from service.web.listening import ServeError, listen
 from service.web.standby import stand_by
@@ -24,14 +24,13 @@ from storage import Store, open_artifacts, parse_url
 
 log = logging.getLogger(__name__)
 
-MAKE_ADMIN = "'narrows token create --scope admin --name NAME'"
+CREATE_ADMIN = "'narrows token create --scope admin --name NAME'"
 SHUTDOWN_SECONDS = 10
 STREAM_SECONDS = 1.0
-"""Event streams end at once when the service does; a reader that has not taken the end by then is let go."""
-
+"""Streams end when the service shuts down; a reader that has not received the end after this time is disconnected."""
 
 SWITCH_SECONDS = 0.001
-"""How long a sampler keeps the interpreter from the calls that come meanwhile: a claim waits for it several times."""
+"""Maximum time that a sampler holds the interpreter lock at once: a claim waits for the lock several times."""
 
 
 def serve(
@@ -47,34 +46,36 @@ def serve(
     log_level: str,
     log_format: logs.LogFormat,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ServeError and storage.StorageError when it cannot start."""
+    """Serve until SIGTERM or SIGINT. Raises ServeError and StorageError when the service cannot start."""
     if lease_seconds <= 0:
         raise ServeError(f"lease_seconds must be above 0: {lease_seconds:g}")
-    logs.configure(log_level, log_format)
-    # PyTorch, which the gp sampler loads later, would take every core: the service and its database need theirs. On a
-    # busy machine of 2 cores its suggestions take a half to a tenth of the time on one.
+    logs.configure_logging(log_level, log_format)
+    # PyTorch, which the gp sampler loads later, would use every core, but the service and its database need some. On a
+    # busy machine with 2 cores, suggestions on one thread take a half to a tenth of the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     blobs = open_artifacts(artifacts, parse_url(database))
     sys.setswitchinterval(SWITCH_SECONDS)
-    signal.signal(signal.SIGTERM, _exit)  # uvicorn raises the signal again when it is done
+    signal.signal(signal.SIGTERM, _exit)  # uvicorn raises the signal again after its shutdown
     if standby:
         store, listener = stand_by(database, partial(listen, host, port))
     else:
-        listener = listen(host, port)  # before the database, so that a second service fails early
+        listener = listen(host, port)  # before opening the database, so that a second service fails early
         store = Store.open(database)
     try:
         blobs.check()
         app = create_app(
             store, lease_seconds=lease_seconds, token=token, blobs=blobs, max_artifact_bytes=max_artifact_bytes
         )
-        if not is_loopback(host) and not app.state.gate.tokens.has_admin:
+        if not is_loopback(host) and not app.state.authenticator.tokens.has_admin:
             raise ServeError(
                 f"listening on {host} needs an admin's token: set NARROWS_TOKEN, or listen on 127.0.0.1 "
-                f"and run {MAKE_ADMIN}"
+                f"and run {CREATE_ADMIN}"
             )
-        if not app.state.gate.tokens.exist:
-            log.info("without tokens, everyone on this machine may do everything: %s makes the first one", MAKE_ADMIN)
-        log.info("artifacts go to %s", blobs)
+        if not app.state.authenticator.tokens.any_exist:
+            log.info(
+                "without tokens, every caller on this machine may do everything: %s creates the first one", CREATE_ADMIN
+            )
+        log.info("artifacts are stored in %s", blobs)
         config = uvicorn.Config(
             app,
             http=BoundedHttp,
@@ -83,7 +84,7 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
         )
-        server = _Server(config, host, on_exit=lambda: end_waiting(app))
+        server = _Server(config, host, on_exit=lambda: close_waits(app))
         server.run(sockets=[listener])
     finally:
         listener.close()
@@ -91,7 +92,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does, and lets those who wait go as soon as it is told to end."""
+    """Prints its address once it listens, and ends the waits of clients as soon as it is told to shut down."""
 
     def __init__(self, config: uvicorn.Config, host: str, on_exit: Callable[[], None]) -> None:
         super().__init__(config)
@@ -100,6 +101,7 @@ class _Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening and print the address."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets=sockets)
         if self.started and sockets:
@@ -108,16 +110,16 @@ class _Server(uvicorn.Server):
             print(f"Narrows is ready at http://{host}:{port}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._loop is not None:  # not here and now: whoever is interrupted may hold the locks that this takes
+        if self._loop is not None:  # deferred, because the interrupted code may hold the locks that `on_exit` takes
             self._loop.call_soon_threadsafe(self._on_exit)
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        letting_go = asyncio.get_running_loop().call_later(STREAM_SECONDS, self._let_go_of_streams)
+        disconnecting = asyncio.get_running_loop().call_later(STREAM_SECONDS, self._disconnect_streams)
         await super().shutdown(sockets=sockets)
-        letting_go.cancel()
+        disconnecting.cancel()
 
-    def _let_go_of_streams(self) -> None:
+    def _disconnect_streams(self) -> None:
         for connection in list(self.server_state.connections):
             if (getattr(connection, "scope", None) or {}).get("path") == STREAM:
                 connection.transport.abort()

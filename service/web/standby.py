@@ -1,4 +1,4 @@
-"""Waiting for a database that another service has."""
+"""Waits until the other service that uses a database ends."""
 
 import logging
 import socket
@@ -12,31 +12,31 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 10.0
-"""How long a database that was away is left to the service that had it, which is back sooner when it is alive."""
+"""After an outage of the database, the service that used it gets this long to reconnect before it is replaced."""
 
 
 def stand_by(database: str, listen: Callable[[], socket.socket]) -> tuple[Store, socket.socket]:
-    """Open a database as soon as no other service has it, nor the port, which a living one never lets go of.
+    """Open a database and the port as soon as no other service holds either of them.
 
-    Raises as `listen` and Store.open do; but once it stands by, a database that is away is waited for too.
+    Raises what `listen` and Store.open raise. Once it stands by, it also waits while the database is unavailable.
     """
     open_engine(database).dispose()
-    said: type[Exception] | None = None
+    logged: type[Exception] | None = None
     while True:
         try:
-            return _take(database, listen)
+            return _open(database, listen)
         except (PortTakenError, DatabaseOwnedError, DatabaseUnavailableError) as error:
-            if said is None and isinstance(error, DatabaseUnavailableError):
+            if logged is None and isinstance(error, DatabaseUnavailableError):
                 raise
-            if type(error) is not said:
+            if type(error) is not logged:
                 log.warning("%s; standing by", error)
-                said = type(error)
+                logged = type(error)
             if isinstance(error, DatabaseUnavailableError):
-                _wait_out(database)
+                _wait_for_database(database)
         time.sleep(POLL_SECONDS)
 
 
-def _take(database: str, listen: Callable[[], socket.socket]) -> tuple[Store, socket.socket]:
+def _open(database: str, listen: Callable[[], socket.socket]) -> tuple[Store, socket.socket]:
     listener = listen()
     try:
         return Store.open(database), listener
@@ -45,8 +45,8 @@ def _take(database: str, listen: Callable[[], socket.socket]) -> tuple[Store, so
         raise
 
 
-def _wait_out(database: str) -> None:
-    """Return some time after a database answers again."""
+def _wait_for_database(database: str) -> None:
+    """Return GRACE_SECONDS after the database answers again."""
     while True:
         try:
             open_engine(database).dispose()

@@ -83,7 +83,7 @@ def test_a_large_file_goes_in_and_out_in_bounded_memory(service_process: StartSe
     assert kept.size_bytes == LARGE_BYTES
     assert copy.read_bytes() == source.read_bytes()
     assert sorted(sizes(tmp_path)) == [2, LARGE_BYTES]
-    assert f"artifacts go to {tmp_path / 'narrows-artifacts'}" in service.log.read_text()
+    assert f"artifacts are stored in {tmp_path / 'narrows-artifacts'}" in service.log.read_text()
     client.close()
 
 

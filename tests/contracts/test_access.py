@@ -8,18 +8,18 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
-from service.access.route_scopes import INCLUDED, ROUTES, Opener, RouteScopes
+from service.access.route_scopes import INCLUDED, ROUTES, RequiredScope, RouteScopes
 from service.schemas.tokens import Scope
 from tests.integration.service_driver import Service, bearer, code_of, problem_of
 
 ALL: tuple[Scope, ...] = get_args(Scope)
-OPENED_BY: dict[str, set[Opener]] = {
+INCLUDED_SCOPES: dict[str, set[RequiredScope]] = {
     "read": {"read"},
     "submit": {"read", "submit"},
     "work": {"work"},
     "admin": {"read", "submit", "work", "admin"},
 }
-CLOSED_ROWS = [row for row, openers in ROUTES.items() if "anyone" not in openers]
+CLOSED_ROWS = [row for row, scopes in ROUTES.items() if "anyone" not in scopes]
 BOTH = [(row, scope) for row in CLOSED_ROWS for scope in ALL]
 
 
@@ -50,11 +50,11 @@ def test_every_route_has_a_row_and_every_row_a_route(service: Service) -> None:
 
 def test_every_row_names_scopes_that_there_are() -> None:
     known = {*ALL, "anyone", "bootstrap"}
-    assert {row: openers for row, openers in ROUTES.items() if not openers or set(openers) - known} == {}
+    assert {row: scopes for row, scopes in ROUTES.items() if not scopes or set(scopes) - known} == {}
 
 
 def test_scopes_include_what_they_say() -> None:
-    assert INCLUDED == OPENED_BY
+    assert INCLUDED == INCLUDED_SCOPES
 
 
 def path_of(row: str) -> str:
@@ -80,7 +80,7 @@ def test_without_a_token_it_is_closed(service: Service, secrets: dict[str, str],
 def test_it_is_opened_by_its_scopes_alone(service: Service, secrets: dict[str, str], row: str, scope: Scope) -> None:
     response = call(service, row, secrets[scope])
 
-    if OPENED_BY[scope] & set(ROUTES[row]):
+    if INCLUDED_SCOPES[scope] & set(ROUTES[row]):
         assert response.status_code not in (401, 500)
         # What is opened may still be refused, for another reason than the scope.
         assert response.status_code != 403 or response.json()["code"] == "forbidden"
@@ -115,7 +115,7 @@ def test_an_admin_is_told_what_is_not_there(service: Service) -> None:
 
 
 def test_methods_that_nobody_knows_are_not_kept() -> None:
-    doors = RouteScopes()
+    scopes = RouteScopes()
     for number in range(100):
-        assert doors.openers(f"M{number}", "/v1/studies/x") is None
-    assert len(doors._patterns) < 10
+        assert scopes.required(f"M{number}", "/v1/studies/x") is None
+    assert len(scopes._patterns) < 10

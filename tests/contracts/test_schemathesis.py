@@ -17,7 +17,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from service.access.route_scopes import ROUTES, opened_by
+from service.access.route_scopes import ROUTES, with_included
 from service.schemas.tokens import Scope
 from tests.integration.service_driver import Json, Service, bearer, problem_of
 
@@ -27,7 +27,7 @@ REFUSED_EXAMPLES = 5
 OPERATOR = "the operator's"
 OPERATIONS = [row for row in ROUTES if row.split(" ")[1].startswith(("/v1/", "/healthz", "/readyz", "/metrics"))]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-CLOSED = [row for row in OPERATIONS if "anyone" not in ROUTES[row]]
+CLOSED_ROWS = [row for row in OPERATIONS if "anyone" not in ROUTES[row]]
 
 Holders = dict[tuple[Scope, ...], str]
 
@@ -49,7 +49,7 @@ def opening(row: str) -> tuple[Scope, ...]:
 
 def shut(row: str) -> tuple[Scope, ...]:
     """All scopes that do not open a row."""
-    return tuple(scope for scope in SCOPES if not opened_by(scope) & set(ROUTES[row]))
+    return tuple(scope for scope in SCOPES if not with_included(scope) & set(ROUTES[row]))
 
 
 def bounded(examples: int) -> settings:
@@ -72,7 +72,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def holders(service: Service) -> Holders:
     """A token of each set of scopes that the tests need."""
-    wanted = {scopes for row in CLOSED for scopes in (opening(row), shut(row)) if scopes}
+    wanted = {scopes for row in CLOSED_ROWS for scopes in (opening(row), shut(row)) if scopes}
     return {scopes: service.create_token("-".join(("of", *scopes)), list(scopes)) for scopes in wanted}
 
 
@@ -162,7 +162,7 @@ def test_what_is_there_is_as_documented(
     there()
 
 
-@pytest.mark.parametrize("row", CLOSED)
+@pytest.mark.parametrize("row", CLOSED_ROWS)
 def test_without_a_token_nothing_opens(service: Service, known: Json, schema: OpenApiSchema, row: str) -> None:
     @seed(SEED)
     @bounded(REFUSED_EXAMPLES)
@@ -180,7 +180,7 @@ def test_without_a_token_nothing_opens(service: Service, known: Json, schema: Op
     closed()
 
 
-@pytest.mark.parametrize("row", [row for row in CLOSED if shut(row)])
+@pytest.mark.parametrize("row", [row for row in CLOSED_ROWS if shut(row)])
 def test_other_scopes_open_nothing(
     service: Service, holders: Holders, known: Json, schema: OpenApiSchema, row: str
 ) -> None:

@@ -1,5 +1,6 @@
 """The API describes itself: every route, parameter and field, with examples, and nothing that is not there."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,9 +89,13 @@ def test_the_routes_are_those_of_this_release(document: dict[str, Any]) -> None:
 
 
 def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
-    silent = [name for name, operation in operations(document) if not operation.get("description")]
-    assert silent == []
-    assert [name for name, operation in operations(document) if not operation.get("summary")] == []
+    without_description = [name for name, operation in operations(document) if not operation.get("description")]
+    assert without_description == []
+    summaries = {name: operation["summary"] for name, operation in operations(document)}
+    # A sentence in the imperative without its full stop; FastAPI's default, a function name, is in title case.
+    assert {name: text for name, text in summaries.items() if not re.fullmatch(r"[A-Z]\S* .*[^.]", text)} == {}
+    assert {name: text for name, text in summaries.items() if " " in text and text.istitle()} == {}
+    assert len(set(summaries.values())) == len(summaries)
     assert [name for name, operation in operations(document) if not operation.get("tags")] == []
 
 
@@ -119,6 +124,16 @@ def test_every_good_answer_has_a_shape(document: dict[str, Any]) -> None:
         if status < "400" and status not in ("204", "304") and not answer.get("content")
     ]
     assert shapeless == []
+
+
+def test_every_good_answer_is_described(document: dict[str, Any]) -> None:
+    silent = [
+        f"{name} {status}"
+        for name, operation in operations(document)
+        for status, answer in operation["responses"].items()
+        if answer["description"] in ("", "Successful Response")
+    ]
+    assert silent == []
 
 
 def test_every_parameter_has_a_description_and_an_example(document: dict[str, Any]) -> None:

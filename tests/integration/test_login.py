@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.access.login_rate_limiter import AT_ONCE
+from service.access.login_rate_limiter import MAX_FAILURES
 from service.access.sessions import COOKIE, LIFETIME_SECONDS
 from tests.integration.service_driver import Service, bearer, code_of, definition
 
@@ -161,7 +161,7 @@ def test_a_form_without_a_token_is_the_form_again(browser: TestClient, body: byt
 
 
 def test_too_many_wrong_tokens_wait(guarded: Service, browser: TestClient) -> None:
-    assert [log_in(browser, "wrong").status_code for _ in range(AT_ONCE)] == [401] * AT_ONCE
+    assert [log_in(browser, "wrong").status_code for _ in range(MAX_FAILURES)] == [401] * MAX_FAILURES
 
     refused = log_in(browser)
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from starlette.testclient import TestClient
 
-from service.access.login_rate_limiter import AT_ONCE, SECONDS_EACH
+from service.access.login_rate_limiter import MAX_FAILURES, SECONDS_PER_FAILURE
 from service.access.tokens import PREFIX, digest_of
 from storage.database.opening import parse_url
 from tests.integration.service_driver import Service, bearer, code_of, definition, errors_of, problem_of
@@ -163,13 +163,13 @@ def test_the_operators_token_counts_no_more_when_it_is_a_stored_one_that_was_rev
 
 def test_the_last_use_is_shown_at_once_and_written_once_a_minute(guarded: Service) -> None:
     secret = guarded.create_token("lab", ["read"])
-    tokens = guarded.app.state.gate.tokens
+    tokens = guarded.app.state.authenticator.tokens
     written = []
     for seconds in (0.0, 20.0, 39.0, 1.0, 30.0):
         guarded.clock.advance(seconds)
         assert status(guarded, secret) == 200
         assert moment(listed(guarded)["lab"]["last_used_at"]) == guarded.clock.now()
-        tokens.keep_last_used()
+        tokens.save_last_used()
         record = guarded.store.tokens.get("lab")
         assert record is not None
         written.append(record.last_used_at)
@@ -233,12 +233,12 @@ def test_a_large_body_without_a_token_is_refused_unread(guarded: Service) -> Non
 
 def test_too_many_wrong_tokens_from_an_address_are_not_looked_at_for_a_while(guarded: Service) -> None:
     stored = guarded.create_token("lab", ["read"])
-    assert [status(guarded, f"wrong-{number}") for number in range(AT_ONCE)] == [401] * AT_ONCE
+    assert [status(guarded, f"wrong-{number}") for number in range(MAX_FAILURES)] == [401] * MAX_FAILURES
 
     refused = guarded.http.get("/v1/studies", headers=bearer("another"))
 
     assert code_of(refused, 429) == "too_many_attempts"
-    assert 0 < int(refused.headers["retry-after"]) <= SECONDS_EACH
+    assert 0 < int(refused.headers["retry-after"]) <= SECONDS_PER_FAILURE
     assert status(guarded, OPERATOR) == 429, "a chosen token could be a guess that is right"
     assert status(guarded, stored) == 200, "a random one cannot"
     with TestClient(guarded.app, client=("10.1.2.3", 1)) as elsewhere:
@@ -247,19 +247,19 @@ def test_too_many_wrong_tokens_from_an_address_are_not_looked_at_for_a_while(gua
     guarded.clock.advance(float(refused.headers["retry-after"]))
     assert status(guarded, OPERATOR) == 200
     assert [status(guarded, "wrong"), status(guarded, OPERATOR)] == [401, 429]
-    guarded.clock.advance(AT_ONCE * SECONDS_EACH)
-    assert [status(guarded, "wrong") for _ in range(AT_ONCE)] == [401] * AT_ONCE
+    guarded.clock.advance(MAX_FAILURES * SECONDS_PER_FAILURE)
+    assert [status(guarded, "wrong") for _ in range(MAX_FAILURES)] == [401] * MAX_FAILURES
 
 
 def test_calls_without_a_token_are_no_guesses(guarded: Service) -> None:
-    assert {guarded.http.get("/v1/studies").status_code for _ in range(3 * AT_ONCE)} == {401}
+    assert {guarded.http.get("/v1/studies").status_code for _ in range(3 * MAX_FAILURES)} == {401}
     assert status(guarded, OPERATOR) == 200
 
 
 def test_a_token_that_has_ended_is_limited_too(guarded: Service) -> None:
     secret = guarded.create_token("lab", ["read"])
     guarded.http.delete("/v1/tokens/lab", headers=bearer(OPERATOR))
-    assert [status(guarded, secret) for _ in range(AT_ONCE + 1)] == [401] * AT_ONCE + [429]
+    assert [status(guarded, secret) for _ in range(MAX_FAILURES + 1)] == [401] * MAX_FAILURES + [429]
 
 
 # Before there are tokens

@@ -1,4 +1,4 @@
-"""What may be changed from the dashboard, with our own tables following. A trial that a worker has is left alone."""
+"""Changes from the dashboard, applied to live studies and the service's own tables. Leased trials are not changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,40 +20,41 @@ from service.study.live_study import LiveStudy
 REASON = "ended in the dashboard"
 
 
-def delete_study(registry: Registry, study_id: int) -> None:
-    """Delete a study of which no worker has a trial. Raises StudyNotFoundError and TrialLeasedError."""
+def delete_unleased_study(registry: Registry, study_id: int) -> None:
+    """Delete a study without leases. Raises StudyNotFoundError and TrialLeasedError."""
     live = registry.by_id(study_id)
     if live is not None:
         live.tick()
         registry.delete(live.record.name, leased=False)
         return
-    try:  # one that another program has made
+    try:  # a study of another program
         registry.store.optuna.delete_study(study_id)
     except KeyError as error:
-        raise StudyNotFoundError(f"no study of this id: {study_id}") from error
+        raise StudyNotFoundError(f"no study with this id: {study_id}") from error
 
 
-def tell(registry: Registry, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
+def end_trial(registry: Registry, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
     """End a trial by hand. Raises TrialNotFoundError, TrialLeasedError, StateConflictError and InvalidError."""
     storage = registry.store.optuna
-    with editing(registry, trial_id) as (live, trial):
-        given = list(values or ()) if state == TrialState.COMPLETE else None
+    with editing_trial(registry, trial_id) as (live, trial):
+        objective_values = list(values or ()) if state == TrialState.COMPLETE else None
         n_objectives = len(storage.get_study_directions(storage.get_study_id_from_trial_id(trial_id)))
-        if given is not None and len(given) != n_objectives:
-            raise InvalidError([("values", f"values must have one number for each objective: {len(given)} given")])
-        if live is None:  # one that another program has made
-            storage.set_trial_state_values(trial_id, state, given)
+        if objective_values is not None and len(objective_values) != n_objectives:
+            message = f"values must have one number for each objective: {len(objective_values)} given"
+            raise InvalidError([("values", message)])
+        if live is None:  # a study of another program
+            storage.set_trial_state_values(trial_id, state, objective_values)
             return
         if live.final is not None:
-            raise StateConflictError(f"trial {trial.number} is part of a final evaluation: workers alone end it")
+            raise StateConflictError(f"trial {trial.number} is part of a final evaluation: only workers end it")
         reason = REASON if state == TrialState.FAIL else None
-        finish_unleased(live, trial._trial_id, trial.number, state, given, reason)
+        finish_unleased(live, trial._trial_id, trial.number, state, objective_values, reason)
         live.tick()
 
 
-def set_user_attrs(registry: Registry, trial_id: int, attributes: Mapping[str, object]) -> None:
-    """Keep attributes with a trial. Raises TrialNotFoundError, TrialLeasedError, StateConflictError, InvalidError."""
-    with editing(registry, trial_id):
+def set_attributes(registry: Registry, trial_id: int, attributes: Mapping[str, object]) -> None:
+    """Set a trial's attributes. Raises TrialNotFoundError, TrialLeasedError, StateConflictError and InvalidError."""
+    with editing_trial(registry, trial_id):
         for key, value in attributes.items():
             try:
                 registry.store.optuna.set_trial_user_attr(trial_id, key, value)
@@ -64,58 +65,63 @@ def set_user_attrs(registry: Registry, trial_id: int, attributes: Mapping[str, o
 def save_note(
     registry: Registry, study_id: int, trial_id: int | None, version: int, body: str
 ) -> dict[str, Any] | None:
-    """Keep a note, which lies with the study; the one that is there when `version` does not follow on it.
+    """Save the note of a study or trial and return None, or return the present note if `version` is not its successor.
 
     Raises StudyNotFoundError, TrialNotFoundError and TrialLeasedError.
     """
-    from optuna_dashboard import _note  # as heavy as the pages, which have loaded it
+    from optuna_dashboard import _note  # heavy to import, and already imported for the pages
 
     storage = registry.store.optuna
-    with _study(registry, study_id) if trial_id is None else editing(registry, trial_id, finished=True, of=study_id):
+    with (
+        _editing_study(registry, study_id)
+        if trial_id is None
+        else editing_trial(registry, trial_id, may_be_finished=True, study_id=study_id)
+    ):
         attributes = storage.get_study_system_attrs(study_id)
         if not _note.version_is_incremented(attributes, trial_id, version):
-            known: dict[str, Any] = _note.get_note_from_system_attrs(attributes, trial_id)
-            return known
+            present: dict[str, Any] = _note.get_note_from_system_attrs(attributes, trial_id)
+            return present
         _note.save_note_with_version(storage, study_id, trial_id, version, body)
         return None
 
 
 @contextmanager
-def _study(registry: Registry, study_id: int) -> Iterator[None]:
+def _editing_study(registry: Registry, study_id: int) -> Iterator[None]:
     live = registry.by_id(study_id)
     try:
         with nullcontext() if live is None else live.working():
             yield
     except KeyError as error:
-        raise StudyNotFoundError(f"no study of this id: {study_id}") from error
+        raise StudyNotFoundError(f"no study with this id: {study_id}") from error
 
 
 @contextmanager
-def editing(
-    registry: Registry, trial_id: int, *, finished: bool = False, of: int | None = None
+def editing_trial(
+    registry: Registry, trial_id: int, *, may_be_finished: bool = False, study_id: int | None = None
 ) -> Iterator[tuple[LiveStudy | None, FrozenTrial]]:
-    """Hold a trial that no worker has, and its study if it is one of ours.
+    """Lock the study of a trial that no worker holds, and yield the study and the trial.
 
-    `finished`: one that has ended will do; `of`: the study that it must be of.
+    The study is None if another program created it. A finished trial is refused unless it `may_be_finished`. A trial of
+    another study than `study_id` is refused as unknown.
 
     Raises TrialNotFoundError, TrialLeasedError and StateConflictError.
     """
     storage = registry.store.optuna
     try:
-        study_id = storage.get_study_id_from_trial_id(trial_id)
-        if of not in (None, study_id):
+        found_id = storage.get_study_id_from_trial_id(trial_id)
+        if study_id not in (None, found_id):
             raise KeyError(trial_id)
-        live = registry.by_id(study_id)
+        live = registry.by_id(found_id)
         with nullcontext() if live is None else live.working():
             if live is not None:
                 live.tick()
                 _check_unleased(live, trial_id)
             trial = storage.get_trial(trial_id)
-            if trial.state.is_finished() and not finished:
-                raise StateConflictError(f"trial {trial.number} has ended, it is {trial.state.name}")
+            if trial.state.is_finished() and not may_be_finished:
+                raise StateConflictError(f"trial {trial.number} has ended as {trial.state.name}")
             yield live, trial
     except KeyError as error:
-        raise TrialNotFoundError(f"no trial of this id: {trial_id}") from error
+        raise TrialNotFoundError(f"no trial with this id: {trial_id}") from error
 
 
 def _check_unleased(live: LiveStudy, trial_id: int) -> None:
@@ -123,5 +129,5 @@ def _check_unleased(live: LiveStudy, trial_id: int) -> None:
         if lease.trial_id == trial_id:
             raise TrialLeasedError(
                 f"trial {lease.trial_number} of study {live.record.name} is leased to worker {lease.worker_id}: "
-                "it can be changed when it has ended"
+                "it cannot be changed until the lease ends"
             )

@@ -1,4 +1,4 @@
-"""The Optuna dashboard on the service's own port. It reads by itself; what it may change, the service does."""
+"""Serves the Optuna dashboard on the service's own port, for reading only; the service makes its changes."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import ForbiddenError
 
-# The dashboard's pages ask for these absolute paths, so they cannot be moved under a prefix of ours.
+# The dashboard's pages request these absolute paths, so they cannot be moved under a prefix.
 READS = (
     "/dashboard",
     "/dashboard/{rest:path}",
@@ -23,17 +23,17 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
 def dashboard_routes(storage: BaseStorage) -> list[Route]:
-    """The dashboard's routes, and the way to it from the front door. What it may change has routes before these."""
-    dashboard = Dashboard(storage)
+    """The routes of the dashboard and a redirect from /. Changes that have no route before these are refused."""
+    dashboard = LazyDashboard(storage)
     return [
-        Route("/", endpoint=_Fixed(RedirectResponse("/dashboard")), methods=["GET"]),
+        Route("/", endpoint=_FixedResponse(RedirectResponse("/dashboard")), methods=["GET"]),
         *(Route(path, endpoint=dashboard, methods=["GET"]) for path in READS),
-        Route("/api/{rest:path}", endpoint=_Refused(), methods=list(WRITES)),
+        Route("/api/{rest:path}", endpoint=_RefusedChange(), methods=list(WRITES)),
     ]
 
 
-class Dashboard:
-    """The dashboard itself, loaded when somebody first looks: it brings scikit-learn and pandas with it."""
+class LazyDashboard:
+    """The dashboard, loaded at the first request because it imports scikit-learn and pandas."""
 
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage
@@ -55,14 +55,14 @@ def _load(storage: BaseStorage) -> ASGIApp:
 
 
 def _with_encoding(scope: Scope) -> Scope:
-    """The dashboard fails on a request that does not say which encodings it takes."""
+    """The scope with an accept-encoding header, without which the dashboard fails."""
     if any(name == b"accept-encoding" for name, _ in scope["headers"]):
         return scope
     return {**scope, "headers": [*scope["headers"], (b"accept-encoding", b"identity")]}
 
 
-class _Refused:
-    """Answers what would go past the service: studies are made from definitions, and trials trained by workers."""
+class _RefusedChange:
+    """Refuses changes that would bypass the service, such as creating a study without a definition."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise ForbiddenError(
@@ -70,7 +70,7 @@ class _Refused:
         )
 
 
-class _Fixed:
+class _FixedResponse:
     """Answers every request with the same response."""
 
     def __init__(self, response: ASGIApp) -> None:

@@ -1,8 +1,8 @@
-"""Files of trials: workers keep them under a lease, anybody reads them."""
+"""Routes of artifacts: workers upload files under a lease, readers download them."""
 
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -11,52 +11,50 @@ from service.results.view import find_trial
 from service.schemas.artifacts import CHECKPOINT, Artifact, ArtifactList
 from service.schemas.fields import NAME_PATTERN
 from service.schemas.problem import Problem
-from service.web.dependencies import LeaseIdPath, StudyDependency, TrialNumber
+from service.web.dependencies import ArtifactsDependency, LeaseIdPath, StudyDependency, TrialNumber
 from storage import ArtifactRecord
 
 router = APIRouter(prefix="/v1", tags=["artifacts"])
 
-
-def _artifacts(request: Request) -> Artifacts:
-    artifacts = request.app.state.artifacts
-    assert isinstance(artifacts, Artifacts), "set by create_app"
-    return artifacts
-
-
-ArtifactsDependency = Annotated[Artifacts, Depends(_artifacts)]
 NamePath = Annotated[
     str, Path(pattern=NAME_PATTERN, max_length=128, description="Name of the artifact.", examples=[CHECKPOINT])
 ]
 StepQuery = Annotated[
     int | None,
-    Query(ge=0, le=10_000_000, description="The step (epoch, from 0) it was made after.", examples=[3]),
+    Query(ge=0, le=10_000_000, description="The step (epoch, from 0) after which it was written.", examples=[3]),
 ]
 DigestHeader = Annotated[
     str | None,
     Header(
         max_length=1000,
-        description="SHA-256 of the content (RFC 9530), which is checked.",
+        description="SHA-256 of the content (RFC 9530), which is verified.",
         examples=["sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"],
     ),
 ]
 TagHeader = Annotated[
-    str | None, Header(max_length=1000, description="ETag of what the caller has already.", examples=['"9f86d081"'])
+    str | None, Header(max_length=1000, description="ETag of the caller's own copy.", examples=['"9f86d081"'])
 ]
 CONTENT: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-UPLOAD = {"requestBody": {"required": True, "description": "The content, as it is.", "content": CONTENT}}
+UPLOAD = {"requestBody": {"required": True, "description": "The content of the file.", "content": CONTENT}}
 UPLOADED: dict[int | str, dict[str, Any]] = {
-    408: {"model": Problem, "description": "The upload stood still or broke off."},
-    413: {"model": Problem, "description": "Larger than an artifact may be."},
-    507: {"model": Problem, "description": "No room."},
+    408: {"model": Problem, "description": "The upload stalled or was broken off."},
+    413: {"model": Problem, "description": "The file is larger than an artifact may be."},
+    507: {"model": Problem, "description": "The artifact store is full."},
 }
 DOWNLOADED: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The content; its SHA-256 is in Content-Digest and ETag.", "content": CONTENT},
-    304: {"description": "The caller has it already."},
+    200: {"description": "The content. Content-Digest and ETag hold its SHA-256.", "content": CONTENT},
+    304: {"description": "The caller's copy is up to date."},
 }
 
 
-@router.put("/artifacts/{lease_id}/{artifact}", openapi_extra=UPLOAD, responses=UPLOADED)
-async def upload(
+@router.put(
+    "/artifacts/{lease_id}/{artifact}",
+    operation_id="upload_v1_artifacts__lease_id___artifact__put",
+    openapi_extra=UPLOAD,
+    response_description="The stored artifact.",
+    responses=UPLOADED,
+)
+async def upload_artifact(
     lease_id: LeaseIdPath,
     artifact: NamePath,
     artifacts: ArtifactsDependency,
@@ -64,25 +62,37 @@ async def upload(
     step: StepQuery = None,
     content_digest: DigestHeader = None,
 ) -> Artifact:
-    """Keep a file with the leased trial, in the place of an earlier one of that name.
+    """Upload an artifact of the leased trial.
 
-    The one called `checkpoint` needs a step, and is where the trial goes on when it is tried again: what it reported
-    up to that step stays, what came after is forgotten. It is deleted when the trial ends.
+    The file is stored whole or not at all, and replaces an earlier artifact of that name, so the call may be repeated.
+    The artifact `checkpoint` needs a step: a further attempt at the trial resumes there. Reports up to that step are
+    kept and later ones are discarded. It is deleted when the trial ends. A content that does not match its digest is
+    refused with 422, a trial with too many artifacts with 409 `too_many_artifacts`, and a lease that has ended with 409
+    `lease_lost` or `lease_closed`.
     """
     length = request.headers.get("content-length", "")
     artifacts.check_size(int(length) if length.isdecimal() else 0)
     return _view(await artifacts.take(lease_id, artifact, step, content_digest, request.stream()))
 
 
-@router.get("/artifacts/{name}/{number}/{artifact}", response_class=StreamingResponse, responses=DOWNLOADED)
-async def download(
+@router.get(
+    "/artifacts/{name}/{number}/{artifact}",
+    operation_id="download_v1_artifacts__name___number___artifact__get",
+    response_class=StreamingResponse,
+    responses=DOWNLOADED,
+)
+async def download_artifact(
     live: StudyDependency,
     number: TrialNumber,
     artifact: NamePath,
     artifacts: ArtifactsDependency,
     if_none_match: TagHeader = None,
 ) -> Response:
-    """Read a file of a trial."""
+    """Download an artifact of a trial.
+
+    A caller that sends the ETag of its copy gets 304 if that is up to date. An unknown name answers 404
+    `artifact_not_found`.
+    """
     record, file = await artifacts.open(find_trial(live, number)._trial_id, artifact)
     headers = {"ETag": f'"{record.sha256}"', "Content-Digest": format_digest(record.sha256)}
     if if_none_match is not None and headers["ETag"] in if_none_match:
@@ -90,12 +100,15 @@ async def download(
         return Response(status_code=304, headers=headers)
     headers["Content-Length"] = str(record.size_bytes)
     headers["Content-Disposition"] = f'attachment; filename="{record.name}"'
-    return FileBody(artifacts, file, headers)
+    return ArtifactResponse(artifacts, file, headers)
 
 
-@router.get("/studies/{name}/trials/{number}/artifacts")
+@router.get("/studies/{name}/trials/{number}/artifacts", response_description="The artifacts, by name.")
 def list_artifacts(live: StudyDependency, number: TrialNumber, artifacts: ArtifactsDependency) -> ArtifactList:
-    """The files of a trial."""
+    """List the artifacts of a trial.
+
+    The list has the size, digest and step of each file, not its content.
+    """
     records = artifacts.of_trial(find_trial(live, number)._trial_id)
     return ArtifactList(artifacts=[_view(record) for record in records])
 
@@ -104,8 +117,8 @@ def _view(record: ArtifactRecord) -> Artifact:
     return Artifact.model_validate(record, from_attributes=True)
 
 
-class FileBody(StreamingResponse):
-    """An open file as an answer; it is closed however the answer ends."""
+class ArtifactResponse(StreamingResponse):
+    """Streams an open file and closes it, also when the client disconnects."""
 
     def __init__(self, artifacts: Artifacts, file: BinaryIO, headers: dict[str, str]) -> None:
         super().__init__(artifacts.read(file), headers=headers, media_type="application/octet-stream")

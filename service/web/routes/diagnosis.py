@@ -1,4 +1,4 @@
-"""How the trials of a study learn."""
+"""Route of the diagnosis of a study's learning curves."""
 
 from typing import Annotated
 
@@ -12,11 +12,19 @@ router = APIRouter(prefix="/v1", tags=["studies"])
 
 MAX_TRIALS = 10_000
 Limit = Annotated[
-    int, Query(ge=1, le=MAX_TRIALS, description="Most trials to look at, the newest ones.", examples=[1000])
+    int, Query(ge=1, le=MAX_TRIALS, description="Maximum number of trials, the newest ones.", examples=[1000])
 ]
 
 
-@router.get("/studies/{name}/diagnosis")
-def get(live: StudyDependency, registry: RegistryDependency, limit: Limit = 1000) -> Diagnosis:
-    """Which trials overfit, underfit or diverged, by their train and validation curves, and what to change next."""
+@router.get(
+    "/studies/{name}/diagnosis",
+    operation_id="get_v1_studies__name__diagnosis_get",
+    response_description="A verdict on each trial, and advice on what to change.",
+)
+def get_diagnosis(live: StudyDependency, registry: RegistryDependency, limit: Limit = 1000) -> Diagnosis:
+    """Diagnose the trials of a study.
+
+    The train and validation curves of each trial show whether it overfit, underfit or diverged. The advice says what to
+    change next.
+    """
     return diagnose(registry.store, live, limit)

@@ -1,4 +1,4 @@
-"""What happens, as it happens."""
+"""Route of the event stream."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from service.events.event_stream import EventStream
 from service.schemas.events import Event
 from service.schemas.fields import NAME_PATTERN
-from service.web.dependencies import EventsDependency, GateDependency, RegistryDependency
+from service.web.dependencies import AuthenticatorDependency, EventsDependency, RegistryDependency
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
@@ -20,42 +20,53 @@ LastEventIdHeader = Annotated[
     str | None,
     Header(
         alias="Last-Event-ID",
-        description="Go on after this event. Browsers send it when they connect again.",
+        description="Resume after this event. Browsers send it when they reconnect.",
         examples=["3f9c2a1b-1042"],
     ),
 ]
 LastEventIdQuery = Annotated[
     str | None,
-    Query(alias="last_event_id", description="The same for tools; the header wins.", examples=["3f9c2a1b-1042"]),
+    Query(
+        alias="last_event_id",
+        description="Last-Event-ID for clients that cannot set headers; the header takes precedence.",
+        examples=["3f9c2a1b-1042"],
+    ),
 ]
 Follow = Annotated[
-    bool, Query(description="false: answer with the events that there are, and end the stream.", examples=[True])
+    bool, Query(description="false: send the events that exist already and end the stream.", examples=[True])
 ]
 STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {"model": Event, "description": "A stream that does not end. The data of each event is one such object."}
+    200: {"model": Event, "description": "An endless stream. The data of each event is one such object."}
 }
 
 
-@router.get("/events", status_code=200, response_class=EventStream, responses=STREAMED)
-async def events(
+@router.get(
+    "/events",
+    status_code=200,
+    operation_id="events_v1_events_get",
+    response_class=EventStream,
+    responses=STREAMED,
+)
+async def stream_events(
     registry: RegistryDependency,
     stream: EventsDependency,
-    gate: GateDependency,
+    authenticator: AuthenticatorDependency,
     request: Request,
     study: OnlyStudy = None,
     header: LastEventIdHeader = None,
     last_event_id: LastEventIdQuery = None,
     follow: Follow = True,
 ) -> EventStream:
-    """Server-sent events: what has happened to studies and trials, each once its writes are in the database.
+    """Follow the events of studies and trials.
 
-    The stream begins with what happens from now on, or after the last event that the client has had. When some of
-    those are no longer kept (a client that was away for long, a service that has started again), the first event is
-    `reset`: load the state again; the stream goes on from there. A comment every 15 seconds keeps the line open. The
-    stream ends with the token that opened it.
+    These are server-sent events, each sent once its change is committed. The stream starts with the next event, or
+    after the last event that the client received. If some of those have left the service's memory (after a long
+    absence or a restart of the service), the first event is `reset`: load the state again and read on. A comment every
+    15 seconds keeps the connection open. The stream ends when its token is revoked or expires. It is refused with 503
+    `too_many_readers` while the maximum number of clients reads.
     """
     if study is not None:
         registry.get(study)
     after = header if header is not None else last_event_id
-    is_allowed = partial(gate.still_admits, request.scope)
+    is_allowed = partial(authenticator.still_admits, request.scope)
     return EventStream(stream, study, after, follow=follow, is_allowed=is_allowed)

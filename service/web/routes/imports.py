@@ -1,38 +1,62 @@
-"""Trials from elsewhere that a study's sampler learns from: bring them, read them."""
+"""Routes of imports: trials from elsewhere that a study's sampler learns from."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Path, Response
 
 from service.imports.take import import_trials
 from service.imports.view import find_import, import_list
 from service.schemas.imports import Import, ImportList, ImportWithTrials, NewImport
-from service.web.dependencies import StudyDependency, asker
+from service.web.dependencies import CallerName, StudyDependency
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
-ANSWERS: dict[int | str, dict[str, Any]] = {200: {"model": Import, "description": "These were imported already."}}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": Import, "description": "The same trials were imported before."}
+}
 ImportNumber = Annotated[int, Path(ge=0, lt=2**31, description="Number of the import, from 0.", examples=[0])]
 
 
-@router.post("/studies/{name}/imports", status_code=201, responses=ANSWERS)
-def bring(live: StudyDependency, response: Response, who: Annotated[str, Depends(asker)], wanted: NewImport) -> Import:
-    """Let the sampler learn from trials that are none of this study: all that fit, or none when a rule is broken.
+@router.post(
+    "/studies/{name}/imports",
+    status_code=201,
+    operation_id="bring_v1_studies__name__imports_post",
+    response_description="The trials were imported.",
+    responses=ANSWERS,
+)
+def create_import(live: StudyDependency, response: Response, caller: CallerName, new_import: NewImport) -> Import:
+    """Import trials for the sampler to learn from.
 
-    The same call again imports nothing more. Imported trials count towards nothing and are no candidates for best.
+    All trials that fit the search space are imported; if one breaks a rule, nothing is imported (422). Imported trials
+    count towards nothing and cannot be the best trial. The call may be repeated: the same trials again answer 200 and
+    are not imported twice. The study of a final evaluation takes none (409 `state_conflict`).
     """
-    answer, new = import_trials(live, wanted, who)
+    answer, new = import_trials(live, new_import, caller)
     response.status_code = 201 if new else 200
     return answer
 
 
-@router.get("/studies/{name}/imports")
-def imports(live: StudyDependency) -> ImportList:
-    """What the sampler has learned from besides the study's own trials."""
+@router.get(
+    "/studies/{name}/imports",
+    operation_id="imports_v1_studies__name__imports_get",
+    response_description="The imports, without their trials.",
+)
+def list_imports(live: StudyDependency) -> ImportList:
+    """List the imports of a study.
+
+    The sampler learns from their trials in addition to the study's own.
+    """
     return import_list(live)
 
 
-@router.get("/studies/{name}/imports/{number}")
-def get(live: StudyDependency, number: ImportNumber) -> ImportWithTrials:
-    """One import with its trials."""
+@router.get(
+    "/studies/{name}/imports/{number}",
+    operation_id="get_v1_studies__name__imports__number__get",
+    response_description="The import with its trials.",
+)
+def get_import(live: StudyDependency, number: ImportNumber) -> ImportWithTrials:
+    """Read an import with its trials.
+
+    A number without an import answers 404 `import_not_found`.
+    """
     return find_import(live, number)

@@ -1,4 +1,4 @@
-"""What workers call: claim, report, renew, and the three ways to end a lease."""
+"""Routes that workers call: claims, reports, renewals, the ends of leases, and requests of running entrypoints."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -36,16 +36,22 @@ from service.web.quick_route import QuickRoute
 
 router = APIRouter(prefix="/v1", tags=["workers"], route_class=QuickRoute)
 
-
 Answer = TypeVar("Answer")
 PAUSES = (0.0005, 0.001, 0.002, 0.004)
-"""Seconds to wait, time and again, for who works on a study. Only then a call goes to a thread, which costs as much as
-the call, and holds up all that come meanwhile, so that they would go there too."""
+"""Back-off in seconds between attempts to lock the studies of a call on the event loop.
+
+When all attempts fail, the call runs in a thread. That costs as much as the call itself and delays the calls that
+arrive meanwhile, so that they would need threads too.
+"""
 
 
-@router.post("/claims")
-async def claim(body: Claim, registry: RegistryDependency, request: Request) -> Claimed:
-    """Ask for trials; waits up to wait_seconds for one. The same claim_id again gets the same leases."""
+@router.post("/claims", operation_id="claim_v1_claims_post", response_description="The granted leases.")
+async def claim_leases(body: Claim, registry: RegistryDependency, request: Request) -> Claimed:
+    """Claim trials to train.
+
+    The call waits up to wait_seconds for a trial and answers with an empty list when there is none. It may be repeated:
+    the same claim_id again gets the same leases. A claim for an unknown study answers 404 `study_not_found`.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait_seconds
     registry.allowances.note(body)
@@ -54,7 +60,7 @@ async def claim(body: Claim, registry: RegistryDependency, request: Request) -> 
         ticket = registry.signal.ticket()
         answer = await _claim_at_once(registry, body)
         leases, committed = answer if answer is not None else await run_in_threadpool(claim_trials, registry, body)
-        if not leases and not has_been_seen:  # else it is written down with its leases
+        if not leases and not has_been_seen:  # granted leases record the contact themselves
             registry.seen(body)
             has_been_seen = True
         await registry.store.committed(committed)
@@ -62,70 +68,123 @@ async def claim(body: Claim, registry: RegistryDependency, request: Request) -> 
         if leases or remaining <= 0 or registry.signal.closed:
             return Claimed(leases=leases)
         await registry.signal.wait(ticket, remaining)
-        if await request.is_disconnected():  # a trial granted to nobody would wait out its lease
+        if await request.is_disconnected():  # nobody would train the trial until its lease expires
             return Claimed(leases=[])
 
 
-@router.post("/reports")
-async def report(body: Reports, registry: RegistryDependency) -> Decisions:
-    """Report epochs of one or many trials. The same (lease_id, step) again gets the same decision."""
+@router.post("/reports", operation_id="report_v1_reports_post", response_description="A decision on each report.")
+async def report_epochs(body: Reports, registry: RegistryDependency) -> Decisions:
+    """Report epochs and get decisions.
+
+    One call may report epochs of several trials; it stores all of them or none, and renews their leases. It may be
+    repeated: the same step of a lease again gets the same decision. The same step with other metrics is refused with
+    409 `report_conflict`. A lease that has expired or is unknown gets the decision `lost`.
+    """
     lease_ids = [item.lease_id for item in body.reports]
-    answer = partial(lease_calls.report, registry, body.reports)
-    return Decisions(decisions=await _durable(registry, answer, lease_ids))
+    call = partial(lease_calls.report, registry, body.reports)
+    return Decisions(decisions=await _durable(registry, call, lease_ids))
 
 
-@router.post("/leases/renew")
-async def renew(body: Renew, registry: RegistryDependency) -> Renewed:
-    """Give leases a fresh term, between reports that are far apart."""
-    answer = partial(lease_calls.renew, registry, body.lease_ids)
-    return Renewed(leases=await _durable(registry, answer, body.lease_ids))
+@router.post(
+    "/leases/renew", operation_id="renew_v1_leases_renew_post", response_description="The state of each lease."
+)
+async def renew_leases(body: Renew, registry: RegistryDependency) -> Renewed:
+    """Renew leases.
 
-
-@router.post("/leases/{lease_id}/complete")
-async def complete(lease_id: LeaseIdPath, body: Complete, registry: RegistryDependency) -> Closed:
-    """The trial has trained to its end. The same call again gets the same answer."""
-    answer = partial(lease_calls.complete, registry, lease_id, body)
-    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id], with_epochs=True)})
-
-
-@router.post("/leases/{lease_id}/fail")
-async def fail(lease_id: LeaseIdPath, body: Fail, registry: RegistryDependency) -> Closed:
-    """The trial could not be trained. With retry it is tried again while attempts are left."""
-    answer = partial(lease_calls.fail, registry, lease_id, body)
-    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
-
-
-@router.post("/leases/{lease_id}/release")
-async def release(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
-    """Give the trial back untouched: it goes to the front of the queue, and no attempt is counted."""
-    answer = partial(lease_calls.release, registry, lease_id)
-    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
-
-
-@router.post("/leases/{lease_id}/prune")
-async def prune(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
-    """The trial's own code gave it up, as by Optuna's TrialPruned. The same call again gets the same answer."""
-    answer = partial(lease_calls.prune, registry, lease_id)
-    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id])})
-
-
-@router.post("/leases/{lease_id}/pause")
-async def pause(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
-    """The trial waits at its rung beside its checkpoint, as a decision said; without that checkpoint it is pruned.
-
-    The same call again gets the same answer.
+    Workers renew between reports that are far apart. The call may be repeated. A lease that has ended or is unknown is
+    answered with `alive: false`.
     """
-    answer = partial(lease_calls.pause, registry, lease_id)
-    return Closed.model_validate({"state": await _durable(registry, answer, [lease_id], with_epochs=True)})
+    call = partial(lease_calls.renew, registry, body.lease_ids)
+    return Renewed(leases=await _durable(registry, call, body.lease_ids))
 
 
-@router.post("/leases/{lease_id}/suggest")
-async def suggest(lease_id: LeaseIdPath, body: Suggest, registry: RegistryDependency, request: Request) -> Suggested:
-    """A parameter that an entrypoint asks for as it runs: sampled by the first call, and the same value from then on.
+@router.post(
+    "/leases/{lease_id}/complete",
+    operation_id="complete_v1_leases__lease_id__complete_post",
+    response_description="The state of the trial.",
+)
+async def complete_trial(lease_id: LeaseIdPath, body: Complete, registry: RegistryDependency) -> Closed:
+    """Complete a trial.
 
-    A parameter that has another kind of values, or other choices, gets 409 `distribution_conflict`.
+    It was trained to its end; its results are stored and the lease ends. The call may be repeated with the same
+    results. Other results, or a lease that has ended in another way, are refused with 409 `lease_closed`, an expired
+    lease with 409 `lease_lost`, and a missing objective with 422.
     """
-    # Never on the event loop, nor in all of its threads: a sampler takes its time.
+    return await _end(registry, lease_id, partial(lease_calls.complete, registry, lease_id, body), with_epochs=True)
+
+
+@router.post(
+    "/leases/{lease_id}/fail",
+    operation_id="fail_v1_leases__lease_id__fail_post",
+    response_description="The state of the trial.",
+)
+async def fail_trial(lease_id: LeaseIdPath, body: Fail, registry: RegistryDependency) -> Closed:
+    """Fail an attempt at a trial.
+
+    With `retry` the trial returns to the queue while attempts are left; otherwise it ends as FAIL. The call may be
+    repeated with the same reason. A lease that has ended in another way is refused with 409 `lease_closed`, an expired
+    one with 409 `lease_lost`.
+    """
+    return await _end(registry, lease_id, partial(lease_calls.fail, registry, lease_id, body))
+
+
+@router.post(
+    "/leases/{lease_id}/release",
+    operation_id="release_v1_leases__lease_id__release_post",
+    response_description="The state of the trial.",
+)
+async def release_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
+    """Release a trial without an attempt.
+
+    The trial goes to the front of the queue and resumes from its checkpoint, if it has one. The call may be repeated. A
+    lease that has ended in another way is refused with 409 `lease_closed`, an expired one with 409 `lease_lost`.
+    """
+    return await _end(registry, lease_id, partial(lease_calls.release, registry, lease_id))
+
+
+@router.post(
+    "/leases/{lease_id}/prune",
+    operation_id="prune_v1_leases__lease_id__prune_post",
+    response_description="The state of the trial.",
+)
+async def prune_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
+    """Prune a trial that its own code gave up.
+
+    The code of the trial raised, for example, Optuna's TrialPruned. The call may be repeated. A lease that has ended in
+    another way is refused with 409 `lease_closed`, an expired one with 409 `lease_lost`.
+    """
+    return await _end(registry, lease_id, partial(lease_calls.prune, registry, lease_id))
+
+
+@router.post(
+    "/leases/{lease_id}/pause",
+    operation_id="pause_v1_leases__lease_id__pause_post",
+    response_description="The state of the trial.",
+)
+async def pause_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
+    """Pause a trial at its rung.
+
+    A decision told the worker to do so, and it has uploaded a checkpoint; without that checkpoint the trial is pruned.
+    The call may be repeated. A trial that was not told to pause is refused with 409 `state_conflict`, a lease that has
+    ended in another way with 409 `lease_closed`, an expired one with 409 `lease_lost`.
+    """
+    return await _end(registry, lease_id, partial(lease_calls.pause, registry, lease_id), with_epochs=True)
+
+
+@router.post(
+    "/leases/{lease_id}/suggest",
+    operation_id="suggest_v1_leases__lease_id__suggest_post",
+    response_description="The value of the parameter.",
+)
+async def suggest_parameter(
+    lease_id: LeaseIdPath, body: Suggest, registry: RegistryDependency, request: Request
+) -> Suggested:
+    """Suggest a parameter to a running entrypoint.
+
+    The first call samples a value; every further call of the trial for this name gets the same value. A distribution
+    that does not fit the one known for this name is refused with 409 `distribution_conflict`.
+    """
+    # Sampling may take long, so it runs in threads of its own, a limited number.
     value, committed = await to_thread.run_sync(
         define_by_run.suggest, registry, lease_id, body, limiter=request.app.state.sampling_threads
     )
@@ -133,30 +192,57 @@ async def suggest(lease_id: LeaseIdPath, body: Suggest, registry: RegistryDepend
     return Suggested(value=value)
 
 
-@router.post("/leases/{lease_id}/user-attrs")
-async def set_user_attrs(lease_id: LeaseIdPath, body: NewUserAttrs, registry: RegistryDependency) -> KnownUserAttrs:
-    """Note values with the trial, as Optuna's set_user_attr does."""
-    answer = partial(define_by_run.set_user_attrs, registry, lease_id, body.user_attrs)
-    return KnownUserAttrs(user_attrs=await _durable(registry, answer, [lease_id]))
+@router.post(
+    "/leases/{lease_id}/user-attrs",
+    operation_id="set_user_attrs_v1_leases__lease_id__user_attrs_post",
+    response_description="All user attributes of the trial.",
+)
+async def set_trial_attributes(
+    lease_id: LeaseIdPath, body: NewUserAttrs, registry: RegistryDependency
+) -> KnownUserAttrs:
+    """Set user attributes of a trial.
+
+    It works as Optuna's set_user_attr: the given attributes are added or replaced, so the call may be repeated. Too
+    many or too large attributes are refused with 422.
+    """
+    call = partial(define_by_run.set_user_attrs, registry, lease_id, body.user_attrs)
+    return KnownUserAttrs(user_attrs=await _durable(registry, call, [lease_id]))
 
 
-@router.post("/leases/{lease_id}/constraints")
-async def set_constraints(
+@router.post(
+    "/leases/{lease_id}/constraints",
+    operation_id="set_constraints_v1_leases__lease_id__constraints_post",
+    response_description="All constraint values of the trial.",
+)
+async def set_trial_constraints(
     lease_id: LeaseIdPath, body: NewConstraints, registry: RegistryDependency
 ) -> KnownConstraints:
-    """Keep constraint values with the trial, as Optuna's set_constraint does: above 0 a constraint is violated."""
-    answer = partial(define_by_run.set_constraints, registry, lease_id, body.constraints)
-    return KnownConstraints(constraints=await _durable(registry, answer, [lease_id]))
+    """Set constraint values of a trial.
+
+    It works as Optuna's set_constraint: a constraint is violated while its value is above 0. The call may be repeated.
+    """
+    call = partial(define_by_run.set_constraints, registry, lease_id, body.constraints)
+    return KnownConstraints(constraints=await _durable(registry, call, [lease_id]))
 
 
 async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:
-    """The answer, if memory alone is touched for it and nobody else works on the study for long."""
-    async for _ in _tries():
+    """The answer to a claim that needs only memory; None if it needs more, or if its study stays locked."""
+    async for _ in _attempts():
         live = quick_study(registry, body)
         answer = None if live is None else claim_at_once(registry, live, body)
         if live is None or answer is not None:
             return answer
     return None
+
+
+async def _end(
+    registry: Registry,
+    lease_id: str,
+    call: Callable[[], tuple[str, Sequence[Future[None]]]],
+    *,
+    with_epochs: bool = False,
+) -> Closed:
+    return Closed.model_validate({"state": await _durable(registry, call, [lease_id], with_epochs=with_epochs)})
 
 
 async def _durable(
@@ -166,8 +252,11 @@ async def _durable(
     *,
     with_epochs: bool = False,
 ) -> Answer:
-    """The answer of a call, when all that it wrote is committed. Here and now if memory alone is touched."""
-    async for _ in _tries():
+    """Make a call and return its answer once everything that it wrote is committed.
+
+    A call that needs only memory is made on the event loop, any other in a thread.
+    """
+    async for _ in _attempts():
         if not lease_calls.are_at_hand(registry, lease_ids, with_epochs=with_epochs):
             break
         with lease_calls.unhindered(registry, lease_ids, with_epochs=with_epochs) as free:
@@ -181,7 +270,7 @@ async def _durable(
     return answer
 
 
-async def _tries() -> AsyncIterator[None]:
+async def _attempts() -> AsyncIterator[None]:
     for seconds in PAUSES:
         yield
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The way in and out for browsers: a token is shown once, and a session's cookie from then on."""
+"""Routes for browsers: a user enters a token once and gets a session cookie."""
 
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -6,13 +6,13 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from service.access.authenticator import LOGIN, Authenticator, address_of, session_id
+from service.access.authenticator import LOGIN, Authenticator, address_of, session_id_of
 from service.access.origins import check_same_origin
 from service.access.sessions import COOKIE, LIFETIME_SECONDS
-from service.access.tokens import Holder
+from service.access.tokens import TokenHolder
 from service.errors import InsufficientScopeError, ServiceError, UnauthorizedError
 from service.web import login_page
-from service.web.dependencies import GateDependency
+from service.web.dependencies import AuthenticatorDependency
 
 router = APIRouter(include_in_schema=False)
 
@@ -20,7 +20,7 @@ HOME = "/dashboard"
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """What the page's form sends; nothing, when it is not from there."""
+    """The fields of the login form, empty if the body is not a form."""
     body = (await request.body()).decode(errors="replace")
     try:
         return {name: values[-1] for name, values in parse_qs(body, max_num_fields=10).items()}
@@ -32,34 +32,33 @@ FieldsDependency = Annotated[dict[str, str], Depends(_fields)]
 
 
 @router.get("/login")
-def page(request: Request, gate: GateDependency, next: str = HOME) -> Response:
-    """The form; for who is logged in, the way on and out."""
-    if not gate.tokens.exist:
+def show_login(request: Request, authenticator: AuthenticatorDependency, next: str = HOME) -> Response:
+    """Show the login form or, to a logged-in user, links and a button to log out."""
+    if not authenticator.tokens.any_exist:
         return RedirectResponse(_local(next), 303)
     try:
-        caller = gate.logged_in(request.headers)
+        caller = authenticator.session_caller(request.headers)
     except UnauthorizedError as error:
         return _form(next, error)
     if caller is None:
         return _form(next)
-    scopes = ", ".join(sorted(caller.openers))
-    return _html(login_page.inside(caller.name, scopes))
+    return _html(login_page.session_page(caller.name, caller.scopes))
 
 
 @router.post("/login")
-async def login(request: Request, gate: GateDependency, fields: FieldsDependency) -> Response:
-    """Begin a session with a token that may look."""
+async def log_in(request: Request, authenticator: AuthenticatorDependency, fields: FieldsDependency) -> Response:
+    """Start a session with a token that has the scope read."""
     check_same_origin("POST", request.headers, by_browser=False)
-    wanted = fields.get("next", HOME)
+    next_path = fields.get("next", HOME)
     try:
-        holder = _reader(gate, fields.get("token", "").strip(), address_of(request.scope))
+        holder = _reader(authenticator, fields.get("token", "").strip(), address_of(request.scope))
     except ServiceError as error:
-        return _form(wanted, error)
-    gate.sessions.end(session_id(request.headers))
-    response = RedirectResponse(_local(wanted), 303)
+        return _form(next_path, error)
+    authenticator.sessions.end(session_id_of(request.headers))
+    response = RedirectResponse(_local(next_path), 303)
     response.set_cookie(
         COOKIE,
-        gate.sessions.begin(holder.digest),
+        authenticator.sessions.start(holder.digest),
         max_age=LIFETIME_SECONDS,
         httponly=True,
         samesite="strict",
@@ -69,27 +68,27 @@ async def login(request: Request, gate: GateDependency, fields: FieldsDependency
 
 
 @router.post("/logout")
-async def logout(request: Request, gate: GateDependency) -> Response:
+async def log_out(request: Request, authenticator: AuthenticatorDependency) -> Response:
     """End the session."""
     check_same_origin("POST", request.headers, by_browser=False)
-    gate.sessions.end(session_id(request.headers))
+    authenticator.sessions.end(session_id_of(request.headers))
     response = RedirectResponse(LOGIN, 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
     return response
 
 
-def _reader(gate: Authenticator, secret: str, address: str) -> Holder:
+def _reader(authenticator: Authenticator, secret: str, address: str) -> TokenHolder:
     if not secret:
         raise UnauthorizedError("a token is needed")
-    holder = gate.check(secret, address)
-    if "read" not in holder.openers:
-        scopes = ", ".join(sorted(holder.openers))
+    holder = authenticator.check_token(secret, address)
+    if "read" not in holder.scopes:
+        scopes = ", ".join(sorted(holder.scopes))
         raise InsufficientScopeError(f"these pages need a token with the scope read; {holder.name} opens {scopes}")
     return holder
 
 
-def _form(wanted: str, error: ServiceError | None = None) -> Response:
-    response = _html(login_page.form(_local(wanted), error.detail if error else None))
+def _form(next_path: str, error: ServiceError | None = None) -> Response:
+    response = _html(login_page.login_form(_local(next_path), error.detail if error else None))
     if error is not None:
         response.status_code = error.status
     if error is not None and error.retry_after_seconds is not None:
@@ -101,7 +100,7 @@ def _html(content: str) -> HTMLResponse:
     return HTMLResponse(content, headers={"Content-Security-Policy": login_page.POLICY})
 
 
-def _local(wanted: str) -> str:
-    """A path of this service, whatever somebody wrote into the link; browsers take \\ for /."""
-    is_path = wanted.startswith("/") and wanted[1:2] not in ("/", "\\") and wanted.isprintable()
-    return wanted if is_path and not wanted.startswith(LOGIN) else HOME
+def _local(path: str) -> str:
+    """The path if it leads to this service, HOME otherwise: links are forged, and browsers read \\ as /."""
+    is_path = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
+    return path if is_path and not path.startswith(LOGIN) else HOME

@@ -1,4 +1,6 @@
-"""How the service itself is: workers, health, metrics."""
+"""Routes that show how the service is: its workers, health and metrics."""
+
+from collections import Counter
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -6,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from service.errors import ShuttingDownError
 from service.schemas.protocol import Worker, WorkerList
-from service.web.dependencies import RegistryDependency, registry_of
+from service.web.dependencies import RegistryDependency
 
 workers_router = APIRouter(prefix="/v1", tags=["workers"])
 router = APIRouter(tags=["operations"])
@@ -15,16 +17,20 @@ READY_SECONDS = 5.0
 
 
 class Health(BaseModel):
+    """The answer of a health check."""
+
     status: str = Field(description="ok when it is.", examples=["ok"])
 
 
-@workers_router.get("/workers")
-def workers(registry: RegistryDependency) -> WorkerList:
-    """Who is there, last seen first."""
-    running: dict[str, int] = {}
-    for live in registry.every():
-        for lease in live.leases:
-            running[lease.worker_id] = running.get(lease.worker_id, 0) + 1
+@workers_router.get(
+    "/workers", operation_id="workers_v1_workers_get", response_description="The workers, the last seen one first."
+)
+def list_workers(registry: RegistryDependency) -> WorkerList:
+    """List the workers.
+
+    The list has every worker that has ever claimed a trial, with the number of trials that it trains now.
+    """
+    running = Counter(lease.worker_id for live in registry.every() for lease in live.leases)
     return WorkerList(
         workers=[
             Worker(
@@ -32,7 +38,7 @@ def workers(registry: RegistryDependency) -> WorkerList:
                 host=record.host,
                 device=record.device,
                 n_lanes=record.n_lanes,
-                trials_running=running.get(record.worker_id, 0),
+                trials_running=running[record.worker_id],
                 first_seen_at=record.first_seen_at,
                 last_seen_at=record.last_seen_at,
             )
@@ -41,23 +47,37 @@ def workers(registry: RegistryDependency) -> WorkerList:
     )
 
 
-@router.get("/healthz")
-async def healthz() -> Health:
-    """The process answers."""
+@router.get("/healthz", operation_id="healthz_healthz_get", response_description="The process is alive.")
+async def check_health() -> Health:
+    """Check that the process is alive.
+
+    It answers as long as the process handles requests, even while the database is away. No token is needed.
+    """
     return Health(status="ok")
 
 
-@router.get("/readyz")
-async def readyz(request: Request) -> Health:
-    """All studies are loaded and what is written now would be kept; 503 when not, or when the service is ending."""
-    registry = registry_of(request)  # not as a dependency: a thread would have to be free for it
+@router.get("/readyz", operation_id="readyz_readyz_get", response_description="The service is ready.")
+async def check_readiness(registry: RegistryDependency) -> Health:
+    """Check that the service is ready for work.
+
+    It is ready when all studies are loaded and the database commits a write within 5 seconds. Otherwise, and while the
+    service shuts down, it answers 503. No token is needed.
+    """
     if registry.signal.closed:
         raise ShuttingDownError("the service is shutting down")
     await registry.store.ping(READY_SECONDS)
     return Health(status="ok")
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
-def metrics(request: Request) -> Response:
-    """Prometheus metrics."""
+@router.get(
+    "/metrics",
+    operation_id="metrics_metrics_get",
+    response_class=PlainTextResponse,
+    response_description="The metrics in Prometheus' text format.",
+)
+def get_metrics(request: Request) -> Response:
+    """Read the metrics for Prometheus.
+
+    Requests and commits are counted as they happen; studies, workers and event readers are counted by this call.
+    """
     return Response(request.app.state.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

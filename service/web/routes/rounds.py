@@ -1,13 +1,13 @@
-"""The narrowing rounds of a study: read them, begin the next one by hand."""
+"""Routes of the narrowing rounds of a study."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from service.rounds.start import narrow_by_hand
 from service.rounds.view import narrowed_round, round_list
 from service.schemas.rounds import NarrowedRound, NarrowRequest, RoundList
-from service.web.dependencies import StudyDependency, asker
+from service.web.dependencies import CallerName, StudyDependency
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -16,30 +16,41 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/studies/{name}/rounds")
-def rounds(live: StudyDependency) -> RoundList:
-    """The ranges of every round, and what its trials came to. A study that was never narrowed has one round."""
+@router.get(
+    "/studies/{name}/rounds",
+    operation_id="rounds_v1_studies__name__rounds_get",
+    response_description="The rounds, the first one first.",
+)
+def list_rounds(live: StudyDependency) -> RoundList:
+    """List the narrowing rounds of a study.
+
+    Each round has its ranges and the results of its trials. A study that was never narrowed has one round.
+    """
     live.tick()
     return round_list(live)
 
 
-@router.post("/studies/{name}/narrow", status_code=201, responses=ANSWERS)
-def narrow(
-    live: StudyDependency,
-    response: Response,
-    who: Annotated[str, Depends(asker)],
-    wanted: NarrowRequest | None = None,
+@router.post(
+    "/studies/{name}/narrow",
+    status_code=201,
+    operation_id="narrow_v1_studies__name__narrow_post",
+    response_description="The new round.",
+    responses=ANSWERS,
+)
+def narrow_study(
+    live: StudyDependency, response: Response, caller: CallerName, wanted: NarrowRequest | None = None
 ) -> NarrowedRound:
-    """Sample from ranges around the best trials from now on, or see with preview which these would be.
+    """Narrow the ranges to the best trials.
 
-    A round begins once: with its number (`round`), the same call again gets 409 round_exists; without it too, as long
-    as the round has no trial.
+    From now on the sampler draws from ranges around the best trials; `preview` only shows these ranges. A round begins
+    once: the same `round` again, or a call without `round` while the latest round has no trial, is refused with 409
+    `round_exists`. A study that cannot be narrowed is refused with 409 `state_conflict`.
     """
     wanted = wanted or NarrowRequest()
     with live.working():
         live.tick()
         live.check_not_deleted()
-        record = narrow_by_hand(live, wanted, who)
+        record = narrow_by_hand(live, wanted, caller)
         answer = narrowed_round(live, record, preview=wanted.preview)
     response.status_code = 200 if wanted.preview else 201
     return answer

@@ -1,4 +1,4 @@
-"""Studies: make, list, change, delete, and what comes out of them."""
+"""Routes of studies and of their results."""
 
 from typing import Annotated, Any, Literal
 
@@ -24,20 +24,20 @@ from service.web.dependencies import RegistryDependency, StudyDependency
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most entries of a page.", examples=[100])]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of entries on a page.", examples=[100])]
 CursorQuery = Annotated[
-    str | None, Query(max_length=500, description="next_cursor of the page before.", examples=[None])
+    str | None, Query(max_length=500, description="next_cursor of the previous page.", examples=[None])
 ]
-Best = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many trials.", examples=[5])]
+BestQuery = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of trials.", examples=[5])]
 EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "All trials; with optuna the study in the first line, and a trial in each other one.",
+        "description": "All trials. With optuna, the first line is the study and each following line is a trial.",
         "content": {"text/csv": {}, "application/json": {}, "application/x-ndjson": {}},
     }
 }
 Format = Annotated[
     Literal["csv", "json", "optuna"],
-    Query(description="Format of the file; optuna: JSON lines with all that Optuna has of them.", examples=["csv"]),
+    Query(description="Format of the file; optuna: JSON lines with everything that Optuna stores.", examples=["csv"]),
 ]
 EXPORTS = {
     "csv": (export.as_csv, "csv", "text/csv"),
@@ -46,67 +46,127 @@ EXPORTS = {
 }
 
 
-@router.post("/studies", status_code=201, responses={200: {"model": Study, "description": "It was there already."}})
-def create(definition: Definition, registry: RegistryDependency, response: Response) -> Study:
-    """Create a study. The same definition again answers 200, another one of the same name 409."""
+@router.post(
+    "/studies",
+    status_code=201,
+    operation_id="create_v1_studies_post",
+    response_description="The study was created.",
+    responses={200: {"model": Study, "description": "The study exists already with the same definition."}},
+)
+def create_study(definition: Definition, registry: RegistryDependency, response: Response) -> Study:
+    """Create a study.
+
+    The call may be repeated: the same definition again answers 200 with the existing study. Another definition under
+    the same name is refused with 409 `study_exists`, an invalid definition with 422 and every wrong field.
+    """
     live, new = registry.create(definition)
     response.status_code = 201 if new else 200
-    return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))
+    return _view(registry, live)
 
 
-@router.get("/studies")
+@router.get("/studies", response_description="One page of studies.")
 def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: CursorQuery = None) -> StudyList:
-    """All studies, oldest first."""
-    entries, following = page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
+    """List all studies.
+
+    Studies come oldest first, in pages. A cursor that this route did not return is refused with 422.
+    """
+    entries, next_cursor = page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
     now = registry.clock.now()
     views = [study_view_if_there(registry.store, live, now, registry.waits_for) for live in entries]
-    return StudyList(studies=[view for view in views if view is not None], next_cursor=following)
+    return StudyList(studies=[view for view in views if view is not None], next_cursor=next_cursor)
 
 
-@router.get("/studies/{name}")
-def get(live: StudyDependency, registry: RegistryDependency) -> Study:
-    """One study: its definition, state, counts and best trial."""
+@router.get("/studies/{name}", operation_id="get_v1_studies__name__get", response_description="The study.")
+def get_study(live: StudyDependency, registry: RegistryDependency) -> Study:
+    """Read a study.
+
+    The answer has the definition, the state, the number of trials in each state and the best trial.
+    """
     live.tick()
-    return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))
+    return _view(registry, live)
 
 
-@router.patch("/studies/{name}")
-def change(live: StudyDependency, registry: RegistryDependency, wanted: StudyChange) -> Study:
-    """Pause, resume or stop a study, or extend it to more trials."""
-    change_study(live, wanted, registry.store, registry.clock)
-    return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))
+@router.patch(
+    "/studies/{name}", operation_id="change_v1_studies__name__patch", response_description="The changed study."
+)
+def update_study(live: StudyDependency, registry: RegistryDependency, change: StudyChange) -> Study:
+    """Pause, resume, stop or extend a study.
+
+    The change is made whole or not at all. Setting the present state again changes nothing. n_trials must be larger
+    than before (422); a change that the study's state does not allow is refused with 409 `state_conflict`.
+    """
+    change_study(live, change, registry.store, registry.clock)
+    return _view(registry, live)
 
 
-@router.delete("/studies/{name}", status_code=204)
-def delete(live: StudyDependency, registry: RegistryDependency) -> None:
-    """Delete a study with all its trials. Its open leases are lost."""
+@router.delete(
+    "/studies/{name}",
+    status_code=204,
+    operation_id="delete_v1_studies__name__delete",
+    response_description="The study is deleted.",
+)
+def delete_study(live: StudyDependency, registry: RegistryDependency) -> None:
+    """Delete a study.
+
+    Its trials, artifacts and final evaluations are deleted with it, and its open leases are lost. The study of a final
+    evaluation cannot be deleted by itself (409 `state_conflict`).
+    """
     registry.delete(live.record.name)
 
 
-@router.get("/studies/{name}/best")
-def best(live: StudyDependency, registry: RegistryDependency, k: Best = 5) -> BestTrials:
-    """The best complete trials of a study with one objective, best first, of those that keep their constraints."""
+@router.get(
+    "/studies/{name}/best",
+    operation_id="best_v1_studies__name__best_get",
+    response_description="The best trials, the best one first.",
+)
+def list_best_trials(live: StudyDependency, registry: RegistryDependency, k: BestQuery = 5) -> BestTrials:
+    """List the best trials of a study.
+
+    Only complete trials that satisfy every constraint count. A study with several objectives has no single best trial
+    and is refused with 409 `state_conflict`: read its Pareto front instead.
+    """
     note = why_none(complete_trials(live))
     return BestTrials(trials=trial_views(registry.store, live, best_trials(live, k)), note=note)
 
 
-@router.get("/studies/{name}/pareto")
-def pareto(live: StudyDependency, registry: RegistryDependency) -> BestTrials:
-    """The trials that no other one beats in every objective, by the first objective. Those that violate a constraint
-    neither beat nor count."""
+@router.get(
+    "/studies/{name}/pareto",
+    operation_id="pareto_v1_studies__name__pareto_get",
+    response_description="The trials of the Pareto front, ordered by the first objective.",
+)
+def list_pareto_trials(live: StudyDependency, registry: RegistryDependency) -> BestTrials:
+    """List the Pareto front of a study.
+
+    These are the complete trials that no other trial dominates. Trials that violate a constraint are left out.
+    """
     note = why_none(complete_trials(live))
     return BestTrials(trials=trial_views(registry.store, live, pareto_trials(live)), note=note)
 
 
-@router.get("/studies/{name}/importance")
-def importance(live: StudyDependency) -> Importances:
-    """How much each parameter matters."""
+@router.get(
+    "/studies/{name}/importance",
+    operation_id="importance_v1_studies__name__importance_get",
+    response_description="The importance of each parameter.",
+)
+def get_importances(live: StudyDependency) -> Importances:
+    """Estimate the importance of each parameter.
+
+    Optuna's default evaluator computes it for the first objective. The answer is empty while fewer than two different
+    objective values exist.
+    """
     return importances(live)
 
 
 @router.get("/studies/{name}/export", response_class=StreamingResponse, responses=EXPORTED)
 def export_trials(live: StudyDependency, registry: RegistryDependency, format: Format = "csv") -> StreamingResponse:
-    """All trials as a file, streamed."""
+    """Export all trials as a file.
+
+    The file is streamed as CSV, as JSON or in Optuna's terms as JSON lines.
+    """
     write, suffix, media_type = EXPORTS[format]
     headers = {"Content-Disposition": f'attachment; filename="{live.record.name}.{suffix}"'}
     return StreamingResponse(write(registry.store, live), media_type=media_type, headers=headers)
+
+
+def _view(registry: RegistryDependency, live: StudyDependency) -> Study:
+    return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))

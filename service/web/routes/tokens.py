@@ -1,4 +1,4 @@
-"""Tokens: make, list, revoke."""
+"""Routes that create, list and revoke tokens."""
 
 import logging
 from typing import Annotated
@@ -20,36 +20,45 @@ NamePath = Annotated[
 ]
 
 
-@router.post("/tokens", status_code=201)
-def create(tokens: TokensDependency, new: NewToken) -> CreatedToken:
-    """Make a token; its secret is in this answer alone. From the first one on, every call needs a token."""
+@router.post(
+    "/tokens",
+    status_code=201,
+    operation_id="create_v1_tokens_post",
+    response_description="The token with its secret.",
+)
+def create_token(tokens: TokensDependency, new: NewToken) -> CreatedToken:
+    """Create a token.
+
+    Its secret appears only in this answer. From the first token on, every call needs one. The name of a valid token
+    cannot be used again (409 `token_exists`).
+    """
     record, secret = tokens.create(new.name, new.scopes, new.expires_in_seconds)
-    log.info("token %s is made: %s", record.name, ", ".join(record.scopes))
+    log.info("token %s is created: %s", record.name, ", ".join(record.scopes))
     return CreatedToken(token=secret, **_view(tokens, record).model_dump())
 
 
-@router.get("/tokens")
+@router.get("/tokens", response_description="The tokens, oldest first.")
 def list_tokens(tokens: TokensDependency) -> TokenList:
-    """All tokens, without their secrets. The one that the service was started with is not among them."""
-    return TokenList(tokens=[_view(tokens, record) for record in tokens.every()])
+    """List all tokens.
+
+    Secrets are not shown. The token that the service was started with is not in the list.
+    """
+    return TokenList(tokens=[_view(tokens, record) for record in tokens.all_records()])
 
 
-@router.delete("/tokens/{token}")
-def revoke(tokens: TokensDependency, token: NamePath) -> Token:
-    """Revoke a token, at once and for good; its name may be used again."""
+@router.delete(
+    "/tokens/{token}", operation_id="revoke_v1_tokens__token__delete", response_description="The revoked token."
+)
+def revoke_token(tokens: TokensDependency, token: NamePath) -> Token:
+    """Revoke a token.
+
+    It is refused at once and for good; its name may be used again. The call may be repeated: a revoked token stays as
+    it is. An unknown name answers 404 `token_not_found`.
+    """
     record = tokens.revoke(token)
     log.info("token %s is revoked", record.name)
     return _view(tokens, record)
 
 
 def _view(tokens: Tokens, record: TokenRecord) -> Token:
-    return Token.model_validate(
-        {
-            "name": record.name,
-            "scopes": record.scopes,
-            "created_at": record.created_at,
-            "expires_at": record.expires_at,
-            "revoked_at": record.revoked_at,
-            "last_used_at": tokens.last_used_at(record),
-        }
-    )
+    return Token.model_validate(tokens.with_last_use(record), from_attributes=True)

@@ -1,4 +1,4 @@
-"""Trials of a study: list, read, enqueue."""
+"""Routes of the trials of a study."""
 
 from typing import Annotated, Literal
 
@@ -18,12 +18,13 @@ Order = Literal[
     "number", "-number", "value", "-value", "started_at", "-started_at", "duration_seconds", "-duration_seconds"
 ]
 OrderQuery = Annotated[
-    Order, Query(description="What to sort by; - for largest first; value is the first objective.", examples=["-value"])
+    Order,
+    Query(description="Sort key; a leading - sorts descending; value is the first objective.", examples=["-value"]),
 ]
 StateQuery = Annotated[TrialState | None, Query(description="Only trials in this state.", examples=["COMPLETE"])]
 
 
-@router.get("/studies/{name}/trials")
+@router.get("/studies/{name}/trials", response_description="One page of trials.")
 def list_trials(
     live: StudyDependency,
     registry: RegistryDependency,
@@ -32,27 +33,54 @@ def list_trials(
     limit: Limit = 100,
     cursor: CursorQuery = None,
 ) -> TrialList:
-    """The trials of a study."""
+    """List the trials of a study.
+
+    Trials come in pages. A cursor that this route did not return for this order is refused with 422.
+    """
     states = None if state is None else (OptunaState[state],)
     trials = live.study.get_trials(deepcopy=False, states=states)
-    entries, following = page(trials, trial_key(order_by), limit, cursor)
-    return TrialList(trials=trial_views(registry.store, live, entries), next_cursor=following)
+    entries, next_cursor = page(trials, trial_key(order_by), limit, cursor)
+    return TrialList(trials=trial_views(registry.store, live, entries), next_cursor=next_cursor)
 
 
-@router.post("/studies/{name}/trials", status_code=201)
-def enqueue(live: StudyDependency, registry: RegistryDependency, new: NewTrial) -> Trial:
-    """Add a configuration to try next; it counts towards n_trials."""
+@router.post(
+    "/studies/{name}/trials",
+    status_code=201,
+    operation_id="enqueue_v1_studies__name__trials_post",
+    response_description="The new trial, which waits for a worker.",
+)
+def enqueue_trial(live: StudyDependency, registry: RegistryDependency, new: NewTrial) -> Trial:
+    """Enqueue a configuration to try next.
+
+    Each call adds a trial, which counts towards n_trials; parameters that are left out are sampled. Parameters outside
+    of the search space are refused with 422, a study whose trials all exist with 409 `budget_exhausted`, a grid without
+    an untried configuration with 409 `nothing_left`, and a study that has ended with 409 `state_conflict`.
+    """
     number = study_changes.enqueue(live, new.params)
-    return trial_views(registry.store, live, [find_trial(live, number)])[0]
+    return _view(registry, live, number)
 
 
-@router.get("/studies/{name}/trials/{number}")
-def get(live: StudyDependency, registry: RegistryDependency, number: TrialNumber) -> Trial:
-    """One trial, whole."""
-    return trial_views(registry.store, live, [find_trial(live, number)])[0]
+@router.get(
+    "/studies/{name}/trials/{number}",
+    operation_id="get_v1_studies__name__trials__number__get",
+    response_description="The trial.",
+)
+def get_trial(live: StudyDependency, registry: RegistryDependency, number: TrialNumber) -> Trial:
+    """Read a trial.
+
+    The answer has its parameters, state, objective values, final metrics and attempts.
+    """
+    return _view(registry, live, number)
 
 
-@router.get("/studies/{name}/trials/{number}/curves")
+@router.get("/studies/{name}/trials/{number}/curves", response_description="The reported metrics by step.")
 def get_curves(live: StudyDependency, registry: RegistryDependency, number: TrialNumber) -> Curves:
-    """What a trial reported, epoch by epoch."""
+    """Read the learning curves of a trial.
+
+    The answer has every metric that the trial reported, epoch by epoch.
+    """
     return curves(registry.store, live, find_trial(live, number))
+
+
+def _view(registry: RegistryDependency, live: StudyDependency, number: int) -> Trial:
+    return trial_views(registry.store, live, [find_trial(live, number)])[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.logs import JsonFormatter, TextFormatter, about, concerns
+from service.logs import JsonFormatter, TextFormatter, log_extra, set_request_subject
 from service.web.request_ids import RequestIds
 
 
@@ -69,8 +69,8 @@ def test_an_entry_is_one_json_object_on_one_line(log: Log) -> None:
     assert log.lines()[0].isascii(), "so that no terminal or file can spoil it"
 
 
-def test_an_entry_says_what_it_is_about(log: Log) -> None:
-    log.logger.info("failed", extra=about("mnist", 0, "lease-1"))
+def test_an_entry_says_what_it_is_log_extra(log: Log) -> None:
+    log.logger.info("failed", extra=log_extra("mnist", 0, "lease-1"))
 
     entry = log.entry()
     assert (entry["study"], entry["trial"], entry["lease"]) == ("mnist", 0, "lease-1")
@@ -103,7 +103,7 @@ def test_a_name_in_another_path_is_no_study(log: Log) -> None:
 
 def test_an_entry_of_a_call_on_a_lease_has_what_was_found(log: Log) -> None:
     def call() -> None:
-        concerns("mnist", 4, "lease-1")
+        set_request_subject("mnist", 4, "lease-1")
         log.logger.info("x")
 
     in_request(call, route=Route("/v1/leases/{lease_id}/fail"), path_params={"lease_id": "lease-1"})
@@ -114,8 +114,8 @@ def test_an_entry_of_a_call_on_a_lease_has_what_was_found(log: Log) -> None:
 
 def test_what_the_entry_itself_says_wins_and_is_not_mixed_with_the_requests(log: Log) -> None:
     def call() -> None:
-        concerns("mnist", 4, "lease-1")
-        log.logger.info("another study is finished", extra=about("other"))
+        set_request_subject("mnist", 4, "lease-1")
+        log.logger.info("another study is finished", extra=log_extra("other"))
 
     in_request(call)
 

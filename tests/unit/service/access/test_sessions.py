@@ -5,24 +5,24 @@ from tests.integration.service_driver import FakeClock
 def test_a_session_knows_its_token_until_it_ends() -> None:
     clock = FakeClock()
     sessions = Sessions(clock)
-    first, second = sessions.begin("a"), sessions.begin("b")
-    assert (sessions.token_of(first), sessions.token_of(second)) == ("a", "b")
+    first, second = sessions.start("a"), sessions.start("b")
+    assert (sessions.token_digest(first), sessions.token_digest(second)) == ("a", "b")
 
     sessions.end(first)
     sessions.end(first)
-    assert (sessions.token_of(first), sessions.token_of(second)) == (None, "b")
+    assert (sessions.token_digest(first), sessions.token_digest(second)) == (None, "b")
     clock.advance(LIFETIME_SECONDS)
-    assert sessions.token_of(second) is None
+    assert sessions.token_digest(second) is None
 
 
 def test_ids_are_not_kept() -> None:
     sessions = Sessions(FakeClock())
-    session_id = sessions.begin("a")
+    session_id = sessions.start("a")
     assert session_id not in repr(vars(sessions))
 
 
 def test_there_are_not_more_than_so_many() -> None:
     sessions = Sessions(FakeClock())
-    first, *_, last = [sessions.begin("a") for _ in range(MAX_SESSIONS + 1)]
-    assert (sessions.token_of(first), sessions.token_of(last)) == (None, "a")
+    first, *_, last = [sessions.start("a") for _ in range(MAX_SESSIONS + 1)]
+    assert (sessions.token_digest(first), sessions.token_digest(last)) == (None, "a")
     assert len(sessions._sessions) == MAX_SESSIONS

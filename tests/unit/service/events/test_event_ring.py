@@ -31,13 +31,13 @@ def steps(found: list[ServerSentEvent]) -> list[int]:
 def test_what_a_commit_carries_is_published_in_order() -> None:
     events = EventRing()
 
-    events.committed(Commit(7, 0.01, list(reports(3))))
-    events.committed(Commit(7, 0.01, []))
+    events.publish_commit(Commit(7, 0.01, list(reports(3))))
+    events.publish_commit(Commit(7, 0.01, []))
 
-    found = events.after(0, 10)
+    found = events.events_after(0, 10)
     assert found is not None
     assert [published.event.step for published in found] == [0, 1, 2]
-    assert events.last == 3
+    assert events.last_number == 3
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 5, 6, 11, 50])
@@ -47,7 +47,7 @@ def test_the_ring_keeps_the_last_events(capacity: int, n: int) -> None:
     events.publish(reports(n))
 
     for number in range(n + 1):
-        found = events.after(number, 100)
+        found = events.events_after(number, 100)
         if number < n - capacity:
             assert found is None
         else:
@@ -58,7 +58,7 @@ def test_the_ring_keeps_the_last_events(capacity: int, n: int) -> None:
 def test_a_text_is_made_once_for_all_readers() -> None:
     events = EventRing()
     events.publish(reports(1))
-    (published,) = events.after(0, 1) or []
+    (published,) = events.events_after(0, 1) or []
 
     assert published.text("a-1") is published.text("a-1")
 
@@ -163,12 +163,12 @@ def test_ids_of_another_run_are_unknown() -> None:
 
 def test_places_are_limited_and_given_back() -> None:
     events = EventRing(max_readers=1)
-    with events.reading():
-        with pytest.raises(TooManyReadersError, match="1 clients read"), events.reading():
+    with events.reader_slot():
+        with pytest.raises(TooManyReadersError, match="1 clients read"), events.reader_slot():
             pass
         assert events.n_readers == 1
     assert events.n_readers == 0
-    with events.reading():
+    with events.reader_slot():
         pass
 
 

@@ -179,7 +179,7 @@ def test_a_reader_that_stalls_is_cut_off(caplog: pytest.LogCaptureFixture) -> No
 
     assert not peer.ended
     assert events.n_readers == 0
-    assert "is cut off" in caplog.text
+    assert "is disconnected" in caplog.text
 
 
 def test_a_service_that_is_ending_gives_what_there_is_and_ends_the_stream() -> None:
@@ -202,5 +202,5 @@ def test_a_stream_too_many_is_refused_before_it_begins() -> None:
     async def nothing(_peer: Peer) -> None:
         return
 
-    with events.reading(), pytest.raises(TooManyReadersError):
+    with events.reader_slot(), pytest.raises(TooManyReadersError):
         run(events, nothing)
