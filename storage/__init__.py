@@ -19,6 +19,19 @@ from storage.errors import (
     StorageError,
     StorageFailedError,
 )
+from storage.optuna_seam.dashboard_notes import save_dashboard_note
+from storage.optuna_seam.objects import (
+    CONSTRAINT_ATTR_PREFIX,
+    FIXED_PARAMS_ATTR,
+    RUNG_ATTR_PREFIX,
+    FrozenStudy,
+    bracket_of_trial,
+    count_brackets,
+    set_trial_id,
+    storage_of,
+    study_id_of,
+    trial_id_of,
+)
 from storage.records import (
     ArtifactRecord,
     EpochRecord,
@@ -36,7 +49,10 @@ from storage.store import Store
 from storage.trials.group_commit_storage import GroupCommitStorage
 
 __all__ = [
+    "CONSTRAINT_ATTR_PREFIX",
     "DATABASE_ERRORS",
+    "FIXED_PARAMS_ATTR",
+    "RUNG_ATTR_PREFIX",
     "ArtifactRecord",
     "BlobFile",
     "BlobMissingError",
@@ -50,6 +66,7 @@ __all__ = [
     "EpochRecord",
     "FinalRecord",
     "FolderStore",
+    "FrozenStudy",
     "GroupCommitStorage",
     "ImportRecord",
     "InvalidArtifactsError",
@@ -65,7 +82,14 @@ __all__ = [
     "StudyRecord",
     "TokenRecord",
     "WorkerRecord",
+    "bracket_of_trial",
+    "count_brackets",
     "open_artifacts",
     "open_engine",
     "parse_url",
+    "save_dashboard_note",
+    "set_trial_id",
+    "storage_of",
+    "study_id_of",
+    "trial_id_of",
 ]

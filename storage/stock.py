@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as METRIC_NAMES
 from optuna.trial import FrozenTrial
 from sqlalchemy import URL, create_engine, inspect, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError
@@ -20,9 +18,11 @@ from sqlalchemy.orm import Session
 from storage.batch import Batch, Puts
 from storage.database.opening import DRIVERS, translated
 from storage.errors import DuplicateStudyError, InvalidDatabaseUrlError, MissingStudyError
+from storage.optuna_seam.objects import METRIC_NAMES_ATTR, set_trial_id, study_id_of
+from storage.optuna_seam.tables import OPTUNA_TABLES, StudyDirectionModel, StudyModel, TrialModel
 from storage.tables.schema import owners
 from storage.trials import rows
-from storage.writing.upserts import OPTUNA_TABLES, UPSERTS
+from storage.writing.upserts import UPSERTS
 
 CHUNK = 1000
 
@@ -59,10 +59,10 @@ def write_study(text: str, study: StockStudy) -> int:
 
 def _add_study(session: Session, study: StockStudy) -> int:
     directions = [
-        models.StudyDirectionModel(objective=objective, direction=direction)
+        StudyDirectionModel(objective=objective, direction=direction)
         for objective, direction in enumerate(study.directions)
     ]
-    row = models.StudyModel(study_name=study.name, directions=directions)
+    row = StudyModel(study_name=study.name, directions=directions)
     session.add(row)
     try:
         session.flush()
@@ -70,7 +70,7 @@ def _add_study(session: Session, study: StockStudy) -> int:
         raise DuplicateStudyError(f"a study of this name is in that database already: {study.name}") from error
     study_id = int(row.study_id)
     batch = Batch()
-    system_attrs = {} if study.metric_names is None else {METRIC_NAMES: list(study.metric_names)}
+    system_attrs = {} if study.metric_names is None else {METRIC_NAMES_ATTR: list(study.metric_names)}
     rows.put_attributes(batch, "study_user_attributes", study_id, study.user_attrs)
     rows.put_attributes(batch, "study_system_attributes", study_id, system_attrs)
     _insert(session, batch)
@@ -80,7 +80,7 @@ def _add_study(session: Session, study: StockStudy) -> int:
 def _add_trials(session: Session, study_id: int, first: int, trials: Sequence[FrozenTrial]) -> None:
     """Ids are the database's own; all else is written as our own databases have it."""
     made = [
-        models.TrialModel(
+        TrialModel(
             study_id=study_id,
             number=number,
             state=trial.state,
@@ -94,7 +94,7 @@ def _add_trials(session: Session, study_id: int, first: int, trials: Sequence[Fr
     batch, distributions = Batch(), rows.Distributions()
     for row, trial in zip(made, trials, strict=True):
         written = copy.copy(trial)
-        written._trial_id = int(row.trial_id)
+        set_trial_id(written, int(row.trial_id))
         rows.put_trial(batch, written, study_id, distributions)
     _insert(session, batch, but="trials")
     session.expunge_all()
@@ -106,8 +106,9 @@ def _insert(session: Session, batch: Batch, but: str = "") -> None:
         for name, found in step.tables.items():
             if name != but:
                 columns = UPSERTS[name].columns
-                table = OPTUNA_TABLES[name][0].__table__
-                session.execute(table.insert(), [dict(zip(columns, row, strict=True)) for row in found.values()])
+                session.execute(
+                    OPTUNA_TABLES[name].table.insert(), [dict(zip(columns, row, strict=True)) for row in found.values()]
+                )
 
 
 def read_study(text: str, name: str | None) -> StockStudy:
@@ -120,9 +121,9 @@ def read_study(text: str, name: str | None) -> StockStudy:
         study = next(iter(known.values())) if name is None else known.get(name)
         if study is None:
             raise MissingStudyError(f"{shown} has no study {name!r}, it has: {', '.join(known) or 'none'}")
-        trials = storage.get_all_trials(study._study_id)
+        trials = storage.get_all_trials(study_id_of(study))
         return StockStudy(
-            study.study_name, study.directions, study.system_attrs.get(METRIC_NAMES), study.user_attrs, trials
+            study.study_name, study.directions, study.system_attrs.get(METRIC_NAMES_ATTR), study.user_attrs, trials
         )
 
 
@@ -169,7 +170,7 @@ def _check_there(url: URL) -> None:
     with translated(url):
         engine = create_engine(url)
         try:
-            is_optunas = inspect(engine).has_table(models.StudyModel.__tablename__)
+            is_optunas = inspect(engine).has_table(StudyModel.__tablename__)
         finally:
             engine.dispose()
     if not is_optunas:

@@ -1,14 +1,15 @@
 """A study of the service as an Optuna study, made of the lines of its export; nothing that is written to it is kept."""
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import optuna
 from optuna.distributions import json_to_distribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
-from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as METRIC_NAMES
 from optuna.trial import FrozenTrial, TrialState
 
 from service.schemas.optuna import OptunaStudy, OptunaTrial, local
@@ -26,7 +27,8 @@ class ReadOnlyStorage(InMemoryStorage):
         study_id = super().create_new_study(directions_of(study), study.study_name)
         for key, value in study.user_attrs.items():
             super().set_study_user_attr(study_id, key, value)
-        super().set_study_system_attr(study_id, METRIC_NAMES, study.metric_names)
+        for key, value in _metric_names_attrs(study).items():
+            super().set_study_system_attr(study_id, key, value)
         for trial in trials:
             super().create_new_trial(study_id, trial)
 
@@ -37,6 +39,16 @@ class ReadOnlyStorage(InMemoryStorage):
     set_study_user_attr = set_study_system_attr = _refuse
     set_trial_param = set_trial_state_values = set_trial_intermediate_value = _refuse
     set_trial_user_attr = set_trial_system_attr = _refuse
+
+
+def _metric_names_attrs(study: OptunaStudy) -> dict[str, Any]:
+    """The system attributes by which Optuna names the metrics. Their form is private, so Optuna itself writes them."""
+    storage = InMemoryStorage()
+    study_id = storage.create_new_study(directions_of(study), study.study_name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna.load_study(study_name=study.study_name, storage=storage).set_metric_names(study.metric_names)
+    return storage.get_study_system_attrs(study_id)
 
 
 def read_only_study(study: OptunaStudy, trials: Iterable[FrozenTrial]) -> optuna.Study:

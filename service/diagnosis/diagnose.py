@@ -10,7 +10,7 @@ from service.diagnosis.verdicts import Judgement, judge
 from service.diagnosis.yardstick import Yardstick
 from service.schemas.diagnosis import Diagnosis, TrialDiagnosis, VerdictCounts
 from service.study.live_study import LiveStudy
-from storage import Store
+from storage import Store, trial_id_of
 
 PAGE = 500
 
@@ -21,7 +21,7 @@ def diagnose(store: Store, live: LiveStudy, limit: int) -> Diagnosis:
     """Judge the newest trials of a study that have begun, so many at most."""
     begun = [trial for trial in live.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     trials = begun[-limit:]
-    ids = [trial._trial_id for trial in trials]
+    ids = [trial_id_of(trial) for trial in trials]
     watched = watched_metric(live.definition, {name for epoch in store.last_epochs(ids) for name in epoch.metrics})
     pairs = _pairs(store, ids, watched)
     judged = _judged(store, live, trials, pairs)
@@ -51,14 +51,14 @@ def _pairs(store: Store, trial_ids: Sequence[int], watched: Watched) -> list[Cur
 
 
 def _judged(store: Store, live: LiveStudy, trials: Sequence[FrozenTrial], pairs: Sequence[CurvePair]) -> list[Judged]:
-    reasons = {result.trial_id: result.reason for result in store.results([trial._trial_id for trial in trials])}
+    reasons = {result.trial_id: result.reason for result in store.results([trial_id_of(trial) for trial in trials])}
     yardstick = Yardstick.of(pairs)
     sign = -1 if live.definition.objectives[0].direction == "maximize" else 1
     return [
         Judged(
             number=trial.number,
             params=trial.params,
-            judgement=judge(pair, yardstick, reasons.get(trial._trial_id)),
+            judgement=judge(pair, yardstick, reasons.get(trial_id_of(trial))),
             n_epochs=len(pair.steps),
             rank=sign * trial.values[0] if trial.state == TrialState.COMPLETE else None,
             is_pruned=trial.state == TrialState.PRUNED,

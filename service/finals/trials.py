@@ -21,7 +21,7 @@ from service.finals.plan import (
 )
 from service.schemas.study.training import TEST_METRICS, Training
 from service.study.live_study import LiveStudy
-from storage import LeaseRecord
+from storage import LeaseRecord, trial_id_of
 
 PREFIX = "test_"
 
@@ -50,7 +50,7 @@ def _without_validation(live: LiveStudy, plan: Plan, training: Training) -> Trai
     """Nothing is held out to stop by: as many epochs as were best in the confirmations, at the median."""
     if training.early_stopping is None:
         return training
-    trial_ids = [trial._trial_id for trial in _winners(live, plan)]
+    trial_ids = [trial_id_of(trial) for trial in _winners(live, plan)]
     best = [
         result.metrics["best_epoch"] + 1 for result in live.store.results(trial_ids) if "best_epoch" in result.metrics
     ]
@@ -183,7 +183,7 @@ def _value(trial: FrozenTrial) -> float | None:
 def _give_up(live: LiveStudy, what: str, numbers: Sequence[int]) -> None:
     """With the reasons of the leases of these trials."""
     trials = live.study.get_trials(deepcopy=False)
-    leases = live.store.leases_of_trials([trials[number]._trial_id for number in numbers])
+    leases = live.store.leases_of_trials([trial_id_of(trials[number]) for number in numbers])
     reasons = dict.fromkeys(lease.reason for lease in leases if lease.reason)
     _fail(live, f"{what}: {'; '.join(reasons) or 'no trial is complete'}")
 

@@ -8,7 +8,7 @@ from service.registry.registry import Registry
 from service.results.view import attempts_of
 from service.schemas.final import Candidate, Evaluation, Final, TestScore
 from service.study.live_study import LiveStudy
-from storage import FinalRecord, Store
+from storage import FinalRecord, Store, trial_id_of
 
 
 def final_view(registry: Registry, live: LiveStudy) -> Final:
@@ -48,7 +48,7 @@ def _evaluation(store: Store, final: FinalRecord, linked: LiveStudy) -> Evaluati
         comparison=won.comparison if won else None,
         tested_trial=tested[0].number if tested else None,
         test_said=None if final.test is None else TestScore.model_validate(final.test),
-        test_attempts=attempts_of(store, tested[0]._trial_id) if tested else [],
+        test_attempts=attempts_of(store, trial_id_of(tested[0])) if tested else [],
         failure=final.failure,
         ended_at=final.ended_at,
     )

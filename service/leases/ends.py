@@ -12,7 +12,7 @@ from service.sampling import constraints
 from service.sampling.ask import tell
 from service.schemas.artifacts import CHECKPOINT
 from service.study.live_study import LiveStudy
-from storage import LeaseRecord, Outcome, ResultRecord
+from storage import LeaseRecord, Outcome, ResultRecord, trial_id_of
 
 Metrics = dict[str, float]
 
@@ -260,7 +260,7 @@ def finish_unleased(
 def _end_paused(live: LiveStudy) -> None:
     """Nothing promotes the paused trials any more: they are pruned, with their last value as Optuna has it."""
     for trial in live.promotion.paused() if live.promotion is not None else ():
-        finish_unleased(live, trial._trial_id, trial.number, TrialState.PRUNED, last_value(trial), None)
+        finish_unleased(live, trial_id_of(trial), trial.number, TrialState.PRUNED, last_value(trial), None)
 
 
 def last_value(trial: FrozenTrial) -> list[float] | None:
@@ -287,7 +287,9 @@ def tick(live: LiveStudy) -> None:
         stop_reason = live.stop_reason()
         if stop_reason is not None:
             for trial in live.queue.retries():
-                finish_unleased(live, trial._trial_id, trial.number, TrialState.FAIL, None, f"stopped: {stop_reason}")
+                finish_unleased(
+                    live, trial_id_of(trial), trial.number, TrialState.FAIL, None, f"stopped: {stop_reason}"
+                )
             _end_paused(live)
         if live.record.state == "running" and stop_reason is None:
             start_due_round(live)

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial
 from service.sampling.ask import ServiceStudy
 from service.sampling.overlay_storage import FinishedOnce, OverlayStorage
 from service.schemas.study.definition import Definition
-from storage import DATABASE_ERRORS, Store
+from storage import DATABASE_ERRORS, Store, storage_of, study_id_of, trial_id_of
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ class OneObjective:
         self._study = study
 
     def note(self, trial_id: int, step: int, value: float) -> None:
-        self._study._storage.set_trial_intermediate_value(trial_id, step, value)
+        storage_of(self._study).set_trial_intermediate_value(trial_id, step, value)
 
     def forget(self, trial_id: int, after_step: int | None) -> None:
         """The storage has, with the trial's epochs."""
 
     def says_prune(self, trial_id: int) -> bool:
-        return should_prune(self._study, self._study._storage.get_trial(trial_id))
+        return should_prune(self._study, storage_of(self._study).get_trial(trial_id))
 
 
 class FirstObjective:
@@ -78,7 +78,7 @@ class FirstObjective:
         self._values: defaultdict[int, dict[int, float]] = defaultdict(dict)
         self._see = FinishedOnce(self._look_at)
         trials = study.get_trials(deepcopy=False)
-        for trial_id, step, metrics in store.metrics_of_trials([trial._trial_id for trial in trials]):
+        for trial_id, step, metrics in store.metrics_of_trials([trial_id_of(trial) for trial in trials]):
             if metric in metrics:
                 self.note(trial_id, step, metrics[metric])
 
@@ -91,7 +91,7 @@ class FirstObjective:
             self._values[trial_id] = {step: value for step, value in known.items() if step <= after_step}
 
     def says_prune(self, trial_id: int) -> bool:
-        storage, study_id = self._study._storage, self._study._study_id
+        storage, study_id = storage_of(self._study), study_id_of(self._study)
         trial = storage.get_trial(trial_id)
         shadow = _FirstAlone(storage, study_id, [], self._look_at(trial), seen=self._see)
         viewed = ServiceStudy(self._study.study_name, shadow, RandomSampler(), self._study.pruner)
@@ -103,7 +103,7 @@ class FirstObjective:
     def _look_at(self, trial: FrozenTrial) -> FrozenTrial:
         seen = copy.copy(trial)
         seen.values = trial.values[:1] if trial.values else None
-        seen.intermediate_values = self._values.get(trial._trial_id, {})
+        seen.intermediate_values = self._values.get(trial_id_of(trial), {})
         return seen
 
 

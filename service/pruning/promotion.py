@@ -36,9 +36,7 @@ from service.pruning.rungs import MAX_EPOCHS, Rungs
 from service.sampling.paused import PAUSED, paused_at
 from service.schemas.study.definition import Definition
 from service.schemas.study.pruners import Hyperband, SuccessiveHalving
-
-RUNG = "completed_rung_"
-"""Optuna's attributes of a trial's values at its rungs."""
+from storage import RUNG_ATTR_PREFIX, bracket_of_trial, count_brackets, storage_of, study_id_of, trial_id_of
 
 
 def promotion_of(study: Study, definition: Definition) -> "Promotion | None":
@@ -54,7 +52,7 @@ class Promotion:
 
     def __init__(self, study: Study, pruner: SuccessiveHalving | Hyperband, *, maximize: bool) -> None:
         self._study = study
-        self._storage = study._storage
+        self._storage = storage_of(study)
         self._brackets = Brackets(study, pruner, maximize=maximize)
         self._paused: dict[int, int] = {}
         for trial in study.get_trials(deepcopy=False):
@@ -75,7 +73,7 @@ class Promotion:
         reached = None
         for rung, last_step in enumerate(self._steps_up_to(trial, step)):
             if rung not in known or last_step == step:  # else it reported there before
-                self._storage.set_trial_system_attr(trial._trial_id, f"{RUNG}{rung}", value)
+                self._storage.set_trial_system_attr(trial_id_of(trial), f"{RUNG_ATTR_PREFIX}{rung}", value)
                 rungs.add(rung, trial.number, value)
                 reached = rung
         return None if reached is None else not rungs.is_top(reached, trial.number)
@@ -83,7 +81,7 @@ class Promotion:
     def pause(self, trial: FrozenTrial, step: int) -> int:
         """Note that a trial, which is WAITING after a step, is paused at the rung that it has reached; which one."""
         rung = len(self._steps_up_to(trial, step)) - 1
-        self._storage.set_trial_system_attr(trial._trial_id, PAUSED, rung)
+        self._storage.set_trial_system_attr(trial_id_of(trial), PAUSED, rung)
         self._paused[trial.number] = rung
         return rung
 
@@ -93,7 +91,7 @@ class Promotion:
     def resume(self, trial: FrozenTrial) -> None:
         """Note that a trial goes on."""
         if self._paused.pop(trial.number, None) is not None:
-            self._storage.set_trial_system_attr(trial._trial_id, PAUSED, None)
+            self._storage.set_trial_system_attr(trial_id_of(trial), PAUSED, None)
 
     def paused(self) -> list[FrozenTrial]:
         """All that are paused, by number."""
@@ -111,7 +109,7 @@ class Promotion:
 
     def _waiting(self, numbers: Sequence[int]) -> list[FrozenTrial]:
         """Those of them that are still paused: another tool may have ended one."""
-        storage, study_id = self._storage, self._study._study_id
+        storage, study_id = self._storage, study_id_of(self._study)
         ids = [storage.get_trial_id_from_study_id_trial_number(study_id, number) for number in numbers]
         found = [storage.get_trial(trial_id) for trial_id in ids]
         for trial in found:
@@ -131,8 +129,7 @@ class Brackets:
             rates = [pruner.min_early_stopping_rate]
         elif isinstance(study.pruner, HyperbandPruner):
             self._hyperband = study.pruner
-            self._hyperband._try_initialization(study)
-            rates = list(range(self._hyperband._n_brackets or 1))
+            rates = list(range(count_brackets(study.pruner, study)))
         end = pruner.max_resource if isinstance(pruner, Hyperband) else MAX_EPOCHS
         assert isinstance(pruner.min_resource, int), "the definition has seen to it"
         assert isinstance(end, int), "the definition has seen to it"
@@ -145,7 +142,7 @@ class Brackets:
         """The bracket of a trial, by its number."""
         if self._hyperband is None:
             return self._rungs[0]
-        return self._rungs[self._hyperband._get_bracket_id(self._study, trial)]
+        return self._rungs[bracket_of_trial(self._hyperband, self._study, trial)]
 
     def tops(self) -> Iterator[tuple[int, list[int]]]:
         """Every rung with the numbers of those that may go on from it, the highest one first."""
@@ -157,6 +154,6 @@ class Brackets:
 def _values(trial: FrozenTrial) -> Iterator[tuple[int, float]]:
     """A trial's values at its rungs, the first one first."""
     rung = 0
-    while (value := trial.system_attrs.get(f"{RUNG}{rung}")) is not None:
+    while (value := trial.system_attrs.get(f"{RUNG_ATTR_PREFIX}{rung}")) is not None:
         yield rung, value
         rung += 1

@@ -9,13 +9,12 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import StateConflictError, TrialNotFoundError
-from service.sampling.ask import FIXED
 from service.sampling.constraints import is_feasible, violated
 from service.sampling.paused import paused_at
 from service.schemas.optuna import utc
 from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
 from service.study.live_study import LiveStudy
-from storage import EpochRecord, LeaseRecord, ResultRecord, Store
+from storage import FIXED_PARAMS_ATTR, EpochRecord, LeaseRecord, ResultRecord, Store, trial_id_of
 
 SECONDS_PER_HOUR = 3600
 
@@ -118,15 +117,15 @@ def importances(live: LiveStudy) -> Importances:
 def find_trial(live: LiveStudy, number: int) -> FrozenTrial:
     """Raises TrialNotFoundError."""
     try:
-        trial_id = live.study._storage.get_trial_id_from_study_id_trial_number(live.record.study_id, number)
+        trial_id = live.store.optuna.get_trial_id_from_study_id_trial_number(live.record.study_id, number)
     except KeyError as error:
         raise TrialNotFoundError(f"study {live.record.name} has no trial {number}") from error
-    return live.study._storage.get_trial(trial_id)
+    return live.store.optuna.get_trial(trial_id)
 
 
 def curves(store: Store, live: LiveStudy, trial: FrozenTrial) -> Curves:
     """What a trial reported, step by step; of another program's trial Optuna's intermediate values are all there is."""
-    epochs = store.epochs(trial._trial_id)
+    epochs = store.epochs(trial_id_of(trial))
     if not epochs and trial.intermediate_values:
         steps = sorted(trial.intermediate_values)
         values: list[float | None] = [trial.intermediate_values[step] for step in steps]
@@ -140,15 +139,15 @@ def curves(store: Store, live: LiveStudy, trial: FrozenTrial) -> Curves:
 
 def trial_views(store: Store, live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[Trial]:
     """Trials with their metrics and attempts, in the given order."""
-    ids = [trial._trial_id for trial in trials]
+    ids = [trial_id_of(trial) for trial in trials]
     last = {epoch.trial_id: epoch for epoch in store.last_epochs(ids)}
     results = {result.trial_id: result for result in store.results(ids)}
     attempts: defaultdict[int, list[LeaseRecord]] = defaultdict(list)
     for lease in store.leases_of_trials(ids):
         attempts[lease.trial_id].append(lease)
     return [
-        _trial_view(live, trial, last.get(trial._trial_id), results.get(trial._trial_id), attempts[trial._trial_id])
-        for trial in trials
+        _trial_view(live, trial, last.get(trial_id), results.get(trial_id), attempts[trial_id])
+        for trial_id, trial in zip(ids, trials, strict=True)
     ]
 
 
@@ -167,7 +166,7 @@ def _trial_view(
         study=live.record.name,
         number=trial.number,
         state=trial.state.name,
-        params=trial.params or trial.system_attrs.get(FIXED, {}),
+        params=trial.params or trial.system_attrs.get(FIXED_PARAMS_ATTR, {}),
         values=list(trial.values) if trial.state == TrialState.COMPLETE else None,
         metrics={**(last.metrics if last else {}), **(result.metrics if result else {})},
         constraints=trial.constraints,

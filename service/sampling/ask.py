@@ -11,12 +11,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from service.schemas.fields import Scalar
 from service.schemas.study.search_space import Choices, Distribution, FloatRange, Parameter, is_active
-from storage import DATABASE_ERRORS
+from storage import DATABASE_ERRORS, FIXED_PARAMS_ATTR, storage_of, trial_id_of
 
 log = logging.getLogger(__name__)
-
-FIXED = "fixed_params"
-"""Optuna's name for the attribute of what a trial was enqueued with."""
 
 
 class ServiceStudy(Study):
@@ -27,6 +24,11 @@ class ServiceStudy(Study):
 
     def stop(self) -> None:
         log.info("the sampler of study %s has nothing left to try", self.study_name)
+
+
+def with_random_sampler(study: Study) -> ServiceStudy:
+    """The same study with a sampler that suggests at random."""
+    return ServiceStudy(study.study_name, storage_of(study), RandomSampler(), study.pruner)
 
 
 def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict[str, Scalar]:
@@ -41,8 +43,7 @@ def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict
         raise
     except Exception:
         log.exception("the sampler of study %s failed: trial %d gets random parameters", study.study_name, trial_id)
-        fallback = ServiceStudy(study.study_name, study._storage, RandomSampler(), study.pruner)
-        return _suggest_all(Trial(fallback, trial_id), space)
+        return _suggest_all(Trial(with_random_sampler(study), trial_id), space)
 
 
 def suggest_one_of(trial: Trial, name: str, parameter: Distribution) -> None:
@@ -56,13 +57,12 @@ def suggest_one_of(trial: Trial, name: str, parameter: Distribution) -> None:
     except Exception:
         study = trial.study
         log.exception("the sampler of study %s failed: %s of trial %d is random", study.study_name, name, trial.number)
-        fallback = ServiceStudy(study.study_name, study._storage, RandomSampler(), study.pruner)
-        suggest_one(Trial(fallback, trial._trial_id), name, parameter)
+        suggest_one(Trial(with_random_sampler(study), trial_id_of(trial)), name, parameter)
 
 
 def is_complete(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:
     """Whether a trial has, or was enqueued with, every parameter, so that no sampler is needed."""
-    params = {**trial.system_attrs.get(FIXED, {}), **trial.params}
+    params = {**trial.system_attrs.get(FIXED_PARAMS_ATTR, {}), **trial.params}
     return all(name in params for name, parameter in space.items() if is_active(parameter, params))
 
 

@@ -14,9 +14,7 @@ from optuna.trial import FrozenTrial
 
 from service.schemas.study.constraints import Constraint
 from service.schemas.study.definition import Definition
-
-PREFIX = "constraints:"
-"""Optuna's, of the names of these attributes."""
+from storage import CONSTRAINT_ATTR_PREFIX
 
 
 def is_feasible(trial: FrozenTrial) -> bool:
@@ -53,7 +51,7 @@ def keep(storage: BaseStorage, trial_id: int, values: Mapping[str, float]) -> No
     """Write constraint values down with a trial that has not ended, unless another tool has ended it."""
     with suppress(UpdateFinishedTrialError):
         for name in sorted(values):  # one order for all trials: the GP sampler goes by places
-            storage.set_trial_system_attr(trial_id, f"{PREFIX}{name}", values[name])
+            storage.set_trial_system_attr(trial_id, f"{CONSTRAINT_ATTR_PREFIX}{name}", values[name])
 
 
 def why_none(trials: Sequence[FrozenTrial]) -> str | None:

@@ -8,13 +8,12 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
 
-from service.sampling.constraints import PREFIX as CONSTRAINT
 from service.sampling.samplers import chosen_sampler
 from service.schemas.imports import Distributions, ImportedTrial
 from service.schemas.optuna import distribution, local
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Objective
-from storage import ImportRecord
+from storage import CONSTRAINT_ATTR_PREFIX, ImportRecord
 
 Found = tuple[ImportedTrial, dict[str, BaseDistribution], datetime]
 """A trial with its distributions, and when it was imported."""
@@ -86,6 +85,6 @@ def _frozen(number: int, trial: ImportedTrial, known: dict[str, BaseDistribution
         params=params,
         distributions=distributions,
         user_attrs={},
-        system_attrs={f"{CONSTRAINT}{name}": trial.constraints[name] for name in sorted(trial.constraints)},
+        system_attrs={f"{CONSTRAINT_ATTR_PREFIX}{name}": trial.constraints[name] for name in sorted(trial.constraints)},
         intermediate_values={trial.last_step or 0: trial.last_value or 0.0} if has_reported else {},
     )

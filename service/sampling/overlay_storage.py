@@ -8,8 +8,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
+
+from storage import FrozenStudy, trial_id_of
 
 
 class OverlayStorage(BaseStorage):
@@ -92,17 +93,17 @@ class OverlayStorage(BaseStorage):
         self._storage.set_study_user_attr(study_id, key, value)
 
     def _own(self, trial_id: int) -> FrozenTrial:
-        if trial_id != self.trial._trial_id:
+        if trial_id != trial_id_of(self.trial):
             raise RuntimeError(f"a suggestion must not change another trial: {trial_id}")
         return self.trial
 
     # What a sampler reads
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        if trial_id == self.trial._trial_id:
+        if trial_id == trial_id_of(self.trial):
             return copy.copy(self.trial)
         for trial in reversed(self._trials):
-            if trial._trial_id == trial_id:
+            if trial_id_of(trial) == trial_id:
                 return trial
         raise KeyError(f"No trial with trial_id {trial_id} exists.")
 
@@ -116,7 +117,7 @@ class OverlayStorage(BaseStorage):
         return copy.deepcopy(trials) if deepcopy else trials.copy()
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        return self._trials[trial_number]._trial_id
+        return trial_id_of(self._trials[trial_number])
 
     def get_study_id_from_name(self, study_name: str) -> int:
         return self._storage.get_study_id_from_name(study_name)
@@ -166,9 +167,10 @@ class FinishedOnce:
     def __call__(self, trial: FrozenTrial) -> FrozenTrial:
         if not trial.state.is_finished():
             return self._look(trial)
-        if trial._trial_id not in self._finished:
-            self._finished[trial._trial_id] = self._look(trial)
-        return self._finished[trial._trial_id]
+        trial_id = trial_id_of(trial)
+        if trial_id not in self._finished:
+            self._finished[trial_id] = self._look(trial)
+        return self._finished[trial_id]
 
 
 class ImportedTrials:
@@ -181,12 +183,13 @@ class ImportedTrials:
 
     def after(self, trial: FrozenTrial) -> FrozenTrial:
         """A trial of the study with the number that it has here; those of the storage never change."""
-        known = self._after.get(trial._trial_id)
+        trial_id = trial_id_of(trial)
+        known = self._after.get(trial_id)
         if known is not None and known[0] is trial:
             return known[1]
         moved = copy.copy(trial)
         moved.number += len(self.trials)
-        self._after[trial._trial_id] = (trial, moved)
+        self._after[trial_id] = (trial, moved)
         return moved
 
 

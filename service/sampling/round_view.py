@@ -15,14 +15,12 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from service.sampling.ask import FIXED
-from service.sampling.constraints import PREFIX
 from service.sampling.overlay_storage import FinishedOnce, ImportedTrials, OverlayStorage
 from service.sampling.paused import as_sampled
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution
 from service.schemas.study.search_space import FloatParameter, Parameter, SearchSpace
-from storage import RoundRecord
+from storage import CONSTRAINT_ATTR_PREFIX, FIXED_PARAMS_ATTR, RoundRecord
 
 
 def narrowed_space(first: SearchSpace, record: RoundRecord | None) -> SearchSpace:
@@ -76,7 +74,7 @@ class RoundView:
         """
         if self._record is not None:
             trial.distributions = _replaced(trial, self._whole)
-        given = trial.system_attrs.get(FIXED, {})
+        given = trial.system_attrs.get(FIXED_PARAMS_ATTR, {})
         for name, one in self._first.items():
             if isinstance(one, FloatParameter) and one.step is not None and name in trial.params and name not in given:
                 trial.params[name] = one.at(round((trial.params[name] - one.low) / one.step))
@@ -96,7 +94,9 @@ class RoundView:
         else:
             seen.distributions = _replaced(trial, self._narrowed)
         if self._record is not None and trial.number < self._record.first_trial:
-            kept = {name: value for name, value in trial.system_attrs.items() if name.startswith(PREFIX)}
+            kept = {
+                name: value for name, value in trial.system_attrs.items() if name.startswith(CONSTRAINT_ATTR_PREFIX)
+            }
             seen.system_attrs = kept
         return seen
 

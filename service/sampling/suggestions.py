@@ -18,7 +18,7 @@ from optuna import Study
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from service.sampling.ask import FIXED, ServiceStudy, is_complete, suggest, suggest_one_of
+from service.sampling.ask import ServiceStudy, is_complete, suggest, suggest_one_of
 from service.sampling.configurations import Configurations
 from service.sampling.constraints import constraint_names
 from service.sampling.overlay_storage import ImportedTrials, OverlayStorage
@@ -28,6 +28,7 @@ from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution as optuna_distribution
 from service.schemas.study.definition import Definition
 from service.schemas.study.search_space import Distribution
+from storage import FIXED_PARAMS_ATTR, storage_of, study_id_of, trial_id_of
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 CHEAP_SECONDS = 0.005
@@ -60,6 +61,7 @@ class Suggestions:
     ) -> None:
         """`sampled` is told the seconds that each trial's parameters took."""
         self._study = study
+        self._storage, self._study_id = storage_of(study), study_id_of(study)
         self._view = RoundView(definition.search_space, None, study.sampler, promotes=definition.promotes)
         self._monotonic, self._processor = monotonic, processor
         self._sampled = sampled
@@ -78,7 +80,7 @@ class Suggestions:
         self._sampler = chosen_sampler(definition)
 
     def _tried_in(self, view: RoundView) -> Configurations:
-        trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+        trials = self._study.get_trials(deepcopy=False)
         return Configurations(view.space, map(known_params, trials))
 
     # Handing out: the caller holds the study's lock
@@ -191,7 +193,7 @@ class Suggestions:
             trial = self._new(view, pending, waiting)
             with self._lock:
                 if view is self._view:
-                    self._completed[trial._trial_id] = trial
+                    self._completed[trial_id_of(trial)] = trial
                     self._configurations.add(trial.params)
 
     def ask(self, running: FrozenTrial) -> Trial:
@@ -200,7 +202,7 @@ class Suggestions:
             with self._lock:
                 view, pending = self._view, [suggestion.trial for suggestion in self._ready]
             shadow = self._shadow(view, pending, running)
-            return Trial(self._seen_through(shadow, view.sampler), running._trial_id)
+            return Trial(self._seen_through(shadow, view.sampler), trial_id_of(running))
 
     def sample_more(self, asked: Trial, name: str, distribution: Distribution) -> FrozenTrial:
         """One more parameter of such a trial. Raises ValueError for a value that it cannot have."""
@@ -210,14 +212,14 @@ class Suggestions:
                 asked.storage.leave_out_unlike(name, optuna_distribution(distribution))
             suggest_one_of(asked, name, distribution)
         self._sampled(self._monotonic() - started)
-        return asked.storage.get_trial(asked._trial_id)
+        return asked.storage.get_trial(trial_id_of(asked))
 
     def _is_settled(self, waiting: FrozenTrial) -> bool:
         """Whether another claim has sampled the rest meanwhile, has started the trial, or even given it back since."""
-        trial_id = waiting._trial_id
+        trial_id = trial_id_of(waiting)
         if trial_id in self._completed:
             return True
-        trial = self._study._storage.get_trial(trial_id)
+        trial = self._storage.get_trial(trial_id)
         return trial.state != TrialState.WAITING or is_complete(trial, self._view.space)
 
     def _new(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None = None) -> FrozenTrial:
@@ -239,7 +241,7 @@ class Suggestions:
         shadow = self._shadow(view, pending, waiting)
         space = view.space_with(known_params(shadow.trial))
         started = self._monotonic()
-        suggest(self._seen_through(shadow, view.sampler), shadow.trial._trial_id, space)
+        suggest(self._seen_through(shadow, view.sampler), trial_id_of(shadow.trial), space)
         self._sampled(self._monotonic() - started)
         return view.as_written(shadow.trial)
 
@@ -252,13 +254,13 @@ class Suggestions:
     ) -> FrozenTrial:
         """A suggestion of these very parameters."""
         shadow = self._shadow(view, pending, waiting)
-        shadow.trial.system_attrs[FIXED] = params
-        suggest(self._seen_through(shadow, RandomSampler()), shadow.trial._trial_id, view.space_with(params))
-        del shadow.trial.system_attrs[FIXED]  # it was not enqueued
+        shadow.trial.system_attrs[FIXED_PARAMS_ATTR] = params
+        suggest(self._seen_through(shadow, RandomSampler()), trial_id_of(shadow.trial), view.space_with(params))
+        del shadow.trial.system_attrs[FIXED_PARAMS_ATTR]  # it was not enqueued
         return view.as_written(shadow.trial)
 
     def _shadow(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> OverlayStorage:
-        shadow = view.shadow(self._study._storage, self._study._study_id, pending, waiting, self._imported)
+        shadow = view.shadow(self._storage, self._study_id, pending, waiting, self._imported)
         if self._sampler.same_constraints:
             shadow.leave_out_otherwise_constrained(self._first_constraints)
         return shadow
@@ -274,12 +276,12 @@ class Suggestions:
         self._busy_seconds = _average(self._busy_seconds, self._processor() - busy)
 
     def _n_finished(self) -> int:
-        return self._study._storage.get_n_trials(self._study._study_id, FINISHED)
+        return self._storage.get_n_trials(self._study_id, FINISHED)
 
 
 def known_params(trial: FrozenTrial) -> dict[str, Scalar]:
     """What is decided of a trial's parameters, which is what it was enqueued with while it waits."""
-    return {**trial.system_attrs.get(FIXED, {}), **trial.params}
+    return {**trial.system_attrs.get(FIXED_PARAMS_ATTR, {}), **trial.params}
 
 
 def _average(before: float, newest: float) -> float:

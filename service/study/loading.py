@@ -17,7 +17,7 @@ from service.schemas.study.definition import Definition
 from service.study.live_study import LiveStudy
 from service.study.open_leases import OpenLeases
 from service.study.trial_queue import TrialQueue
-from storage import LeaseRecord, Store, StudyRecord
+from storage import LeaseRecord, Store, StudyRecord, trial_id_of
 
 
 def load_study(
@@ -40,7 +40,7 @@ def load_study(
     leases = sorted(store.leases_of_study(record.study_id), key=lambda lease: lease.ended_at is None)
     retries = _mend(store, trials, leases)
     book = OpenLeases(clock, term_seconds)
-    unfinished = {trial._trial_id for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+    unfinished = {trial_id_of(trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:
             book.add(lease, store.epochs(lease.trial_id))
@@ -65,13 +65,13 @@ def _mend(store: Store, trials: list[FrozenTrial], leases: list[LeaseRecord]) ->
     retries = []
     with store.transaction():
         for trial in trials:
-            lease = leased.get(trial._trial_id)
+            lease = leased.get(trial_id_of(trial))
             if paused_at(trial) is not None:
                 continue  # it waits for its promotion
             if trial.state == TrialState.RUNNING and (lease is None or lease.ended_at is not None):
                 # Another program's, or one of a claim that failed: its parameters, if any, are kept.
-                store.optuna.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-                retries.append(trial._trial_id)
+                store.optuna.set_trial_state_values(trial_id_of(trial), TrialState.WAITING)
+                retries.append(trial_id_of(trial))
             elif trial.state == TrialState.WAITING and lease is not None:
-                retries.append(trial._trial_id)
+                retries.append(trial_id_of(trial))
     return retries

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from optuna import Study
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from service.pruning.promotion import Promotion
-from service.sampling.ask import ServiceStudy, is_complete, suggest
+from service.sampling.ask import is_complete, suggest, with_random_sampler
 from service.sampling.paused import paused_at
 from service.sampling.samplers import chosen_sampler
 from service.sampling.suggestions import Suggestions, known_params
@@ -22,6 +21,7 @@ from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.search_space import n_configurations
 from service.study.shapes import shape_of, structural
+from storage import storage_of, study_id_of, trial_id_of
 
 Alike = Callable[[Mapping[str, Scalar]], bool]
 
@@ -48,13 +48,13 @@ class TrialQueue:
     ) -> None:
         self.promotion = promotion
         self._study = study
-        self._storage: BaseStorage = study._storage
+        self._storage: BaseStorage = storage_of(study)
         self._space = definition.search_space
         self._is_user_code = definition.is_user_code
         self._structural = () if self._is_user_code else structural(self._space)
         self._retries = deque(retries)
         self.suggestions = Suggestions(study, definition, sampled=sampled)
-        self.n_created = self._storage.get_n_trials(study._study_id)
+        self.n_created = self._storage.get_n_trials(study_id_of(study))
         is_exhaustive = chosen_sampler(definition).exhaustive
         self._size = n_configurations(self._space, MAX_GRID) if is_exhaustive else None
 
@@ -78,12 +78,12 @@ class TrialQueue:
                 return None  # its turn comes when it is sampled
             if self._start(trial):
                 self._fix_params(trial)
-                return self._prepared(trial._trial_id)
+                return self._prepared(trial_id_of(trial))
         new = self.suggestions.take(is_alike) if self.has_new(n_trials) else None
         if new is None:
             return None
         self.n_created += 1
-        return self._prepared(self._storage.create_new_trial(self._study._study_id, new))
+        return self._prepared(self._storage.create_new_trial(study_id_of(self._study), new))
 
     @property
     def mixes_shapes(self) -> bool:
@@ -105,52 +105,51 @@ class TrialQueue:
 
         def place(trial: FrozenTrial) -> tuple[bool, bool, bool]:
             is_paused, is_next = paused_at(trial) is not None, self._is_ready(trial) and is_alike(known_params(trial))
-            return trial._trial_id not in again, not is_paused, not is_next
+            return trial_id_of(trial) not in again, not is_paused, not is_next
 
         return sorted(upcoming, key=place)
 
     def _start(self, trial: FrozenTrial) -> bool:
         """Make a waiting trial RUNNING; False when another tool has."""
         with suppress(ValueError):
-            self._retries.remove(trial._trial_id)
+            self._retries.remove(trial_id_of(trial))
         with suppress(UpdateFinishedTrialError):
             if self.promotion is not None:
                 self.promotion.resume(trial)
-            return self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            return self._storage.set_trial_state_values(trial_id_of(trial), TrialState.RUNNING)
         return False
 
     def retries(self) -> list[FrozenTrial]:
         """The trials that wait to be tried again, the next one first."""
         again = [self._storage.get_trial(trial_id) for trial_id in self._retries]
         again = [trial for trial in again if trial.state == TrialState.WAITING]  # another tool may have ended one
-        self._retries = deque(trial._trial_id for trial in again)
+        self._retries = deque(trial_id_of(trial) for trial in again)
         return again
 
     def _upcoming(self) -> list[FrozenTrial]:
         """The trials that may start: those to be tried again come first, then those that are promoted."""
         again = self.retries()
         known = set(self._retries)
-        return again + self._promoted() + [trial for trial in self._waiting() if trial._trial_id not in known]
+        return again + self._promoted() + [trial for trial in self._waiting() if trial_id_of(trial) not in known]
 
     def _promoted(self) -> list[FrozenTrial]:
         return [] if self.promotion is None else self.promotion.promoted()
 
     def _is_ready(self, trial: FrozenTrial) -> bool:
-        return is_complete(trial, self._space) or self.suggestions.has_completed(trial._trial_id)
+        return is_complete(trial, self._space) or self.suggestions.has_completed(trial_id_of(trial))
 
     def _fix_params(self, trial: FrozenTrial) -> None:
         """Write the parameters of a trial that waited: those that it lacked, and those that it was enqueued with."""
-        sampled = self.suggestions.completed(trial._trial_id)
+        sampled = self.suggestions.completed(trial_id_of(trial))
         if sampled is not None:
             for key in sampled.system_attrs.keys() - trial.system_attrs.keys():
-                self._storage.set_trial_system_attr(trial._trial_id, key, sampled.system_attrs[key])
+                self._storage.set_trial_system_attr(trial_id_of(trial), key, sampled.system_attrs[key])
             for name in [name for name in sampled.params if name not in trial.params]:  # in order: samplers mind it
                 distribution = sampled.distributions[name]
                 internal = distribution.to_internal_repr(sampled.params[name])
-                self._storage.set_trial_param(trial._trial_id, name, internal, distribution)
+                self._storage.set_trial_param(trial_id_of(trial), name, internal, distribution)
         # Nothing is left for a sampler now.
-        fixed = ServiceStudy(self._study.study_name, self._storage, RandomSampler(), self._study.pruner)
-        suggest(fixed, trial._trial_id, self._space)
+        suggest(with_random_sampler(self._study), trial_id_of(trial), self._space)
 
     def _prepared(self, trial_id: int) -> PreparedTrial:
         trial = self._storage.get_trial(trial_id)
@@ -202,7 +201,7 @@ class TrialQueue:
 
     def _waiting(self) -> list[FrozenTrial]:
         """All that wait, but for those that are paused."""
-        trials = self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=(TrialState.WAITING,))
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         promotion = self.promotion
         return trials if promotion is None else [one for one in trials if not promotion.is_paused(one.number)]
 
@@ -213,5 +212,5 @@ class TrialQueue:
         return self._n_distinct() >= self._size
 
     def _n_distinct(self) -> int:
-        trials = self._storage.get_all_trials(self._study._study_id, deepcopy=False)
+        trials = self._study.get_trials(deepcopy=False)
         return len({repr(sorted(trial.params.items())) for trial in trials if trial.params})

@@ -17,13 +17,13 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.batch import Batch
 from storage.database.opening import translated
 from storage.database.owned_database import OwnedDatabase
+from storage.optuna_seam.objects import FrozenStudy, trial_id_of
 from storage.trials import rows
 from storage.trials.loading import load
 from storage.trials.memory import Memory, StudyMemory, check_compatible, frozen_study
@@ -149,7 +149,7 @@ class GroupCommitStorage(BaseStorage):
             trial = self._memory.add_trial(self._memory.study(study_id), template_trial)
             rows.put_trial(batch, trial, study_id, self._distributions)
             self._put_next_ids(batch)
-            return trial._trial_id
+            return trial_id_of(trial)
 
     def _normalized(self, template: FrozenTrial) -> FrozenTrial:
         """A template as the database would give it back. Raises ValueError and TypeError for what it cannot keep."""
@@ -245,7 +245,7 @@ class GroupCommitStorage(BaseStorage):
         trials = self._study(study_id).trials
         if not 0 <= trial_number < len(trials):
             raise KeyError(f"No trial with trial number {trial_number} exists in study with study_id {study_id}.")
-        return trials[trial_number]._trial_id
+        return trial_id_of(trials[trial_number])
 
     def get_trial_number_from_id(self, trial_id: int) -> int:
         with self._lock:

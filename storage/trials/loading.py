@@ -13,18 +13,16 @@ from datetime import datetime
 from sys import intern
 from typing import Any
 
-from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialValueModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine
 
+from storage.optuna_seam import tables
 from storage.trials.memory import Memory, StudyMemory
 from storage.trials.rows import Distributions, from_utc
 
 CHUNK_ROWS = 5_000
 STATES = {state.name: state for state in TrialState}
-VALUE_TYPES = {kind.name: kind for kind in TrialValueModel.TrialValueType}
-INTERMEDIATE_TYPES = {kind.name: kind for kind in TrialIntermediateValueModel.TrialIntermediateValueType}
 
 
 def load(engine: Engine, distributions: Distributions) -> Memory:
@@ -55,45 +53,26 @@ def _without_collection() -> Iterator[None]:
 
 
 def _load_studies(connection: Connection, memory: Memory) -> None:
-    for study_id, name in connection.exec_driver_sql("SELECT study_id, study_name FROM studies ORDER BY study_id"):
+    for study_id, name in connection.exec_driver_sql(tables.SELECT_STUDIES):
         memory.load_study(StudyMemory(study_id, name, []))
-    directions = "SELECT study_id, direction FROM study_directions ORDER BY study_id, objective"
-    for study_id, direction in connection.exec_driver_sql(directions):
+    for study_id, direction in connection.exec_driver_sql(tables.SELECT_DIRECTIONS):
         memory.studies[study_id].directions.append(StudyDirection[direction])
-    for table, order, kind in (
-        ("study_user_attributes", "study_user_attribute_id", "user_attrs"),
-        ("study_system_attributes", "study_system_attribute_id", "system_attrs"),
-    ):
-        for study_id, key, text in connection.exec_driver_sql(
-            f'SELECT study_id, "key", value_json FROM {table} ORDER BY {order}'
-        ):
-            getattr(memory.studies[study_id], kind)[key] = json.loads(text)
+    for study_id, key, text in connection.exec_driver_sql(tables.SELECT_STUDY_USER_ATTRS):
+        memory.studies[study_id].user_attrs[key] = json.loads(text)
+    for study_id, key, text in connection.exec_driver_sql(tables.SELECT_STUDY_SYSTEM_ATTRS):
+        memory.studies[study_id].system_attrs[key] = json.loads(text)
 
 
 def _load_trials(connection: Connection, memory: Memory, distributions: Distributions) -> None:
-    params = _Children(
-        connection,
-        "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params ORDER BY trial_id, param_id",
-    )
-    values = _Children(connection, "SELECT trial_id, value, value_type FROM trial_values ORDER BY trial_id, objective")
-    steps = _Children(
-        connection,
-        "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM trial_intermediate_values "
-        "ORDER BY trial_id, step",
-    )
-    user_attrs = _Children(
-        connection,
-        'SELECT trial_id, "key", value_json FROM trial_user_attributes ORDER BY trial_id, trial_user_attribute_id',
-    )
-    system_attrs = _Children(
-        connection,
-        'SELECT trial_id, "key", value_json FROM trial_system_attributes ORDER BY trial_id, trial_system_attribute_id',
-    )
-    statement = "SELECT trial_id, study_id, state, datetime_start, datetime_complete FROM trials ORDER BY trial_id"
-    for trial_id, study_id, state, started, completed in _rows(connection, statement):
+    params = _Children(connection, tables.SELECT_PARAMS)
+    values = _Children(connection, tables.SELECT_VALUES)
+    steps = _Children(connection, tables.SELECT_INTERMEDIATE_VALUES)
+    user_attrs = _Children(connection, tables.SELECT_TRIAL_USER_ATTRS)
+    system_attrs = _Children(connection, tables.SELECT_TRIAL_SYSTEM_ATTRS)
+    for trial_id, study_id, state, started, completed in _rows(connection, tables.SELECT_TRIALS):
         study = memory.studies[study_id]
         own_params, own_distributions = _params(params.of(trial_id), distributions)
-        numbers = [_value(value, kind) for _, value, kind in values.of(trial_id)]
+        numbers = [tables.decode_value(value, kind) for _, value, kind in values.of(trial_id)]
         trial = FrozenTrial(
             # Optuna numbers the trials of a study in order of their ids.
             number=len(study.trials),
@@ -106,7 +85,9 @@ def _load_trials(connection: Connection, memory: Memory, distributions: Distribu
             distributions=own_distributions,
             user_attrs={intern(key): json.loads(text) for _, key, text in user_attrs.of(trial_id)},
             system_attrs={intern(key): json.loads(text) for _, key, text in system_attrs.of(trial_id)},
-            intermediate_values={step: _intermediate(value, kind) for _, step, value, kind in steps.of(trial_id)},
+            intermediate_values={
+                step: tables.decode_intermediate_value(value, kind) for _, step, value, kind in steps.of(trial_id)
+            },
             trial_id=trial_id,
         )
         memory.load_trials(study, [trial])
@@ -154,18 +135,6 @@ def _params(rows: list[Any], distributions: Distributions) -> tuple[dict[str, An
         params[name] = distribution.to_external_repr(math.nan if value is None else value)  # SQLite has no nan
         known[name] = distribution
     return params, known
-
-
-def _value(value: float | None, kind: str) -> float:
-    if kind == "FINITE" and value is not None:
-        return value
-    return TrialValueModel.stored_repr_to_value(value, VALUE_TYPES[kind])
-
-
-def _intermediate(value: float | None, kind: str) -> float:
-    if kind == "FINITE" and value is not None:
-        return value
-    return TrialIntermediateValueModel.stored_repr_to_intermediate_value(value, INTERMEDIATE_TYPES[kind])
 
 
 def _time(value: datetime | str | None) -> datetime | None:

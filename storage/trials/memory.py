@@ -14,10 +14,10 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import DuplicatedStudyError
-from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
+
+from storage.optuna_seam.objects import DEFAULT_STUDY_NAME_PREFIX, FrozenStudy, set_trial_id, trial_id_of
 
 FINISHED = COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
@@ -121,14 +121,15 @@ class Memory:
     def load_trials(self, study: StudyMemory, trials: Iterable[FrozenTrial]) -> None:
         for trial in trials:
             study.append(trial)
-            self._places[trial._trial_id] = (study, trial.number)
-            self.next_trial_id = max(self.next_trial_id, trial._trial_id + 1)
+            trial_id = trial_id_of(trial)
+            self._places[trial_id] = (study, trial.number)
+            self.next_trial_id = max(self.next_trial_id, trial_id + 1)
 
     def delete_study(self, study_id: int) -> StudyMemory:
         """Raises KeyError."""
         study = self.study(study_id)
         for trial in study.trials:
-            del self._places[trial._trial_id]
+            del self._places[trial_id_of(trial)]
         del self._ids[study.name]
         del self.studies[study_id]
         return study
@@ -149,7 +150,7 @@ class Memory:
     def add_trial(self, study: StudyMemory, template: FrozenTrial | None) -> FrozenTrial:
         trial = _running_trial() if template is None else copy.deepcopy(template)
         trial.number = len(study.trials)
-        trial._trial_id = self.next_trial_id
+        set_trial_id(trial, self.next_trial_id)
         self.load_trials(study, [trial])
         return trial
 

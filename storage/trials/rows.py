@@ -6,16 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialValueModel
 from optuna.trial import FrozenTrial
 
 from storage.batch import Batch, Row
+from storage.optuna_seam.objects import trial_id_of
+from storage.optuna_seam.tables import encode_intermediate_value, encode_value
 
 MAX_KEY_CHARACTERS = 512
 NUL = "\x00"
-
-ValueType = TrialValueModel.TrialValueType
-IntermediateType = TrialIntermediateValueModel.TrialIntermediateValueType
 
 
 class Distributions:
@@ -59,7 +57,7 @@ def attribute_text(value: Any) -> str:
 
 def trial_row(trial: FrozenTrial, study_id: int) -> Row:
     return (
-        trial._trial_id,
+        trial_id_of(trial),
         trial.number,
         study_id,
         trial.state.name,
@@ -73,18 +71,16 @@ def param_row(trial_id: int, name: str, value: float, distribution_text: str) ->
 
 
 def value_row(trial_id: int, objective: int, value: float) -> Row:
-    stored, kind = TrialValueModel.value_to_stored_repr(float(value))
-    return trial_id, objective, stored, kind.name
+    return trial_id, objective, *encode_value(float(value))
 
 
 def intermediate_row(trial_id: int, step: int, value: float) -> Row:
-    stored, kind = TrialIntermediateValueModel.intermediate_value_to_stored_repr(float(value))
-    return trial_id, int(step), stored, kind.name
+    return trial_id, int(step), *encode_intermediate_value(float(value))
 
 
 def put_trial(batch: Batch, trial: FrozenTrial, study_id: int, distributions: Distributions) -> None:
     """All rows of a trial."""
-    trial_id = trial._trial_id
+    trial_id = trial_id_of(trial)
     batch.put("trials", trial_id, trial_row(trial, study_id))
     for name, value in trial.params.items():
         text, distribution = distributions.intern(trial.distributions[name])

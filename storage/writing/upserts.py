@@ -9,45 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from optuna.storages._rdb import models
 from sqlalchemy import Connection, DateTime, Enum, String, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
+from storage.optuna_seam.tables import OPTUNA_TABLES, STUDY_CHILD_TABLES, TRIAL_CHILD_TABLES
 from storage.tables import schema as tables
-
-OPTUNA_TABLES: dict[str, tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
-    # table: (model, key columns, other columns)
-    "studies": (models.StudyModel, ("study_id",), ("study_name",)),
-    "study_directions": (models.StudyDirectionModel, ("study_id", "objective"), ("direction",)),
-    "study_user_attributes": (models.StudyUserAttributeModel, ("study_id", "key"), ("value_json",)),
-    "study_system_attributes": (models.StudySystemAttributeModel, ("study_id", "key"), ("value_json",)),
-    "trials": (
-        models.TrialModel,
-        ("trial_id",),
-        ("number", "study_id", "state", "datetime_start", "datetime_complete"),
-    ),
-    "trial_params": (models.TrialParamModel, ("trial_id", "param_name"), ("param_value", "distribution_json")),
-    "trial_values": (models.TrialValueModel, ("trial_id", "objective"), ("value", "value_type")),
-    "trial_intermediate_values": (
-        models.TrialIntermediateValueModel,
-        ("trial_id", "step"),
-        ("intermediate_value", "intermediate_value_type"),
-    ),
-    "trial_user_attributes": (models.TrialUserAttributeModel, ("trial_id", "key"), ("value_json",)),
-    "trial_system_attributes": (models.TrialSystemAttributeModel, ("trial_id", "key"), ("value_json",)),
-}
-"""In an order in which a row's parents come before it."""
-
-TRIAL_CHILDREN = (
-    "trial_params",
-    "trial_values",
-    "trial_intermediate_values",
-    "trial_user_attributes",
-    "trial_system_attributes",
-    "trial_heartbeats",
-)
-STUDY_CHILDREN = ("trials", "study_directions", "study_user_attributes", "study_system_attributes", "studies")
 
 
 @dataclass(frozen=True)
@@ -96,7 +63,7 @@ def _cast(kind: TypeEngine[Any]) -> str:
 
 
 UPSERTS: dict[str, Upsert] = {
-    name: _upsert(model.__table__, keys, keys + others) for name, (model, keys, others) in OPTUNA_TABLES.items()
+    name: _upsert(table, keys, keys + others) for name, (table, keys, others) in OPTUNA_TABLES.items()
 } | {
     table.name: _upsert(table, tuple(table.primary_key.c.keys()), tuple(table.c.keys()))
     for table in tables.metadata.sorted_tables
@@ -121,9 +88,9 @@ def study_removals(mark: str) -> Iterator[str]:
     for table in reversed(tables.metadata.sorted_tables):
         if "study_id" in table.c:
             yield removal(table.name, "study_id", mark)
-    for name in TRIAL_CHILDREN:
+    for name in TRIAL_CHILD_TABLES:
         yield f"DELETE FROM {name} WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = {mark})"
-    for name in STUDY_CHILDREN:
+    for name in (*STUDY_CHILD_TABLES, "studies"):
         yield removal(name, "study_id", mark)
 
 

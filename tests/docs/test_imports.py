@@ -45,7 +45,7 @@ FLOORS = {
         {"database"},
         {"writing"},
         {"tables", "blobs"},
-        {"batch", "records", "errors", "migrate"},
+        {"batch", "records", "errors", "migrate", "optuna_seam"},
     ),
     "narrows": ({"__init__"}, {"cli"}, {"experiments"}, {"conversion", "html_report"}, {"errors"}),
 }

@@ -16,6 +16,7 @@ from service.errors import (
 from service.leases.ends import finish_unleased
 from service.registry.registry import Registry
 from service.study.live_study import LiveStudy
+from storage import save_dashboard_note, trial_id_of
 
 REASON = "ended in the dashboard"
 
@@ -48,7 +49,7 @@ def end_trial(registry: Registry, trial_id: int, state: TrialState, values: Sequ
         if live.final is not None:
             raise StateConflictError(f"trial {trial.number} is part of a final evaluation: only workers end it")
         reason = REASON if state == TrialState.FAIL else None
-        finish_unleased(live, trial._trial_id, trial.number, state, objective_values, reason)
+        finish_unleased(live, trial_id_of(trial), trial.number, state, objective_values, reason)
         live.tick()
 
 
@@ -69,20 +70,12 @@ def save_note(
 
     Raises StudyNotFoundError, TrialNotFoundError and TrialLeasedError.
     """
-    from optuna_dashboard import _note  # heavy to import, and already imported for the pages
-
-    storage = registry.store.optuna
     with (
         _editing_study(registry, study_id)
         if trial_id is None
         else editing_trial(registry, trial_id, may_be_finished=True, study_id=study_id)
     ):
-        attributes = storage.get_study_system_attrs(study_id)
-        if not _note.version_is_incremented(attributes, trial_id, version):
-            present: dict[str, Any] = _note.get_note_from_system_attrs(attributes, trial_id)
-            return present
-        _note.save_note_with_version(storage, study_id, trial_id, version, body)
-        return None
+        return save_dashboard_note(registry.store.optuna, study_id, trial_id, version, body)
 
 
 @contextmanager

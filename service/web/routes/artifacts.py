@@ -12,7 +12,7 @@ from service.schemas.artifacts import CHECKPOINT, Artifact, ArtifactList
 from service.schemas.fields import NAME_PATTERN
 from service.schemas.problem import Problem
 from service.web.dependencies import ArtifactsDependency, LeaseIdPath, StudyDependency, TrialNumber
-from storage import ArtifactRecord
+from storage import ArtifactRecord, trial_id_of
 
 router = APIRouter(prefix="/v1", tags=["artifacts"])
 
@@ -93,7 +93,7 @@ async def download_artifact(
     A caller that sends the ETag of its copy gets 304 if that is up to date. An unknown name answers 404
     `artifact_not_found`.
     """
-    record, file = await artifacts.open(find_trial(live, number)._trial_id, artifact)
+    record, file = await artifacts.open(trial_id_of(find_trial(live, number)), artifact)
     headers = {"ETag": f'"{record.sha256}"', "Content-Digest": format_digest(record.sha256)}
     if if_none_match is not None and headers["ETag"] in if_none_match:
         file.close()
@@ -109,7 +109,7 @@ def list_artifacts(live: StudyDependency, number: TrialNumber, artifacts: Artifa
 
     The list has the size, digest and step of each file, not its content.
     """
-    records = artifacts.of_trial(find_trial(live, number)._trial_id)
+    records = artifacts.of_trial(trial_id_of(find_trial(live, number)))
     return ArtifactList(artifacts=[_view(record) for record in records])
 
 

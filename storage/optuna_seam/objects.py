@@ -1,0 +1,61 @@
+"""Private parts of Optuna's studies, trials and pruners, and the names of its system attributes."""
+
+from collections.abc import Callable
+from operator import attrgetter
+
+from optuna import Study
+from optuna.pruners import HyperbandPruner
+from optuna.storages import BaseStorage
+from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
+from optuna.study._frozen import FrozenStudy
+from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as METRIC_NAMES_ATTR
+from optuna.trial import FrozenTrial, Trial
+
+__all__ = [
+    "CONSTRAINT_ATTR_PREFIX",
+    "DEFAULT_STUDY_NAME_PREFIX",
+    "FIXED_PARAMS_ATTR",
+    "METRIC_NAMES_ATTR",
+    "RUNG_ATTR_PREFIX",
+    "FrozenStudy",
+    "bracket_of_trial",
+    "count_brackets",
+    "set_trial_id",
+    "storage_of",
+    "study_id_of",
+    "trial_id_of",
+]
+
+FIXED_PARAMS_ATTR = "fixed_params"
+"""System attribute of an enqueued trial: the parameters it was enqueued with, by name."""
+
+RUNG_ATTR_PREFIX = "completed_rung_"
+"""Followed by a rung's number from 0: the value that a trial had at this rung."""
+
+CONSTRAINT_ATTR_PREFIX = "constraints:"
+"""Followed by a constraint's name: its value, which violates the constraint when it is above 0."""
+
+trial_id_of: Callable[[FrozenTrial | Trial], int] = attrgetter("_trial_id")
+"""The id of a trial in its storage."""
+
+study_id_of: Callable[[Study | FrozenStudy], int] = attrgetter("_study_id")
+"""The id of a study in its storage."""
+
+storage_of: Callable[[Study], BaseStorage] = attrgetter("_storage")
+"""The storage that a study reads and writes."""
+
+
+def set_trial_id(trial: FrozenTrial, trial_id: int) -> None:
+    """Give a trial another id."""
+    trial._trial_id = trial_id
+
+
+def count_brackets(pruner: HyperbandPruner, study: Study) -> int:
+    """Number of brackets of a Hyperband pruner; 1 while `max_resource` is "auto" and no trial is complete."""
+    pruner._try_initialization(study)
+    return pruner._n_brackets or 1
+
+
+def bracket_of_trial(pruner: HyperbandPruner, study: Study, trial: FrozenTrial) -> int:
+    """Bracket of a trial, from 0. Call `count_brackets` first."""
+    return pruner._get_bracket_id(study, trial)
