@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from service.client.errors import ServiceError, UnexpectedAnswerError, UnreachableError
+from service.schemas.locations import first_error
 from service.schemas.problem import Problem
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -107,10 +108,8 @@ class Transport:
         try:
             return model.model_validate_json(content)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or model.__name__
             raise UnexpectedAnswerError(
-                f"{self.server} did not answer as this version of Narrows does: {where}: {first['msg']}"
+                f"{self.server} did not answer as this version of Narrows does: {first_error(error)}"
             ) from error
 
     def _check(self, response: httpx.Response) -> None:

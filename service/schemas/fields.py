@@ -24,9 +24,9 @@ NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 def _check_scalar(value: Any) -> Any:
     """One message instead of one for each member of the union."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise PydanticCustomError("finite_number", "Input should be a finite number")
+        raise PydanticCustomError("finite_number", "must be a finite number")
     if not isinstance(value, str | int | float | bool | None):
-        raise PydanticCustomError("scalar_type", "Input should be a string, a number, true, false or null")
+        raise PydanticCustomError("scalar_type", "must be a string, a number, true, false or null")
     return value
 
 

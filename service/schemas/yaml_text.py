@@ -66,7 +66,7 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     mapping: dict[str, object] = {}
     for key, value in pairs:
         if key in mapping:
-            raise YamlError(f"a key must not stand twice: {key!r}")
+            raise YamlError(f"a key must not be listed twice: {key!r}")
         mapping[key] = value
     return mapping
 
@@ -111,7 +111,7 @@ def _mapping(events: Iterator[Event], depth: int) -> dict[str, object]:
         if not isinstance(key, str):
             raise _error(event.start_mark, f"keys must be strings: {key!r}")
         if key in mapping:
-            raise _error(event.start_mark, f"a key must not stand twice: {key!r}")
+            raise _error(event.start_mark, f"a key must not be listed twice: {key!r}")
         mapping[key] = _value(next(events), events, depth + 1)
     return mapping
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.schemas.locations import PATTERNS
 from service.web.app import create_app
 from storage import Store
 
@@ -157,6 +158,22 @@ def test_every_field_has_an_example(document: dict[str, Any]) -> None:
 
 def has_example(schema: dict[str, Any]) -> bool:
     return bool(schema.get("examples")) or "example" in schema or "const" in schema
+
+
+def patterns(node: object) -> Iterator[str]:
+    """Every regular expression for strings in a document."""
+    if isinstance(node, dict):
+        if isinstance(node.get("pattern"), str):
+            yield node["pattern"]
+        for value in node.values():
+            yield from patterns(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from patterns(value)
+
+
+def test_every_pattern_has_a_rule_in_words(document: dict[str, Any]) -> None:
+    assert set(patterns(document)) == set(PATTERNS)
 
 
 def test_every_duration_names_its_unit(document: dict[str, Any]) -> None:

@@ -20,14 +20,14 @@ CASES: Cases = {
         "search_space.batch_size",
         "step cannot be combined with log: step=16",
     ),
-    "step zero": (parameter(step=0), f"{SPACE}.step", "greater than 0: 0"),
-    "step negative": (parameter(step=-0.1), f"{SPACE}.step", "greater than 0: -0.1"),
+    "step zero": (parameter(step=0), f"{SPACE}.step", "step must be greater than 0: 0"),
+    "step negative": (parameter(step=-0.1), f"{SPACE}.step", "step must be greater than 0: -0.1"),
     "step far too small": (parameter(step=5e-324), SPACE, "step is too small for the range: step=5e-324"),
     "no high": ({"search_space": {"learning_rate": {"type": "float", "low": 0.1}}}, f"{SPACE}.high", "required"),
-    "no type": ({"search_space": {"learning_rate": {"low": 0.1, "high": 1.0}}}, SPACE, "type"),
-    "unknown type": (parameter(type="double"), SPACE, "double"),
+    "no type": ({"search_space": {"learning_rate": {"low": 0.1, "high": 1.0}}}, SPACE, "must have the field type"),
+    "unknown type": (parameter(type="double"), SPACE, "type must be 'float', 'int' or 'categorical': 'double'"),
     "a number as a string": (parameter(low="1e-5"), f"{SPACE}.low", "'1e-5'"),
-    "a boolean as a number": (parameter(high=True), f"{SPACE}.high", "True"),
+    "a boolean as a number": (parameter(high=True), f"{SPACE}.high", "high must be a number: true"),
     "a number as a boolean": (parameter(log=1), f"{SPACE}.log", "1"),
     "int bounds that are floats": (
         searched("batch_size", type="int", low=16.0, high=64.5),
@@ -43,11 +43,19 @@ CASES: Cases = {
     "float bounds beyond float": (parameter(high=10**400), f"{SPACE}.high", "1000000"),
     # Choices
     "no choices": (among("optimizer"), "search_space.optimizer.choices", "at least 1 item"),
-    "duplicate choices": (among("optimizer", "sgd", "adam", "sgd"), "search_space.optimizer", "'sgd' stands twice"),
-    "one and one point zero": (among("momentum", 0, 0.5, 0.0), "search_space.momentum", "0.0 stands twice"),
-    "one and true": (among("nesterov", True, 1), "search_space.nesterov", "1 stands twice"),
-    "a list as a choice": (among("optimizer", ["sgd"]), "search_space.optimizer.choices.0", "list"),
-    "an object as a choice": (among("optimizer", {"name": "sgd"}), "search_space.optimizer.choices.0", "dict"),
+    "duplicate choices": (among("optimizer", "sgd", "adam", "sgd"), "search_space.optimizer", "'sgd' is listed twice"),
+    "one and one point zero": (among("momentum", 0, 0.5, 0.0), "search_space.momentum", "0.0 is listed twice"),
+    "one and true": (among("nesterov", True, 1), "search_space.nesterov", "1 is listed twice"),
+    "a list as a choice": (
+        among("optimizer", ["sgd"]),
+        "search_space.optimizer.choices.0",
+        "true, false or null: a list",
+    ),
+    "an object as a choice": (
+        among("optimizer", {"name": "sgd"}),
+        "search_space.optimizer.choices.0",
+        "true, false or null: an object",
+    ),
     "nan as a choice": (among("momentum", float("nan")), "search_space.momentum.choices.0", "finite number: nan"),
     "too many choices": (
         among("batch_size", *range(1, 258)),
@@ -119,7 +127,7 @@ CASES: Cases = {
     "a condition on what is not searched": (
         conditional({"optimizer": ["sgd"]}),
         "search_space.momentum.when.optimizer",
-        "'optimizer' is none",
+        "there is no 'optimizer'",
     ),
     "a condition on what comes later": (
         conditional({"optimizer": ["sgd"]}, last={"optimizer": CHOICES}),
@@ -154,7 +162,7 @@ CASES: Cases = {
     "a condition on true where 1 is meant": (
         conditional({"batch_size": [True]}, first={"batch_size": {"type": "int", "low": 1, "high": 4}}),
         "search_space.momentum.when.batch_size",
-        "it cannot be True",
+        "it cannot be true",
     ),
     "a condition without values": (
         conditional({"optimizer": []}, first={"optimizer": CHOICES}),

@@ -5,9 +5,9 @@ from tests.integration.refusals import CHOICES, SPACE, Cases, between, condition
 CASES: Cases = {
     # Samplers and pruners
     "unknown sampler": ({"sampler": "bayes"}, "sampler", "'bayes'"),
-    "sampler without a name": ({"sampler": {"seed": 1}}, "sampler", "name"),
-    "sampler that is a number": ({"sampler": 5}, "sampler", "5"),
-    "sampler null": ({"sampler": None}, "sampler", "None"),
+    "sampler without a name": ({"sampler": {"seed": 1}}, "sampler", "must have the field name"),
+    "sampler that is a number": ({"sampler": 5}, "sampler", "must be a name or an object: 5"),
+    "sampler null": ({"sampler": None}, "sampler", "must be a name or an object: null"),
     "seed negative": ({"sampler": {"name": "random", "seed": -1}}, "sampler.seed", "-1"),
     "seed too large": ({"sampler": {"name": "random", "seed": 2**32}}, "sampler.seed", "4294967296"),
     "sampler option out of range": (
@@ -124,7 +124,7 @@ CASES: Cases = {
     "constraint twice": (
         {"constraints": [{"metric": "seconds", "max": 1.0}, {"metric": "seconds", "min": 0.1}]},
         "constraints.1.metric",
-        "stand twice: 'seconds'",
+        "listed twice: 'seconds'",
     ),
     "constraint with infinity": (
         {"constraints": [{"metric": "seconds", "max": "inf"}]},
@@ -165,7 +165,7 @@ CASES: Cases = {
     "halving with a wrong word": (
         {"pruner": {"name": "successive_halving", "min_resource": "some"}},
         "pruner.min_resource",
-        "'some'",
+        "must be a whole number or 'auto': 'some'",
     ),
     "a patient pruner in a patient one": (
         {"pruner": {"name": "patient", "wrapped_pruner": {"name": "patient"}}},
@@ -179,8 +179,8 @@ CASES: Cases = {
     "a number of trials beyond any machine": ({"n_trials": 10**400}, "n_trials", "1000000"),
     "a number of trials as a string": ({"n_trials": "3"}, "n_trials", "'3'"),
     "a number of trials as a float": ({"n_trials": 3.0}, "n_trials", "3.0"),
-    "true trials": ({"n_trials": True}, "n_trials", "True"),
-    "null trials": ({"n_trials": None}, "n_trials", "None"),
+    "true trials": ({"n_trials": True}, "n_trials", "true"),
+    "null trials": ({"n_trials": None}, "n_trials", "null"),
     "no time": ({"timeout_seconds": 0}, "timeout_seconds", "greater than 0: 0"),
     "no attempts": ({"max_attempts": 0}, "max_attempts", "0"),
     "more to try than trials": (
@@ -189,10 +189,10 @@ CASES: Cases = {
         "must not hold more than n_trials: 2 > 1",
     ),
     "try what is outside": ({"enqueue": [{"learning_rate": 1.0}]}, "enqueue.0.learning_rate", "1.0"),
-    "try what is not searched": ({"enqueue": [{"dropout": 0.1}]}, "enqueue.0.dropout", "'dropout' is no parameter"),
+    "try what is not searched": ({"enqueue": [{"dropout": 0.1}]}, "enqueue.0.dropout", "'dropout' is not a parameter"),
     "try a list": ({"enqueue": [{"learning_rate": [0.1]}]}, "enqueue.0.learning_rate", "list"),
     "try a string": ({"enqueue": [{"learning_rate": "0.1"}]}, "enqueue.0.learning_rate", "'0.1'"),
-    "try true": ({"enqueue": [{"learning_rate": True}]}, "enqueue.0.learning_rate", "True"),
+    "try true": ({"enqueue": [{"learning_rate": True}]}, "enqueue.0.learning_rate", "true"),
     "try off the grid": (
         {**between("momentum", 0.0, 0.9, step=0.1), "enqueue": [{"momentum": 0.25}]},
         "enqueue.0.momentum",
@@ -317,12 +317,12 @@ CASES: Cases = {
     "no search space": ({"search_space": {}}, "search_space", "at least 1 item"),
     "a search space that is a list": ({"search_space": [1]}, "search_space", "list"),
     "a parameter that is a list": ({"search_space": {"learning_rate": [1e-5, 0.1]}}, SPACE, "list"),
-    "a parameter that is null": ({"search_space": {"learning_rate": None}}, SPACE, "None"),
+    "a parameter that is null": ({"search_space": {"learning_rate": None}}, SPACE, "null"),
     "ten thousand parameters": (
         {"search_space": {f"p{index}": {"type": "float", "low": 0, "high": 1} for index in range(10_000)}},
         "search_space",
         "at most 100 items",
     ),
-    "training that is null": ({"training": None}, "training", "None"),
+    "training that is null": ({"training": None}, "training", "null"),
     "training that is a list": ({"training": []}, "training", "list"),
 }

@@ -35,11 +35,11 @@ CASES: Cases = {
         "search_space.dropout.0",
         "dropout.0 must not be searched together with dropout",
     ),
-    "no training field": (between("lr", 0.1, 0.2), "search_space.lr", "lr is no training field"),
+    "not a training field": (between("lr", 0.1, 0.2), "search_space.lr", "lr is not a training field"),
     "no training field, nested": (
         between("model.width", 1, 2),
         "search_space.model.width",
-        "model.width is no training field",
+        "model.width is not a training field",
     ),
     "no field of a number": (
         between("learning_rate.low", 0.1, 0.2),
@@ -47,11 +47,11 @@ CASES: Cases = {
         "learning_rate.low",
     ),
     "a key that ends in a dot": (between("learning_rate.", 0.1, 0.2), "search_space.learning_rate.", "learning_rate."),
-    "a key of one dot": (between(".", 0.1, 0.2), "search_space..", "no training field"),
+    "a key of one dot": (between(".", 0.1, 0.2), "search_space..", "not a training field"),
     "a key with two dots": (between("model..hidden", 1, 2), "search_space.model..hidden", "model..hidden"),
     "an empty key": (between("", 0.1, 0.2), "search_space.", "at least 1 character"),
     "a long key": (between("k" * 129, 0.1, 0.2), "search_space." + "k" * 50, "at most 128 characters"),
-    "a key that is a number": (between("0", 0.1, 0.2), "search_space.0", "0 is no training field"),
+    "a key that is a number": (between("0", 0.1, 0.2), "search_space.0", "0 is not a training field"),
     "a key with a power as an index": (
         between("model.hidden.²", 8, 16),
         "search_space.model.hidden.²",
@@ -77,7 +77,7 @@ CASES: Cases = {
         "search_space.model.hidden.00",
         "model.hidden.00",
     ),
-    "a key with NUL": (between("a\0", 0.1, 0.2), "search_space.a\0", "no training field"),
+    "a key with NUL": (between("a\0", 0.1, 0.2), "search_space.a\0", "not a training field"),
     "a key of half a character": (between("\ud800", 0.1, 0.2), "search_space.\ufffd\ufffd\ufffd", "\\ud800"),
     "the trial seed searched": (between("seed", 0, 9), "search_space.seed", "seed cannot be searched"),
     "the split searched": (
@@ -91,23 +91,31 @@ CASES: Cases = {
     "dropout above one": (
         between("dropout", 0.0, 1.5),
         "search_space.dropout",
-        "dropout does not allow 1.5",
+        "dropout must be less than 1: 1.5",
     ),
-    "dropout of one": (between("dropout", 0.0, 1.0), "search_space.dropout", "dropout does not allow 1.0"),
-    "unknown optimizer": (among("optimizer", "sgd", "adamm"), "search_space.optimizer", "does not allow 'adamm'"),
-    "optimizer by number": (between("optimizer", 0, 2), "search_space.optimizer", "optimizer does not allow 0"),
-    "negative learning rate": (parameter(low=-0.1), SPACE, "learning_rate does not allow -0.1"),
-    "learning rate of zero": (parameter(low=0.0), SPACE, "learning_rate does not allow 0.0"),
+    "dropout of one": (between("dropout", 0.0, 1.0), "search_space.dropout", "dropout must be less than 1: 1.0"),
+    "unknown optimizer": (
+        among("optimizer", "sgd", "adamm"),
+        "search_space.optimizer",
+        "must be 'sgd', 'adam' or 'adamw': 'adamm'",
+    ),
+    "optimizer by number": (
+        between("optimizer", 0, 2),
+        "search_space.optimizer",
+        "optimizer must be 'sgd', 'adam' or 'adamw': 0",
+    ),
+    "negative learning rate": (parameter(low=-0.1), SPACE, "learning_rate must be greater than 0: -0.1"),
+    "learning rate of zero": (parameter(low=0.0), SPACE, "learning_rate must be greater than 0: 0.0"),
     "learning rate from a huge choice": (among("learning_rate", 0.1, 10**400), SPACE, "learning_rate"),
     "negative hidden size": (
         between("model.hidden.0", -5, 16),
         "search_space.model.hidden.0",
-        "model.hidden.0 does not allow -5",
+        "model.hidden.0 must be greater than or equal to 1: -5",
     ),
     "float where an int is needed": (
         between("batch_size", 16.0, 64.0),
         "search_space.batch_size",
-        "batch_size does not allow 16.0",
+        "batch_size must be a whole number: 16.0",
     ),
     "a bound of a part only": (
         {
@@ -117,7 +125,7 @@ CASES: Cases = {
             }
         },
         "search_space.schedule",
-        "schedule does not allow 'constant': schedule.final_fraction: unknown field",
+        "schedule cannot be 'constant': schedule.final_fraction is an unknown field",
     ),
     "the same, other way round": (
         {

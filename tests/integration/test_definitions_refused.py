@@ -47,7 +47,7 @@ def test_a_definition_without_a_needed_field_is_refused(service: Service, field:
     wanted = definition()
     del wanted[field]
 
-    assert errors_of(post(service, wanted))[field] == "Field required"
+    assert errors_of(post(service, wanted))[field] == f"{field} is required"
 
 
 def test_every_wrong_field_is_named_at_once(service: Service) -> None:

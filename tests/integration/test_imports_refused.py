@@ -11,7 +11,7 @@ from tests.integration.service_driver import Json, Service, code_of, definition,
     [
         ({"warm_start_from": ["nowhere"]}, "warm_start_from.0", "must name a study of this service: 'nowhere'"),
         ({"name": "mine", "warm_start_from": ["mine"]}, "warm_start_from.0", "cannot start from its own trials"),
-        ({"warm_start_from": ["a", "a"]}, "warm_start_from.1", "must not stand twice: 'a'"),
+        ({"warm_start_from": ["a", "a"]}, "warm_start_from.1", "must not be listed twice: 'a'"),
         ({"warm_start_from": ["a"], "sampler": "random"}, "warm_start_from", "must be one that learns"),
         ({"warm_start_from": ["bad name"]}, "warm_start_from.0", "bad name"),
     ],

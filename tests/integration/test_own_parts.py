@@ -67,7 +67,12 @@ def test_a_stopped_study_ends_a_trial_that_never_reports(service: Service) -> No
 @pytest.mark.parametrize(
     ("training", "space", "field", "message"),
     [
-        ({"model": {"entrypoint": "nets"}}, {}, "training.model.entrypoint", "String should match pattern"),
+        (
+            {"model": {"entrypoint": "nets"}},
+            {},
+            "training.model.entrypoint",
+            "entrypoint must be package.module:function",
+        ),
         ({"model": {**MODEL, "name": "mlp"}}, {}, "training.model.name", "unknown field"),
         ({"dataset": {**DATASET, "n_train": 5}}, {}, "training.dataset.n_train", "unknown field"),
         ({"dropout": 0.1}, {}, "training.dropout", "dropout is for the built-in models: give it to your own by"),
@@ -95,24 +100,24 @@ def test_a_stopped_study_ends_a_trial_that_never_reports(service: Service) -> No
             "search_space.model.arguments.depth",
             "must not be both fixed in training and searched",
         ),
-        ({"model": {**MODEL, "dropout": 1.0}}, {}, "training.model.dropout", "Input should be less than 1"),
+        ({"model": {**MODEL, "dropout": 1.0}}, {}, "training.model.dropout", "dropout must be less than 1"),
         (
             {"model": {**MODEL, "dropout": [0.1, -0.1]}},
             {},
             "training.model.dropout.1",
-            "Input should be greater than or equal to 0",
+            "must be greater than or equal to 0",
         ),
         (
             {},
             {"model.dropout": {"type": "float", "low": 0.0, "high": 1.0}},
             "search_space.model.dropout",
-            "model.dropout does not allow 1.0",
+            "model.dropout must be less than 1: 1.0",
         ),
         (
             {"memory_limit_mib": 1},
             {},
             "training.memory_limit_mib",
-            "Input should be greater than or equal to 64",
+            "must be greater than or equal to 64",
         ),
         (
             {"model": "mlp", "dataset": "digits", "step_timeout_seconds": 5.0},

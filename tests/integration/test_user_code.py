@@ -289,11 +289,23 @@ def test_there_is_no_final_evaluation_of_users_code(service: Service) -> None:
 
 REFUSED: dict[str, tuple[Json, str, str]] = {
     "beside a data set": ({"training": {"entrypoint": ENTRYPOINT, "dataset": "digits"}}, "training", "dataset"),
-    "no module": ({"training": {"entrypoint": "objective"}}, "training.entrypoint", "pattern"),
-    "a path": ({"training": {"entrypoint": "../x:objective"}}, "training.entrypoint", "pattern"),
-    "a method": ({"training": {"entrypoint": "os:path.join"}}, "training.entrypoint", "pattern"),
-    "a newline": ({"training": {"entrypoint": "mypkg:run\n"}}, "training.entrypoint", "pattern"),
-    "not ASCII": ({"training": {"entrypoint": "mуpkg:run"}}, "training.entrypoint", "pattern"),
+    "no module": ({"training": {"entrypoint": "objective"}}, "training.entrypoint", "must be package.module:function"),
+    "a path": (
+        {"training": {"entrypoint": "../x:objective"}},
+        "training.entrypoint",
+        "must be package.module:function",
+    ),
+    "a method": (
+        {"training": {"entrypoint": "os:path.join"}},
+        "training.entrypoint",
+        "must be package.module:function",
+    ),
+    "a newline": (
+        {"training": {"entrypoint": "mypkg:run\n"}},
+        "training.entrypoint",
+        "must be package.module:function",
+    ),
+    "not ASCII": ({"training": {"entrypoint": "mуpkg:run"}}, "training.entrypoint", "must be package.module:function"),
     "argument trial": ({"training": {"entrypoint": ENTRYPOINT, "arguments": {"trial": 1}}}, "training", "trial"),
     "argument a-b": ({"training": {"entrypoint": ENTRYPOINT, "arguments": {"a-b": 1}}}, "training", "a-b"),
     "timeout 0": (

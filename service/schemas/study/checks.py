@@ -92,7 +92,7 @@ def _condition_errors(space: Mapping[str, Parameter]) -> Iterator[FieldError]:
         for parent, values in (parameter.when or {}).items():
             field = f"search_space.{name}.when.{parent}"
             if parent not in space:
-                yield field, f"when must name a parameter of the search space: {parent!r} is none"
+                yield field, f"when must name a parameter of the search space: there is no {parent!r}"
             elif parent not in names[:index]:
                 yield field, f"when must name an earlier parameter: {parent!r} does not stand before {name!r}"
             elif not isinstance(space[parent], CategoricalParameter | IntParameter):
@@ -100,7 +100,7 @@ def _condition_errors(space: Mapping[str, Parameter]) -> Iterator[FieldError]:
             else:
                 for value in values:
                     if not space[parent].contains(value):
-                        yield field, f"when must list values that {parent!r} can have: it cannot be {value!r}"
+                        yield field, f"when must list values that {parent!r} can have: it cannot be {short(value)}"
 
 
 def _training_errors(definition: DefinitionFields) -> Iterator[FieldError]:
@@ -144,7 +144,7 @@ def _resolved_errors(
     except ValidationError as error:
         return [
             _search_error(field_of(("training", *item["loc"])).removeprefix("training."), item, name, value)
-            for item in error.errors(include_url=False, include_context=False)
+            for item in error.errors(include_url=False)
         ]
     rates = training.dropout
     if isinstance(rates, list) and len(rates) != n_dropout_layers(training.model):
@@ -160,11 +160,15 @@ def _resolved_errors(
 
 def _search_error(field: str, item: Any, name: str, value: Scalar) -> FieldError:
     if item["type"] == "extra_forbidden" and (name == field or name.startswith(f"{field}.")):
-        return f"search_space.{name}", f"{name} is no training field"
-    if name == field or name.startswith(f"{field}.") or field.startswith(f"{name}."):
-        part = "" if name == field else f"{field}: "
-        return f"search_space.{name}", f"{name} does not allow {short(value)}: {part}{message_of(item)}"
-    return f"search_space.{field}", f"{message_of(item)} (where {name} is {short(value)})"
+        return f"search_space.{name}", f"{name} is not a training field"
+    message = message_of(item, field)
+    if name == field:
+        return f"search_space.{name}", message
+    if name.startswith(f"{field}."):
+        return f"search_space.{name}", f"{name} cannot be searched: {message}"
+    if field.startswith(f"{name}."):
+        return f"search_space.{name}", f"{name} cannot be {short(value)}: {message}"
+    return f"search_space.{field}", f"{message} (where {name} is {short(value)})"
 
 
 def _objective_errors(definition: DefinitionFields) -> Iterator[FieldError]:
@@ -185,7 +189,7 @@ def _metric_errors(definition: DefinitionFields, where: str, metrics: Sequence[s
         if metric not in known and not definition.is_user_code:
             yield field, f"metric must be one that training reports: {metric!r} is none of {', '.join(known)}"
         if metric in metrics[:index]:
-            yield field, f"metric must not stand twice: {metric!r}"
+            yield field, f"metric must not be listed twice: {metric!r}"
 
 
 def _sampler_errors(definition: DefinitionFields) -> Iterator[FieldError]:
@@ -223,7 +227,7 @@ def _enqueue_errors(definition: DefinitionFields) -> Iterator[FieldError]:
 def _warm_start_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     for index, name in enumerate(definition.warm_start_from):
         if name in definition.warm_start_from[:index]:
-            yield f"warm_start_from.{index}", f"a study must not stand twice: {name!r}"
+            yield f"warm_start_from.{index}", f"a study must not be listed twice: {name!r}"
         elif name == definition.name:
             yield f"warm_start_from.{index}", f"a study cannot start from its own trials: {name!r}"
 
@@ -235,6 +239,6 @@ def params_errors(definition: DefinitionFields, params: Mapping[str, Scalar]) ->
         if name not in space:
             if definition.is_user_code:  # it may ask for the parameter as it runs
                 continue
-            yield name, f"{name!r} is no parameter of the search space"
+            yield name, f"{name!r} is not a parameter of the search space"
         elif not space[name].contains(value):
-            yield name, f"{name} must be a value of the search space: {value!r}"
+            yield name, f"{name} must be a value of the search space: {short(value)}"

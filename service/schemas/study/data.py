@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from service.schemas.fields import StrictBody
 from service.schemas.study.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
@@ -45,8 +46,12 @@ AugmentField = Annotated[
 
 
 def named(value: Any) -> Any:
-    """A bare string stands for an object with that name: `digits` is `{name: digits}`."""
-    return {"name": value} if isinstance(value, str) else value
+    """An object for a bare name: `digits` stands for `{name: digits}`."""
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, dict | BaseModel):
+        raise PydanticCustomError("name_or_object", "must be a name or an object")
+    return value
 
 
 class Dataset(StrictBody):

@@ -4,9 +4,10 @@ The options are those of Optuna's class of that name. A step is an epoch, counte
 a member of `AnyPruner`, an entry in `service/pruning/pruners.py` and a row in docs/searches.md.
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from service.schemas.fields import StrictBody
 from service.schemas.study.data import named
@@ -26,6 +27,14 @@ Bootstrap = Annotated[
 ]
 
 
+def _check_resource(value: Any) -> Any:
+    """One message instead of one for each member of the union."""
+    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool)):
+        raise PydanticCustomError("resource", "must be a whole number or 'auto'")
+    return value
+
+
+AutoResource = Annotated[Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"], BeforeValidator(_check_resource)]
 Promote = Annotated[
     bool,
     Field(
@@ -38,7 +47,7 @@ Promote = Annotated[
 
 def check_promote(promote: bool, bootstrap_count: int) -> None:
     if promote and bootstrap_count > 0:
-        raise ValueError(f"promote goes without bootstrap_count: bootstrap_count={bootstrap_count}")
+        raise ValueError(f"promote cannot be combined with bootstrap_count: bootstrap_count={bootstrap_count}")
 
 
 class PrunerOptions(StrictBody):
@@ -98,9 +107,7 @@ class SuccessiveHalving(PrunerOptions):
     grace_option = "min_resource"
 
     name: Literal["successive_halving"] = Field(description="Name of the pruner.", examples=["successive_halving"])
-    min_resource: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = Field(
-        "auto", description="Steps before the first rung, or auto.", examples=["auto"]
-    )
+    min_resource: AutoResource = Field("auto", description="Steps before the first rung, or auto.", examples=["auto"])
     reduction_factor: ReductionFactor = 4
     min_early_stopping_rate: int = Field(0, ge=0, le=100, description="Rungs left out at the start.", examples=[0])
     bootstrap_count: Bootstrap = 0
@@ -118,7 +125,7 @@ class SuccessiveHalving(PrunerOptions):
     def _check(self) -> Self:
         if self.promote and self.n_startup_trials > 0:
             raise ValueError(
-                f"promote and n_startup_trials do not go together: n_startup_trials={self.n_startup_trials}"
+                f"promote cannot be combined with n_startup_trials: n_startup_trials={self.n_startup_trials}"
             )
         if self.promote and self.min_resource == "auto":
             raise ValueError("promote needs a min_resource that is a number: min_resource='auto'")
@@ -138,9 +145,7 @@ class Hyperband(PrunerOptions):
 
     name: Literal["hyperband"] = Field(description="Name of the pruner.", examples=["hyperband"])
     min_resource: int = Field(1, ge=1, le=1_000_000, description="Steps before the first rung.", examples=[1])
-    max_resource: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = Field(
-        "auto", description="Steps of a whole trial, or auto.", examples=[20]
-    )
+    max_resource: AutoResource = Field("auto", description="Steps of a whole trial, or auto.", examples=[20])
     reduction_factor: ReductionFactor = 3
     bootstrap_count: Bootstrap = 0
     promote: Promote = False
@@ -233,7 +238,7 @@ class Patient(PrunerOptions):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.wrapped_pruner is not None and self.wrapped_pruner.promotes:
-            raise ValueError("promote takes no other pruner around it: wrapped_pruner.promote is true")
+            raise ValueError("wrapped_pruner must not promote: wrapped_pruner.promote is true")
         return self
 
 

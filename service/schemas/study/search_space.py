@@ -158,7 +158,7 @@ class Choices(StrictBody):
         for index, choice in enumerate(self.choices):
             # Python's own equality: Optuna finds a choice by it, so 1 and true would be one choice there.
             if any(choice == earlier for earlier in self.choices[:index]):
-                raise ValueError(f"choices must be distinct: {choice!r} stands twice")
+                raise ValueError(f"choices must be distinct: {choice!r} is listed twice")
         return self
 
     def contains(self, value: Any) -> bool:

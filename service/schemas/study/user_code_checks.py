@@ -13,7 +13,7 @@ def user_code_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]]:
         sampler = definition.sampler.name
         yield "search_space", f"{sampler} must know every parameter: an entrypoint asks for them as it runs"
     if definition.confirmation is not None:
-        yield "confirmation", "confirmation takes the built-in training: nothing is known of an entrypoint's test split"
+        yield "confirmation", "confirmation needs the built-in training: an entrypoint has no test split that is known"
     named = [(f"objectives.{index}", one.metric) for index, one in enumerate(definition.objectives)]
     named += [(f"constraints.{index}", one.metric) for index, one in enumerate(definition.constraints)]
     for field, metric in named:

@@ -40,14 +40,18 @@ class UserTraining(StrictBody):
         others = Training.model_fields.keys() - cls.model_fields.keys()
         built_in = sorted(value.keys() & others) if isinstance(value, dict) else []
         if built_in:
-            raise ValueError(f"entrypoint takes the place of the built-in training: {', '.join(built_in)} is given too")
+            raise ValueError(
+                f"entrypoint replaces the built-in training, which must not be given too: {', '.join(built_in)}"
+            )
         return value
 
     @model_validator(mode="after")
     def _check_arguments(self) -> Self:
         for name in self.arguments:
             if not name.isidentifier() or name in FIRST_PARAMETERS:
-                raise ValueError(f"arguments must have names of Python parameters, but trial and context: {name!r}")
+                raise ValueError(
+                    f"arguments must have names of Python parameters other than trial and context: {name!r}"
+                )
         return self
 
     @property

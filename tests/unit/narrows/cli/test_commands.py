@@ -132,7 +132,7 @@ def test_each_wrong_field_is_a_line(service: StandIn, capsys: Capture, tmp_path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: a\nname: b", "line 2, column 1: a key must not stand twice: 'name'"),
+        ("name: a\nname: b", "line 2, column 1: a key must not be listed twice: 'name'"),
         ("- 1", "a definition must have named fields, as examples/digits.yaml has"),
     ],
 )

@@ -57,11 +57,11 @@ def test_what_is_no_lifetime_is_a_line(capsys: Capture, text: str) -> None:
 
 
 def test_what_the_service_refuses_is_a_line(service: StandIn, capsys: Capture) -> None:
-    errors = [{"field": "scopes.0", "message": "Input should be 'read', 'submit', 'work' or 'admin': 'root'"}]
+    errors = [{"field": "scopes.0", "message": "scopes.0 must be 'read', 'submit', 'work' or 'admin': 'root'"}]
     problem = {"title": "No", "status": 422, "detail": "an error", "code": "invalid", "errors": errors}
     service.answers["POST /v1/tokens"] = (422, problem)
     assert run(["token", "create", "--scope", "root", "--name", "x"]) == 1
-    line = "narrows: scopes.0: Input should be 'read', 'submit', 'work' or 'admin': 'root'\n"
+    line = "narrows: scopes.0: scopes.0 must be 'read', 'submit', 'work' or 'admin': 'root'\n"
     assert capsys.readouterr().err == line
 
 

@@ -145,7 +145,7 @@ def test_a_constant_is_an_argument(converted: Converted, spec: str) -> None:
         ("{min: 3, max: 3}", "search_space.x: low must be below high: low=3, high=3"),
         ("{values: [[1, 2], [3]]}", "x.values: a choice must be a string, a number"),
         ("{values: []}", "x.values: must be a list of at least one value"),
-        ("{values: [1, 1.0]}", "choices must be distinct: 1.0 stands twice"),
+        ("{values: [1, 1.0]}", "choices must be distinct: 1.0 is listed twice"),
         ("{value: 2026-01-01}", "a constant must be of strings, numbers"),
         ("{distribution: constant}", "constant takes value"),
         ("5", "must have value, values, or min and max: 5"),

@@ -71,8 +71,8 @@ def test_every_json_object_is_read_as_json_reads_it(value: dict[str, object]) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2", "line 2, column 1: a key must not stand twice: 'a'"),
-        ('{"a": 1, "a": 2}', "a key must not stand twice: 'a'"),
+        ("a: 1\na: 2", "line 2, column 1: a key must not be listed twice: 'a'"),
+        ('{"a": 1, "a": 2}', "a key must not be listed twice: 'a'"),
         ("a: &x 1\nb: *x", "line 1, column 4: anchors and aliases are not read"),
         ("a: *x", "line 1, column 4: anchors and aliases are not read"),
         (
