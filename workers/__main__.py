@@ -4,7 +4,6 @@ import importlib.util
 import logging
 import os
 import sys
-from dataclasses import replace
 
 from workers.fleet import devices
 from workers.fleet.fleet import CRASHED, USELESS, Fleet, WorkerSlot
@@ -15,56 +14,58 @@ from workers.options import Options, parse
 from workers.sinks.choice import missing
 
 SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-"""With more, sums would be taken in another order, and a trial's result would depend on who trained it."""
+"""With more threads, sums would be taken in another order, and a trial's result would depend on the machine."""
 
 
 def main(arguments: list[str]) -> int:
-    options = parse(arguments)
-    take_token()
+    """Run the fleet, or one process of it. Returns the status to exit with, as workers.fleet.fleet has them."""
+    options = parse(arguments, take_token())
     if options.allow:
         close_memory()
     configure_logging(options.log_level, options.device)
     if importlib.util.find_spec("torch") is None:
         print("narrows: training needs PyTorch: pip install 'narrows[worker]'", file=sys.stderr)
         return CRASHED
-    if (lacking := missing(options.tensorboard, options.mlflow)) is not None:
-        print(f"narrows: {lacking}", file=sys.stderr)
+    if (reason := missing(options.tensorboard, options.mlflow)) is not None:
+        print(f"narrows: {reason}", file=sys.stderr)
         return USELESS
-    return run_fleet(options) if options.device is None else run_child(options, options.device)
+    return run_fleet(options) if options.device is None else run_process(options, options.device)
 
 
 def run_fleet(options: Options) -> int:
+    """Run one process for each device until they have ended. Returns the status to exit with."""
     try:
-        names = devices.places(options.devices, options.processes, devices.count_gpus, devices.n_cores())
+        names = devices.process_devices(options.devices, options.processes, devices.count_gpus, devices.n_cores())
     except devices.NoDeviceError as error:
         print(f"narrows: {error}", file=sys.stderr)
         return USELESS
     logging.getLogger("narrows.fleet").info("%d processes: %s", len(names), ", ".join(names))
-    each = replace(options, processes=len(names))
-    fleet = Fleet([_place(each, name) for name in names])
+    fleet = Fleet([_slot(options, name, len(names)) for name in names])
     fleet.install()
     return fleet.run()
 
 
-def _place(options: Options, device: str) -> WorkerSlot:
-    command = [sys.executable, "-P", "-m", __package__, *options.arguments(device)]
+def _slot(options: Options, device: str, n_processes: int) -> WorkerSlot:
+    arguments = options.model_copy(update={"device": device, "processes": n_processes}).arguments()
     threads = SINGLE_THREAD if device == "cpu" else {}
     token = {} if options.token is None else {TOKEN: options.token}
-    return WorkerSlot(device, command, {**token, **threads})
+    return WorkerSlot(device, [sys.executable, "-P", "-m", __package__, *arguments], {**token, **threads})
 
 
-def run_child(options: Options, device: str) -> int:
+def run_process(options: Options, device: str) -> int:
+    """Train on one device until the fleet says to stop, or dies. Returns the status to exit with."""
     stopping = Stopping()
     stopping.install()  # before torch is imported: a signal in those seconds counts too
     end_with_parent()
-    from workers.loop import process as child
+    from workers.loop import process
 
-    return child.run(options, device, stopping)
+    return process.run(options, device, stopping)
 
 
 def configure_logging(level: str, device: str | None) -> None:
-    who = "fleet" if device is None else f"{device}/{os.getpid()}"
-    logging.basicConfig(level=level.upper(), format=f"%(asctime)s %(levelname)s {who}: %(message)s")
+    """Log to stderr; each line names the process by its device and pid, or as the fleet's own."""
+    process = "fleet" if device is None else f"{device}/{os.getpid()}"
+    logging.basicConfig(level=level.upper(), format=f"%(asctime)s %(levelname)s {process}: %(message)s")
     for noisy in ("httpx", "httpcore", "mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

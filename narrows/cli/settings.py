@@ -1,29 +1,44 @@
 """Every setting of the command: one table, read by the command line, the environment and the README's test."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from narrows.cli import checks
 
 Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. A flag wins over its environment variable, and that over the default."""
+    """One setting. A flag wins over its environment variable, and that over the default.
+
+    kind: the type of its value; list[str] for a flag that may be repeated.
+    default_text: what the help says of the default, where that is None.
+    choices: the values that are allowed; empty for any.
+    rules: further arguments of typer.Option that limit the value.
+    """
 
     name: str
     default: Value
     help: str
     commands: tuple[str, ...]
-    kind: type[str] | type[int] | type[float] | type[bool] = str
+    kind: type[Any] = str
     unit: str = ""
     default_text: str = ""
+    choices: tuple[str, ...] = ()
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def flag(self) -> str:
+        """The name of its flag; for a bool, that of the flag and that of its opposite."""
         words = self.name.replace("_", "-")
         return f"--{words}/--no-{words}" if self.kind is bool else f"--{words}"
 
     @property
     def environment(self) -> str:
+        """The name of its environment variable."""
         return f"NARROWS_{self.name.upper()}"
 
 
@@ -88,7 +103,13 @@ SETTINGS = (
         ("serve", "worker", *CLIENTS),
         default_text="no token",
     ),
-    Setting("log_level", "info", "Least level that is logged: debug, info, warning or error.", ("serve", "worker")),
+    Setting(
+        "log_level",
+        "info",
+        "Least level that is logged: debug, info, warning or error.",
+        ("serve", "worker"),
+        choices=("debug", "info", "warning", "error"),
+    ),
     Setting("log_format", "text", "Format of the log: text, or json with one object a line.", ("serve",)),
     Setting("server", "http://127.0.0.1:8000", "URL of the service.", ("worker", *CLIENTS)),
     Setting(
@@ -104,41 +125,49 @@ SETTINGS = (
         ("worker",),
         int,
         default_text="one per GPU, or one per CPU core",
+        rules={"min": 1},
     ),
     Setting(
         "lanes",
         "auto",
         "Trials that a process trains at a time: a number, or auto to measure what is fastest.",
         ("worker",),
+        rules={"callback": checks.lanes},
     ),
     Setting(
         "checkpoint_seconds",
         30.0,
-        "A trial that trains for longer has its state kept so often, to go on from there.",
+        "Interval between checkpoints of a running trial.",
         ("worker",),
         float,
         unit="seconds",
+        rules={"min": 1},
     ),
     Setting(
         "keep_models",
         "best",
         "Models that are kept: best (of each study so far), all, or none.",
         ("worker",),
+        choices=("best", "all", "none"),
     ),
     Setting(
         "allow",
         None,
-        "Run entrypoints of this module or package and of what lies below it; may be given several times, and the "
-        "variable may hold several with spaces between.",
+        "Module or package whose entrypoints this worker may run, with everything below it. Repeat the flag for "
+        "several; the variable holds them separated by spaces.",
         ("worker",),
+        list[str],
         default_text="no user code",
+        rules={"callback": checks.prefixes},
     ),
     Setting(
         "code",
         None,
-        "Folder where users' code is found, besides where Python finds modules anyway.",
+        "Folder with users' code, searched in addition to Python's own module path.",
         ("worker",),
+        Path,
         default_text="none",
+        rules={"exists": True, "file_okay": False},
     ),
     Setting("study", None, "Take trials of this study only.", ("worker",), default_text="any study"),
     Setting("data_dir", "./data", "Folder of the data sets.", ("worker", "experiment")),
@@ -146,23 +175,26 @@ SETTINGS = (
     Setting(
         "exit_when_idle",
         None,
-        "Exit after so long without a trial.",
+        "Exit after this long without a trial.",
         ("worker",),
         float,
         unit="seconds",
         default_text="never",
+        rules={"min": 0},
     ),
     Setting(
         "tensorboard",
         None,
-        "Folder for TensorBoard event files of what trials report.",
+        "Folder for TensorBoard event files with the metrics that trials report.",
         ("worker",),
+        Path,
         default_text="none",
+        rules={"file_okay": False},
     ),
     Setting(
         "mlflow",
         None,
-        "Tracking URI of MLflow, to log there too what trials report.",
+        "MLflow tracking URI to which the metrics that trials report are logged too.",
         ("worker",),
         default_text="none",
     ),

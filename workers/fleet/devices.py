@@ -18,7 +18,7 @@ class NoDeviceError(Exception):
     """The named devices are not there; the message is one line."""
 
 
-def places(devices: str, processes: int | None, count_gpus: Callable[[], int], n_cores: int) -> list[str]:
+def process_devices(devices: str, processes: int | None, count_gpus: Callable[[], int], n_cores: int) -> list[str]:
     """The device of each process: one for each GPU, one for each core of the CPU, or `processes` spread evenly."""
     found = _found(devices, count_gpus)
     if processes is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from service.schemas.study.limits import MAX_LANES
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData
 from workers.faults import is_out_of_memory
@@ -15,7 +16,6 @@ from workers.lanes.lane_group import LaneGroup
 
 logger = logging.getLogger("narrows.worker")
 
-MAX_LANES = 1024
 MEASURED_SECONDS = 0.03
 N_MEASUREMENTS = 5
 """Of so many seconds of training at each number of lanes. The fastest counts: what else a machine does only slows."""

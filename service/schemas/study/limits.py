@@ -1,8 +1,11 @@
-"""What a process with users' code may take at most."""
+"""What a worker's processes may take at most."""
 
 from typing import Annotated
 
 from pydantic import Field
+
+MAX_LANES = 1024
+"""Trials that one worker process trains at a time, at most."""
 
 TimeoutSeconds = Annotated[float | None, Field(gt=0, le=1e9)]
 

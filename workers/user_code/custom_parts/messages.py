@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from service.schemas.protocol import Complete, Report
-from workers.options import MAX_LANES
+from service.schemas.study.limits import MAX_LANES
 from workers.user_code.conversation import BrokenConversationError, Message
 
 MAX_REASON = 500

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.fleet.devices import NoDeviceError, n_cores, places
+from workers.fleet.devices import NoDeviceError, n_cores, process_devices
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from workers.fleet.devices import NoDeviceError, n_cores, places
 def test_a_process_for_each_gpu_or_each_core(
     devices: str, processes: int | None, n_gpus: int, found: list[str]
 ) -> None:
-    assert places(devices, processes, lambda: n_gpus, 4) == found
+    assert process_devices(devices, processes, lambda: n_gpus, 4) == found
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_process_for_each_gpu_or_each_core(
 )
 def test_what_is_not_there_is_named(devices: str, message: str) -> None:
     with pytest.raises(NoDeviceError) as caught:
-        places(devices, None, lambda: 1, 4)
+        process_devices(devices, None, lambda: 1, 4)
     assert str(caught.value) == message
 
 
@@ -43,7 +43,7 @@ def test_gpus_are_not_counted_for_the_cpu() -> None:
     def count() -> int:
         raise AssertionError("torch is slow to import")
 
-    assert places("cpu", 1, count, 4) == ["cpu"]
+    assert process_devices("cpu", 1, count, 4) == ["cpu"]
 
 
 @pytest.mark.parametrize(("text", "most"), [("100000 100000", 1), ("1 100000", 1), ("max 100000", None), ("", None)])
