@@ -11,7 +11,7 @@ from service.schemas.study.training import TEST_METRICS, Training
 from workers.data.images import LabelledImages
 from workers.data.trial_data import TrialData
 from workers.errors import DatasetError
-from workers.models.evaluation import evaluate
+from workers.models.evaluation import evaluate_model
 from workers.training.precision import autocast
 
 
@@ -40,5 +40,5 @@ def evaluate_test(
         raise DatasetError("test images must be as large as those to train on: {}, not {}".format(*shapes))
     tested = replace(data, images=test.images.to(device), labels=test.labels.to(device))
     rows = torch.arange(len(test.labels), device=device)
-    loss, accuracy = evaluate(model, tested, rows, autocast(training, device))
+    loss, accuracy = evaluate_model(model, tested, rows, autocast(training, device))
     return dict(zip(TEST_METRICS, (loss, accuracy, len(test.labels)), strict=True))

@@ -1,1 +1,1 @@
-"""The built-in models, and how they are built and evaluated."""
+"""The built-in models: how they are built and evaluated."""

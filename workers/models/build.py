@@ -1,3 +1,5 @@
+"""The built-in model of a training."""
+
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +15,7 @@ from workers.models.layers import Dropout, GaussianNoise, dense_layer
 
 
 def model_for(training: Training, data: TrialData) -> nn.Module:
-    """The built-in model of a training, without dropout and noise. Raises ModelError."""
+    """Return the built-in model of a training, without dropout and noise. Raises ModelError if it cannot be built."""
     shape = tuple(data.images.shape[1:])
     if len(shape) != 3 or not is_image(data):
         raise ModelError(f"built-in models take images [channels, height, width], floating or uint8: {list(shape)}")
@@ -21,7 +23,7 @@ def model_for(training: Training, data: TrialData) -> nn.Module:
 
 
 def is_image(data: TrialData) -> bool:
-    """Whether inputs may be moved, cut out and disturbed as images are."""
+    """Whether inputs are [n, channels, height, width], floating or uint8, so that they can be augmented."""
     return data.images.ndim == 4 and (data.images.is_floating_point() or data.images.dtype == torch.uint8)
 
 
@@ -35,17 +37,16 @@ def build_model(
     noise_std: float = 0.0,
     hidden_noise_std: float = 0.0,
 ) -> nn.Module:
-    """A module from float images [batch, channels, height, width] to logits [batch, classes].
+    """Return a module from float images, [batch, channels, height, width], to logits, [batch, classes].
 
-    Weights are drawn from the global generator. Noise, then dropout, follows the input and every hidden layer
-    (resnet18: its pooled features alone). A list of dropout rates has one for each of `n_dropout_layers`.
-    Raises ModelError when images are too small for the model, the list has another length, or the model is an own one,
-    which only a process of its own builds.
+    Weights are drawn from torch's global generator. Noise, then dropout, follows the input and every hidden layer
+    (resnet18: only the pooled features). A list of dropout rates has one rate for each of `n_dropout_layers`.
+    Raises ModelError if the images are too small for the model, if the list has another length, or for a custom model.
     """
     rates = dropout_rates(dropout, n_dropout_layers(model))
     match model:
         case OwnModel():
-            raise ModelError(f"an own model is built in a process of its own: {model.entrypoint}")
+            raise ModelError(f"a custom model must be built in a process that runs its code: {model.entrypoint}")
         case Mlp():
             n_inputs = image_shape[0] * image_shape[1] * image_shape[2]
             body = build_mlp(
@@ -75,7 +76,7 @@ def build_model(
 
 
 def dropout_rates(dropout: float | Sequence[float], n_layers: int) -> list[float]:
-    """One rate for each layer. Raises ModelError when a list has another length."""
+    """Return one rate for each of `n_layers` layers. Raises ModelError if a list has another length."""
     if isinstance(dropout, int | float):
         return [float(dropout)] * n_layers
     if len(dropout) != n_layers:
@@ -92,6 +93,7 @@ def build_mlp(
     rates: Sequence[float],
     noise_std: float,
 ) -> nn.Module:
+    """Return an mlp from images, [batch, …] of `n_inputs` values, to logits. `hidden` are the widths of its layers."""
     layers: list[nn.Module] = [nn.Flatten()]
     for width, rate in zip(hidden, rates, strict=True):
         layers += dense_layer(n_inputs, width, activation, batch_norm, rate, noise_std)

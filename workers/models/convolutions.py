@@ -1,3 +1,5 @@
+"""The built-in models with convolutions: cnn, LeNet-5 and ResNet-18."""
+
 from collections.abc import Sequence
 
 from torch import nn
@@ -7,8 +9,9 @@ from workers.models.layers import ACTIVATIONS, Dropout, GaussianNoise, dense_lay
 
 POOLINGS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 MONOTONE = {"relu", "tanh", "sigmoid", "elu", "leaky_relu"}
+"""Activations that never fall, so that max pooling may come before them."""
 SMALL_IMAGE = 64
-"""Up to this side length, in pixels, ResNet-18 keeps the full resolution in its first stage."""
+"""Largest side length, in pixels, at which ResNet-18 keeps the full resolution in its first stage."""
 
 
 def build_cnn(
@@ -21,9 +24,10 @@ def build_cnn(
     rates: Sequence[float],
     noise_std: float,
 ) -> nn.Module:
-    """Blocks are (channels, kernel, pooling, pool_size). Dropout takes whole channels in a block, units after.
+    """Return a cnn of convolution blocks, (channels, kernel, pooling, pool_size), followed by dense layers.
 
-    Raises ModelError when the poolings leave nothing of the image.
+    `rates` are dropout rates of the blocks, which drop whole channels, then of the dense layers, which drop units.
+    Raises ModelError if the poolings leave less than one pixel of the image.
     """
     channels, height, width = image_shape
     layers: list[nn.Module] = []
@@ -55,9 +59,10 @@ def build_lenet(
     rates: Sequence[float],
     noise_std: float,
 ) -> nn.Module:
-    """LeNet-5, made for 32x32 (LeCun et al., 1998): smaller images get a border of 2, so 28x28 fits as well.
+    """Return LeNet-5 (LeCun et al., 1998), which was made for images of 32x32 pixels.
 
-    Raises ModelError for images too small for two 5x5 convolutions and poolings.
+    Smaller images get a border of 2 pixels, so that 28x28 fits. Raises ModelError for images that are too small for two
+    5x5 convolutions and poolings.
     """
     channels, height, width = image_shape
     padding = 2 if min(height, width) < 32 else 0
@@ -75,9 +80,13 @@ def build_lenet(
 
 
 def build_resnet18(image_shape: tuple[int, int, int], n_classes: int, dropout: float, noise_std: float) -> nn.Module:
-    """torchvision's ResNet-18, untrained; up to 64 pixels with the CIFAR stem of He et al. (3x3, no pooling)."""
+    """Return torchvision's ResNet-18, untrained.
+
+    For images of up to 64 pixels the first convolution is 3x3 with stride 1 and no pooling follows it, as in the
+    CIFAR-10 networks of He et al., arXiv 1512.03385.
+    """
     channels, height, width = image_shape
-    from torchvision.models import resnet18  # takes a second, and no other model needs it
+    from torchvision.models import resnet18  # imported here because it takes a second and no other model needs it
 
     model = resnet18(weights=None, num_classes=n_classes)
     small = max(height, width) <= SMALL_IMAGE
@@ -93,7 +102,11 @@ def build_resnet18(image_shape: tuple[int, int, int], n_classes: int, dropout: f
 
 
 def _activation_and_pooling(activation: str, pooling: str, pool_size: int) -> list[nn.Module]:
-    """The largest of some activations is the activation of the largest: a quarter of the work, and 15 % of a step."""
+    """Activation and pooling; the pooling first if the result is the same.
+
+    The largest of some monotone activations is the activation of the largest input. Pooling first leaves a quarter of
+    the work, which saves 15 % of a step.
+    """
     layers = [ACTIVATIONS[activation]()]
     if pooling == "none":
         return layers
@@ -102,7 +115,10 @@ def _activation_and_pooling(activation: str, pooling: str, pool_size: int) -> li
 
 
 def _same_convolution(n_inputs: int, n_outputs: int, kernel: int, *, bias: bool) -> nn.Module:
-    """Stride 1, output as large as the input; an even kernel gets the odd pixel of padding right and below."""
+    """A convolution whose output is as large as its input.
+
+    For an even kernel the padding is one pixel wider on the right and below.
+    """
     if kernel % 2 == 1:
         return nn.Conv2d(n_inputs, n_outputs, kernel, padding=kernel // 2, bias=bias)
     before, after = (kernel - 1) // 2, kernel // 2

@@ -1,3 +1,5 @@
+"""Loss and accuracy of one trained model."""
+
 from contextlib import AbstractContextManager
 
 import torch
@@ -8,15 +10,16 @@ from workers.data.batches import make_batches
 from workers.data.trial_data import TrialData
 
 BATCH_PIXELS_CPU = 2**20
+"""Input values in a batch, to bound its memory. Larger batches were no faster (12,000 MNIST images, one EPYC core)."""
 BATCH_PIXELS_GPU = 2**24
-"""Pixels in a batch, which bound its memory; larger batches were no faster (12,000 MNIST images, one EPYC core)."""
+"""Input values in the batches of all lanes together."""
 
 
 @torch.inference_mode()
-def evaluate(
+def evaluate_model(
     model: nn.Module, data: TrialData, rows: Tensor, autocast: AbstractContextManager[object]
 ) -> tuple[float, float]:
-    """Mean cross entropy and accuracy, 0 to 1, over some rows of the data."""
+    """Return mean cross entropy and accuracy (0 to 1) over some rows of the data, int64 [n]."""
     model.eval()
     images, labels = data.images, data.labels
     batches = make_batches(data, torch.float32)
@@ -32,6 +35,6 @@ def evaluate(
 
 
 def evaluation_batch_size(images: Tensor, n_lanes: int = 1) -> int:
-    """How many images a batch of an evaluation has."""
+    """Return how many of the images, [n, …], an evaluation of `n_lanes` lanes takes at a time."""
     n_pixels = BATCH_PIXELS_GPU // n_lanes if images.is_cuda else BATCH_PIXELS_CPU
     return max(1, n_pixels // images[0].numel())

@@ -1,3 +1,5 @@
+"""Initialization of weights."""
+
 from torch import nn
 
 GAINS = {
@@ -9,15 +11,15 @@ GAINS = {
     "tanh": 5 / 3,
     "sigmoid": 1.0,
 }
-"""As torch.nn.init.calculate_gain has them; gelu, silu and elu, which it lacks, take that of relu."""
+"""Gains of torch.nn.init.calculate_gain. It has none for gelu, silu and elu, which take that of relu."""
 
 
 def initialize(model: nn.Module, initialization: str, activation: str) -> None:
-    """Draw the weights of every linear layer and convolution anew, the last one's too; their biases become zero.
+    """Draw new weights for every linear and convolution layer, the last one included, and set their biases to zero.
 
-    All are normal: with `he` of standard deviation gain / √inputs (He et al., arXiv 1502.01852), with `xavier` of
-    gain · √(2 / (inputs + outputs)) (Glorot and Bengio, 2010). `default` leaves PyTorch's own, which are uniform of
-    standard deviation 1 / √(3 · inputs).
+    The weights are normal. Their standard deviation is gain / √inputs for `he` (He et al., arXiv 1502.01852) and
+    gain · √(2 / (inputs + outputs)) for `xavier` (Glorot and Bengio, 2010). `default` keeps the weights of PyTorch,
+    which are uniform with a standard deviation of 1 / √(3 · inputs).
     """
     if initialization == "default":
         return

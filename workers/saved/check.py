@@ -13,7 +13,7 @@ import torch
 from service.schemas.study.training import Training
 from workers.data.trial_data import prepare
 from workers.errors import CheckpointError, DatasetError, PrecisionError
-from workers.models.evaluation import evaluate
+from workers.models.evaluation import evaluate_model
 from workers.saved.files import load_model
 from workers.training.precision import autocast
 
@@ -25,7 +25,7 @@ def evaluate_saved_model(path: Path, data_dir: Path) -> dict[str, float]:
     model, about = load_model(path)
     training, device = Training.model_validate(about["training"]), torch.device("cpu")
     data = prepare(training.dataset, data_dir, device, download=False)
-    figures = evaluate(model, data, data.validation, autocast(training, device))
+    figures = evaluate_model(model, data, data.validation, autocast(training, device))
     return dict(zip(FIGURES, figures, strict=True))
 
 

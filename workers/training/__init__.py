@@ -1,1 +1,1 @@
-"""Pieces of a training: optimizers, schedules, early stopping, random numbers, precision."""
+"""Building blocks of training: optimizers, schedules, early stopping, random numbers, precision."""

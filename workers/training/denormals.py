@@ -1,4 +1,4 @@
-"""Denormal numbers count as zero while trials train: decay produces them, and a CPU is up to 100 times slower then."""
+"""Denormal numbers are flushed to zero while trials train: decay produces them, and they slow a CPU up to 100 times."""
 
 import sys
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ import torch
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """For this thread, until the block is left; and for good in the threads that torch starts meanwhile.
+    """Flush denormal numbers to zero in this thread inside the block.
 
-    Other code of the process sees the arithmetic that it expects.
+    After the block this thread computes with denormal numbers again, as other code of the process expects. Threads that
+    torch starts inside the block flush them permanently.
     """
-    half = 0.5
-    if sys.float_info.min * half == 0.0:  # flushed already, by a caller
+    if sys.float_info.min * 0.5 == 0.0:  # a caller flushes already
         yield
         return
     torch.set_flush_denormal(True)

@@ -1,6 +1,6 @@
-"""Random numbers of a trial: each purpose and epoch has a seed of its own, drawn from the trial's.
+"""Random numbers of a trial: a seed for each purpose and epoch, derived from the trial's seed.
 
-So an epoch can be trained again, after a restart or in another lane, without the epochs before it.
+An epoch can therefore be trained again, after a restart or in another lane, without training the epochs before it.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from numpy.random import SeedSequence
 
 
 class Purpose(IntEnum):
+    """What random numbers are for. The values go into the seeds, so changing them changes every result."""
+
     INITIALIZATION = 0
     ORDER = 1
     AUGMENTATION = 2
@@ -19,23 +21,23 @@ class Purpose(IntEnum):
     CUSTOM_MODEL = 4
 
 
-def derive_seed(seed: int, purpose: Purpose, *place: int) -> int:
-    """A seed of 64 bits, independent of those of other purposes, epochs and trials (numpy's SeedSequence).
+def derive_seed(seed: int, purpose: Purpose, *position: int) -> int:
+    """Return a 64-bit seed that is independent of those of other purposes, epochs and trials (numpy's SeedSequence).
 
-    `place` is the epoch, or the epoch and the batch.
+    `position` is the epoch, or the epoch and the batch; nothing means epoch 0.
     """
-    return int(SeedSequence([seed, purpose, *(place or (0,))]).generate_state(1, "uint64")[0])
+    return int(SeedSequence([seed, purpose, *(position or (0,))]).generate_state(1, "uint64")[0])
 
 
 @contextmanager
 def preserved_global_generators(device: torch.device) -> Iterator[None]:
-    """Put the global generators of the CPU and of `device` back afterwards as they were."""
+    """Restore torch's global generators of the CPU and of `device` after the block."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
 def seed_global_generators(seed: int, device: torch.device) -> None:
-    """Seed those that initialization, dropout and noise draw from; torch.manual_seed would seed every GPU."""
+    """Seed torch's global generators of the CPU and of `device`. torch.manual_seed would seed every GPU."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):

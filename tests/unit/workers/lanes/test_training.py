@@ -12,7 +12,7 @@ from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, Trainin
 from tests.training import train_model, train_trial
 from workers.data.trial_data import TrialData, prepare
 from workers.errors import DivergedError, ModelError, PrecisionError
-from workers.models.evaluation import evaluate
+from workers.models.evaluation import evaluate_model
 from workers.training.early_stopping import BestEpoch
 from workers.training.precision import autocast, has_bf16_hardware, resolve_precision
 from workers.training.randomness import Purpose, derive_seed
@@ -129,7 +129,7 @@ def test_early_stopping_returns_the_best_epoch_and_its_weights(
     assert len(values) == best + 1 + 2
     assert {name: trained.metrics[name] for name in EPOCH_METRICS} == reports.metrics[best]
     data = trial_data
-    again = evaluate(trained.model, data, data.validation, nullcontext())
+    again = evaluate_model(trained.model, data, data.validation, nullcontext())
     assert again[0] == pytest.approx(trained.metrics["validation_loss"], rel=1e-6)
     assert again[1] == trained.metrics["validation_accuracy"]
 

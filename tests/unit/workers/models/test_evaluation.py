@@ -6,7 +6,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from workers.data.trial_data import TrialData
-from workers.models.evaluation import evaluate
+from workers.models.evaluation import evaluate_model
 
 
 def test_evaluation_is_plain_cross_entropy_over_the_rows_given() -> None:
@@ -16,7 +16,7 @@ def test_evaluation_is_plain_cross_entropy_over_the_rows_given() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(576, 3))
     mean, std = torch.full((1, 1, 1), 100.0), torch.full((1, 1, 1), 50.0)
     data = TrialData(images, labels, rows, rows, mean, std, 3)
-    loss, accuracy = evaluate(model, data, rows, nullcontext())
+    loss, accuracy = evaluate_model(model, data, rows, nullcontext())
     logits = model.eval()((images[rows].float() - mean) / std).detach()
     assert loss == pytest.approx(float(F.cross_entropy(logits, labels[rows])), rel=1e-5)
     assert accuracy == pytest.approx(float((logits.argmax(1) == labels[rows]).float().mean()))

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from workers.training.optimizers import Kind, Optimizer, PerLaneOptimizer, StackedOptimizer, make_optimizer
+from workers.training.optimizers import Optimizer, OptimizerKind, PerLaneOptimizer, StackedOptimizer, make_optimizer
 
-Make = Callable[[Kind, Tensor, Tensor], Optimizer]
+Make = Callable[[OptimizerKind, Tensor, Tensor], Optimizer]
 MAKERS = [PerLaneOptimizer, StackedOptimizer]
 
 
@@ -30,7 +30,7 @@ LANES: list[Options] = [
 ]
 
 
-def reference(kind: Kind, weights: Tensor, options: Options) -> torch.optim.Optimizer:
+def reference(kind: OptimizerKind, weights: Tensor, options: Options) -> torch.optim.Optimizer:
     """torch's class in its plainest form."""
     if kind == "sgd":
         nesterov = options.nesterov and options.momentum > 0
@@ -49,7 +49,7 @@ def reference(kind: Kind, weights: Tensor, options: Options) -> torch.optim.Opti
 
 @pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
-def test_steps_of_each_lane_equal_those_of_torch_optim(kind: Kind, make: Make) -> None:
+def test_steps_of_each_lane_equal_those_of_torch_optim(kind: OptimizerKind, make: Make) -> None:
     torch.manual_seed(0)
     weights = torch.randn(len(LANES), 50, dtype=torch.float64)
     gradient = torch.zeros_like(weights)
@@ -70,7 +70,7 @@ def test_steps_of_each_lane_equal_those_of_torch_optim(kind: Kind, make: Make) -
 
 
 @pytest.mark.parametrize(("kind", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("adam", 0.0)])
-def test_weight_decay_equals_half_the_squared_norm_in_the_loss(kind: Kind, momentum: float) -> None:
+def test_weight_decay_equals_half_the_squared_norm_in_the_loss(kind: OptimizerKind, momentum: float) -> None:
     decay = 0.3
     torch.manual_seed(0)
     target = torch.randn(20, dtype=torch.float64)
