@@ -20,7 +20,7 @@ from benchmarks import local, machine
 from benchmarks.peers.cases import CASES, Case
 from service.schemas.study.data import Dataset
 from service.schemas.study.training import Training
-from workers.data.trial_data import TrialData, prepare
+from workers.data.trial_data import TrialData, prepare_data
 from workers.lanes.lane import LaneTrial
 from workers.lanes.lane_group import LaneGroup
 from workers.lanes.networks.stacked_network import LaneConvolution, StackedNetwork
@@ -78,7 +78,7 @@ def _step(group: LaneGroup, device: torch.device) -> float:
 
 
 def rows(case: Case, device: torch.device, data_dir: Path, n_steps: int, repeats: int) -> list[str]:
-    data = prepare(Dataset(name=case.dataset, n_train=N_TRAIN), data_dir, device, download=False)
+    data = prepare_data(Dataset(name=case.dataset, n_train=N_TRAIN), data_dir, device, download=False)
     training = Training.model_validate(case.training(1000))
     found = {variant: Measured() for variant in VARIANTS}
     for _ in range(repeats):

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.peers.outcomes import Pruning
 from service.schemas.study.data import Dataset
-from workers.data.trial_data import TrialData, prepare
+from workers.data.trial_data import TrialData, prepare_data
 
 BATCH_SIZE = 128
 VALIDATION_FRACTION = 0.2
@@ -74,7 +74,7 @@ class Setup:
     def data(self) -> TrialData:
         """uint8 images and the split that Narrows trains with."""
         dataset = Dataset(name=self.case.dataset, validation_fraction=VALIDATION_FRACTION)
-        return prepare(dataset, self.data_dir, torch.device(self.device), download=False)
+        return prepare_data(dataset, self.data_dir, torch.device(self.device), download=False)
 
     def autocast(self) -> torch.autocast:
         enabled = self.case.precision == "bf16"

@@ -14,7 +14,7 @@ from service.schemas.study.training import Training
 from tests.acceptance.processes import narrows, until
 from tests.conftest import StartService, clean_environment
 from tests.training import train_trial
-from workers.data.trial_data import prepare
+from workers.data.trial_data import prepare_data
 from workers.saved.files import load_model
 
 CPU = torch.device("cpu")
@@ -77,7 +77,7 @@ def without_clocks(metrics: dict[str, float]) -> dict[str, float]:
 def alone(trial: Trial, training: dict[str, Any], seed: int) -> dict[str, float]:
     """The same trial, trained in this process."""
     whole = Training.model_validate({**training, **trial.params})
-    data = prepare(whole.dataset, Path(), CPU, download=False)
+    data = prepare_data(whole.dataset, Path(), CPU, download=False)
     metrics = train_trial(whole, seed, data, CPU, report=lambda *_: None, should_stop=lambda: False)
     assert metrics is not None
     return metrics
@@ -89,7 +89,7 @@ def test_the_kept_model_of_the_winner_has_the_accuracy_that_was_recorded(laborat
     (best,) = laboratory.client.best("digits", 1)
     model, about = load_model(laboratory.model("digits"))
     assert about["trial"] == best.number
-    data = prepare(Training.model_validate(TRAINING).dataset, Path(), CPU, download=False)
+    data = prepare_data(Training.model_validate(TRAINING).dataset, Path(), CPU, download=False)
     images = (data.images[data.validation].float() - data.mean) / data.std
     with torch.inference_mode():
         accuracy = (model(images).argmax(1) == data.labels[data.validation]).float().mean().item()

@@ -1,1 +1,1 @@
-"""Data sets as tensors: read, split, augmented, cut into batches."""
+"""Data sets as tensors: reading, splitting, augmentation and batches."""

@@ -1,7 +1,7 @@
-"""Random changes to images, drawn for a whole epoch at a time and made to a batch, wherever it is.
+"""Augmentation of images: random changes that are drawn for a whole epoch and applied batch by batch.
 
-Crop and flip move uint8 pixels; cutout comes after normalization, where zero is the mean. Changes are int64
-[5, images]: rows and columns of a shift, whether mirrored, rows and columns of a hole's middle.
+Crop and flip move pixels before normalization. Cutout comes after it, where zero is the mean. Changes are int64
+[5, images]. Their rows are: row shift, column shift, 1 if mirrored, row and column of the middle of a hole.
 """
 
 from collections.abc import Sequence
@@ -11,24 +11,28 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that every PyTorch reader knows)
 from torch import Generator, Tensor
 
-Augment = Literal["none", "flip", "crop", "crop_flip", "cutout", "crop_cutout", "flip_cutout", "crop_flip_cutout"]
+from service.schemas.study.data import Augment
+
 Part = Literal["crop", "flip", "cutout"]
 
 CROP_DIVISOR = 8
 CUTOUT_DIVISOR = 2
 """A hole is half as wide as the shorter side: 16 of 32 pixels, as DeVries and Taylor found best for CIFAR-10."""
 NOWHERE = -(2**20)
+"""Middle of a hole that lies outside of every image."""
 
 
 def parts_of(kind: Augment) -> frozenset[Part]:
+    """Return the parts of an augmentation, such as crop and flip of `crop_flip`."""
     parts: tuple[Part, ...] = ("crop", "flip", "cutout")
     return frozenset(part for part in parts if part in kind)
 
 
 def draw_changes(kind: Augment, n_images: int, image_shape: Sequence[int], generator: Generator) -> Tensor:
-    """Draw what `kind` names; the rest changes nothing.
+    """Draw changes of the parts of `kind` for `n_images`, int64 [5, n_images]. Other parts change nothing.
 
-    The generator is one on the CPU, so that images change in the same way on every device.
+    `image_shape` is (channels, height, width). The generator and the result are on the CPU, so that images change in
+    the same way on every device.
     """
     _, height, width = image_shape
     changes = torch.empty(5, n_images, dtype=torch.int64)
@@ -45,7 +49,7 @@ def draw_changes(kind: Augment, n_images: int, image_shape: Sequence[int], gener
 
 
 def crop_and_flip(images: Tensor, changes: Tensor, parts: frozenset[Part]) -> Tensor:
-    """Shift, then mirror, as far as `parts` has them: uint8 [images, channels, height, width]."""
+    """Shift images, [images, channels, height, width], if `parts` has crop; then mirror them if it has flip."""
     if "crop" in parts:
         images = crop(images, changes[0], changes[1])
     if "flip" in parts:
@@ -54,22 +58,28 @@ def crop_and_flip(images: Tensor, changes: Tensor, parts: frozenset[Part]) -> Te
 
 
 def padding(side: int) -> int:
+    """Return how many pixels images of a side length may shift in each direction."""
     return max(1, side // CROP_DIVISOR)
 
 
 def crop(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Pad each image with black on all sides and cut out its size again, at a place of its own."""
+    """Pad images, [images, channels, height, width], with black and cut a window of the old size out of each.
+
+    `rows` and `columns`, int64 [images], are the positions of the windows in the padded images.
+    """
     n, _, height, width = images.shape
     padded = F.pad(images, (padding(width),) * 4)
-    # Copying windows takes 0.4 ms for 128 images of 3x32x32, and gathering by an index of pixels 1.6 (EPYC, a thread).
+    # Copying windows takes 0.4 ms for 128 images of 3x32x32; gathering by pixel indices takes 1.6 (EPYC, one thread).
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [images, channels, rows, columns, height, width]
     return windows[torch.arange(n, device=images.device), :, rows, columns]
 
 
 def cut_out(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Set a square around each middle to zero, in place, cut off at the border (DeVries and Taylor, arXiv 1708.04552).
+    """Set a square of each image to zero, in place (Cutout of DeVries and Taylor, arXiv 1708.04552).
 
-    Images are floats, normalized. As in the authors' code a middle is the first pixel past the square's half.
+    Images are normalized floats, [images, channels, height, width]. `rows` and `columns`, int64 [images], are the
+    middles of the squares, whose parts outside of the image are ignored. As in the authors' code the middle of a square
+    is the first pixel of its second half.
     """
     height, width = images.shape[2:]
     side = hole_side(height, width)
@@ -79,10 +89,11 @@ def cut_out(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def hole_side(height: int, width: int) -> int:
+    """Return the side of a hole, in pixels, for images of a height and width."""
     return max(1, min(height, width) // CUTOUT_DIVISOR)
 
 
 def _within(length: int, middles: Tensor, side: int) -> Tensor:
-    """Bool [images, length]: which places are in the `side` places around each middle."""
-    places = torch.arange(length, device=middles.device) - middles.unsqueeze(1) + side // 2
-    return (places >= 0) & (places < side)
+    """Bool [images, length]: which positions are within the `side` positions around each middle."""
+    offsets = torch.arange(length, device=middles.device) - middles.unsqueeze(1) + side // 2
+    return (offsets >= 0) & (offsets < side)

@@ -1,3 +1,5 @@
+"""Network inputs of batches, loaded by row numbers."""
+
 from typing import Protocol
 
 import torch
@@ -8,26 +10,33 @@ from workers.data.trial_data import TrialData
 
 
 class Batches(Protocol):
+    """Loads batches of a data set."""
+
     def load(self, rows: Tensor, changes: Tensor | None = None, parts: frozenset[Part] = frozenset()) -> Tensor:
-        """What goes into the network: [rows, …]; the next call may write over it."""
+        """Return the network inputs of some rows, int64 [n]: [n, …]. The next call may overwrite them.
+
+        `changes` are augmentations, int64 [5, n], of which `parts` are applied.
+        """
 
 
 def make_batches(data: TrialData, dtype: torch.dtype) -> Batches:
-    return WholeNumbers(data) if data.images.dtype == torch.int64 else Images(data, dtype)
+    """Return the batches of a data set, images of `dtype` or integers."""
+    return IntegerBatches(data) if data.images.dtype == torch.int64 else ImageBatches(data, dtype)
 
 
-class WholeNumbers:
-    """Batches of whole numbers, such as tokens, which nothing changes."""
+class IntegerBatches:
+    """Batches of integers, such as tokens. They are neither normalized nor augmented."""
 
     def __init__(self, data: TrialData) -> None:
         self._inputs = data.images
 
     def load(self, rows: Tensor, changes: Tensor | None = None, parts: frozenset[Part] = frozenset()) -> Tensor:
+        """See Batches.load."""
         return self._inputs.index_select(0, rows)
 
 
-class Images:
-    """Batches of images, float and normalized, from those of a data set, which stay as they are: uint8, or float."""
+class ImageBatches:
+    """Batches of float images, augmented and normalized. The images of the data set, uint8 or float, do not change."""
 
     def __init__(self, data: TrialData, dtype: torch.dtype) -> None:
         self._images = data.images
@@ -38,6 +47,7 @@ class Images:
         self._floats = scale.new_empty(self._raw.shape)
 
     def load(self, rows: Tensor, changes: Tensor | None = None, parts: frozenset[Part] = frozenset()) -> Tensor:
+        """See Batches.load."""
         n = len(rows)
         if n > len(self._raw):
             self._raw, self._floats = (old.new_empty(n, *old.shape[1:]) for old in (self._raw, self._floats))
@@ -50,6 +60,6 @@ class Images:
         return floats
 
     def _normalize(self, floats: Tensor) -> Tensor:
-        if self._grey is not None:  # one pass instead of two, with a number in place of a tensor
+        if self._grey is not None:  # a scalar scale takes one pass over memory instead of two
             return torch.add(self._shift, floats, alpha=self._grey, out=floats)
         return floats.mul_(self._scale).add_(self._shift)

@@ -1,28 +1,32 @@
-"""Data sets by name, in two parts: one to train on, and one for the final evaluation."""
+"""Data sets by name, each in two parts: one to train on and one for the final evaluation."""
 
 from pathlib import Path
 
-from workers.data.downloads import MISSING, read_or_download
+from workers.data.downloads import MISSING_ERRORS, read_or_download
 from workers.data.images import LabelledImages
 from workers.data.native_sets import CIFAR_SETS, IDX_SETS, read_cifar, read_digits, read_idx, read_image_folder
 from workers.data.torchvision_sets import read_torchvision
 from workers.errors import DatasetError
 
-DAMAGED = (EOFError, ValueError, AssertionError)
-"""What torchvision raises for files that are not as they should be."""
+DAMAGED_ERRORS = (EOFError, ValueError, AssertionError)
+"""Errors that torchvision raises for damaged files."""
 
 
 def read_part(
     name: str, path: str | None, image_size: int | None, data_dir: Path, download: bool, *, train: bool
 ) -> LabelledImages:
-    """One part, from its files. Raises DatasetError, which names the path looked at."""
+    """Read the train or test part of a data set from its files.
+
+    `path` is relative to `data_dir`. With `image_size` images are stretched to that square (pixels). `download` allows
+    to download missing files. Raises DatasetError, which names the path that was read.
+    """
     try:
         if name == "digits":
             return read_digits(image_size, train=train)
         if name in ("flowers", "image_folder"):
             return read_image_folder(data_dir / (path or name), image_size, train=train)
         return _read(name, image_size, data_dir, download, train=train)
-    except (*MISSING, *DAMAGED) as error:
+    except (*MISSING_ERRORS, *DAMAGED_ERRORS) as error:
         raise DatasetError(_message(name, data_dir / (path or ""), download, error)) from error
 
 
@@ -33,7 +37,7 @@ def _read(name: str, image_size: int | None, data_dir: Path, download: bool, *, 
     return read_or_download(lambda allowed: reader(name, data_dir, image_size, train=train, download=allowed), data_dir)
 
 
-def _message(name: str, looked_at: Path, download: bool, error: Exception) -> str:
+def _message(name: str, path: Path, download: bool, error: Exception) -> str:
     reason = " ".join(str(error).split()) or "a file is damaged"
     hint = "" if download else " (downloads are off)"
-    return f"data set {name} cannot be read from {looked_at.absolute()}: {reason}{hint}"
+    return f"data set {name} cannot be read from {path.absolute()}: {reason}{hint}"

@@ -1,4 +1,4 @@
-"""Images as the rest of the worker wants them: uint8 tensors, all of one size."""
+"""Images as uint8 tensors, all of one size."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,22 +11,26 @@ from torch import Tensor
 from workers.errors import DatasetError
 
 RESIZE_CHUNK = 1024
+"""Images that are resized at a time, to bound the memory."""
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """One part of a data set. No pixel is scaled: digits keep their 0..16."""
+    """The train or test part of a data set. Pixels have their original values: those of digits are 0 to 16."""
 
-    images: Tensor  # uint8 [n, channels, height, width]
-    labels: Tensor  # int64 [n]
+    images: Tensor
+    """uint8 [n, channels, height, width]; of a custom data set float32, uint8 or int64 [n, …]."""
+    labels: Tensor
+    """int64 [n], from 0 to n_classes - 1."""
     n_classes: int
 
 
 def stack_images(samples: Iterable[tuple[Image.Image, int]], n: int, image_size: int | None) -> tuple[Tensor, Tensor]:
-    """Stack `n` decoded images and their labels, one at a time so that no second copy is held.
+    """Return `n` decoded images as uint8 [n, channels, height, width] and their labels as int64 [n].
 
-    Grey images keep one channel, all others become RGB; the first decides for all. With `image_size` they are
-    stretched to that square (pixels). Raises DatasetError when sizes differ and none is given, or a label is missing.
+    Images are copied one at a time, so that memory holds them once. If the first image is grey all become grey, with
+    one channel; otherwise all become RGB. With `image_size` they are stretched to that square (pixels). Raises
+    DatasetError if sizes differ without `image_size`, or if a label is missing.
     """
     images = torch.empty(0)
     labels = torch.empty(n, dtype=torch.int64)
@@ -48,7 +52,7 @@ def stack_images(samples: Iterable[tuple[Image.Image, int]], n: int, image_size:
 
 
 def resize(images: Tensor, image_size: int | None) -> Tensor:
-    """Stretch a stack of images, uint8 [n, channels, height, width], to a square of `image_size` pixels."""
+    """Stretch images, uint8 [n, channels, height, width], to a square of `image_size` pixels; None keeps their size."""
     if image_size is None or images.shape[2:] == (image_size, image_size):
         return images
     from torchvision.transforms.v2 import functional as transforms

@@ -1,4 +1,4 @@
-"""The data sets that have a reader of their own, so that the test split stays closed in a search."""
+"""Readers of single data sets, which never open the test files when the train part is read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +16,13 @@ from workers.errors import DatasetError
 IDX_SETS = {"mnist": vision.MNIST, "fashion_mnist": vision.FashionMNIST, "kmnist": vision.KMNIST}
 CIFAR_SETS = {"cifar10": vision.CIFAR10, "cifar100": vision.CIFAR100}
 TEST_FRACTION = 0.2
+"""Share of the images that becomes the test part if a data set has none."""
 PHOTOGRAPH_SIZE = 96
+"""Side length, in pixels, of images that differ in size if the study sets no image_size."""
 
 
 def part_rows(labels: Tensor, *, train: bool) -> Tensor:
-    """Rows of the train or test part of a set that has none: 80/20, stratified, by a fixed seed."""
+    """Return the rows, int64, of the train or test part of a data set without parts: 80/20, stratified, fixed seed."""
     train_rows, test_rows = split_rows(
         labels, n_train=None, validation_fraction=TEST_FRACTION, split_seed=0, stratify=True
     )
@@ -28,8 +30,8 @@ def part_rows(labels: Tensor, *, train: bool) -> Tensor:
 
 
 def read_digits(image_size: int | None, *, train: bool) -> LabelledImages:
-    """The 1,797 digits of 8x8 pixels, 0..16, that ship inside scikit-learn."""
-    from sklearn.datasets import load_digits  # costs a second, and no other set needs it
+    """Read the 1,797 digits of scikit-learn, 8x8 pixels with values 0 to 16."""
+    from sklearn.datasets import load_digits  # imported here because it takes a second and no other data set needs it
 
     digits = load_digits()
     labels = torch.from_numpy(digits.target).long()
@@ -39,7 +41,11 @@ def read_digits(image_size: int | None, *, train: bool) -> LabelledImages:
 
 
 def read_idx(name: str, root: Path, image_size: int | None, *, train: bool, download: bool) -> LabelledImages:
-    """MNIST and its kin. torchvision's own readers, because its classes insist on the test files being there."""
+    """Read MNIST or a data set in its format.
+
+    The files are read by torchvision's functions, because its classes require the test files too. Raises what
+    torchvision raises for missing or damaged files.
+    """
     kind = IDX_SETS[name]
     folder = root / kind.__name__ / "raw"
     prefix = "train" if train else "t10k"
@@ -51,7 +57,10 @@ def read_idx(name: str, root: Path, image_size: int | None, *, train: bool, down
 
 
 def read_cifar(name: str, root: Path, image_size: int | None, *, train: bool, download: bool) -> LabelledImages:
-    """CIFAR by torchvision's class, told that the files of the other split do not belong to it."""
+    """Read CIFAR-10 or CIFAR-100 by a subclass of torchvision's class that knows no files of the other part.
+
+    Raises what torchvision raises for missing or damaged files.
+    """
     kind = CIFAR_SETS[name]
     other: dict[str, list[str]] = {"test_list": []} if train else {"train_list": []}
     data = type(kind.__name__, (kind,), other)(root, train=train, download=download)
@@ -60,7 +69,11 @@ def read_cifar(name: str, root: Path, image_size: int | None, *, train: bool, do
 
 
 def read_image_folder(folder: Path, image_size: int | None, *, train: bool) -> LabelledImages:
-    """A folder of class folders, or of `train` and `test` with class folders in each; else 80/20 by a fixed seed."""
+    """Read a folder of images: `train` and `test`, each with one folder for each class.
+
+    Without these two the class folders are directly in `folder`, and the parts are drawn 80/20 by a fixed seed. Raises
+    DatasetError for a class in `test` that is not in `train`, and what torchvision raises for missing files.
+    """
     size = image_size or PHOTOGRAPH_SIZE
     if not (folder / "train").is_dir() or not (folder / "test").is_dir():
         files = vision.ImageFolder(folder)
@@ -74,5 +87,5 @@ def read_image_folder(folder: Path, image_size: int | None, *, train: bool) -> L
 def _renumbered(files: vision.ImageFolder, classes: list[str]) -> Iterator[tuple[Image.Image, int]]:
     unknown = set(files.classes) - set(classes)
     if unknown:
-        raise DatasetError(f"test holds classes that train has not: {', '.join(sorted(unknown))} in {files.root}")
+        raise DatasetError(f"train must have every class of test: {', '.join(sorted(unknown))} is only in {files.root}")
     return ((image, classes.index(files.classes[label])) for image, label in files)

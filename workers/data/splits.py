@@ -1,3 +1,5 @@
+"""Row numbers: the split into train and validation, and the batches of an epoch."""
+
 from collections.abc import Sequence
 
 import torch
@@ -9,29 +11,29 @@ from workers.errors import DatasetError, ModelError
 def split_rows(
     labels: Tensor, *, n_train: int | None, validation_fraction: float, split_seed: int, stratify: bool
 ) -> tuple[Tensor, Tensor]:
-    """Row numbers (train, validation), int64, drawn from the training data with `labels`, int64 [n].
+    """Return row numbers (train, validation), int64, of a data set with `labels`, int64 [n].
 
-    The rows are shuffled, the first `n_train` kept, and round(kept · fraction) of these, at least 1 and at most
-    all but one, become validation. With `stratify` both draws keep every class's share, to within one image.
-    Raises DatasetError when there are fewer than `n_train` rows, or fewer than 2.
+    `n_train` rows are drawn by `split_seed` (None: all rows). Of these, round(n_train · validation_fraction) become
+    validation, but at least 1 and at most n_train - 1. With `stratify` both draws keep the share of every class, to
+    within one image. Raises DatasetError if there are fewer than `n_train` rows or fewer than 2.
     """
     n = len(labels)
-    wanted = n if n_train is None else n_train
-    if wanted > n:
-        raise DatasetError(f"n_train must not exceed the training images there are: n_train={wanted}, there are {n}")
-    if wanted < 2:
-        raise DatasetError(f"a split needs at least 2 training images: there are {wanted}")
+    n_used = n if n_train is None else n_train
+    if n_used > n:
+        raise DatasetError(f"n_train must be at most the number of training images: n_train={n_used}, images={n}")
+    if n_used < 2:
+        raise DatasetError(f"a split needs at least 2 training images: there are {n_used}")
     rows = torch.randperm(n, generator=torch.Generator().manual_seed(split_seed))
-    kept, _ = _draw(rows, labels, wanted, stratify)
-    n_validation = min(max(round(wanted * validation_fraction), 1), wanted - 1)
-    validation, train = _draw(kept, labels, n_validation, stratify)
+    used, _ = _draw(rows, labels, n_used, stratify)
+    n_validation = min(max(round(n_used * validation_fraction), 1), n_used - 1)
+    validation, train = _draw(used, labels, n_validation, stratify)
     return train, validation
 
 
 def split_batches(rows: Tensor, batch_size: int, *, drop_single: bool) -> Sequence[Tensor]:
-    """Batches of rows; the last may be smaller, and is left out when it is a single row and `drop_single` says so.
+    """Split rows into batches. The last may be smaller; with `drop_single` it is left out if it is a single row.
 
-    Raises ModelError when that leaves nothing.
+    Raises ModelError if `drop_single` leaves no batch.
     """
     batches: Sequence[Tensor] = torch.split(rows, batch_size)
     if drop_single and len(batches[-1]) == 1:
@@ -42,7 +44,7 @@ def split_batches(rows: Tensor, batch_size: int, *, drop_single: bool) -> Sequen
 
 
 def _draw(rows: Tensor, labels: Tensor, n: int, stratify: bool) -> tuple[Tensor, Tensor]:
-    """Take `n` of the shuffled rows; the rest comes second, and both keep their order."""
+    """Return `n` of the shuffled rows and the rest, both in their order."""
     if not stratify:
         return rows[:n], rows[n:]
     quotas = _quotas(labels[rows].bincount(), n)
@@ -53,10 +55,10 @@ def _draw(rows: Tensor, labels: Tensor, n: int, stratify: bool) -> tuple[Tensor,
 
 
 def _quotas(counts: Tensor, n: int) -> Tensor:
-    """Share out `n` by class counts, int64 [classes], largest remainders first (Hamilton's method)."""
-    shares = counts * n  # in units of 1/total, so that everything stays exact
+    """Share `n` among classes by their counts, int64 [classes], by largest remainders (Hamilton's method)."""
+    shares = counts * n  # in units of 1 / counts.sum(), so that integers keep them exact
     quotas = shares // counts.sum()
-    left = n - int(quotas.sum())
-    largest = (shares % counts.sum()).argsort(descending=True, stable=True)[:left]
+    n_left = n - int(quotas.sum())
+    largest = (shares % counts.sum()).argsort(descending=True, stable=True)[:n_left]
     quotas[largest] += 1
     return quotas

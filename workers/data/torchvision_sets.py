@@ -1,4 +1,4 @@
-"""Further data sets, read by torchvision's own classes."""
+"""Data sets that torchvision's classes read."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -14,10 +14,10 @@ from workers.data.images import LabelledImages, stack_images
 from workers.data.native_sets import PHOTOGRAPH_SIZE, part_rows
 
 BY_FLAG = ("qmnist", "usps")
-"""The split is train=True or train=False."""
+"""Data sets whose class takes train=True or train=False."""
 
 UNSPLIT = ("eurosat", "semeion")
-
+"""Data sets without parts, which are drawn 80/20."""
 SPLITS = {
     "country211": (("train", "valid"), "test"),
     "dtd": (("train", "val"), "test"),
@@ -33,14 +33,20 @@ SPLITS = {
     "stl10": (("train",), "test"),
     "svhn": (("train",), "test"),
 }
-"""Names of the splits to train on and to test on: what is labelled and not test is training data."""
+"""For each data set the `split` arguments of the train part, and that of the test part.
+
+All labelled images that are not test images are training data.
+"""
 
 PHOTOGRAPHS = frozenset(SPLITS) - {"fer2013", "pcam", "stl10", "svhn"}
-"""Sets whose images are large or differ in size."""
+"""Data sets whose images are large or differ in size."""
 
 
 def read_torchvision(name: str, root: Path, image_size: int | None, *, train: bool, download: bool) -> LabelledImages:
-    """One part of a set in `TORCHVISION_DATASETS`. Raises what torchvision raises when it is not there."""
+    """Read the train or test part of a data set in `TORCHVISION_DATASETS`.
+
+    Raises DatasetError, and what torchvision raises for missing or damaged files.
+    """
     size = image_size or (PHOTOGRAPH_SIZE if name in PHOTOGRAPHS else None)
     parts = [_open(name, root, download, **arguments) for arguments in _arguments(name, train=train)]
     n_classes = max(_n_classes(part) for part in parts)
@@ -62,9 +68,9 @@ def _arguments(name: str, *, train: bool) -> list[dict[str, Any]]:
 
 def _open(name: str, root: Path, download: bool, **arguments: Any) -> Any:
     kind = getattr(vision, TORCHVISION_DATASETS[name])
-    if name != "fer2013":  # which cannot be downloaded
+    if name != "fer2013":  # its class has no `download`
         arguments["download"] = download
-    if name == "stl10":  # would read the test files to check them
+    if name == "stl10":  # its class checks the files of both parts, which would read the test files
         other: dict[str, list[str]] = {"test_list": []} if arguments["split"] == "train" else {"train_list": []}
         kind = type(kind.__name__, (kind,), other)
     return kind(root, **arguments)

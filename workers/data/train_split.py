@@ -1,4 +1,4 @@
-"""The data that trials see. The test part is read by workers.final_test.test_split alone."""
+"""The train part of built-in data sets. Only workers.final_test.test_split reads the test part."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,14 +8,13 @@ from workers.data.images import LabelledImages
 
 
 def load_train(dataset: Dataset, data_dir: Path, download: bool) -> LabelledImages:
-    """The train part, read once per process. Raises DatasetError, which names the path looked at."""
+    """Return the train part, which is read once per process. Raises DatasetError, which names the path."""
     return _cached(dataset.name, dataset.path, dataset.image_size, data_dir, download)
 
 
 @lru_cache(maxsize=2)
 def _cached(name: str, path: str | None, image_size: int | None, data_dir: Path, download: bool) -> LabelledImages:
-    from workers.data.by_name import (
-        read_part,  # with torchvision, which takes two seconds that an own data set does without
-    )
+    # Imported here because torchvision takes two seconds, and a custom data set does not need it.
+    from workers.data.by_name import read_part
 
     return read_part(name, path, image_size, data_dir, download, train=True)

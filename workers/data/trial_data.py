@@ -1,3 +1,5 @@
+"""The data that a trial trains and validates on."""
+
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,32 +13,38 @@ from workers.data.train_split import load_train
 from workers.errors import DatasetError
 
 STATISTICS_PIXELS = 2**20
-"""How many are widened to integers at a time: all of a set of photographs took 800 MB."""
+"""Pixels that are converted to integers at a time. All photographs of a data set at once took 800 MB."""
 
 
 @dataclass(frozen=True)
 class TrialData:
-    """The training data on one device. The splits are row numbers, so no pixel is stored twice."""
+    """Training data on one device. The splits are row numbers, so no pixel is stored twice."""
 
-    images: Tensor  # uint8 [n, channels, height, width]; a user's own float32, uint8 or int64 [n, …]
-    labels: Tensor  # int64 [n]
-    train: Tensor  # int64 [n_train]
-    validation: Tensor  # int64 [n_validation]
-    mean: Tensor  # float32 [channels, 1, 1], of the train rows only, or [1]
-    std: Tensor  # as mean
+    images: Tensor
+    """uint8 [n, channels, height, width]; of a custom data set float32, uint8 or int64 [n, …]."""
+    labels: Tensor
+    """int64 [n]."""
+    train: Tensor
+    """Rows to train on, int64 [n_train]."""
+    validation: Tensor
+    """Rows to validate on, int64 [n_validation]."""
+    mean: Tensor
+    """Mean of the train rows, float32 [channels, 1, 1]; of a custom data set 0, [1]."""
+    std: Tensor
+    """Standard deviation of the train rows, shaped as `mean`; of a custom data set 1, or 255 for uint8."""
     n_classes: int
     has_statistics: bool = True
-    """Whether mean and std are those of the images; a user's own data have zero, and one or the scale of bytes."""
+    """Whether mean and std are statistics of the images. False for a custom data set."""
 
 
-def prepare(dataset: Dataset | OwnDataset, data_dir: Path, device: torch.device, *, download: bool) -> TrialData:
-    """Load the training data onto a device and split it, once per process for equal settings.
+def prepare_data(dataset: Dataset | OwnDataset, data_dir: Path, device: torch.device, *, download: bool) -> TrialData:
+    """Return the training data of a built-in data set on a device, split into train and validation.
 
-    The test split is not read, and validation has no part in mean and std. Raises DatasetError, also for a user's own
-    data set, which only a process of its own reads.
+    Equal settings are loaded once per process. The test part is not read, and mean and std are those of the train rows
+    only. Raises DatasetError if the data cannot be read, and for a custom data set.
     """
     if isinstance(dataset, OwnDataset):
-        raise DatasetError(f"an own data set is read in a process of its own: {dataset.entrypoint}")
+        raise DatasetError(f"a custom data set must be read in a process that runs its code: {dataset.entrypoint}")
     return _prepared(dataset.model_copy(update={"augment": "none"}).model_dump_json(), data_dir, device, download)
 
 
@@ -64,7 +72,10 @@ def _prepared(dataset_json: str, data_dir: Path, device: torch.device, download:
 
 
 def merge_validation_into_train(data: TrialData) -> TrialData:
-    """The same data, all of it to train on; the validation rows are among those, so they tell nothing any more."""
+    """Return the data with all of its rows to train on, for a final evaluation.
+
+    The validation rows stay but are trained on too, so their figures say nothing about generalization.
+    """
     rows = torch.cat([data.train, data.validation]).sort().values
     if not data.has_statistics:
         return replace(data, train=rows)
@@ -73,9 +84,9 @@ def merge_validation_into_train(data: TrialData) -> TrialData:
 
 
 def channel_statistics(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population standard deviation, float32 [channels, 1, 1], of some rows of uint8 images.
+    """Return mean and population standard deviation, float32 [channels, 1, 1], of some rows of uint8 images.
 
-    Summed in integers, so they are exact. A channel that never changes gets the standard deviation 1.
+    The sums are integers and therefore exact. A channel of constant value gets the standard deviation 1.
     """
     n_channels = images.shape[1]
     total = torch.zeros(n_channels, dtype=torch.int64)
@@ -89,8 +100,3 @@ def channel_statistics(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     std = (total_of_squares.double() / n_pixels - mean.square()).clamp(min=0).sqrt()
     std[std == 0] = 1.0
     return mean.float().view(-1, 1, 1), std.float().view(-1, 1, 1)
-
-
-def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Float32 images of zero mean and unit variance from uint8 ones, [batch, channels, height, width]."""
-    return images.float().sub_(mean).div_(std)

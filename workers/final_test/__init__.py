@@ -1,1 +1,1 @@
-"""The one room that reads the test split."""
+"""The final evaluation's reading of the test split. No other code reads it."""

@@ -1,4 +1,4 @@
-"""What is special about the one trial of a final evaluation that reads the test split."""
+"""The trial of a final evaluation that reads the test split."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from workers.final_test.test_split import evaluate_test, load_test
 
 
 class FinalTrial:
-    """Evaluates the trained model of a lease that says `test`; no other lease opens the test split."""
+    """Evaluates the trained model of a lease with `test` on the test split. No other lease opens it."""
 
     def __init__(
         self,
@@ -24,14 +24,17 @@ class FinalTrial:
         download: bool,
         load_custom: Callable[[OwnDataset], LabelledImages] | None = None,
     ) -> None:
-        """`load_custom` reads the test part of a user's own data set, in a process that may."""
+        """`load_custom` reads the test part of a custom data set; None in processes that must not run its code."""
         self._load_custom = load_custom
         self._device = device
         self._data_dir = data_dir
         self._download = download
 
     def __call__(self, lease: Lease, model: nn.Module, data: TrialData) -> dict[str, float]:
-        """TEST_METRICS. Raises ValueError for any other lease, DatasetError and PrecisionError."""
+        """Return TEST_METRICS of the model of a lease, which was trained on `data`.
+
+        Raises ValueError for a lease without `test`, DatasetError and PrecisionError.
+        """
         if not lease.test:
             raise ValueError(f"only the last trial of a final evaluation reads the test split: lease {lease.lease_id}")
         training = lease.built_in

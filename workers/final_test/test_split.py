@@ -1,4 +1,4 @@
-"""The test split: the one module that reads it. workers.final_test.final_trial alone imports it."""
+"""The test split. No other module reads it, and only workers.final_test.final_trial imports this one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,11 @@ from workers.training.precision import autocast
 
 
 def load_test(dataset: Dataset | OwnDataset, data_dir: Path, download: bool) -> LabelledImages:
-    """The test part. Raises DatasetError, which names the path looked at."""
+    """Return the test part of a built-in data set. Raises DatasetError, which names the path."""
     if isinstance(dataset, OwnDataset):
-        raise DatasetError(f"an own data set is read in a process of its own: {dataset.entrypoint}")
-    from workers.data.by_name import (
-        read_part,  # with torchvision, which takes two seconds that an own data set does without
-    )
+        raise DatasetError(f"a custom data set must be read in a process that runs its code: {dataset.entrypoint}")
+    # Imported here because torchvision takes two seconds, and a custom data set does not need it.
+    from workers.data.by_name import read_part
 
     return read_part(dataset.name, dataset.path, dataset.image_size, data_dir, download, train=False)
 
@@ -29,15 +28,15 @@ def load_test(dataset: Dataset | OwnDataset, data_dir: Path, download: bool) -> 
 def evaluate_test(
     model: nn.Module, training: Training, data: TrialData, test: LabelledImages, device: torch.device
 ) -> dict[str, float]:
-    """TEST_METRICS of a model that was trained on `data`, whose mean and std its inputs have.
+    """Return TEST_METRICS of a model that was trained on `data`. Test images are normalized by the mean and std of it.
 
-    Raises DatasetError and PrecisionError.
+    Raises DatasetError if the test split does not fit the training data, and PrecisionError.
     """
     if len(test.labels) == 0 or int(test.labels.max()) >= data.n_classes:
-        raise DatasetError(f"the test split must have images of the {data.n_classes} classes of the train split alone")
+        raise DatasetError(f"the test split must have images, all of the {data.n_classes} classes of the train split")
     if test.images.shape[1:] != data.images.shape[1:]:
         shapes = tuple(test.images.shape[1:]), tuple(data.images.shape[1:])
-        raise DatasetError("test images must be as large as those to train on: {}, not {}".format(*shapes))
+        raise DatasetError("test images must have the shape of the training images: {}, not {}".format(*shapes))
     tested = replace(data, images=test.images.to(device), labels=test.labels.to(device))
     rows = torch.arange(len(test.labels), device=device)
     loss, accuracy = evaluate_model(model, tested, rows, autocast(training, device))

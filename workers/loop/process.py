@@ -12,7 +12,7 @@ import torch
 from service.client import Client, ClientError
 from service.schemas.protocol import WorkerInfo
 from workers import scratch
-from workers.data.trial_data import prepare
+from workers.data.trial_data import prepare_data
 from workers.final_test.final_trial import FinalTrial
 from workers.fleet.fleet import CRASHED, GOOD, USELESS
 from workers.fleet.stopping import Stopping
@@ -39,9 +39,9 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
         torch.cuda.set_device(device)
     else:
         torch.set_num_threads(1)
-    prepare_data = partial(prepare, data_dir=options.data_dir, device=device, download=options.download)
+    load_data = partial(prepare_data, data_dir=options.data_dir, device=device, download=options.download)
     test = FinalTrial(device, options.data_dir, download=options.download)
-    bench = LaneScheduler(prepare_data, device, LaneChoice(device, options.lanes), test)
+    bench = LaneScheduler(load_data, device, LaneChoice(device, options.lanes), test)
     fanout = MetricFanout(open_sinks(options.tensorboard, options.mlflow))
     try:
         with Client(options.server, options.token) as client:

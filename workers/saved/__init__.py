@@ -1,1 +1,1 @@
-"""Models and checkpoints as files, and the check of a saved model."""
+"""Models and checkpoints as files, and the evaluation of a saved model."""

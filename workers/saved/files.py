@@ -1,4 +1,4 @@
-"""Trials and models as safetensors, with JSON in the file's header. Nothing in them is ever run, unlike in a pickle."""
+"""Checkpoints and models as safetensors files with JSON in their header. Unlike a pickle, such a file runs no code."""
 
 import json
 from collections.abc import Mapping
@@ -18,17 +18,19 @@ from workers.lanes.lane_state import LaneState
 from workers.models.build import build_model
 
 HEADER = "narrows"
+"""Key of the JSON text in the metadata of a safetensors file."""
 VERSION = 1
+"""Version of the format of checkpoints and models."""
 
 
 def dump_checkpoint(state: LaneState, training: Training, seed: int) -> bytes:
-    """A trial in the middle of its training, as a file's content."""
+    """Return the content of a checkpoint file for an unfinished trial."""
     values = {"version": VERSION, "training": training.model_dump(mode="json"), "seed": seed, "lane": state.values}
     return _dump(state.tensors, values)
 
 
 def read_checkpoint(content: bytes, training: Training, seed: int) -> LaneState:
-    """The state in a checkpoint. Raises CheckpointError when it is damaged, or that of another trial."""
+    """Return the state in a checkpoint. Raises CheckpointError if it is damaged or belongs to another trial."""
     tensors, values = _read(content)
     if values.get("version") != VERSION:
         raise CheckpointError(f"a checkpoint must be of version {VERSION}: {values.get('version')!r}")
@@ -38,12 +40,12 @@ def read_checkpoint(content: bytes, training: Training, seed: int) -> LaneState:
 
 
 def dump_model(weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> bytes:
-    """The weights of a trained model by torch's names, and its description, as a file's content."""
+    """Return the content of a model file, given weights under the names of torch's `state_dict` and a description."""
     return _dump({name: tensor.cpu() for name, tensor in weights.items()}, dict(description))
 
 
 def describe_model(lease: Lease, metrics: Mapping[str, float], data: TrialData) -> dict[str, Any]:
-    """Which trial a model is of, how it was trained, and what it takes to build and to use it."""
+    """Return the description of a trained model: its trial, how it was trained, and how to build and use it."""
     return {
         "version": VERSION,
         "study": lease.study,
@@ -60,36 +62,37 @@ def describe_model(lease: Lease, metrics: Mapping[str, float], data: TrialData) 
 
 
 def previous_checkpoint(path: Path) -> Path:
-    """Where the checkpoint is that another one took the place of."""
+    """Return the path of the checkpoint before the newest one at `path`."""
     return path.with_suffix(".before")
 
 
-def load_model(path: str | Path, own: nn.Module | None = None) -> tuple[nn.Module, dict[str, Any]]:
-    """A model in evaluation mode, and its description, from what `narrows model` has written.
+def load_model(path: str | Path, custom_model: nn.Module | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a model in evaluation mode and its description, from a file that `narrows model` has written.
 
-    A file runs no code: for an own model, `own` is one that your build_model has given for its arguments. A built-in
-    one takes float images, [batch, channels, height, width], of pixels from 0 to 255 that were normalized by the
-    description's mean and std of each channel, and gives logits, [batch, classes]. Raises CheckpointError and OSError.
+    A file runs no code. For a custom model pass `custom_model`, the module that your `build_model` returns for the
+    trial's arguments. A built-in model takes float images, [batch, channels, height, width], with pixels from 0 to 255
+    normalized by the description's `mean` and `std` of each channel, and returns logits, [batch, classes]. Raises
+    CheckpointError if the file is not such a model, and OSError.
     """
     weights, description = read_model(Path(path).read_bytes())
     try:
         training = Training.model_validate(description["training"])
-        model = own or _built_in(training, description)
+        model = _built_in(training, description) if custom_model is None else custom_model
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"a model must be one that narrows has written: {path}: {error}") from error
+        raise CheckpointError(f"a model file must be one that narrows has written: {path}: {error}") from error
     return model.eval(), description
 
 
 def _built_in(training: Training, description: Mapping[str, Any]) -> nn.Module:
     if isinstance(training.model, OwnModel):
-        raise ValueError(f"give load_model the module that {training.model.entrypoint} builds")
+        raise ValueError(f"load_model needs custom_model, the module that {training.model.entrypoint} returns")
     channels, height, width = description["image_shape"]
     return build_model(training.model, (channels, height, width), description["n_classes"])
 
 
 def read_model(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and description. Raises CheckpointError."""
+    """Return weights and description of a model file's content. Raises CheckpointError if it is damaged."""
     return _read(content)
 
 
@@ -103,4 +106,4 @@ def _read(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         header = json.loads(content[8 : 8 + length])
         return load(content), json.loads(header["__metadata__"][HEADER])
     except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"a checkpoint must be a safetensors file of Narrows: {error!r}") from error
+        raise CheckpointError(f"the file must be a safetensors file of Narrows: {error!r}") from error

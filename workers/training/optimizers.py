@@ -5,12 +5,13 @@ Weight decay adds λw to the gradient for sgd and adam, and shrinks the weights 
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-OptimizerKind = Literal["sgd", "adam", "adamw"]
+from service.schemas.study.training import OptimizerKind
+
 State = dict[str, Tensor]
 
 EPSILON = 1e-8

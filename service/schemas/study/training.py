@@ -33,6 +33,9 @@ TEST_METRICS = ("test_loss", "test_accuracy", "n_test_images")
 """Added by the one trial of a final evaluation that reads the test split."""
 
 
+OptimizerKind = Literal["sgd", "adam", "adamw"]
+
+
 class Constant(StrictBody):
     """The learning rate stays as it is."""
 
@@ -94,9 +97,7 @@ class Training(StrictBody):
         description="The model; a bare name stands for {name: …}. With an entrypoint it is your own.",
         examples=[{"name": "mlp", "hidden": [128, 64]}],
     )
-    optimizer: Literal["sgd", "adam", "adamw"] = Field(
-        "adam", description="The optimizer, as torch.optim has it.", examples=["adam"]
-    )
+    optimizer: OptimizerKind = Field("adam", description="The optimizer, as torch.optim has it.", examples=["adam"])
     learning_rate: float = Field(1e-3, gt=0, le=1000, description="Learning rate, per step.", examples=[1e-3])
     weight_decay: float = Field(
         0.0,

@@ -20,7 +20,7 @@ from service.schemas.protocol import Lease
 from service.schemas.study.data import Dataset, OwnDataset
 from service.schemas.study.models import OwnModel
 from service.schemas.study.training import Training
-from workers.data.trial_data import TrialData, prepare
+from workers.data.trial_data import TrialData, prepare_data
 from workers.errors import CheckpointError, DatasetError, MissingCodeError, PrecisionError, WorkerError
 from workers.faults import is_device_broken
 from workers.final_test.final_trial import FinalTrial
@@ -70,7 +70,7 @@ class GroupFactory:
             if self._own_data is None:  # all trials here share it
                 self._own_data = custom_data(read_parts(dataset, self._seed), self.device)
             return self._own_data
-        return prepare(dataset, self._data_dir, self.device, download=self._download)
+        return prepare_data(dataset, self._data_dir, self.device, download=self._download)
 
     def test(self) -> FinalTrial:
         load_custom = partial(load_custom_test, seed=self._seed)

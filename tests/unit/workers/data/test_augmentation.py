@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Generator
 
-from service.schemas.study.data import Dataset
-from workers.data.augmentation import Augment, crop, crop_and_flip, cut_out, draw_changes, hole_side, parts_of
-from workers.data.batches import Images
+from service.schemas.study.data import Augment, Dataset
+from workers.data.augmentation import crop, crop_and_flip, cut_out, draw_changes, hole_side, parts_of
+from workers.data.batches import ImageBatches
 from workers.data.trial_data import TrialData, channel_statistics
 
 IMAGES = torch.randint(1, 256, (64, 3, 8, 8), dtype=torch.uint8, generator=Generator().manual_seed(0))
@@ -28,8 +28,8 @@ def moved(kind: Augment, seed: int = 0) -> torch.Tensor:
 
 
 def changed(changes: torch.Tensor, kind: Augment) -> torch.Tensor:
-    """As a lane loads them: normalized."""
-    return Images(DATA, torch.float32).load(ROWS, changes, parts_of(kind))
+    """Return the augmented images as a lane loads them, normalized."""
+    return ImageBatches(DATA, torch.float32).load(ROWS, changes, parts_of(kind))
 
 
 def test_flip_mirrors_about_half_of_the_images_and_leaves_the_others() -> None:

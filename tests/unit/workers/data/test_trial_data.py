@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from service.schemas.study.data import Dataset
-from workers.data.trial_data import channel_statistics, normalize, prepare
+from tests.training import normalize
+from workers.data.trial_data import channel_statistics, prepare_data
 
 CPU = torch.device("cpu")
 NOWHERE = Path("/nowhere")
@@ -38,7 +39,7 @@ def test_a_channel_that_never_changes_stays_finite() -> None:
 
 
 def test_prepared_splits_are_disjoint_rows_of_the_train_part() -> None:
-    data = prepare(Dataset(name="digits", n_train=500, validation_fraction=0.1), NOWHERE, CPU, download=False)
+    data = prepare_data(Dataset(name="digits", n_train=500, validation_fraction=0.1), NOWHERE, CPU, download=False)
     rows = data.train.tolist() + data.validation.tolist()
     assert (len(data.train), len(data.validation)) == (450, 50)
     assert len(set(rows)) == 500
@@ -47,13 +48,13 @@ def test_prepared_splits_are_disjoint_rows_of_the_train_part() -> None:
 
 
 def test_equal_settings_are_prepared_once_whatever_the_augmentation() -> None:
-    first = prepare(Dataset(name="digits"), NOWHERE, CPU, download=False)
-    assert prepare(Dataset(name="digits", augment="flip"), NOWHERE, CPU, download=False) is first
-    assert prepare(Dataset(name="digits", split_seed=1), NOWHERE, CPU, download=False) is not first
+    first = prepare_data(Dataset(name="digits"), NOWHERE, CPU, download=False)
+    assert prepare_data(Dataset(name="digits", augment="flip"), NOWHERE, CPU, download=False) is first
+    assert prepare_data(Dataset(name="digits", split_seed=1), NOWHERE, CPU, download=False) is not first
 
 
 @pytest.mark.parametrize("n_train", [None, 100])
 def test_two_splits_of_one_set_share_their_pixels(n_train: int | None) -> None:
-    first = prepare(Dataset(name="digits"), NOWHERE, CPU, download=False)
-    second = prepare(Dataset(name="digits", split_seed=3, n_train=n_train), NOWHERE, CPU, download=False)
+    first = prepare_data(Dataset(name="digits"), NOWHERE, CPU, download=False)
+    second = prepare_data(Dataset(name="digits", split_seed=3, n_train=n_train), NOWHERE, CPU, download=False)
     assert first.images.data_ptr() == second.images.data_ptr()

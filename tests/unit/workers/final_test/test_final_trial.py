@@ -10,9 +10,9 @@ from PIL import Image
 from service.schemas.protocol import Lease
 from service.schemas.study.data import Dataset, OwnDataset
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, TEST_METRICS, Training
-from tests.training import train_model
+from tests.training import normalize, train_model
 from tests.unit.workers.fakes import lease_json
-from workers.data.trial_data import TrialData, merge_validation_into_train, normalize, prepare
+from workers.data.trial_data import TrialData, merge_validation_into_train, prepare_data
 from workers.errors import DatasetError
 from workers.final_test.final_trial import FinalTrial
 from workers.final_test.test_split import evaluate_test, load_test
@@ -32,7 +32,7 @@ def trial(training: Training, number: int = 0, **changes: Any) -> LeasedTrial:
 
 
 def digits(dataset: Dataset | OwnDataset) -> TrialData:
-    return prepare(dataset, NOWHERE, CPU, download=False)
+    return prepare_data(dataset, NOWHERE, CPU, download=False)
 
 
 def train(
@@ -152,7 +152,7 @@ def test_all_rows_are_trained_on_and_normalized_by() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "message"), [((8, 9), "as large as those to train on"), ((8, 8), "of the 2 classes")]
+    ("sizes", "message"), [((8, 9), "must have the shape of the training images"), ((8, 8), "of the 2 classes")]
 )
 def test_test_images_that_do_not_belong_to_the_model_are_refused(
     sizes: tuple[int, int], message: str, tmp_path: Path, make_training: Make

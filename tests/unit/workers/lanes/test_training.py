@@ -10,7 +10,7 @@ import torch
 from service.schemas.study.data import Dataset
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, Training
 from tests.training import train_model, train_trial
-from workers.data.trial_data import TrialData, prepare
+from workers.data.trial_data import TrialData, prepare_data
 from workers.errors import DivergedError, ModelError, PrecisionError
 from workers.models.evaluation import evaluate_model
 from workers.training.early_stopping import BestEpoch
@@ -84,7 +84,7 @@ def test_every_model_learns_with_every_optimizer(
 
 
 def test_digits_are_learned(make_training: Make) -> None:
-    data = prepare(Dataset(name="digits"), Path("/nowhere"), CPU, download=False)
+    data = prepare_data(Dataset(name="digits"), Path("/nowhere"), CPU, download=False)
     metrics, _ = train(make_training(epochs=8, schedule="onecycle", model={"name": "mlp", "hidden": [64]}), data)
     assert metrics["validation_accuracy"] > 0.93
 
@@ -236,6 +236,6 @@ def test_a_trial_never_reads_the_test_split(
     for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
         (target / name).symlink_to(source / name)
     training = make_training(dataset={"name": "mnist", "n_train": 600})
-    data = prepare(training.dataset, tmp_path, CPU, download=False)
+    data = prepare_data(training.dataset, tmp_path, CPU, download=False)
     metrics, _ = train(training, data)
     assert metrics["validation_accuracy"] > 0.3

@@ -10,7 +10,7 @@ from service.schemas.protocol import Lease
 from service.schemas.study.training import Training
 from tests.training import train_model
 from tests.unit.workers.fakes import lease_json
-from workers.data.trial_data import prepare
+from workers.data.trial_data import prepare_data
 from workers.saved import check as saved_model
 from workers.saved.files import describe_model, dump_model
 
@@ -22,7 +22,7 @@ def trained(tmp_path: Path) -> tuple[Path, dict[str, float]]:
     """The file of a model that stopped early, and what its trial ended with."""
     fields = {"dataset": "digits", "model": {"name": "mlp", "hidden": [16], "batch_norm": True}, "epochs": 6}
     training = Training.model_validate(fields | {"learning_rate": 0.03, "early_stopping": {"patience": 1}})
-    data = prepare(training.dataset, tmp_path, CPU, download=False)
+    data = prepare_data(training.dataset, tmp_path, CPU, download=False)
     found = train_model(training, 0, data, CPU, report=lambda *_: None, should_stop=lambda: False)
     assert found is not None
     lease = Lease.model_validate(lease_json(0) | {"training": training.model_dump(mode="json")})

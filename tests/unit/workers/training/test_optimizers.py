@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from workers.training.optimizers import Optimizer, OptimizerKind, PerLaneOptimizer, StackedOptimizer, make_optimizer
+from service.schemas.study.training import OptimizerKind
+from workers.training.optimizers import Optimizer, PerLaneOptimizer, StackedOptimizer, make_optimizer
 
 Make = Callable[[OptimizerKind, Tensor, Tensor], Optimizer]
 MAKERS = [PerLaneOptimizer, StackedOptimizer]
