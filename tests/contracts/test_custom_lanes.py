@@ -64,7 +64,7 @@ def test_a_trial_in_lanes_with_refills_equals_the_trial_alone(name: str, dtype: 
 
 
 @pytest.mark.parametrize("name", ["norms", "dropouts"])
-def test_a_trial_goes_on_alone_where_it_was_in_lanes(name: str, data: TrialData) -> None:
+def test_a_trial_continues_alone_from_its_position_in_lanes(name: str, data: TrialData) -> None:
     """It continues in the middle of an epoch, with the same masks and running statistics."""
     few = [LaneTrial(training(model=custom(name), epochs=3), seed, tag=seed) for seed in range(3)]
     group = group_of(few[0].training, data, 3, torch.float64)
@@ -128,12 +128,10 @@ def test_the_dropout_rate_of_a_trial_is_the_one_it_trains_with(data: TrialData) 
 @pytest.mark.parametrize(
     ("name", "dropout", "n_layers"), [("mlp", 0.1, 0), ("dropouts", [0.1, 0.2], 4), ("dropouts", [], 4)]
 )
-def test_rates_for_layers_that_are_not_there_are_refused(
-    name: str, dropout: Any, n_layers: int, data: TrialData
-) -> None:
+def test_rates_for_missing_layers_are_refused(name: str, dropout: Any, n_layers: int, data: TrialData) -> None:
     trial = LaneTrial(training(model={**custom(name), "dropout": dropout}), 1)
     group = group_of(trial.training, data, 1)
-    with pytest.raises(ModelError, match=rf"model.dropout must be .*: .* for {n_layers} of {NETS}:build_{name}"):
+    with pytest.raises(ModelError, match=rf"model.dropout must be .*: .* for {n_layers} layers of {NETS}:build_{name}"):
         group.load(trial)
     assert not group.lanes
 
@@ -150,7 +148,7 @@ def test_a_trial_that_diverges_harms_no_neighbour(data: TrialData) -> None:
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_what_lanes_cannot_share_trains_alone_and_says_why(kind: str, data: TrialData) -> None:
+def test_a_model_that_lanes_cannot_share_trains_one_at_a_time_and_says_why(kind: str, data: TrialData) -> None:
     group = group_of(training(model=custom("odd", kind=kind)), data, 2)
     assert not group.fuses
     assert group.unfusable_reason is not None
@@ -161,7 +159,7 @@ def test_what_lanes_cannot_share_trains_alone_and_says_why(kind: str, data: Tria
     assert all(result.metrics["train_loss"] > 0 for _ in range(3) for result in group.step())
 
 
-def test_bf16_is_tried_with_a_tolerance_of_its_own(data: TrialData) -> None:
+def test_bf16_is_checked_with_its_own_tolerance(data: TrialData) -> None:
     group = group_of(training(model=custom("cnn"), precision="bf16"), data, 2)
     assert group.unfusable_reason is None
     results = run(
@@ -170,7 +168,7 @@ def test_bf16_is_tried_with_a_tolerance_of_its_own(data: TrialData) -> None:
     assert all(one[-1].final is not None for one in results.values())
 
 
-def test_the_model_of_a_trial_is_its_own(data: TrialData) -> None:
+def test_each_trial_gets_its_own_model(data: TrialData) -> None:
     five = trials("norms")
     group = group_of(five[0].training, data, 3)
     images = (data.images[data.validation].float() - data.mean) / data.std

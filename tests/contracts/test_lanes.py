@@ -1,4 +1,4 @@
-"""A trial in lanes equals the trial alone: whatever its neighbours are, and whenever they come and go."""
+"""A trial in lanes equals the trial alone, whatever its neighbours are and whenever they come and go."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from workers.lanes.lane_group import EpochResult, LaneGroup
 CPU = torch.device("cpu")
 CLOCKS = ("seconds", "training_seconds")
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-"""Relative, of losses. Accuracies are equal in both."""
+"""Largest relative difference of losses. Accuracies must be equal."""
 
 MODELS: list[dict[str, Any]] = [
     {"name": "mlp", "hidden": []},
@@ -75,7 +75,7 @@ def training(**fields: Any) -> Training:
 
 
 def trials(model: dict[str, Any], optimizer: str, regularizer: str) -> list[LaneTrial]:
-    """Five that differ in all that may differ."""
+    """Five trials that differ in every setting that lanes may differ in."""
     settings, penalties = OPTIMIZERS[optimizer], REGULARIZERS[regularizer]
     return [
         LaneTrial(
@@ -95,7 +95,7 @@ def trials(model: dict[str, Any], optimizer: str, regularizer: str) -> list[Lane
 
 
 def run(group: LaneGroup, waiting: Sequence[LaneTrial], pause: int = 2) -> dict[int, list[EpochResult]]:
-    """Train all trials, each begun as soon as a lane is free and `pause` steps have passed since the last began."""
+    """Train all trials. Each starts when a lane is free and `pause` steps have passed since the last one started."""
     results: dict[int, list[EpochResult]] = {trial.tag: [] for trial in waiting}
     left, step = list(waiting), 0
     while left or group.lanes:
@@ -139,7 +139,7 @@ def test_a_trial_in_lanes_with_refills_equals_the_trial_alone(
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(map(str, model.values()))[:30])
 def test_float32_agrees_within_its_tolerance(model: dict[str, Any], data: TrialData) -> None:
-    """As a worker on this device runs it, without forcing lanes into one step."""
+    """The group decides as in a worker whether lanes share a step."""
     some = [
         LaneTrial(
             training(model=model, epochs=1 + number % 2, dropout=0.1 * number, label_smoothing=0.1, noise_std=0.1),
@@ -165,8 +165,8 @@ def test_resnet18_in_one_step_of_two_lanes_equals_each_alone() -> None:
 
 @pytest.mark.parametrize("model", [MODELS[2], MODELS[4]], ids=["mlp", "cnn"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_a_trial_that_diverges_ends_alone(model: dict[str, Any], dtype: torch.dtype, data: TrialData) -> None:
-    """With every penalty that could carry its numbers over to a neighbour."""
+def test_a_trial_that_diverges_harms_no_neighbour(model: dict[str, Any], dtype: torch.dtype, data: TrialData) -> None:
+    """The neighbours use every penalty that could carry its numbers over to them."""
     penalties = {"gradient_clip": 1.0, "l1_decay": 0.01, "label_smoothing": 0.1, "dropout": 0.2, "noise_std": 0.1}
     wild = training(model=model, optimizer="sgd", learning_rate=1000, weight_decay=1000, epochs=40, momentum=0.9)
     tame = [
@@ -182,7 +182,7 @@ def test_a_trial_that_diverges_ends_alone(model: dict[str, Any], dtype: torch.dt
         assert_equal(found[trial.tag], alone(trial, data, dtype), TOLERANCES[dtype])
 
 
-def test_each_lane_stops_early_by_itself_with_its_best_weights(data: TrialData) -> None:
+def test_each_lane_stops_early_with_its_best_weights(data: TrialData) -> None:
     some = [
         LaneTrial(
             training(
@@ -208,7 +208,7 @@ def test_each_lane_stops_early_by_itself_with_its_best_weights(data: TrialData) 
     assert final["validation_loss"] == min(losses)
 
 
-def test_lanes_are_dropped_between_steps_and_the_others_close_ranks(data: TrialData) -> None:
+def test_the_other_lanes_move_up_when_lanes_are_unloaded(data: TrialData) -> None:
     some = trials(MODELS[1], "adam", "dropout")
     group = LaneGroup(some[0].training, data, CPU, 4)
     lanes = [group.load(trial) for trial in some[:4]]
@@ -225,7 +225,7 @@ def test_lanes_are_dropped_between_steps_and_the_others_close_ranks(data: TrialD
         assert_equal(found, alone(some[tag], data, torch.float32), TOLERANCES[torch.float32])
 
 
-def test_the_model_of_a_trial_is_its_own(data: TrialData) -> None:
+def test_each_trial_gets_its_own_model(data: TrialData) -> None:
     some = trials(MODELS[4], "adam", "none")
     group = LaneGroup(some[0].training, data, CPU, 3)
     found = run(group, some)

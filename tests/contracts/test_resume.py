@@ -1,4 +1,4 @@
-"""A trial that goes on from a checkpoint ends as if it had never been interrupted."""
+"""A trial that continues from a checkpoint ends as if it had never been interrupted."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 def interrupted(trial: LaneTrial, data: TrialData, n_steps: int) -> list[EpochResult]:
-    """Train in one of two lanes for so many steps, then go on in another group, from the content of a file."""
+    """Train in one of two lanes for `n_steps`, then continue in another group from the content of a checkpoint file."""
     group = LaneGroup(trial.training, data, CPU, 2)
     group.load(LaneTrial(trial.training, 77, tag=77))
     lane = group.load(trial)
@@ -50,14 +50,14 @@ def interrupted(trial: LaneTrial, data: TrialData, n_steps: int) -> list[EpochRe
 def test_a_resumed_trial_equals_one_without_a_break_to_the_last_bit(
     model: dict[str, Any], optimizer: str, n_steps: int, data: TrialData
 ) -> None:
-    """In float32 on a CPU; after the first step, between the first two epochs, and in the middle of the third."""
+    """The breaks are after the first step, between the first two epochs, and in the middle of the third."""
     trial = LaneTrial(
         training(model=model, optimizer=optimizer, momentum=0.5, learning_rate=0.03, **EVERYTHING), 5, tag=5
     )
     assert_equal(interrupted(trial, data, n_steps), alone(trial, data, torch.float32), 0.0)
 
 
-def test_a_damaged_or_foreign_checkpoint_is_one_clear_error(data: TrialData) -> None:
+def test_a_checkpoint_that_is_damaged_or_of_another_trial_is_an_error(data: TrialData) -> None:
     trial = LaneTrial(training(model="mlp"), 1)
     group = LaneGroup(trial.training, data, CPU, 1)
     content = dump_checkpoint(group.state(group.load(trial)), trial.training, 1)
@@ -84,7 +84,7 @@ def test_a_failed_load_leaves_the_group_as_it_was(data: TrialData) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_a_kept_model_is_the_model_that_was_trained(model: dict[str, Any], data: TrialData, tmp_path: Path) -> None:
+def test_a_saved_model_is_the_model_that_was_trained(model: dict[str, Any], data: TrialData, tmp_path: Path) -> None:
     trial = LaneTrial(training(model=model), 1, tag=1)
     group = LaneGroup(trial.training, data, CPU, 1)
     weights = run(group, [trial])[1][-1].weights
@@ -100,7 +100,7 @@ def test_a_kept_model_is_the_model_that_was_trained(model: dict[str, Any], data:
         torch.testing.assert_close(found(images), group.model(weights)(images), rtol=0, atol=0)
 
 
-def test_another_file_is_no_model(data: TrialData, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_refused(data: TrialData, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(dump_model({"weight": torch.zeros(2)}, {"version": 1}))
     with pytest.raises(CheckpointError, match="must be one that narrows has written"):

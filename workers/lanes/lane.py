@@ -169,8 +169,8 @@ def _custom_rates(model: AnyModel, n_layers: int) -> list[float] | None:
     if isinstance(model.dropout, list) and len(model.dropout) == n_layers:
         return model.dropout
     if isinstance(model.dropout, list) or n_layers == 0:
-        rule = "one rate, or one for each of its dropout layers"
-        raise ModelError(f"model.dropout must be {rule}: {model.dropout} for {n_layers} of {model.entrypoint}")
+        rule = "one rate, or one for each dropout layer"
+        raise ModelError(f"model.dropout must be {rule}: {model.dropout} for {n_layers} layers of {model.entrypoint}")
     return [model.dropout] * n_layers
 
 
@@ -178,6 +178,6 @@ def _check_inputs(training: Training, data: TrialData) -> None:
     """Raises ModelError if inputs that are not images would be augmented, or integers disturbed by noise."""
     shown = f"{str(data.images.dtype).removeprefix('torch.')} {list(data.images.shape[1:])}"
     if training.dataset.augment != "none" and not is_image(data):
-        raise ModelError(f"augment must be none, or inputs floating or uint8 [channels, height, width]: {shown}")
+        raise ModelError(f"augment needs inputs that are floating or uint8 [channels, height, width]: {shown}")
     if (training.noise_std or training.input_dropout) and data.images.dtype == torch.int64:
-        raise ModelError(f"noise_std and input_dropout must be 0 for inputs that are whole numbers: {shown}")
+        raise ModelError(f"noise_std and input_dropout must be 0 for integer inputs: {shown}")

@@ -110,12 +110,12 @@ def test_kinds_are_their_parts() -> None:
     assert parts_of("crop_flip_cutout") == {"crop", "flip", "cutout"}
 
 
-def test_a_study_may_ask_for_every_kind_and_no_other() -> None:
+def test_the_schema_allows_every_kind_of_augmentation() -> None:
     assert get_args(Dataset.model_fields["augment"].annotation) == KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_changes_depend_on_the_generator_alone(kind: Augment) -> None:
+def test_changes_depend_only_on_the_generator(kind: Augment) -> None:
     torch.manual_seed(1)
     first = changed(drawn(kind, 3), kind).clone()
     torch.manual_seed(2)
@@ -125,13 +125,13 @@ def test_changes_depend_on_the_generator_alone(kind: Augment) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_kind_does_not_name_changes_nothing(kind: Augment) -> None:
-    """So that lanes of several kinds share a batch."""
+def test_parts_that_a_kind_lacks_change_nothing(kind: Augment) -> None:
+    """Therefore lanes of several kinds can share a batch."""
     changes = drawn(kind)
     assert torch.equal(changed(changes, "crop_flip_cutout"), changed(changes, kind))
 
 
-def test_the_images_given_are_left_as_they_are() -> None:
+def test_the_given_images_do_not_change() -> None:
     before = IMAGES.clone()
     changed(drawn("crop_flip_cutout"), "crop_flip_cutout")
     crop(IMAGES, torch.zeros(64, dtype=torch.int64), torch.zeros(64, dtype=torch.int64))

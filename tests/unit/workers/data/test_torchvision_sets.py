@@ -1,4 +1,4 @@
-"""Sets that torchvision reads without a checksum, made by hand in its own layout."""
+"""Data sets that torchvision reads without a checksum, written here in the layout that it expects."""
 
 import bz2
 from pathlib import Path
@@ -32,11 +32,11 @@ def test_every_name_of_the_schema_has_one_reader() -> None:
 
 
 @pytest.mark.parametrize(("train", "test"), SPLITS.values(), ids=SPLITS)
-def test_no_set_trains_on_its_test_split(train: tuple[str, ...], test: str) -> None:
+def test_no_data_set_trains_on_its_test_split(train: tuple[str, ...], test: str) -> None:
     assert test not in train
 
 
-def test_a_set_split_by_flag(tmp_path: Path) -> None:
+def test_a_data_set_whose_split_is_a_flag(tmp_path: Path) -> None:
     write_usps(tmp_path / "usps.bz2", [1, 10, 3])
     train = load_train(Dataset(name="usps"), tmp_path, False)
     assert train.images.shape == (3, 1, 16, 16)
@@ -45,7 +45,7 @@ def test_a_set_split_by_flag(tmp_path: Path) -> None:
     assert load_test(Dataset(name="usps"), tmp_path, False).labels.tolist() == [1]
 
 
-def test_a_set_of_photographs_whose_test_split_is_called_val(tmp_path: Path) -> None:
+def test_a_data_set_of_photographs_whose_test_split_is_called_val(tmp_path: Path) -> None:
     write_images(tmp_path / "imagenette2/train/n01440764", 2, ".JPEG", size=(80, 50))
     write_images(tmp_path / "imagenette2/train/n02102040", 1, ".JPEG", size=(30, 99))
     train = load_train(Dataset(name="imagenette"), tmp_path, False)
@@ -55,14 +55,14 @@ def test_a_set_of_photographs_whose_test_split_is_called_val(tmp_path: Path) -> 
     assert len(load_test(Dataset(name="imagenette"), tmp_path, False).labels) == 1
 
 
-def test_what_a_set_calls_validation_is_training_data(tmp_path: Path) -> None:
+def test_the_validation_split_of_a_data_set_is_training_data(tmp_path: Path) -> None:
     for split, n in (("train", 3), ("valid", 2), ("test", 4)):
         write_images(tmp_path / "country211" / split / "AD", n, ".jpg")
     assert len(load_train(Dataset(name="country211", image_size=16), tmp_path, False).labels) == 5
     assert len(load_test(Dataset(name="country211", image_size=16), tmp_path, False).labels) == 4
 
 
-def test_a_set_without_split(tmp_path: Path) -> None:
+def test_a_data_set_without_splits(tmp_path: Path) -> None:
     for name in ("Forest", "River"):
         write_images(tmp_path / "eurosat/2750" / name, 10, ".jpg")
     train = load_train(Dataset(name="eurosat"), tmp_path, False)

@@ -21,7 +21,7 @@ def test_normalized_training_pixels_have_mean_0_and_deviation_1_in_every_channel
     torch.testing.assert_close(normalized.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
 
 
-def test_statistics_ignore_rows_outside_of_the_training_part() -> None:
+def test_statistics_ignore_rows_that_are_not_trained_on() -> None:
     images = torch.randint(0, 256, (20, 1, 4, 4), dtype=torch.uint8)
     rows = torch.tensor([3, 9, 17])
     before = channel_statistics(images, rows)
@@ -32,7 +32,7 @@ def test_statistics_ignore_rows_outside_of_the_training_part() -> None:
     torch.testing.assert_close(before[0].flatten(), images[rows].double().mean((0, 2, 3)).float())
 
 
-def test_a_channel_that_never_changes_stays_finite() -> None:
+def test_a_channel_of_constant_value_stays_finite() -> None:
     images = torch.full((4, 1, 2, 2), 7, dtype=torch.uint8)
     mean, std = channel_statistics(images, torch.arange(4))
     assert torch.equal(normalize(images, mean, std), torch.zeros(4, 1, 2, 2))
@@ -54,7 +54,7 @@ def test_equal_settings_are_prepared_once_whatever_the_augmentation() -> None:
 
 
 @pytest.mark.parametrize("n_train", [None, 100])
-def test_two_splits_of_one_set_share_their_pixels(n_train: int | None) -> None:
+def test_two_splits_of_a_data_set_share_their_pixels(n_train: int | None) -> None:
     first = prepare_data(Dataset(name="digits"), NOWHERE, CPU, download=False)
     second = prepare_data(Dataset(name="digits", split_seed=3, n_train=n_train), NOWHERE, CPU, download=False)
     assert first.images.data_ptr() == second.images.data_ptr()

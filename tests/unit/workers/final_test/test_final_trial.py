@@ -55,7 +55,7 @@ def finals(events: list[FinishedEpoch | FailedTrial]) -> dict[int, dict[str, flo
     }
 
 
-def test_the_score_is_that_of_the_trained_model_on_the_normalized_test_images(make_training: Make) -> None:
+def test_test_metrics_are_those_of_the_trained_model_on_normalized_test_images(make_training: Make) -> None:
     training = make_training()
     data = digits(training.dataset)
     trained = train_model(training, 7, data, CPU, report=lambda *_: None, should_stop=lambda: False)
@@ -86,7 +86,7 @@ def test_the_model_that_is_kept_is_the_one_that_was_tested(make_training: Make, 
     assert about["metrics"]["test_accuracy"] == pytest.approx(float(share))
 
 
-def test_only_the_lease_that_says_so_is_tested_whatever_trains_beside_it(make_training: Make) -> None:
+def test_only_a_lease_with_test_is_tested(make_training: Make) -> None:
     found = finals(train(trial(make_training()), trial(make_training(learning_rate=0.02), 1, test=False)))
     assert set(TEST_METRICS) <= set(found[0])
     assert not set(TEST_METRICS) & set(found[1])
@@ -99,12 +99,12 @@ def test_no_other_lease_opens_the_test_split(make_training: Make) -> None:
         FinalTrial(CPU, NOWHERE, download=False)(ordinary, torch.nn.Flatten(), digits(training.dataset))
 
 
-def test_the_same_lease_again_gives_the_same_score(make_training: Make) -> None:
+def test_a_second_attempt_of_a_lease_gives_the_same_test_metrics(make_training: Make) -> None:
     first, again = (finals(train(trial(make_training(dropout=0.3), attempt=attempt)))[0] for attempt in (1, 2))
     assert {name: first[name] for name in TEST_METRICS} == {name: again[name] for name in TEST_METRICS}
 
 
-def test_a_test_split_that_is_not_there_fails_the_trial_when_it_is_trained(make_training: Make) -> None:
+def test_a_missing_test_split_fails_the_trial_after_its_training(make_training: Make) -> None:
     training = make_training(dataset={"name": "mnist"})
     images = torch.zeros((20, 1, 28, 28), dtype=torch.uint8)
     rows = torch.arange(20)
@@ -116,7 +116,7 @@ def test_a_test_split_that_is_not_there_fails_the_trial_when_it_is_trained(make_
     assert "t10k-images" in str(last.error)
 
 
-def test_train_and_validation_data_together_train_and_nothing_is_said_of_validation(make_training: Make) -> None:
+def test_a_trial_that_trains_on_validation_reports_no_validation_metrics(make_training: Make) -> None:
     whole, part = trial(make_training(), train_on_validation=True), trial(make_training(), 1)
     events = train(whole, part)
     found = finals(events)
@@ -140,7 +140,7 @@ def test_train_and_validation_data_together_train_and_nothing_is_said_of_validat
     assert found[0]["train_loss"] == expected.metrics["train_loss"] != found[1]["train_loss"]
 
 
-def test_all_rows_are_trained_on_and_normalized_by() -> None:
+def test_merging_validation_trains_on_all_rows_and_normalizes_by_them() -> None:
     data = digits(Dataset(name="digits"))
     whole = merge_validation_into_train(data)
     assert whole.train.tolist() == list(range(len(data.labels)))
@@ -154,7 +154,7 @@ def test_all_rows_are_trained_on_and_normalized_by() -> None:
 @pytest.mark.parametrize(
     ("sizes", "message"), [((8, 9), "must have the shape of the training images"), ((8, 8), "of the 2 classes")]
 )
-def test_test_images_that_do_not_belong_to_the_model_are_refused(
+def test_test_images_of_another_shape_or_class_are_refused(
     sizes: tuple[int, int], message: str, tmp_path: Path, make_training: Make
 ) -> None:
     labels = ("0", "1", "2") if sizes[0] == sizes[1] else ("0", "1")

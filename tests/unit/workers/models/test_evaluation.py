@@ -9,7 +9,7 @@ from workers.data.trial_data import TrialData
 from workers.models.evaluation import evaluate_model
 
 
-def test_evaluation_is_plain_cross_entropy_over_the_rows_given() -> None:
+def test_evaluation_is_cross_entropy_and_accuracy_over_the_given_rows() -> None:
     images = torch.randint(0, 256, (2500, 1, 24, 24), dtype=torch.uint8)  # two batches
     labels = torch.randint(0, 3, (2500,))
     rows = torch.randperm(2500)[:2100]

@@ -1,4 +1,4 @@
-"""What a saved model is worth, loaded by another program."""
+"""The evaluation of a saved model by another program."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def trained(tmp_path: Path) -> tuple[Path, dict[str, float]]:
-    """The file of a model that stopped early, and what its trial ended with."""
+    """Return the file of a model whose trial stopped early, and the final metrics of that trial."""
     fields = {"dataset": "digits", "model": {"name": "mlp", "hidden": [16], "batch_norm": True}, "epochs": 6}
     training = Training.model_validate(fields | {"learning_rate": 0.03, "early_stopping": {"patience": 1}})
     data = prepare_data(training.dataset, tmp_path, CPU, download=False)
@@ -31,7 +31,7 @@ def trained(tmp_path: Path) -> tuple[Path, dict[str, float]]:
     return path, found.metrics
 
 
-def test_a_loaded_model_has_the_figures_that_were_recorded(
+def test_a_loaded_model_has_the_recorded_metrics(
     trained: tuple[Path, dict[str, float]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, metrics = trained

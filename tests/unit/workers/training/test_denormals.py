@@ -11,7 +11,7 @@ def smallest_halved() -> float:
     return float(torch.tensor(sys.float_info.min, dtype=torch.float64) * HALF)
 
 
-def test_denormals_are_zero_inside_and_numbers_outside() -> None:
+def test_denormals_are_zero_only_inside_the_block() -> None:
     assert smallest_halved() > 0
 
     with flushed_denormals():

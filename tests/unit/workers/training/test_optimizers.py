@@ -32,7 +32,7 @@ LANES: list[Options] = [
 
 
 def reference(kind: OptimizerKind, weights: Tensor, options: Options) -> torch.optim.Optimizer:
-    """torch's class in its plainest form."""
+    """Return torch's optimizer, in its plainest form."""
     if kind == "sgd":
         nesterov = options.nesterov and options.momentum > 0
         return torch.optim.SGD(

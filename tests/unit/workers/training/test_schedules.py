@@ -65,7 +65,7 @@ def test_rates_equal_those_of_torch(
 
 @pytest.mark.parametrize("total_steps", [1, 2, 3])
 @pytest.mark.parametrize("warmup_fraction", [0.01, 0.5, 0.99])
-def test_onecycle_of_a_few_steps_stays_between_nothing_and_one(total_steps: int, warmup_fraction: float) -> None:
+def test_onecycle_of_a_few_steps_stays_between_0_and_1(total_steps: int, warmup_fraction: float) -> None:
     schedule = OneCycle(name="onecycle", warmup_fraction=warmup_fraction)
     factors = [
         learning_rate_factor(schedule, step, total_steps=total_steps, steps_per_epoch=1) for step in range(total_steps)

@@ -84,7 +84,7 @@ def test_the_gradient_through_noise_and_dropout_is_the_slope_of_the_loss(activat
     assert bool((expected != 0).all())
 
 
-def test_some_neighbours_are_a_step_of_their_own() -> None:
+def test_a_part_of_the_lanes_can_take_a_step() -> None:
     setup = Setup([7], "relu", True, 0.0)
     whole = setup.network.forward(slice(0, 3), setup.images, setup.masks).clone()
     part = setup.network.forward(slice(1, 3), setup.images[1:], setup.masks)

@@ -52,19 +52,19 @@ def test_mnist_is_what_torchvision_reads(find_data: FindData) -> None:
         assert torch.equal(loaded.labels, reference.targets)
 
 
-def test_fashion_mnist_has_a_folder_of_its_own(find_data: FindData, tmp_path: Path) -> None:
+def test_fashion_mnist_is_read_from_its_own_folder(find_data: FindData, tmp_path: Path) -> None:
     link(find_data("MNIST/raw") / "MNIST/raw", tmp_path / "FashionMNIST/raw", MNIST_TRAIN)
     assert len(load_train(Dataset(name="fashion_mnist"), tmp_path, False).labels) == 60_000
 
 
-def test_train_is_read_where_there_is_no_test(find_data: FindData, tmp_path: Path) -> None:
+def test_mnist_train_is_read_without_the_test_files(find_data: FindData, tmp_path: Path) -> None:
     link(find_data("MNIST/raw") / "MNIST/raw", tmp_path / "MNIST/raw", MNIST_TRAIN)
     assert load_train(Dataset(name="mnist"), tmp_path, False).images.shape == (60_000, 1, 28, 28)
     with pytest.raises(DatasetError, match="t10k-images"):
         load_test(Dataset(name="mnist"), tmp_path, False)
 
 
-def test_cifar10_train_is_read_where_there_is_no_test(find_data: FindData, tmp_path: Path) -> None:
+def test_cifar10_train_is_read_without_the_test_file(find_data: FindData, tmp_path: Path) -> None:
     root = find_data("cifar-10-batches-py")
     link(root / "cifar-10-batches-py", tmp_path / "cifar-10-batches-py", CIFAR_TRAIN)
     train = load_train(Dataset(name="cifar10"), tmp_path, False)
@@ -77,13 +77,13 @@ def test_cifar10_train_is_read_where_there_is_no_test(find_data: FindData, tmp_p
         load_test(Dataset(name="cifar10"), tmp_path, False)
 
 
-def test_cifar10_test_is_read_where_there_is_no_train(find_data: FindData, tmp_path: Path) -> None:
+def test_cifar10_test_is_read_without_the_train_files(find_data: FindData, tmp_path: Path) -> None:
     source = find_data("cifar-10-batches-py") / "cifar-10-batches-py"
     link(source, tmp_path / "cifar-10-batches-py", ("batches.meta", "test_batch"))
     assert len(load_test(Dataset(name="cifar10"), tmp_path, False).labels) == 10_000
 
 
-def test_flowers_come_from_class_folders_at_the_size_asked_for(find_data: FindData, tmp_path: Path) -> None:
+def test_flowers_come_from_class_folders_with_the_given_image_size(find_data: FindData, tmp_path: Path) -> None:
     source = find_data("flowers") / "flowers"
     for folder in source.iterdir():
         link(folder, tmp_path / "flowers" / folder.name, tuple(p.name for p in sorted(folder.iterdir())[:10]))
@@ -117,7 +117,7 @@ def test_a_folder_with_train_and_test_keeps_them_apart_and_numbers_classes_by_tr
     assert set(test.images[:, 0].flatten().tolist()) == {100}
 
 
-def test_a_class_that_train_lacks_is_an_error(tmp_path: Path) -> None:
+def test_a_class_that_only_test_has_is_an_error(tmp_path: Path) -> None:
     write_images(tmp_path / "mine/train/cat", 3)
     write_images(tmp_path / "mine/test/owl", 1)
     with pytest.raises(DatasetError, match="owl"):
@@ -125,7 +125,7 @@ def test_a_class_that_train_lacks_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "path", "looked_at"),
+    ("name", "path", "read_path"),
     [
         ("mnist", None, "MNIST/raw"),
         ("cifar10", None, ""),
@@ -136,11 +136,11 @@ def test_a_class_that_train_lacks_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_missing_data_is_one_line_that_names_the_path(
-    name: str, path: str | None, looked_at: str, tmp_path: Path
+    name: str, path: str | None, read_path: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DatasetError) as error:
         load_train(Dataset(name=name, path=path), tmp_path, False)
-    assert str(tmp_path / looked_at) in str(error.value)
+    assert str(tmp_path / read_path) in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -153,7 +153,7 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist"])
-def test_small_sets_are_resized_on_demand(name: str, find_data: FindData) -> None:
+def test_small_images_are_resized_to_image_size(name: str, find_data: FindData) -> None:
     root = find_data("MNIST/raw") if name == "mnist" else Path("/nowhere")
     resized = load_test(Dataset(name=name, image_size=14), root, False)
     plain = load_test(Dataset(name=name), root, False)
@@ -168,7 +168,7 @@ def test_the_train_part_is_loaded_once() -> None:
     assert load_train(Dataset(name="digits", image_size=9), Path("/nowhere"), False) is not first
 
 
-def test_images_of_16_shades_survive_packing_and_labels_stay_beside_them(tmp_path: Path) -> None:
+def test_images_of_few_shades_keep_their_values(tmp_path: Path) -> None:
     write_images(tmp_path / "mine/train/a", 2, brightness=1, size=(6, 6))
     write_images(tmp_path / "mine/train/b", 2, brightness=9, size=(6, 6))
     (tmp_path / "mine/test").mkdir()
@@ -176,7 +176,7 @@ def test_images_of_16_shades_survive_packing_and_labels_stay_beside_them(tmp_pat
     assert np.array_equal(train.images[:, 0, 0, 0].numpy(), [1, 1, 9, 9])
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error_that_names_the_data_set(tmp_path: Path) -> None:
     folder = tmp_path / "MNIST" / "raw"
     folder.mkdir(parents=True)
     for name in MNIST_TRAIN:

@@ -11,11 +11,9 @@ from service.schemas.study.data import Dataset
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, Training
 from tests.training import train_model, train_trial
 from workers.data.trial_data import TrialData, prepare_data
-from workers.errors import DivergedError, ModelError, PrecisionError
+from workers.errors import DivergedError, ModelError
 from workers.models.evaluation import evaluate_model
-from workers.training.early_stopping import BestEpoch
-from workers.training.precision import autocast, has_bf16_hardware, resolve_precision
-from workers.training.randomness import Purpose, derive_seed
+from workers.training.precision import has_bf16_hardware, resolve_precision
 
 CPU = torch.device("cpu")
 Make = Callable[..., Training]
@@ -108,12 +106,6 @@ def test_the_global_generator_is_left_as_it_was(make_training: Make, trial_data:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_seeds_differ_between_purposes_epochs_and_trials() -> None:
-    seeds = [derive_seed(trial, purpose, epoch) for trial in range(5) for purpose in Purpose for epoch in range(5)]
-    assert len(set(seeds)) == len(seeds)
-    assert derive_seed(2**63, Purpose.ORDER) != derive_seed(2**62, Purpose.ORDER)
-
-
 @pytest.mark.parametrize("metric", ["validation_accuracy", "validation_loss", "train_loss"])
 def test_early_stopping_returns_the_best_epoch_and_its_weights(
     metric: str, make_training: Make, trial_data: TrialData
@@ -132,20 +124,6 @@ def test_early_stopping_returns_the_best_epoch_and_its_weights(
     again = evaluate_model(trained.model, data, data.validation, nullcontext())
     assert again[0] == pytest.approx(trained.metrics["validation_loss"], rel=1e-6)
     assert again[1] == trained.metrics["validation_accuracy"]
-
-
-@pytest.mark.parametrize(
-    ("metric", "min_delta", "values", "better"),
-    [
-        ("validation_loss", 0.0, [1.0, 0.9, 0.9, 0.95, 0.8], [True, True, False, False, True]),
-        ("validation_accuracy", 0.1, [0.5, 0.55, 0.65, 0.7], [True, False, True, False]),
-    ],
-)
-def test_an_epoch_is_better_by_more_than_min_delta(
-    metric: str, min_delta: float, values: list[float], better: list[bool]
-) -> None:
-    best = BestEpoch(metric, min_delta)
-    assert [best.update(epoch, {metric: value}) for epoch, value in enumerate(values)] == better
 
 
 def test_a_trial_stops_in_the_middle_of_an_epoch(make_training: Make, trial_data: TrialData) -> None:
@@ -213,11 +191,6 @@ def test_auto_is_what_it_resolves_to(make_training: Make, trial_data: TrialData,
     assert resolved == ("bf16" if model != "mlp" and has_bf16_hardware(CPU) else "fp32")
     same, _ = train(make_training(model=model, precision=resolved), trial_data)
     assert without_clocks(train(auto, trial_data)[0]) == without_clocks(same)
-
-
-def test_bf16_on_a_device_without_it_is_a_clear_error(make_training: Make) -> None:
-    with pytest.raises(PrecisionError, match="mps has no bf16"):
-        autocast(make_training(precision="bf16"), torch.device("mps"))
 
 
 def test_a_single_leftover_image_does_not_break_batch_norm(make_training: Make, trial_data: TrialData) -> None:
