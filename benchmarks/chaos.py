@@ -1,11 +1,10 @@
-"""Workers and service killed, answers lost, calls doubled, for as long as is asked: what is lost or counted twice.
+"""Kill workers and the service, drop and repeat calls, and count what is lost or counted twice.
 
     python -m benchmarks.chaos [--minutes 30] [--database postgresql] [--workers 8] [--seed N] [--record]
 
-Studies follow one another on one database; every few seconds a worker or the service is killed, or a worker is frozen
-for longer than its lease. Between them is a proxy that drops, refuses, doubles and delays calls at random. Each study
-is looked at when it is finished, and all of it is what the acceptance test does, for longer. Run it from the
-repository's own folder.
+Studies run one after another on one database. Every few seconds a worker or the service is killed, or a worker is
+frozen for longer than its lease. A proxy between them drops, refuses, doubles and delays calls at random. Each finished
+study is checked. This is the acceptance test of chaos, run for longer. Run it from the repository's root.
 """
 
 import random
@@ -24,18 +23,19 @@ N_TRIALS = 100
 STUDY_LIMIT_SECONDS = 900.0
 LONGEST_PAUSE_SECONDS = 15.0
 EVENTS = {"kill worker": 5, "kill service": 3, "freeze worker": 2}
-"""How often each happens, of ten times."""
+"""Relative frequency of each event."""
 STATES = ("COMPLETE", "PRUNED", "FAIL")
 
 
 class Timetable:
-    """Says what happens next, at random moments."""
+    """Chooses the next event, at random moments."""
 
     def __init__(self, seed: int) -> None:
         self._numbers = random.Random(seed)
         self._next = time.monotonic()
 
     def __call__(self, _share: float) -> Sequence[str]:
+        """Return the events that happen now."""
         if time.monotonic() < self._next:
             return []
         self._next = time.monotonic() + self._numbers.uniform(0.0, LONGEST_PAUSE_SECONDS)
@@ -43,6 +43,7 @@ class Timetable:
 
 
 def run(kind: str, minutes: float, n_workers: int, seed: int) -> list[str]:
+    """Run studies for `minutes` while processes are killed, and return the lines of the report."""
     accounts, timetable = Accounts(), Timetable(seed)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, database(kind) as url:
@@ -64,6 +65,7 @@ def run(kind: str, minutes: float, n_workers: int, seed: int) -> list[str]:
 
 
 def table(setting: str, accounts: Accounts, turmoil: Turmoil) -> list[str]:
+    """Return the lines of the report: machine, setting, counts, and every lost or doubled item."""
     counts, happened, attempts = turmoil.proxy.seen.counts, turmoil.happened, accounts.attempts
     n_calls = counts.total()
     rows = {
@@ -87,6 +89,7 @@ def table(setting: str, accounts: Accounts, turmoil: Turmoil) -> list[str]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])

@@ -1,4 +1,4 @@
-"""A client that costs little: plain HTTP/1.1 with JSON over one of asyncio's streams."""
+"""A client with little overhead: HTTP/1.1 with JSON over an asyncio stream."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 class Connection:
-    """One connection to a service; `seconds` holds how long each call took, by name."""
+    """One connection to a service. `seconds` holds the duration of every call, by the name of the call."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -17,11 +17,12 @@ class Connection:
 
     @classmethod
     async def open(cls, server: str) -> Self:
+        """Connect to the address of a service, such as http://127.0.0.1:8000."""
         address = urlsplit(server)
         return cls(*await asyncio.open_connection(address.hostname, address.port))
 
     async def post(self, path: str, body: dict[str, Any], name: str) -> dict[str, Any]:
-        """Raises RuntimeError for any answer but 200."""
+        """Send a body as JSON and return the decoded answer. Raises RuntimeError for any status but 200."""
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\ncontent-length: "
         started = time.perf_counter()
@@ -37,6 +38,7 @@ class Connection:
         return decoded
 
     def close(self) -> None:
+        """Close the connection."""
         self._writer.close()
 
 

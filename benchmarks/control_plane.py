@@ -2,10 +2,10 @@
 
     python -m benchmarks.control_plane [--finished 0 10000] [--workers 32] [--seconds 5] [--repeats 3] [--record]
 
-One trial is: claim (3 parameters, random sampler), 5 reports each with the median pruner's decision, complete. Narrows
-is one real service on PostgreSQL with 32 workers that are connections of a client process on the same cores; every
-answer waits for its commit. The peers run the same trials by Optuna's ask, report, should_prune and tell: RDBStorage
-shared by 8 processes, and GrpcStorageProxy with 8 client processes in front of one server.
+One trial is: a claim (3 parameters, random sampler), 5 reports, each with the median pruner's decision, and a complete.
+Narrows is one real service on PostgreSQL. Its 32 workers are connections of a client process on the same cores, and
+every answer waits for its commit. The others run the same trials by Optuna's ask, report, should_prune and tell:
+RDBStorage is shared by 8 processes, and GrpcStorageProxy has 8 client processes and one server.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ Seconds = dict[str, list[float]]
 
 
 async def work(connection: Connection, worker: int, until: float) -> int:
-    """Trials of one worker, one after another; how many it finished, pruned ones included."""
+    """Run trials one after another as one worker and return how many it finished, pruned trials included."""
     finished = 0
     while time.perf_counter() < until:
         claim = {"claim_id": f"{worker}-{finished}-{random.getrandbits(64):x}", "worker": {"id": f"worker-{worker}"}}
@@ -63,7 +63,7 @@ async def work(connection: Connection, worker: int, until: float) -> int:
 
 
 async def load(server: str, n_workers: int, seconds: float) -> tuple[float, Seconds]:
-    """Trials per second, and the seconds of every call by its name."""
+    """Run trials with `n_workers` connections; return trials per second and the seconds of every call by its name."""
     connections = [await Connection.open(server) for _ in range(n_workers)]
     started = time.perf_counter()
     counts = await asyncio.gather(
@@ -79,7 +79,7 @@ async def load(server: str, n_workers: int, seconds: float) -> tuple[float, Seco
 
 
 async def finish(server: str, n_trials: int) -> None:
-    """Bring a study to so many finished trials, as quickly as HTTP goes."""
+    """Finish `n_trials` trials of a study through HTTP."""
     connection = await Connection.open(server)
     left = n_trials
     while left > 0:
@@ -97,6 +97,7 @@ async def finish(server: str, n_trials: int) -> None:
 
 
 def measure_narrows(n_finished: int, n_workers: int, seconds: float) -> tuple[float, Seconds]:
+    """Return trials per second of a service with `n_finished` finished trials, and the seconds of its calls."""
     with tempfile.TemporaryDirectory() as folder, database("postgresql") as url, local.service(Path(folder), url) as at:
         Client(at).create_study(DEFINITION)
         asyncio.run(finish(at, n_finished))
@@ -104,7 +105,7 @@ def measure_narrows(n_finished: int, n_workers: int, seconds: float) -> tuple[fl
 
 
 def measure_peer(name: str, n_finished: int, seconds: float) -> float:
-    """Trials per second of N_PROCESSES processes; their start is not counted."""
+    """Return trials per second of N_PROCESSES processes that share one of Optuna's storages, without their start."""
     with database("postgresql") as url:
         fill(url, n_finished)
         proxy = open_grpc(url) if name == "GrpcStorageProxy" else None
@@ -150,7 +151,7 @@ PEERS = ("RDBStorage, 8 processes", "GrpcStorageProxy")
 
 
 def table(n_finished: int, n_workers: int, seconds: float, repeats: int) -> list[str]:
-    """Rows of all who were measured, in turn, at one number of finished trials."""
+    """Yield the rows for one number of finished trials. The candidates are measured in turn."""
     rates: dict[str, list[float]] = {"Narrows": [], **{name: [] for name in PEERS}}
     taken: Seconds = {}
     for _ in range(repeats):
@@ -175,6 +176,7 @@ def _milliseconds(seconds: list[float]) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 10_000])
     parser.add_argument("--workers", type=int, default=32)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.formats [--device cpu] [--steps 8] [--repeats 3] [--record]
 
-One lane, one thread. What workers do is channels last, not compiled; `precision` is the definition's. The variants take
-turns; a step's seconds are those that its thread was busy for, and the first two, in which compiling happens, are
-told apart.
+One lane and one thread train. Workers use channels last without torch.compile; the definition sets `precision`. The
+variants are measured in turn. On a CPU a step's time is the CPU time of its thread. The first two steps, which include
+compilation, are reported separately.
 """
 
 import statistics
@@ -30,12 +30,14 @@ N_TRAIN = 3000
 
 @dataclass
 class Measured:
+    """Durations of one variant."""
+
     first_seconds: list[float] = field(default_factory=list)
     step_milliseconds: list[float] = field(default_factory=list)
 
 
 def channels_first(model: nn.Module) -> None:
-    """Let convolutions have their weights, and so give their outputs, with channels first."""
+    """Make convolutions use contiguous weights, and therefore return outputs with channels first."""
     for module in model.modules():
         if isinstance(module, LaneConvolution):
             module.register_forward_pre_hook(_with_contiguous_weight)
@@ -56,6 +58,7 @@ VARIANTS: dict[str, Callable[[nn.Module], object]] = {
 
 
 def measure(training: Training, data: TrialData, device: torch.device, variant: str, n_steps: int) -> Measured:
+    """Train a variant of the model: seconds of its first two steps together, milliseconds of each of the others."""
     group = LaneGroup(training, data, device, 1)
     network = group._engine.network
     assert isinstance(network, StackedNetwork), "the cases have convolutions"
@@ -78,6 +81,7 @@ def _step(group: LaneGroup, device: torch.device) -> float:
 
 
 def rows(case: Case, device: torch.device, data_dir: Path, n_steps: int, repeats: int) -> list[str]:
+    """Return the table rows of one case, whose variants are measured in turn."""
     data = prepare_data(Dataset(name=case.dataset, n_train=N_TRAIN), data_dir, device, download=False)
     training = Training.model_validate(case.training(1000))
     found = {variant: Measured() for variant in VARIANTS}
@@ -93,6 +97,7 @@ def rows(case: Case, device: torch.device, data_dir: Path, n_steps: int, repeats
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--steps", type=int, default=8)

@@ -1,4 +1,4 @@
-"""A real service and real workers on this machine, for the length of a measurement."""
+"""A real service and real workers on this machine, which run for the length of a measurement."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ NARROWS = [sys.executable, "-m", "narrows.cli.main"]
 
 @contextmanager
 def service(folder: Path, database: str | None = None) -> Iterator[str]:
-    """A service on a database, or on SQLite in a folder; its address."""
+    """Run a service on a database, by default SQLite in `folder`, and yield its address. Its log is serve.log there."""
     log = (folder / "serve.log").open("w")
     command = [*NARROWS, "serve", "--port", "0", "--database", database or f"sqlite:///{folder / 'narrows.db'}"]
     with log, _running(subprocess.Popen(bound(command), stdout=subprocess.PIPE, stderr=log, text=True)) as process:
@@ -29,7 +29,7 @@ def service(folder: Path, database: str | None = None) -> Iterator[str]:
 
 @contextmanager
 def workers(server: str, folder: Path, data_dir: Path, processes: int | None = None, *flags: str) -> Iterator[None]:
-    """Workers on every device, or so many processes, with further flags; their log is worker.log in the folder."""
+    """Run workers on every device, or `processes` of them, with further flags. Their log is worker.log in `folder`."""
     command = [*NARROWS, "worker", "--server", server, "--data-dir", str(data_dir), "--no-download", *flags]
     if processes is not None:
         command += ["--processes", str(processes)]
@@ -54,5 +54,5 @@ def _running(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> Iter
 
 
 def default_data_dir() -> Path:
-    """NARROWS_DATA_DIR, or the folder of data sets beside the repository."""
+    """Return NARROWS_DATA_DIR, or the folder of data sets beside the repository."""
     return Path(os.environ.get("NARROWS_DATA_DIR", Path(__file__).parents[2] / "shared" / "data"))

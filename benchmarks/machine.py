@@ -1,4 +1,4 @@
-"""How the figures of a measurement are told and kept."""
+"""How measurements print and record their results."""
 
 import argparse
 import statistics
@@ -13,26 +13,26 @@ RECORDS = Path(__file__).parent / "records"
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Median, and the least and the largest value behind it."""
+    """Return the median of values as text, followed by the smallest and the largest if there are several."""
     middle = f"{statistics.median(values):,.{digits}f}"
     return middle if len(values) == 1 else f"{middle} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 
 def command_line(doc: str | None) -> argparse.ArgumentParser:
-    """The options that all measurements have, and the text of a module as help."""
+    """Return a parser with the options of every measurement. `doc` is the module's docstring, shown as help."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--record", action="store_true", help="keep the table under benchmarks/records/")
+    parser.add_argument("--record", action="store_true", help="write the table to benchmarks/records/")
     return parser
 
 
 def print_table(name: str, *parts: Iterable[str], record: bool) -> None:
-    """Print lines as they come, and keep them under records/ if they are to be, with the day and a name."""
-    told = []
+    """Print lines as they come. With `record` also write them to records/, named by the day and `name`."""
+    printed = []
     for line in chain(*parts):
         print(line, flush=True)
-        told.append(line)
+        printed.append(line)
     if record:
         RECORDS.mkdir(exist_ok=True)
         path = RECORDS / f"{datetime.now(UTC):%Y-%m-%d}-{name}.md"
-        path.write_text("\n".join(told) + "\n")
-        print(f"kept as {path.name}")
+        path.write_text("\n".join(printed) + "\n")
+        print(f"written to {path.name}")

@@ -2,8 +2,8 @@
 
     python -m benchmarks.reads [--finished 0 1000 10000] [--database sqlite] [--repeats 5] [--record]
 
-Neither reads from a database, so the two are alike but for their own code: this shows that keeping everything on disk
-costs a reader nothing. Both hold the same finished trials and one running trial, which the pruning check is made for.
+Neither storage reads from a database here, so only their own code differs. The comparison shows that keeping everything
+on disk costs a reader nothing. Both hold the same finished trials and one running trial, which is checked for pruning.
 """
 
 import statistics
@@ -34,6 +34,7 @@ class Case:
 
 
 def open_case(storage: BaseStorage) -> Case:
+    """Load the study from a storage and start a trial with reports in it."""
     study = optuna.load_study(
         study_name=STUDY,
         storage=storage,
@@ -61,11 +62,11 @@ READS: dict[str, Callable[[Case], object]] = {
     "get_study_directions": lambda case: case.storage.get_study_directions(case.study_id),
     "should_prune (MedianPruner)": lambda case: case.trial.should_prune(),
 }
-"""`get_best_trial` is an error without a finished trial; it is left out there."""
+"""`get_best_trial` raises an error without finished trials, so it is left out then."""
 
 
 def microseconds(calls: list[Callable[[], object]], repeats: int) -> list[list[float]]:
-    """Of one call of each, so many times in turn; short calls are made many times in a row."""
+    """Return `repeats` durations of each call in microseconds, measured in turn. Short calls are averaged over many."""
     timers = [timeit.Timer(call, timer=time.process_time) for call in calls]
     counts = [max(1, int(SLICE_SECONDS / max(timer.timeit(10) / 10, 1e-7))) for timer in timers]
     taken: list[list[float]] = [[] for _ in timers]
@@ -76,7 +77,7 @@ def microseconds(calls: list[Callable[[], object]], repeats: int) -> list[list[f
 
 
 def block(kind: str, n_finished: int, repeats: int) -> list[str]:
-    """The rows of the table for so many finished trials."""
+    """Return the table rows for one number of finished trials."""
     with database(kind) as url:
         fill(url, n_finished)
         memory = InMemoryStorage()
@@ -97,6 +98,7 @@ def block(kind: str, n_finished: int, repeats: int) -> list[str]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 1_000, 10_000])
     parser.add_argument("--database", default="sqlite", choices=BOTH)

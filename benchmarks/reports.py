@@ -1,9 +1,9 @@
-"""Durable reports per second through HTTP: a real service, one process, many connections.
+"""Durable reports per second through HTTP, to one service process from many connections.
 
     python -m benchmarks.reports [--connections 32] [--seconds 5] [--repeats 3] [--database postgresql] [--record]
 
-Every connection reports the epochs of a trial of its own, one report a call, and waits for the answer. The client is a
-process beside the service, on the same cores.
+Every connection reports the epochs of its own trial, one report in each call, and waits for the answer. The client is a
+process on the same cores as the service.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ DEFINITION: dict[str, Any] = {
 
 
 async def report(connection: Connection, lease_id: str, until: float) -> list[float]:
-    """Report epoch after epoch; the seconds of each call."""
+    """Report one epoch after another for a lease and return the seconds of each call."""
     step = 0
     while time.perf_counter() < until:
         metrics = {"train_loss": 1 / (step + 1), "validation_accuracy": 0.5 + step % 10 * 0.01}
@@ -42,6 +42,7 @@ async def report(connection: Connection, lease_id: str, until: float) -> list[fl
 
 
 async def load(server: str, leases: list[str], seconds: float) -> list[float]:
+    """Report for all leases at the same time, each with its own connection, and return the seconds of every call."""
     connections = [await Connection.open(server) for _ in leases]
     until = time.perf_counter() + seconds
     calls = [report(connection, lease, until) for connection, lease in zip(connections, leases, strict=True)]
@@ -49,7 +50,7 @@ async def load(server: str, leases: list[str], seconds: float) -> list[float]:
 
 
 def measure(kind: str, connections: int, seconds: float) -> list[float]:
-    """The seconds of every call, sorted."""
+    """Return the sorted seconds of every call to a fresh service."""
     with tempfile.TemporaryDirectory() as folder, database(kind) as url, local.service(Path(folder), url) as server:
         client = Client(server)
         client.create_study(DEFINITION)
@@ -59,6 +60,7 @@ def measure(kind: str, connections: int, seconds: float) -> list[float]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)

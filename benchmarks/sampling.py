@@ -2,9 +2,9 @@
 
     python -m benchmarks.sampling [--seconds 30] [--repeats 3] [--record]
 
-Workers are connections of a client process on the same cores. Each claims a trial, reports 5 epochs with a pause
-between them as if it trained, completes it, and claims again. What Optuna's own ask takes at these sizes, on the same
-study in memory, stands beside.
+Workers are connections of a client process on the same cores. Each claims a trial, reports 5 epochs with pauses as if
+it trained, completes the trial, and claims again. For comparison the report names the duration of Optuna's own ask on
+the same study in memory.
 """
 
 import asyncio
@@ -37,11 +37,12 @@ DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "batch_size": IntDistribution(16, 512),
 }
 STUDIES = {"gp": (300, 4, 2.0), "tpe": (10_000, 8, 1.0)}
-"""By sampler: finished trials, workers, and the pause between two reports in seconds."""
+"""For each sampler: finished trials, workers, and the mean pause between two reports, in seconds."""
 Seconds = dict[str, list[float]]
 
 
 def definition(sampler: str) -> dict[str, Any]:
+    """Return the definition of the study with a sampler."""
     return {
         "name": sampler,
         "search_space": SPACE,
@@ -53,6 +54,7 @@ def definition(sampler: str) -> dict[str, Any]:
 
 
 def finished_trials(n_trials: int) -> list[FrozenTrial]:
+    """Return random finished trials with parameters, a value and intermediate values; always the same ones."""
     numbers = random.Random(0)
     return [
         optuna.create_trial(
@@ -70,7 +72,7 @@ def finished_trials(n_trials: int) -> list[FrozenTrial]:
 
 
 def fill(url: str) -> None:
-    """Give the studies, which a service has made, their finished trials."""
+    """Add the finished trials to the studies, which a service has created."""
     storage = GroupCommitStorage(url)
     for sampler, (n_trials, _, _) in STUDIES.items():
         study_id = storage.get_study_id_from_name(sampler)
@@ -81,7 +83,8 @@ def fill(url: str) -> None:
 
 
 async def work(connection: Connection, sampler: str, worker: int, pause: float, until: float) -> None:
-    await asyncio.sleep(random.random() * pause * N_REPORTS)  # workers do not march in step
+    """Run trials one after another as one worker, with pauses as if it trained."""
+    await asyncio.sleep(random.random() * pause * N_REPORTS)  # so that workers do not run in step
     while time.perf_counter() < until:
         claim = {"claim_id": secrets.token_hex(8), "worker": {"id": f"{sampler}-{worker}"}}
         leases = await connection.post("/v1/claims", {**claim, "study": sampler}, f"{sampler} claim")
@@ -97,6 +100,7 @@ async def work(connection: Connection, sampler: str, worker: int, pause: float, 
 
 
 async def load(server: str, seconds: float) -> Seconds:
+    """Run all workers of both studies at the same time, and return the seconds of every call by its name."""
     connections = []
     until = time.perf_counter() + seconds
     calls = []
@@ -114,6 +118,7 @@ async def load(server: str, seconds: float) -> Seconds:
 
 
 def measure(seconds: float) -> Seconds:
+    """Return the seconds of every call by its name, to a fresh service with both studies."""
     with tempfile.TemporaryDirectory() as folder, database("postgresql") as url:
         with local.service(Path(folder), url) as server:
             for sampler in STUDIES:
@@ -125,7 +130,7 @@ def measure(seconds: float) -> Seconds:
 
 
 def ask_milliseconds(sampler: str) -> float:
-    """What one ask of Optuna takes at this size, in memory and with nothing else to do; the median of 5."""
+    """Return the median of 5 durations of Optuna's own ask, in memory and on an idle machine."""
     samplers = {"gp": optuna.samplers.GPSampler, "tpe": optuna.samplers.TPESampler}
     study = optuna.create_study(sampler=samplers[sampler](seed=0))
     study.add_trials(finished_trials(STUDIES[sampler][0]))
@@ -138,6 +143,7 @@ def ask_milliseconds(sampler: str) -> float:
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--repeats", type=int, default=3)

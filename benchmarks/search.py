@@ -1,13 +1,13 @@
-"""Epochs until a search is within 0.01 of the best accuracy: samplers and pruners, on recorded trainings.
+"""Epochs until a search is within 0.01 of the best accuracy, by sampler and pruner, on recorded trainings.
 
     python -m benchmarks.search [--task mnist-mlp …] [--samplers random tpe …] [--pruners none median …]
         [--seeds 50] [--gp-seeds 5] [--processes N] [--record]
 
-Nothing is trained: a suggested configuration gets the mean curve of the five recorded ones that are nearest to it (see
-benchmarks/recorded: thousands of random configurations that Narrows has trained to their end). Four trials train at a
-time. Samplers and pruners are those that the service builds from a definition; `optuna` is what `create_study()` of
-Optuna takes by itself. A search ends with the first complete trial whose validation accuracy is within 0.01 of the best
-recorded one, or with the epochs of fifty whole trainings.
+Nothing is trained. A suggested configuration gets the mean curve of the five recorded configurations nearest to it.
+benchmarks/recorded holds thousands of random configurations that Narrows has trained to the end. Four trials train at a
+time. Samplers and pruners are those that the service builds from a definition; `optuna` is what Optuna's
+`create_study()` uses by default. A search ends with the first complete trial whose validation accuracy is within 0.01
+of the best recorded one, or after the epochs of fifty whole trainings.
 """
 
 import argparse
@@ -86,9 +86,9 @@ PRUNERS: dict[str, Json] = {
     "hyperband, 1 in 3, promote": {"name": "hyperband", "max_resource": EPOCHS, "promote": True},
 }
 FEW_PRUNERS = ("none", "median", "halving, 1 in 2", "halving, 1 in 2, after 2 trials")
-"""Those that are measured with every sampler, and on a cut task; the others with TPE alone."""
+"""Pruners that are measured with every sampler and on cut tasks. The others are measured only with TPE."""
 MARGIN = 0.01
-"""Of accuracy."""
+"""Difference of validation accuracy that counts as reaching the best."""
 BUDGET_TRIALS = 50
 N_RESAMPLED = 2000
 HEADER = (
@@ -99,7 +99,7 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Arm:
-    """One row; `pruner` is empty where the sampler's name stands for both, or the pruner is the default's."""
+    """One row of the table. `pruner` is empty if `sampler` names both, or for the default pruner."""
 
     task: str
     sampler: str
@@ -107,6 +107,7 @@ class Arm:
 
 
 def arms(tasks: Sequence[str], samplers: Sequence[str], pruners: Sequence[str]) -> Iterator[Arm]:
+    """Yield the rows to measure, given the chosen tasks, samplers and pruners."""
     for task in tasks:
         yield Arm(task, DEFAULT)
         yield Arm(task, OPTUNA)
@@ -119,7 +120,7 @@ def arms(tasks: Sequence[str], samplers: Sequence[str], pruners: Sequence[str]) 
 
 
 def run_one(job: tuple[Arm, int]) -> Searched:
-    """One search of an arm, with a seed."""
+    """Run one search of an arm with a seed."""
     arm, seed = job
     torch.set_num_threads(1)  # the GP's; processes share the cores
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -130,14 +131,14 @@ def run_one(job: tuple[Arm, int]) -> Searched:
 
 @cache
 def recorded(task: str) -> Table:
-    """Once in each process."""
+    """Return the recorded trainings of a task, which are loaded once in each process."""
     return Table.of_task(TASKS[task])
 
 
 def built(arm: Arm, task: Task, seed: int) -> tuple[Definition, BaseSampler, BasePruner]:
-    """A study of the arm, and what it is sampled and pruned by.
+    """Return the definition of an arm's study, its sampler and its pruner.
 
-    Its name has the seed too: by the name hyperband divides the trials among its brackets.
+    The study's name contains the seed, because hyperband assigns trials to brackets by the name.
     """
     sampler = {**SAMPLERS, **TPE_VARIANTS}.get(arm.sampler, task.definition().sampler.model_dump())
     fields: dict[str, object] = {"name": f"{task.name}-{seed}", "sampler": {**sampler, "seed": seed}}
@@ -152,18 +153,19 @@ def built(arm: Arm, task: Task, seed: int) -> tuple[Definition, BaseSampler, Bas
 
 
 def epochs(found: Sequence[Searched]) -> list[float]:
-    """Infinity for a search that spent its budget first."""
+    """Return the epochs of each search; infinity if it used up its budget first."""
     return [math.inf if one.epochs is None else one.epochs for one in found]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """90 % interval of the median, by the bootstrap (always the same draws)."""
+    """Return the 90 % interval of the median by the bootstrap, always with the same draws."""
     draws = np.random.default_rng(0).choice(np.asarray(values), (N_RESAMPLED, len(values)))
     low, high = np.quantile(np.sort(draws, 1)[:, len(values) // 2], [0.05, 0.95], method="nearest")
     return float(low), float(high)
 
 
 def rows(found: dict[Arm, list[Searched]]) -> Iterator[str]:
+    """Yield the table row of each arm."""
     for arm, searches in found.items():
         values = epochs(searches)
         default = statistics.median_low(epochs(found[Arm(arm.task, DEFAULT)]))
@@ -189,6 +191,7 @@ def _written(value: float) -> str:
 
 
 def introduction(arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield the heading, machine, settings and tasks of the report."""
     yield from ("# Search: epochs until it is within 0.01 of the best accuracy", "", machine.describe())
     budget = f"at most the epochs of {BUDGET_TRIALS} whole trainings"
     of_gp = f", {arguments.gp_seeds} of gp" if "gp" in arguments.samplers else ""
@@ -204,6 +207,7 @@ def introduction(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def run(arguments: argparse.Namespace) -> list[str]:
+    """Run all searches in parallel processes and return the lines of the report."""
     chosen = list(arms(arguments.task, arguments.samplers, arguments.pruners))
     n_seeds = {arm: arguments.gp_seeds if arm.sampler == "gp" else arguments.seeds for arm in chosen}
     jobs = [(arm, seed) for arm in chosen for seed in range(n_seeds[arm])]
@@ -212,15 +216,17 @@ def run(arguments: argparse.Namespace) -> list[str]:
         for (arm, seed), searched in zip(jobs, pool.imap(run_one, jobs), strict=True):
             found[arm].append(searched)
             if seed == n_seeds[arm] - 1:
-                tell(f"{arm}: {_written(statistics.median_low(epochs(found[arm])))}")
+                print_progress(f"{arm}: {_written(statistics.median_low(epochs(found[arm])))}")
     return [*introduction(arguments), *rows(found)]
 
 
-def tell(line: str) -> None:
+def print_progress(line: str) -> None:
+    """Print a line of progress to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--task", nargs="+", choices=TASKS, help="without it: all")
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=SAMPLERS)
@@ -229,7 +235,7 @@ def main() -> None:
     parser.add_argument("--gp-seeds", type=int, default=5, help="of the GP, which takes 0.1 s for each suggestion")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    named = arguments.task or []  # so that the record of one task does not take the place of another's
+    named = arguments.task or []  # the name of the record; a part must not replace the record of all
     arguments.task = named or list(TASKS)
     machine.print_table("-".join(["search", *named]), run(arguments), record=arguments.record)
 

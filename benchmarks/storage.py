@@ -1,12 +1,12 @@
-"""Trials per second of this storage, against every way that Optuna has of keeping a study.
+"""Trials per second of this storage, against each of Optuna's storages.
 
     python -m benchmarks.storage [--finished 0 1000 10000] [--callers 1 16] [--seconds 5] [--repeats 3] [--record]
 
-One trial is: ask (random sampler, 3 parameters), 5 reports each with a pruning check (median pruner), tell. Callers are
-threads of one process that share one storage, as in a service; RDBStorage is also measured with one process per caller,
-which is how Optuna itself would share a study. Narrows is measured as a drop-in, where each write of an ask waits for a
-commit of its own, and with an ask in one transaction, which is how the service asks. InMemoryStorage writes nothing: it
-is what Optuna's own code leaves of the machine. All rows of a table are measured in one run, in turn.
+One trial is: ask (random sampler, 3 parameters), 5 reports, each with a pruning check (median pruner), and tell.
+Callers are threads of one process that share one storage, as in a service. RDBStorage is also measured with one process
+for each caller, which is how Optuna shares a study. Narrows is measured as a drop-in storage, where each write of an
+ask waits for its own commit, and with each ask in one transaction, as the service asks. InMemoryStorage writes nothing
+and shows how much of the time Optuna's own code takes. All rows of a table are measured in one run, in turn.
 """
 
 import multiprocessing
@@ -50,7 +50,7 @@ PARAMETERS: dict[str, BaseDistribution] = {
 
 @dataclass(frozen=True)
 class Peer:
-    """One row of the table: how a storage is opened on a database address."""
+    """One row of the table: how a storage is opened on the address of a database."""
 
     name: str
     databases: tuple[str, ...]
@@ -61,7 +61,7 @@ class Peer:
 
 @contextmanager
 def database(kind: str) -> Iterator[str]:
-    """An empty database of this measurement's own."""
+    """Create an empty database, yield its address, and drop it."""
     if kind == "sqlite":
         with tempfile.TemporaryDirectory() as folder:
             yield f"sqlite:///{folder}/benchmark.db"
@@ -79,17 +79,19 @@ def database(kind: str) -> Iterator[str]:
 
 
 def open_rdb(url: str) -> BaseStorage:
+    """Open Optuna's RDBStorage as a study would, with its cache."""
     parsed = parse_url(url)
     options = {"connect_args": {"timeout": 60}} if parsed.drivername == "sqlite" else {"pool_size": 20}
     return optuna.storages.get_storage(RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=options))
 
 
 def open_journal(url: str) -> BaseStorage:
+    """Open Optuna's JournalStorage in a file beside the database."""
     return JournalStorage(JournalFileBackend(f"{url.removeprefix('sqlite:///')}.journal"))
 
 
 def open_grpc(url: str) -> BaseStorage:
-    """A proxy server in a process of its own, in front of RDBStorage."""
+    """Start a server process in front of RDBStorage and return a proxy to it."""
     port = random.randint(20_000, 50_000)
     process = multiprocessing.get_context("spawn").Process(target=_serve_grpc, args=(url, port), daemon=True)
     process.start()
@@ -116,6 +118,7 @@ PEERS = (
 
 
 def close(storage: BaseStorage) -> None:
+    """Close a storage and end its server process, if it has one."""
     if isinstance(storage, GroupCommitStorage):
         storage.close()
     process = getattr(storage, "_narrows_process", None)
@@ -126,7 +129,7 @@ def close(storage: BaseStorage) -> None:
 
 
 def fill(url: str, n_finished: int) -> None:
-    """Put finished trials into the database, by the quickest way there is."""
+    """Add `n_finished` finished trials to a database in one transaction."""
     storage = GroupCommitStorage(url)
     study = optuna.create_study(storage=storage, study_name=STUDY)
     numbers = random.Random(0)
@@ -143,7 +146,7 @@ def fill(url: str, n_finished: int) -> None:
 
 
 def copy_finished(source: str, target: BaseStorage) -> None:
-    """The same trials for a storage that has no database."""
+    """Copy the finished trials of a database to another storage."""
     trials = optuna.load_study(study_name=STUDY, storage=open_rdb(source)).trials
     study = optuna.create_study(storage=target, study_name=STUDY)
     for trial in trials:
@@ -151,7 +154,7 @@ def copy_finished(source: str, target: BaseStorage) -> None:
 
 
 def run_trials(storage: BaseStorage, until: float, together: Callable[[], AbstractContextManager[object]]) -> int:
-    """Ask, report, prune, tell for as long as there is time; the number of finished trials."""
+    """Ask, report, prune and tell until a time, and return the number of finished trials."""
     study = optuna.load_study(
         study_name=STUDY,
         storage=storage,
@@ -171,7 +174,7 @@ def run_trials(storage: BaseStorage, until: float, together: Callable[[], Abstra
 
 
 def in_threads(storage: BaseStorage, callers: int, seconds: float, *, one_transaction: bool = False) -> float:
-    """Trials per second."""
+    """Return trials per second of `callers` threads that share a storage."""
     together: Callable[[], AbstractContextManager[object]] = nullcontext
     if one_transaction and isinstance(storage, GroupCommitStorage):
         together = storage.transaction
@@ -189,7 +192,7 @@ def in_threads(storage: BaseStorage, callers: int, seconds: float, *, one_transa
 
 
 def in_processes(url: str, callers: int, seconds: float) -> float:
-    """Trials per second, a storage for each process; their start is not counted."""
+    """Return trials per second of `callers` processes, each with its own storage. Their start is not counted."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(callers)
     counts = context.Queue()
@@ -212,6 +215,7 @@ def _process(url: str, seconds: float, barrier: "threading.Barrier", counts: "mu
 
 
 def measure(peer: Peer, kind: str, n_finished: int, callers: int, seconds: float) -> float:
+    """Return trials per second of a storage on a fresh database."""
     with database(kind) as url:
         fill(url, n_finished)
         if peer.processes:
@@ -226,6 +230,7 @@ def measure(peer: Peer, kind: str, n_finished: int, callers: int, seconds: float
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 1_000, 10_000])
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 16])
@@ -250,6 +255,7 @@ def main() -> None:
 
 
 def block(kind: str, n_finished: int, callers: int, seconds: float, repeats: int) -> Iterator[str]:
+    """Yield the table rows of one setting. The storages are measured in turn."""
     peers = [peer for peer in PEERS if kind in peer.databases]
     rates: dict[str, list[float]] = {peer.name: [] for peer in peers}
     for _ in range(repeats):

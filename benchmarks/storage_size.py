@@ -1,12 +1,12 @@
-"""Seconds and memory that a large database takes to load, against stock Optuna reading the same one.
+"""Seconds and memory that loading a large database takes, against stock Optuna reading the same database.
 
     python -m benchmarks.storage_size [--trials 100000] [--live 10000] [--databases postgresql] [--repeats 3] [--record]
 
-The database holds one study of finished trials with 3 parameters and 20 intermediate values each, in the tables and
-the form of stock Optuna. Every figure is of a fresh process: this storage opens the database, which loads it; stock
-Optuna's RDBStorage answers `get_all_trials`. A service has a lease for each trial besides, which the rows "with leases"
-load too. The trials finished live are asked, reported and told through this storage on an empty database. Memory is
-what Linux says of the process; what a trial takes is the process's growth over all of them.
+The database holds one study of finished trials with 3 parameters and 20 intermediate values each, in the tables and the
+form of stock Optuna. Every figure is of a fresh process. This storage loads the database when it opens it; stock
+Optuna's RDBStorage loads it for `get_all_trials`. A service also has a lease for each trial, which the rows "with
+leases" load too. The trials "finished live" are asked, reported and told through this storage on an empty database.
+Memory is what Linux reports for the process. Bytes per trial are the growth of the process divided by the trials.
 """
 
 import multiprocessing
@@ -34,7 +34,7 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class Size:
-    """Of one process: seconds, megabytes at the end and at most, and bytes that each trial added."""
+    """The cost of loading in one process. Megabytes are of 2^20 bytes, at the end and at the peak."""
 
     seconds: float
     rss_mb: float
@@ -43,7 +43,7 @@ class Size:
 
 
 def build(url: str, n_trials: int) -> None:
-    """Make the database by stock Optuna, and its trials by SQL that both databases understand."""
+    """Create the database with stock Optuna, and its trials with SQL that both kinds of database understand."""
     storage = open_stock(url)
     study_id = optuna.create_study(storage=storage, study_name=STUDY)._study_id
     with storage.engine.begin() as connection:
@@ -56,6 +56,7 @@ def build(url: str, n_trials: int) -> None:
 
 
 def statements(study_id: int, n_trials: int) -> list[str]:
+    """Return the SQL statements that insert `n_trials` finished trials."""
     counted = "WITH RECURSIVE counted(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM counted WHERE i + 1 < {})"
     params = [
         "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) "
@@ -77,7 +78,7 @@ def statements(study_id: int, n_trials: int) -> list[str]:
 
 
 def add_leases(url: str) -> None:
-    """One ended lease for each trial, as a service leaves them."""
+    """Insert one ended lease for each trial, as a service leaves them."""
     Store.open(url).close()  # makes the tables
     engine = create_engine(parse_url(url))
     with engine.begin() as connection:
@@ -91,11 +92,12 @@ def add_leases(url: str) -> None:
 
 
 def open_stock(url: str) -> RDBStorage:
+    """Open stock RDBStorage, without a cache."""
     return RDBStorage(parse_url(url).render_as_string(hide_password=False))
 
 
 def load(url: str, n_trials: int) -> Size:
-    """Open this storage on a database of so many trials."""
+    """Measure opening this storage on a database of `n_trials` trials."""
     before, started = resident("VmRSS"), time.perf_counter()
     storage = GroupCommitStorage(url)
     size = growth(before, started, n_trials)
@@ -106,7 +108,7 @@ def load(url: str, n_trials: int) -> Size:
 
 
 def load_with_leases(url: str, n_trials: int) -> Size:
-    """As `load`, with all that a service keeps of them in memory."""
+    """Measure opening the whole store, with the leases that a service keeps in memory."""
     before, started = resident("VmRSS"), time.perf_counter()
     store = Store.open(url)
     size = growth(before, started, n_trials)
@@ -117,7 +119,7 @@ def load_with_leases(url: str, n_trials: int) -> Size:
 
 
 def read_by_stock(url: str, n_trials: int) -> Size:
-    """As `load`, for stock Optuna."""
+    """Measure reading all trials with stock Optuna."""
     before, started = resident("VmRSS"), time.perf_counter()
     storage = open_stock(url)
     trials = storage.get_all_trials(storage.get_study_id_from_name(STUDY), deepcopy=False)
@@ -127,7 +129,7 @@ def read_by_stock(url: str, n_trials: int) -> Size:
 
 
 def finish_live(url: str, n_trials: int) -> Size:
-    """Finish so many trials on an empty database, through Optuna's own calls."""
+    """Measure finishing `n_trials` trials on an empty database through Optuna's calls."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = GroupCommitStorage(url)
     study = optuna.create_study(storage=storage, study_name=STUDY, sampler=optuna.samplers.RandomSampler(seed=0))
@@ -143,6 +145,7 @@ def finish_live(url: str, n_trials: int) -> Size:
 
 
 def finish_trial(study: optuna.Study) -> None:
+    """Ask, report and tell one trial."""
     trial = study.ask(PARAMETERS)
     for step in range(N_STEPS):
         trial.report(random.random(), step)
@@ -150,19 +153,21 @@ def finish_trial(study: optuna.Study) -> None:
 
 
 def growth(before: float, started: float, n_trials: int) -> Size:
+    """Return the size of this process, given its megabytes and the time before."""
     seconds = time.perf_counter() - started
     after = resident("VmRSS")
     return Size(seconds, after, resident("VmHWM"), (after - before) * MEGABYTE / n_trials)
 
 
 def resident(name: str) -> float:
-    """Memory of this process in megabytes: VmRSS is what it has, VmHWM the most that it had."""
+    """Return the memory of this process in megabytes: now for VmRSS, at the peak for VmHWM."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(f"{name}:"))
     return int(line.split()[1]) / 1024
 
 
 def check(trials: list[optuna.trial.FrozenTrial], n_trials: int) -> None:
+    """Raise RuntimeError unless all trials were loaded with parameters and intermediate values."""
     last = trials[-1]
     if (len(trials), len(last.params), len(last.intermediate_values)) != (n_trials, len(PARAMETERS), N_STEPS):
         raise RuntimeError(f"{n_trials} trials were expected, found {len(trials)}, the last one {last}")
@@ -174,12 +179,13 @@ MEASUREMENTS = LOADED | {LIVE: finish_live}
 
 
 def measure(name: str, url: str, n_trials: int) -> Size:
-    """In a process of its own."""
+    """Run one measurement in its own process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(MEASUREMENTS[name], url, n_trials).result()
 
 
 def block(kind: str, n_trials: int, n_live: int, repeats: int) -> list[str]:
+    """Return the table rows of one kind of database."""
     sizes: dict[str, list[Size]] = {name: [] for name in MEASUREMENTS}
     with database(kind) as url:
         build(url, n_trials)
@@ -195,6 +201,7 @@ def block(kind: str, n_trials: int, n_live: int, repeats: int) -> list[str]:
 
 
 def row(kind: str, name: str, n_trials: int, sizes: list[Size], base: float) -> str:
+    """Return one table row. `base` is the median seconds of RDBStorage."""
     seconds = [size.seconds for size in sizes]
     ratio = "" if name == LIVE else f"{base / statistics.median(seconds):.1f}"
     columns = (
@@ -208,6 +215,7 @@ def row(kind: str, name: str, n_trials: int, sizes: list[Size], base: float) -> 
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--live", type=int, default=10_000)

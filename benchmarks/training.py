@@ -1,12 +1,12 @@
-"""Trials per hour, against every other way of training the same trials: all in one run, on one machine.
+"""Trials per hour, against every other way of training the same trials, in one run on one machine.
 
     python -m benchmarks.training [--case digits mnist-mlp …] [--peers example loop …] [--pruning none median]
         [--trials N] [--epochs N] [--repeats 3] [--device cpu] [--record]
 
-Everybody trains the same configurations (Adam, batches of 128) for the same number of epochs, on the same 80 % of the
-training images, and validates on the other 20 % after every epoch. With pruning the rule is Optuna's median pruner
-everywhere; which trials it ends depends on who was first. Peers take turns, and each has the machine to itself.
-Nobody's start is counted: processes have read the data and taken a step before the clock starts.
+All peers train the same configurations (Adam, batches of 128) for the same number of epochs on the same 80 % of the
+training images, and validate on the other 20 % after every epoch. With pruning all use Optuna's median pruner; which
+trials it prunes depends on their order. Peers take turns, and each has the machine to itself. Starting is not counted:
+processes have read the data and taken a step before the clock starts.
 """
 
 import argparse
@@ -36,6 +36,8 @@ PEAK_SIZE = 2048
 
 @dataclass(frozen=True)
 class Peer:
+    """One way of training, with its name in the table."""
+
     label: str
     measure: Callable[[Setup], Measured]
 
@@ -77,6 +79,7 @@ HEADER = (
 
 
 def measure(setup: Setup, peers: list[str], repeats: int) -> dict[str, list[Measured]]:
+    """Measure every peer `repeats` times, in turn."""
     found: dict[str, list[Measured]] = {peer: [] for peer in peers}
     for repeat in range(repeats):
         for peer in peers:
@@ -84,11 +87,14 @@ def measure(setup: Setup, peers: list[str], repeats: int) -> dict[str, list[Meas
             measured = PEERS[peer].measure(setup)
             found[peer].append(measured)
             whole = time.perf_counter() - began
-            tell(f"{setup.case.name}, {setup.pruning}, {repeat}, {peer}: {measured.seconds:.1f} s ({whole:.1f} in all)")
+            print_progress(
+                f"{setup.case.name}, {setup.pruning}, {repeat}, {peer}: {measured.seconds:.1f} s ({whole:.1f} in all)"
+            )
     return found
 
 
 def rows(setup: Setup, found: dict[str, list[Measured]]) -> Iterator[str]:
+    """Yield the table row of each peer."""
     medians = {peer: statistics.median(one.seconds for one in measured) for peer, measured in found.items()}
     better = min((medians[peer] for peer in HAND_WRITTEN if peer in medians), default=None)
     for peer, measured in found.items():
@@ -135,6 +141,7 @@ def _not_training(measured: list[Measured]) -> str:
 
 
 def introduction(arguments: argparse.Namespace) -> list[str]:
+    """Return the heading, machine and settings of the report."""
     ray = f"- ray {version('ray')}" if ray_tune.IS_INSTALLED else "- Ray: NOT INSTALLED, SKIPPED"
     return [
         "# Training: trials per hour, beside every other way",
@@ -153,7 +160,7 @@ def introduction(arguments: argparse.Namespace) -> list[str]:
 
 
 def _peak() -> float:
-    """Of one thread: the best of several products."""
+    """GFLOP/s of one thread: the best of several products."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     matrix = torch.randn(PEAK_SIZE, PEAK_SIZE)
@@ -172,19 +179,21 @@ def _size(arguments: argparse.Namespace, name: str) -> str:
 
 
 def _cases(device: str) -> list[str]:
-    """Without hardware for it, bf16 made a cnn eight times slower (EPYC): a run would take hours."""
+    """Cases that the device can train in reasonable time: emulated bf16 made a cnn eight times slower (EPYC)."""
     has_bf16 = has_bf16_hardware(torch.device(device))
     return [name for name, case in CASES.items() if has_bf16 or case.precision == "fp32"]
 
 
-def tell(line: str) -> None:
+def print_progress(line: str) -> None:
+    """Print a line of progress to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
 def run(arguments: argparse.Namespace) -> list[str]:
+    """Measure all cases and return the lines of the report."""
     peers = list(arguments.peers)
     if "ray" in peers and not ray_tune.IS_INSTALLED:
-        tell("RAY IS NOT INSTALLED: SKIPPED (pip install -c constraints.txt -e '.[benchmarks]')")
+        print_progress("RAY IS NOT INSTALLED: SKIPPED (pip install -c constraints.txt -e '.[benchmarks]')")
         peers.remove("ray")
     lines = introduction(arguments)
     for name in arguments.case:
@@ -197,6 +206,7 @@ def run(arguments: argparse.Namespace) -> list[str]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument(
         "--case", nargs="+", choices=CASES, help="without it: all, those in bf16 where the device has it"
@@ -209,7 +219,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--data-dir", type=Path, default=local.default_data_dir())
     arguments = parser.parse_args()
-    named = arguments.case or []  # so that the records of some cases do not take the place of others'
+    named = arguments.case or []  # the name of the record; a part must not replace the record of all
     arguments.case = named or _cases(arguments.device)
     machine.print_table("-".join(["training", *named]), run(arguments), record=arguments.record)
 

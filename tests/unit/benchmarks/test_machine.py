@@ -23,7 +23,7 @@ def test_a_table_is_printed_as_it_comes_and_kept_when_asked(
     assert seen == ["# Small\n\n| 0 |\n", "| 1 |\n"]
     kept = list(tmp_path.glob("records/*-small.md"))
     assert [path.read_text() for path in kept] == (["# Small\n\n| 0 |\n| 1 |\n"] if record else [])
-    assert capsys.readouterr().out == (f"kept as {kept[0].name}\n" if record else "")
+    assert capsys.readouterr().out == (f"written to {kept[0].name}\n" if record else "")
 
 
 def test_every_measurement_can_be_kept() -> None:
