@@ -1,60 +1,102 @@
 """Read a definition from YAML or JSON text.
 
-Plain values are those of YAML 1.2's core schema, unlike PyYAML's own loaders: 1e-6 is a number, `no` and 12:30 are
-strings. What a definition has no use for is refused: anchors and aliases, tags, keys that are no strings or stand
-twice, several documents.
+Plain values follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), unlike PyYAML's own
+loaders: `1e-6` is a number, `no` and `12:30` are strings. A definition needs no anchors, aliases or tags, no keys
+other than distinct strings and no second document, so these are errors.
 """
 
 import json
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import yaml
-from yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    Event,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-    StreamStartEvent,
-)
+from yaml.composer import Composer, ComposerError
 
-PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads 1 MiB in 1.1 s, Python alone in 7 s
+SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml reads the text where PyYAML was built with it."""
+NodesInPython: Any = type(
+    "NodesInPython", (SafeLoader,) if SafeLoader is yaml.SafeLoader else (Composer, SafeLoader), {}
+)
 
 MAX_DEPTH = 64
 MAX_DIGITS = 400
 
-NULL = re.compile(r"(?:null|Null|NULL|~|)")
-TRUE = re.compile(r"(?:true|True|TRUE)")
-FALSE = re.compile(r"(?:false|False|FALSE)")
-INTEGER = re.compile(r"[-+]?[0-9]+")
-OCTAL = re.compile(r"0o[0-7]+")
-HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
-FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-INFINITY = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
-NAN = re.compile(r"\.(?:nan|NaN|NAN)")
+PLAIN = re.compile(
+    r"(?P<null>null|Null|NULL|~|)|(?P<bool>true|True|TRUE|false|False|FALSE)"
+    r"|(?P<int>[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
+)
+"""What an unquoted text is, by the name of the group; a text that does not match is a string."""
+TAG = "tag:yaml.org,2002:"
 
 
 class YamlError(ValueError):
-    """The text is no YAML that is read here; the message is one line and names the line of the text."""
+    """The text is not YAML that a definition may have; the message is one line and names the line of the text."""
+
+
+class _DefinitionLoader(NodesInPython):  # type: ignore[misc]
+    """Builds nodes in Python from the parser's events, so that each one can be checked with its position."""
+
+    def __init__(self, text: str) -> None:
+        Composer.__init__(self)
+        SafeLoader.__init__(self, text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise _error(event.start_mark, "anchors and aliases are not read")
+        if event.tag not in (None, "!"):
+            raise _error(event.start_mark, f"tags are not read: {event.tag}")
+        if self._depth > MAX_DEPTH:
+            raise _error(event.start_mark, f"nested more than {MAX_DEPTH} levels deep")
+        if event.tag == "!" and isinstance(event, yaml.ScalarEvent):
+            event.implicit = (False, True)  # a string, as if it were quoted
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
+        if kind is not yaml.ScalarNode:
+            return f"{TAG}{'map' if kind is yaml.MappingNode else 'seq'}"
+        found = PLAIN.fullmatch(value) if implicit[0] and value is not None else None
+        return f"{TAG}{found.lastgroup if found else 'str'}"
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise _error(key_node.start_mark, f"keys must be strings: {key!r}")
+            if key in mapping:
+                raise _error(key_node.start_mark, f"a key must not be listed twice: {key!r}")
+            mapping[key] = self.construct_object(value_node, deep=deep)
+        return mapping
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        return _integer(node.value)
+
+
+_DefinitionLoader.add_constructor(f"{TAG}int", _DefinitionLoader.construct_yaml_int)
 
 
 def load(text: str | bytes) -> object:
-    """The value that a text holds: dictionaries, lists, strings, numbers, booleans and None. Raises YamlError."""
+    """Return the value that a text holds: dictionaries, lists, strings, numbers, booleans or None.
+
+    Raises YamlError.
+    """
     try:
         text = text.decode() if isinstance(text, bytes) else text
         if text.lstrip().startswith("{"):
-            with suppress(json.JSONDecodeError):  # JSON that is no YAML: tabs, surrogate pairs
+            with suppress(json.JSONDecodeError):  # some JSON is not YAML: with tabs, or with surrogate pairs
                 return json.loads(text, object_pairs_hook=_distinct, parse_int=_integer)
-        return _document(_refusing(yaml.parse(text, Loader=PARSER)))
+        return yaml.load(text, _DefinitionLoader)
     except RecursionError as error:
         raise YamlError("nested too deep") from error
+    except ComposerError as error:
+        raise _error(error.problem_mark, "there must be one document only") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _error(mark, error.problem or error.context or "not valid") from error
@@ -71,90 +113,10 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return mapping
 
 
-def _refusing(events: Iterator[Event]) -> Iterator[Event]:
-    """The same events, without those that only frame the document; an error at what a definition has no use for."""
-    for event in events:
-        if isinstance(event, AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _error(event.start_mark, "anchors and aliases are not read")
-        tag = getattr(event, "tag", None)
-        if tag not in (None, "!"):
-            raise _error(event.start_mark, f"tags are not read: {tag}")
-        if not isinstance(event, StreamStartEvent):
-            yield event
-
-
-def _document(events: Iterator[Event]) -> object:
-    if not isinstance(next(events), DocumentStartEvent):
-        return None
-    value = _value(next(events), events, depth=0)
-    next(events)  # the document's end
-    following = next(events)
-    if not isinstance(following, StreamEndEvent):
-        raise _error(following.start_mark, "there must be one document only")
-    return value
-
-
-def _value(event: Event, events: Iterator[Event], depth: int) -> object:
-    if depth > MAX_DEPTH:
-        raise _error(event.start_mark, f"nested more than {MAX_DEPTH} levels deep")
-    if isinstance(event, MappingStartEvent):
-        return _mapping(events, depth)
-    if isinstance(event, SequenceStartEvent):
-        return _sequence(events, depth)
-    return _scalar(event)
-
-
-def _mapping(events: Iterator[Event], depth: int) -> dict[str, object]:
-    mapping: dict[str, object] = {}
-    while not isinstance(event := next(events), MappingEndEvent):
-        key = _value(event, events, depth + 1)
-        if not isinstance(key, str):
-            raise _error(event.start_mark, f"keys must be strings: {key!r}")
-        if key in mapping:
-            raise _error(event.start_mark, f"a key must not be listed twice: {key!r}")
-        mapping[key] = _value(next(events), events, depth + 1)
-    return mapping
-
-
-def _sequence(events: Iterator[Event], depth: int) -> list[object]:
-    sequence: list[object] = []
-    while not isinstance(event := next(events), SequenceEndEvent):
-        sequence.append(_value(event, events, depth + 1))
-    return sequence
-
-
-def _scalar(event: Event) -> object:
-    assert isinstance(event, ScalarEvent), f"no value: {event}"
-    text: str = event.value
-    if event.style or event.tag == "!":
-        return text
-    return _plain(text)
-
-
-def _plain(text: str) -> object:
-    if NULL.fullmatch(text):
-        return None
-    if TRUE.fullmatch(text):
-        return True
-    if FALSE.fullmatch(text):
-        return False
-    if INTEGER.fullmatch(text):
-        return _integer(text)
-    if OCTAL.fullmatch(text):
-        return int(text[2:], 8)
-    if HEXADECIMAL.fullmatch(text):
-        return int(text[2:], 16)
-    if FLOAT.fullmatch(text):
-        return float(text)
-    if match := INFINITY.fullmatch(text):
-        return float(f"{match.group(1)}inf")
-    return float("nan") if NAN.fullmatch(text) else text
-
-
 def _integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise YamlError(f"a number of more than {MAX_DIGITS} digits: {text[:20]}…")
-    return int(text)
+    return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
 
 
 def _error(mark: Any, message: str) -> YamlError:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,7 +45,7 @@ class BodyLimits:
             is_import = scope["path"].endswith("/imports")
             body = await self._read(receive, MAX_IMPORT_BYTES if is_import else MAX_BODY_BYTES)
             if Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
-                body = _json_from_yaml(body)
+                body = await run_in_threadpool(_json_from_yaml, body)  # 1 MiB takes seconds
                 scope["headers"] = _with_json_type(
                     scope["headers"]
                 )  # not a copy: outer middleware reads the route here
