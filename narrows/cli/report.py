@@ -40,10 +40,10 @@ def write(client: "Client", study: str, out: Path) -> Path:
     import optuna
 
     from narrows.html_report.gather import gather
-    from narrows.html_report.page import page
+    from narrows.html_report.page import render_page
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    document = page(gather(client, study), datetime.now(UTC))
+    document = render_page(gather(client, study), datetime.now(UTC))
     out.mkdir(parents=True, exist_ok=True)
     file = out / "index.html"
     file.write_text(document, encoding="utf-8")

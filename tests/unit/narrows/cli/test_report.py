@@ -1,9 +1,9 @@
 import subprocess
 import sys
-from html import escape
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from narrows.cli.main import run
 from service.client.text import sentences
@@ -61,7 +61,7 @@ def test_the_final_evaluation_is_told(service: StandIn, tmp_path: Path) -> None:
 
     page = (tmp_path / "index.html").read_text()
     assert "Final evaluation" in page
-    assert all(escape(line) in page for line in sentences(Final.model_validate(final_json())))
+    assert all(str(escape(line)) in page for line in sentences(Final.model_validate(final_json())))
 
 
 def test_a_study_that_is_not_there_leaves_no_folder(service: StandIn, capsys: Capture, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from narrows.html_report.curve_plots import curve_plots
 from narrows.html_report.gather import Gathered
-from narrows.html_report.page import page
+from narrows.html_report.page import render_page
 from narrows.html_report.search_plots import search_plots
 from narrows.html_report.weights import Histogram
 from service.schemas.results import Trial
@@ -131,7 +131,7 @@ def test_several_objectives_have_a_front_and_a_history_each() -> None:
 def test_any_study_makes_a_page(trials: list[Trial], objectives: list[Any]) -> None:
     several = len(objectives) > 1
     shown = [one.model_copy(update={"values": one.values * 2}) if several and one.values else one for one in trials]
-    document = page(gathered(shown, objectives=objectives, pruner="none"), NOW)
+    document = render_page(gathered(shown, objectives=objectives, pruner="none"), NOW)
 
     assert "digits" in Elements(document).text
     assert document.count('class="plotly-graph-div"') == len(
@@ -161,7 +161,7 @@ def test_what_users_wrote_is_text_and_the_page_loads_nothing() -> None:
     ]
     one = gathered(trials)
     one.study.definition.search_space["optimizer"] = CategoricalParameter(type="categorical", choices=[HOSTILE, "adam"])
-    document = page(replace(one, as_optuna=as_optuna(one.study, trials, one.curves)), NOW)
+    document = render_page(replace(one, as_optuna=as_optuna(one.study, trials, one.curves)), NOW)
     found = Elements(document)
 
     assert HOSTILE in found.text
@@ -196,13 +196,13 @@ def test_verdicts_are_in_the_table_and_the_headings() -> None:
     trials = [trial(number) for number in range(3)]
     one = replace(gathered(trials), diagnosis=diagnosis(trials, "overfitting"))
 
-    assert "3 overfitting" in Elements(page(one, NOW)).text
+    assert "3 overfitting" in Elements(render_page(one, NOW)).text
     assert figure_of(one, "Curves of the best 3 trials").layout.annotations[0].text == "#0 · 0.9 · overfitting"
 
 
 def test_a_page_of_many_trials_stays_small_enough_to_open() -> None:
     trials = [trial(number) for number in range(1000)]
-    document = page(gathered(trials, n_curves=200), NOW)
+    document = render_page(gathered(trials, n_curves=200), NOW)
 
     assert len(document) < 12 * 1024**2
     assert "The newest 200 trials, one by one" in document
