@@ -1,122 +1,163 @@
-"""`narrows demo`: a service, workers and a study on this machine, from nothing to an honest test score."""
+"""`narrows demo`: a service, workers and a study on this machine, up to the test score of the best configuration."""
 
 import os
+import shlex
+import shutil
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from narrows.cli.examples import example
-from narrows.cli.processes import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG
 from narrows.cli.settings import BY_NAME
+from narrows.errors import CommandError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from narrows.cli.processes import Process
+    from narrows.cli.local_service import LocalService
     from service.client import Client
-    from service.schemas.results import Study
 
 Answer = TypeVar("Answer")
 File = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="Study definition to run.", show_default="examples/digits.yaml")
 ]
+Keep = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        metavar="DIR",
+        help="New folder in which database, artifacts and logs are kept.",
+        show_default="a temporary folder, removed at the end",
+    ),
+]
 
 N_BEST = 5
 
 
-def demo(file: File = None) -> None:
-    """Run a study on this machine, show its best trials and the winner's test score.
+def demo(file: File = None, keep: Keep = None) -> None:
+    """Run a study on this machine, then show its best trials and the winner's test score.
 
-    Starts a service and workers, and ends them again.
-
-    The service and the workers take their settings from the environment. Their logs go to narrows-logs/.
+    The demo starts a service and workers and ends them again. They take their settings from the environment, except
+    NARROWS_DATABASE and NARROWS_ARTIFACTS: the demo always has a database and artifacts of its own.
     """
+    from narrows.cli.local_service import local_service
     from narrows.cli.output import console
-    from narrows.cli.processes import Process, end_on_signals
+    from narrows.cli.processes import end_on_signals
     from narrows.cli.submit import read_definition
     from service.client import Client
 
-    definition = read_definition(file or example("digits.yaml"))
+    file = file or example("digits.yaml")
+    definition = read_definition(file)
     end_on_signals()
     out = console()
-    out.print("Starting the service …", style="dim")
-    with Process(["serve", f"--port={_free_port()}"], SERVICE_LOG) as service:
-        server = service.wait_for(READY, READY_SECONDS)
-        with Client(server, os.environ.get("NARROWS_TOKEN")) as client:
-            study = _create(client, definition)
-            out.print(
-                f"Study      {study.name}, {study.definition.n_trials} trials, from {file or 'examples/digits.yaml'}"
-            )
-            out.print(f"Dashboard  {server}/dashboard")
-            out.print(f"Logs       {SERVICE_LOG}, {WORKERS_LOG}\n")
-            arguments = ["worker", f"--server={server}", f"--study={study.name}"]
-            with Process(arguments, WORKERS_LOG) as workers:
-                _run(client, study.name, out, service, workers)
-                _print_results(client, study.name, out)
-                _evaluate(client, study.name, out, service, workers)
-    out.print(f"\nTo look closer: make serve, then open http://127.0.0.1:{_usual_port()}/dashboard")
+    with _folder(keep) as folder:
+        out.print("Starting the service …", style="dim")
+        with (
+            local_service(folder, folder / "logs", _free_port()) as service,
+            Client(service.server, os.environ.get("NARROWS_TOKEN")) as client,
+        ):
+            study = client.create_study(definition)
+            service.start_workers(f"--study={study.name}")
+            out.print(f"Study      {study.name}, {study.definition.n_trials} trials, from {_relative(file)}")
+            out.print(f"Dashboard  {service.server}/dashboard, until the demo ends")
+            out.print(f"Logs       {folder / 'logs'}\n")
+            _search(client, study.name, out, service)
+            _show_best(client, study.name, out, service)
+            _evaluate(client, study.name, out, service)
+    _print_next(keep, file, out)
 
 
-def _create(client: "Client", definition: dict[str, Any]) -> "Study":
-    """Create the study under its own name, or the first of name-2, name-3, … that is free."""
-    taken = {study.name for study in client.studies()}
-    name, attempt = str(definition.get("name")), 2
-    while name in taken:
-        name = f"{definition['name']}-{attempt}"
-        attempt += 1
-    return client.create_study({**definition, "name": name})
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Make the folder to keep, or a temporary one. Raises CommandError when there is already a database in it."""
+    if keep is None:
+        with TemporaryDirectory(prefix="narrows-demo-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+        return
+    if (keep / "narrows.db").exists():
+        raise CommandError(f"--keep takes a new folder: {keep} already has a narrows.db")
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep
 
 
-def _run(client: "Client", name: str, out: "Console", service: "Process", workers: "Process") -> None:
+def _search(client: "Client", name: str, out: "Console", service: "LocalService") -> None:
     from service.client.progress import follow
 
-    follow(_checked(lambda: client.study(name), service, workers), out)
+    follow(_checked(lambda: client.study(name), service), out)
 
 
-def _checked(call: Callable[[], Answer], service: "Process", workers: "Process") -> Callable[[], Answer]:
-    """A call to the service that looks first whether service and workers are there."""
+def _checked(call: Callable[[], Answer], service: "LocalService") -> Callable[[], Answer]:
+    """Return the call with a check before it that service and workers still run."""
     from service.client import UnreachableError
 
     def checked() -> Answer:
         service.check()
-        workers.check()
         try:
             return call()
         except UnreachableError:
-            service.check(within_seconds=2.0)  # that it has ended says more than that it cannot be reached
+            service.check(within_seconds=2.0)  # an ended service explains more than one that cannot be reached
             raise
 
     return checked
 
 
-def _print_results(client: "Client", name: str, out: "Console") -> None:
-    from narrows.cli.output import trial_table
-    from narrows.errors import CommandError
+def _show_best(client: "Client", name: str, out: "Console", service: "LocalService") -> None:
+    from narrows.cli.output import best_of, trial_table
     from service.client.text import metrics_of
 
-    metrics = metrics_of(client.study(name))
-    found = client.pareto(name)[:N_BEST] if len(metrics) > 1 else client.best(name, N_BEST)
-    if not found:
+    study = client.study(name)
+    trials = best_of(client, study, N_BEST)
+    if not trials:
         reasons = {trial.reason for trial in client.trials(name) if trial.reason}
-        raise CommandError("no trial is complete: " + ("; ".join(sorted(reasons)) or f"see {WORKERS_LOG}"))
+        shown = "; ".join(sorted(reasons)) or service.log_end()
+        raise CommandError(f"no trial is complete: {shown}")
     out.print()
-    out.print(trial_table(metrics, found, states=False, title="The best trials"))
+    out.print(trial_table(metrics_of(study), trials, states=False, title="The best trials"))
 
 
-def _evaluate(client: "Client", name: str, out: "Console", service: "Process", workers: "Process") -> None:
-    """Train the best configurations again, and show what the test split says of the winner."""
-    from narrows.cli.final import follow, show
-    from narrows.errors import CommandError
+def _evaluate(client: "Client", name: str, out: "Console", service: "LocalService") -> None:
+    """Train the best configurations again, and show the winner's score on the test split."""
+    from narrows.cli.final import print_final, wait_for_final
 
-    out.print("\nTraining the best again with fresh seeds, before the test split is looked at …\n", style="dim")
+    out.print("\nTraining the best again with fresh seeds, before the test split is used …\n", style="dim")
     client.begin_final(name)
-    found = follow(_checked(lambda: client.final(name), service, workers), None)
-    if found.failure is not None:
-        raise CommandError(f"no test score: {found.failure}")
-    show(found, out)
+    final = wait_for_final(_checked(lambda: client.final(name), service), None)
+    if final.failure is not None:
+        raise CommandError(f"no test score: {final.failure}")
+    print_final(final, out)
+
+
+def _print_next(keep: Path | None, file: Path, out: "Console") -> None:
+    """Print the commands to look at what was kept, and those to search with a service that stays."""
+    narrows = "narrows" if shutil.which("narrows") else shlex.quote(sys.argv[0])
+    dashboard = f"http://127.0.0.1:{_usual_port()}/dashboard"
+    lines = []
+    if keep is None:
+        lines += ["Nothing of this demo is kept. To keep its database, artifacts and logs: narrows demo --keep DIR"]
+    else:
+        artifacts = shlex.quote(str(keep / "narrows-artifacts"))
+        database = shlex.quote(f"sqlite:///{keep / 'narrows.db'}")
+        lines += [f"Database, artifacts and logs are kept in {keep}. To look at them, open {dashboard} after", ""]
+        lines += [f"  {narrows} serve --database {database} --artifacts {artifacts}"]
+    lines += [
+        "",
+        f"To search with a service that stays, run each in its own terminal; {dashboard} shows the study.",
+        "",
+    ]
+    commands = ("serve", "worker", f"submit {shlex.quote(str(_relative(file)))} --watch")
+    lines += [f"  {narrows} {command}" for command in commands]
+    out.print("\n" + "\n".join(lines), soft_wrap=True)
+
+
+def _relative(file: Path) -> Path:
+    """Return a path as seen from the current folder, if it is below that."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def _usual_port() -> int:
@@ -125,7 +166,7 @@ def _usual_port() -> int:
 
 
 def _free_port() -> int:
-    """The usual port when it is free, else 0: any."""
+    """Return the usual port if it is free, else 0, which means any free port."""
     port = _usual_port()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

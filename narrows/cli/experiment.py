@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from narrows.cli.options import DEFAULT, DataDir
-from narrows.cli.processes import READY, READY_SECONDS, SERVICE_LOG, WORKERS_LOG
 
 if TYPE_CHECKING:
     from narrows.experiments.definition import Experiment
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from narrows.experiments.runner import Measured
     from service.client import Client
 
+LOGS = Path("narrows-logs")
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the experiment, or its file.")]
@@ -97,30 +97,20 @@ def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str, report
 
 
 def _measure(name: str, experiment: "Experiment", data_dir: str, report: Path | None) -> "list[list[Measured]]":
-    from narrows.cli.processes import Process, end_on_signals
+    from narrows.cli.local_service import local_service
+    from narrows.cli.processes import end_on_signals
     from narrows.experiments.runner import Runner
     from service.client import Client
 
     end_on_signals()
-    with tempfile.TemporaryDirectory() as folder:
-        place = [f"--database=sqlite:///{folder}/narrows.db", f"--artifacts={folder}/artifacts"]
-        with Process(["serve", "--port=0", *place], SERVICE_LOG) as service:
-            server = service.wait_for(READY, READY_SECONDS)
-            arguments = ["worker", f"--server={server}", f"--data-dir={data_dir}"]
-            with (
-                Process(arguments, WORKERS_LOG) as workers,
-                Client(server, os.environ.get("NARROWS_TOKEN")) as client,
-            ):
-                print(f"Logs in {SERVICE_LOG} and {WORKERS_LOG}")
-
-                def check() -> None:
-                    service.check()
-                    workers.check()
-
-                measured = Runner(client, check, print, data_dir).run(name, experiment)
-                if report is not None:
-                    _write_reports(client, measured, report)
-                return measured
+    with tempfile.TemporaryDirectory() as folder, local_service(Path(folder), LOGS) as service:
+        service.start_workers(f"--data-dir={data_dir}")
+        print(f"Logs in {LOGS}")
+        with Client(service.server, os.environ.get("NARROWS_TOKEN")) as client:
+            measured = Runner(client, service.check, print, data_dir).run(name, experiment)
+            if report is not None:
+                _write_reports(client, measured, report)
+            return measured
 
 
 def _write_reports(client: "Client", measured: "list[list[Measured]]", folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`narrows final`: confirm the best trials, and what the test split says of the winner."""
+"""`narrows final`: train the best configurations again, and evaluate the winner on the test split."""
 
 import time
 from collections.abc import Callable
@@ -12,20 +12,29 @@ from service.client.text import progress, sentences
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from service.schemas.final import Final
 
 POLL_SECONDS = 0.5
 
-TopK = Annotated[int | None, typer.Option("--top-k", min=1, help="Configurations to train again.", show_default="3")]
-NSeeds = Annotated[int | None, typer.Option("--n-seeds", min=1, help="Fresh seeds of each.", show_default="3")]
-OnValidation = Annotated[
-    bool, typer.Option("--train-on-validation", help="Train the tested model on train and validation data together.")
+TopK = Annotated[
+    int | None, typer.Option("--top-k", min=1, help="Best configurations to train again.", show_default="3")
 ]
-Reason = Annotated[str | None, typer.Option("--reason", help="Why, for --force.", show_default=False)]
-Force = Annotated[bool, typer.Option("--force", help="Look at the test split again; that and the --reason are kept.")]
-Show = Annotated[bool, typer.Option("--show", help="Show how far it is, or its record, and begin nothing.")]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the record.")]
+NSeeds = Annotated[
+    int | None, typer.Option("--n-seeds", min=1, help="New seeds to train each of them with.", show_default="3")
+]
+OnValidation = Annotated[
+    bool, typer.Option("--train-on-validation", help="Train the model to test on train and validation data together.")
+]
+Reason = Annotated[str | None, typer.Option("--reason", help="Reason for --force.", show_default=False)]
+Force = Annotated[
+    bool, typer.Option("--force", help="Use the test split again. The record then says so, with --reason.")
+]
+Show = Annotated[
+    bool, typer.Option("--show", help="Show the progress or the record of an evaluation, and start nothing.")
+]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the evaluation has ended.")]
 
 
 def final(
@@ -41,33 +50,36 @@ def final(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> int:
-    """Confirm the best trials with fresh seeds, evaluate the winner on the test split once, and show the record."""
+    """Train the best configurations again with new seeds, and evaluate the winner on the test split, once.
+
+    The record says how the candidates compare and what the test split gave. The status is 1 if there is no test score.
+    """
     from narrows.cli.output import console, print_json
     from service.client import Client, quoted
     from service.client.retries import Retries
 
-    asked: dict[str, Any] = {"top_k": top_k, "n_seeds": n_seeds, "train_on_validation": train_on_validation or None}
-    asked |= {"force": force or None, "reason": reason}
-    given = {name: value for name, value in asked.items() if value is not None}
+    options: dict[str, Any] = {"top_k": top_k, "n_seeds": n_seeds, "train_on_validation": train_on_validation or None}
+    options |= {"force": force or None, "reason": reason}
+    given = {name: value for name, value in options.items() if value is not None}
     if show_only and given:
-        raise CommandError(f"--show begins nothing: it does not go with --{next(iter(given)).replace('_', '-')}")
+        raise CommandError(f"--show starts nothing, so it does not go with --{next(iter(given)).replace('_', '-')}")
     with Client(server, token) as client:
         found = client.final(study) if show_only else client.begin_final(study, given)
         out = console()
         if wait and not show_only:
             retries = Retries(limit_seconds=30.0)
-            found = follow(lambda: retries(lambda: client.final(study)), None if as_json else out)
+            found = wait_for_final(lambda: retries(lambda: client.final(study)), None if as_json else out)
         if as_json:
             print_json(client.get(f"studies/{quoted(study)}/final"))
         else:
-            show(found, out)
+            print_final(found, out)
     return 1 if found.state == "failed" else 0
 
 
-def follow(
+def wait_for_final(
     fetch: Callable[[], "Final"], console: "Console | None", *, sleep: Callable[[float], None] = time.sleep
 ) -> "Final":
-    """Return an evaluation when it has ended; a line for every trial that ends goes to the console."""
+    """Wait until an evaluation has ended, and return it. Each trial that ends prints a line to the console, if any."""
     done = -1
     while True:
         found = fetch()
@@ -79,24 +91,26 @@ def follow(
         sleep(POLL_SECONDS)
 
 
-def show(found: "Final", console: "Console") -> None:
-    """What each candidate was and is, and the sentences that the record comes to."""
+def print_final(found: "Final", console: "Console") -> None:
+    """Print the candidates as a table, and the result in sentences."""
     console.print(candidate_table(found))
     for line in sentences(found):
         console.print(line, soft_wrap=True)
 
 
-def candidate_table(found: "Final") -> Any:
+def candidate_table(found: "Final") -> "Table":
+    """Return a table with a row for each candidate: its value in the search and its values with new seeds."""
     from narrows.cli.output import plain_table
     from service.client.text import number, params_line
 
     table = plain_table(f"Confirmed: {found.metric}")
-    for name in ("trial", "validation said", "confirmed mean", "standard error", "seeds"):
+    for name in ("trial", "in the search", "confirmed mean", "standard error", "seeds"):
         table.add_column(name, justify="right")
     table.add_column("params", overflow="fold")
-    for one in found.candidates:
-        mean, error = ("" if value is None else number(value) for value in (one.confirmed_mean, one.standard_error))
-        seeds = f"{len(one.confirmed_values)}/{found.n_seeds}"
-        said = number(one.validation_said)
-        table.add_row(str(one.trial_number), said, mean, error, seeds, params_line(one.params))
+    for candidate in found.candidates:
+        figures = (candidate.confirmed_mean, candidate.standard_error)
+        mean, error = ("" if value is None else number(value) for value in figures)
+        seeds = f"{len(candidate.confirmed_values)}/{found.n_seeds}"
+        in_search = number(candidate.validation_said)
+        table.add_row(str(candidate.trial_number), in_search, mean, error, seeds, params_line(candidate.params))
     return table

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from service.client import Client
 from service.client.text import number, params_line, seconds, utc
 from service.schemas.results import Study, Trial
 from service.schemas.tokens import Token
@@ -56,6 +57,13 @@ def _reason(trial: Trial) -> str:
     if trial.paused_at_rung is not None:
         return f"paused at rung {trial.paused_at_rung}"
     return trial.reason or (f"violates {', '.join(trial.violated)}" if trial.violated else "")
+
+
+def best_of(client: Client, study: Study, k: int) -> list[Trial]:
+    """Return the best k complete trials, best first; with several objectives, k of those that no other trial beats."""
+    if len(study.definition.objectives) > 1:
+        return client.pareto(study.name)[:k]
+    return client.best(study.name, k)
 
 
 def plain_table(title: str | None = None) -> Table:

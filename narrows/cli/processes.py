@@ -1,3 +1,5 @@
+"""`narrows` commands in the background, and how a command that started some is asked to end."""
+
 import os
 import signal
 import subprocess
@@ -13,22 +15,22 @@ from narrows.cli.bound import bound
 from narrows.errors import CommandError
 
 END_SECONDS = 40.0
-"""A fleet of workers kills, after half a minute, those of its processes that have not ended: so long it must live."""
+"""Time for a process to end after SIGTERM. `narrows worker` needs up to 30 seconds: then it kills its own processes."""
 AT_ONCE_SECONDS = 5.0
-"""The same, once it was asked again."""
+"""Time for a process to end after the second signal."""
 ECHO_SECONDS = 1.0
-"""A signal that comes so soon after another one is the same: `timeout` sends it to a process, and to its group too."""
+"""A second signal within this time counts as the first one: `timeout` signals a process and then its group."""
 TAIL_LINES = 20
 
 
 class AskedAgain(SystemExit):
-    """Nobody waits any more for processes to end well."""
+    """A second signal: started processes are ended without waiting for them to finish their work."""
 
 
 def end_on_signals() -> None:
-    """Leave by SystemExit when asked to end, so that what was started is ended; by AskedAgain when asked again.
+    """On SIGTERM, SIGINT or SIGHUP raise SystemExit, so that contexts end their processes; on the next AskedAgain.
 
-    What was started by `nohup` goes on when its terminal is closed.
+    SIGHUP stays ignored under `nohup`.
     """
     asked_at: float | None = None
 
@@ -47,10 +49,10 @@ def end_on_signals() -> None:
 
 
 class Process:
-    """A `narrows` command in the background, its output in a file. Leaving the context ends it and all it started.
+    """A `narrows` command in the background, with its output in a file. Leaving the context ends it.
 
-    It has a session of its own, so that Ctrl-C in the terminal reaches the foreground command alone. When that one is
-    killed, it ends too.
+    It has its own session, so that Ctrl-C in the terminal reaches only the foreground command. It also ends when the
+    foreground command is killed.
     """
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
@@ -88,17 +90,18 @@ class Process:
             raise
 
     def check(self, within_seconds: float = 0.0) -> None:
-        """Raise CommandError, with the end of the log, when the process has ended by itself or soon does."""
+        """Raise CommandError, with the end of the log, when the process has ended or ends within that time."""
         if self._process is None:
             return
         with suppress(subprocess.TimeoutExpired):
             status = self._process.wait(within_seconds)
-            raise CommandError(
-                f"`narrows {self._arguments[0]}` ended with status {status}; the end of {self._log}:\n{self.tail()}"
-            )
+            raise CommandError(f"`narrows {self._arguments[0]}` ended with status {status}; {self.log_end()}")
 
     def wait_for(self, words: str, timeout_seconds: float) -> str:
-        """The rest of the first line of output that begins with some words. Raises CommandError."""
+        """Wait for a line of output that begins with `words`, and return the rest of that line.
+
+        Raises CommandError when the process ends before, or does not write such a line in time.
+        """
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             for line in self._log.read_text(errors="replace").splitlines(keepends=True):
@@ -106,14 +109,19 @@ class Process:
                     return line.removeprefix(words).strip()
             self.check()
             time.sleep(0.05)
-        raise CommandError(f"`narrows {self._arguments[0]}` is not ready; the end of {self._log}:\n{self.tail()}")
+        raise CommandError(f"`narrows {self._arguments[0]}` is not ready; {self.log_end()}")
 
-    def tail(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+    def log_end(self) -> str:
+        """Return the last lines of the log, under a heading."""
+        lines = self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        return "\n".join([f"the end of {self._log.name}:", *lines])
 
 
 def _end_at_once(process: subprocess.Popen[bytes]) -> None:
-    """The second SIGTERM lets workers go without their trials; who is killed leaves its own processes behind."""
+    """Send a second SIGTERM, at which workers end without giving their trials back, and SIGKILL if that is not enough.
+
+    SIGTERM comes first because a killed worker command would leave its own processes running.
+    """
     try:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -122,15 +130,3 @@ def _end_at_once(process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-SERVICE_LOG = Path("narrows-logs/service.log")
-
-
-WORKERS_LOG = Path("narrows-logs/workers.log")
-
-
-READY = "Narrows is ready at "
-
-
-READY_SECONDS = 60.0

@@ -1,6 +1,8 @@
 """`narrows demo`, as a user runs it."""
 
 import os
+import re
+import shlex
 import signal
 import sqlite3
 import sys
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from narrows.cli.local_service import READY
+from service.client import Client
 from tests.acceptance.processes import Marked, narrows, until
 from tests.conftest import clean_environment
 
@@ -33,22 +37,55 @@ def definition(folder: Path, epochs: int) -> str:
     return str(file)
 
 
-def test_the_demo_runs_a_study_shows_the_best_trials_and_the_test_score_and_leaves_nothing_running(
+def run(folder: Path, environment: dict[str, str], *arguments: str) -> tuple[int, str]:
+    with narrows("demo", *arguments, environment=environment, cwd=folder) as demo:
+        output, _ = demo.communicate(timeout=90)
+    return demo.returncode, output
+
+
+def test_the_demo_runs_a_study_shows_the_best_trials_and_the_test_score_and_leaves_nothing_behind(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    for name in ("small", "small-2"):  # the second time finds the name taken
-        with narrows("demo", definition(tmp_path, 3), environment=environment, cwd=tmp_path) as demo:
-            output, _ = demo.communicate(timeout=90)
-        assert demo.returncode == 0, output
-        assert f"{name}, 3 trials, from " in output
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    own = {"TMPDIR": str(temporary), "NARROWS_DATABASE": "sqlite:///users.db", "NARROWS_ARTIFACTS": "users-artifacts"}
+    file = definition(tmp_path, 3)
+    for _ in range(2):
+        status, output = run(tmp_path, environment | own, file)
+        assert status == 0, output
+        assert "small, 3 trials, from small.yaml" in output
         assert f"http://127.0.0.1:{environment['NARROWS_PORT']}/dashboard" in output
-        assert f"{name} is finished" in output
+        assert "small is finished" in output
         assert "The best trials" in output
         assert "The winner is trial " in output
-        assert "Test said accuracy 0." in output
-        assert "the test split was looked at once" in output
-    with closing(sqlite3.connect(tmp_path / "narrows.db")) as database:
-        assert database.execute("SELECT count(*) FROM trials").fetchone() == (2 * (3 + 3 * 3 + 1),)
+        assert "accuracy 0." in output
+        assert "--keep DIR" in output
+        assert re.search(r"^  \S*narrows submit small.yaml --watch$", output, re.MULTILINE)
+        assert [path.name for path in tmp_path.iterdir() if path != temporary] == ["small.yaml"]
+        assert list(temporary.glob("narrows-demo-*")) == []
+
+
+def test_a_kept_demo_can_be_served_by_the_command_that_it_prints(environment: dict[str, str], tmp_path: Path) -> None:
+    status, output = run(tmp_path, environment, definition(tmp_path, 3), "--keep", "my demo")
+    assert status == 0, output
+    assert "kept in my demo" in output
+    folder = tmp_path / "my demo"
+    assert {"narrows.db", "narrows-artifacts", "logs"} <= {path.name for path in folder.iterdir()}
+    assert READY in (folder / "logs/service.log").read_text()
+    with closing(sqlite3.connect(folder / "narrows.db")) as database:
+        assert database.execute("SELECT count(*) FROM trials").fetchone() == (3 + 3 * 3 + 1,)
+
+    (line,) = [line for line in output.splitlines() if " serve --database " in line]
+    _, *serve = shlex.split(line)
+    with narrows(*serve, environment=environment, cwd=tmp_path) as service:
+        assert service.stdout is not None
+        url = next(line.removeprefix(READY).strip() for line in service.stdout if line.startswith(READY))
+        with Client(url) as client:
+            assert client.study("small").state == "finished"
+            assert "model" in [one.name for one in client.artifacts("small", client.best("small", 1)[0].number)]
+
+    status, output = run(tmp_path, environment, "small.yaml", "--keep", "my demo")
+    assert (status, output) == (1, "narrows: --keep takes a new folder: my demo already has a narrows.db\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -81,7 +118,7 @@ def test_a_service_that_dies_is_told_with_the_end_of_its_log(
         os.kill(marked.pids("narrows.cli.main serve")[0], signal.SIGKILL)
         output, _ = demo.communicate(timeout=60)
     assert demo.returncode == 1
-    assert "`narrows serve` ended with status -9; the end of narrows-logs/service.log:" in output
+    assert "`narrows serve` ended with status -9; the end of service.log:" in output
     assert "Narrows is ready at" in output
 
 

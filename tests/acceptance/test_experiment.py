@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from narrows.cli.processes import ECHO_SECONDS, READY
+from narrows.cli.local_service import READY
+from narrows.cli.processes import ECHO_SECONDS
 from service.client import Client
 from tests.acceptance.processes import Marked, narrows, until
 from tests.conftest import clean_environment

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from narrows.cli.final import follow
+from narrows.cli.final import wait_for_final
 from narrows.cli.main import run
 from narrows.cli.output import console
 from service.client.text import sentences
@@ -104,7 +104,7 @@ def test_every_trial_that_ends_is_a_line(capsys: Capture) -> None:
     states = [("running", 0), ("running", 0), ("running", 4), ("complete", 7)]
     answers = [Final.model_validate(final_json(state, trials_done=done)) for state, done in states]
     pauses: list[float] = []
-    assert follow(lambda: answers.pop(0), console(), sleep=pauses.append).state == "complete"
+    assert wait_for_final(lambda: answers.pop(0), console(), sleep=pauses.append).state == "complete"
     assert capsys.readouterr().out.splitlines() == [
         "digits: 0/6 confirmations done",
         "digits: 4/6 confirmations done",
@@ -154,4 +154,4 @@ def test_what_violates_a_constraint_is_named(service: StandIn, capsys: Capture) 
 def test_showing_goes_with_no_wish(service: StandIn, capsys: Capture) -> None:
     assert run(["final", "digits", "--show", "--n-seeds", "2"]) == 1
     assert service.requests == []
-    assert "--show begins nothing: it does not go with --n-seeds" in capsys.readouterr().err
+    assert "--show starts nothing, so it does not go with --n-seeds" in capsys.readouterr().err
