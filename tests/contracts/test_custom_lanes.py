@@ -13,7 +13,7 @@ from workers.errors import ModelError
 from workers.lanes.lane import LaneTrial
 from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import dump_checkpoint, read_checkpoint
-from workers.user_process.custom_parts.model import build
+from workers.user_process.custom_parts.model import make_model
 
 __all__ = ["data", "one_thread"]
 
@@ -25,7 +25,7 @@ def custom(name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def group_of(training: Training, data: TrialData, n_lanes: int, dtype: torch.dtype = torch.float32) -> LaneGroup:
-    return LaneGroup(training, data, CPU, n_lanes, dtype=dtype, build=build)
+    return LaneGroup(training, data, CPU, n_lanes, dtype=dtype, build=make_model)
 
 
 def alone(trial: LaneTrial, data: TrialData, dtype: torch.dtype) -> list[EpochResult]:

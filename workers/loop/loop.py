@@ -29,9 +29,9 @@ from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.sinks.metric_fanout import NO_SINKS, MetricFanout
 from workers.training.precision import resolve_precision
-from workers.user_code.allowed import UserCode
 from workers.user_code.custom_parts.subprocess_trainer import SubprocessTrainer
 from workers.user_code.objectives.objective_runner import ObjectiveRunner
+from workers.user_code.user_code_options import UserCodeOptions
 
 logger = logging.getLogger("narrows.worker")
 
@@ -43,7 +43,7 @@ TURN_SECONDS = 0.02
 """Trained between two looks at everything else, which take 0.04 ms: 1 % of a step of small models."""
 AHEAD_SECONDS = 0.5
 """A trial is claimed so long before its lane is free."""
-NO_USER_CODE = UserCode()
+NO_USER_CODE = UserCodeOptions()
 CLOSING_SECONDS = 20.0
 """For what is to be told at the end, once this process was asked to end."""
 
@@ -67,7 +67,7 @@ class Loop:
         checkpoint_seconds: float = 30.0,
         keep_models: KeepModels = "best",
         n_processes: int = 1,
-        user_code: UserCode = NO_USER_CODE,
+        user_code: UserCodeOptions = NO_USER_CODE,
         fanout: MetricFanout = NO_SINKS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

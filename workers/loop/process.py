@@ -22,7 +22,7 @@ from workers.scheduling.lane_choice import LaneChoice
 from workers.scheduling.lane_scheduler import LaneScheduler
 from workers.sinks.choice import open_sinks
 from workers.sinks.metric_fanout import MetricFanout
-from workers.user_code.allowed import UserCode
+from workers.user_code.user_code_options import UserCodeOptions
 
 logger = logging.getLogger("narrows.worker")
 
@@ -39,6 +39,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
         torch.cuda.set_device(device)
     else:
         torch.set_num_threads(1)
+    user_code = UserCodeOptions(options.allow, options.code, options.data_dir, options.download, options.lanes)
     load_data = partial(prepare_data, data_dir=options.data_dir, device=device, download=options.download)
     test = FinalTrial(device, options.data_dir, download=options.download)
     bench = LaneScheduler(load_data, device, LaneChoice(device, options.lanes), test)
@@ -55,7 +56,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
                 checkpoint_seconds=options.checkpoint_seconds,
                 keep_models=options.keep_models,
                 n_processes=options.processes or 1,
-                user_code=UserCode(options.allow, options.code, options.data_dir, options.download, options.lanes),
+                user_code=user_code,
                 fanout=fanout,
             )
             loop.run()

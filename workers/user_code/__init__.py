@@ -1,1 +1,1 @@
-"""Users' code, seen from the worker that starts it in processes of its own."""
+"""Users' code, seen from the worker, which runs it in separate processes."""

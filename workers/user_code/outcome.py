@@ -1,4 +1,4 @@
-"""How an attempt at a trial of a user's own code ends."""
+"""How an attempt at a trial of a custom objective ends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Completed:
-    """The function has returned: objective values, or metrics that hold them."""
+    """The function has returned objective values, or metrics that contain them."""
 
     values: list[float] | None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -14,32 +14,39 @@ class Completed:
 
 @dataclass(frozen=True)
 class Failed:
-    """retry: another attempt may go better, on another machine above all."""
+    """The trial cannot go on. retry: another attempt may succeed, for instance on another machine."""
 
     reason: str
     retry: bool = False
 
+    def reason_with_output(self, last_lines: str) -> str:
+        """The reason, followed by the last lines that the code has written, if it has written any."""
+        return f"{self.reason}; the end of its output:\n{last_lines}" if last_lines else self.reason
+
 
 @dataclass(frozen=True)
-class GaveUp:
-    """The code pruned its trial by itself."""
+class PrunedByCode:
+    """The code pruned its trial itself."""
 
 
 @dataclass(frozen=True)
-class Closed:
+class ClosedByService:
     """The service has closed the trial with a decision, or the lease is lost."""
 
 
 @dataclass(frozen=True)
-class GivenBack:
-    """This worker ends, or has not reached the service for long: the trial goes on elsewhere."""
+class Released:
+    """This worker ends, or could not reach the service for too long. Another worker resumes the trial."""
 
 
 @dataclass(frozen=True)
 class Paused:
-    """The trial waits at a rung, with its files, until it is promoted. `keep` uploads them; False: not for now."""
+    """The trial waits at a rung until it is promoted.
 
-    keep: Callable[[], bool]
+    `save_files` uploads the files in checkpoint_dir. It returns False if a later attempt at that could succeed.
+    """
+
+    save_files: Callable[[], bool]
 
 
-Outcome = Completed | Failed | GaveUp | Paused | Closed | GivenBack
+Outcome = Completed | Failed | PrunedByCode | Paused | ClosedByService | Released

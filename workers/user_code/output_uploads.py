@@ -1,4 +1,4 @@
-"""What the code of a trial writes, kept with the trial."""
+"""Upload what the code of a trial writes, as the trial's artifact `output`."""
 
 import logging
 from collections.abc import Callable
@@ -10,28 +10,28 @@ from service.schemas.artifacts import OUTPUT
 from service.schemas.protocol import Lease
 from workers.leases.errands import Errands
 from workers.scheduling.leased_trial import title
-from workers.user_code.output import Output
+from workers.user_code.output_tail import OutputTail
 
 logger = logging.getLogger("narrows.worker")
 
 OUTPUT_SECONDS = 5.0
-"""Between two uploads of what the code wrote."""
+"""Time between two uploads of one trial's output."""
 UPLOAD_SECONDS = 10.0
 
 
 class OutputUploads:
-    """Keeps what the code writes with its trial, from time to time while no other errand is under way."""
+    """Uploads the output of one trial from time to time, while no other errand is under way."""
 
     def __init__(
         self,
         lease: Lease,
-        output: Output,
+        output: OutputTail,
         client: Client,
         errands: Errands,
         clock: Callable[[], float],
         start: int = 0,
     ) -> None:
-        """What was written before the byte `start` is not the trial's."""
+        """The first `start` bytes of the output are not the trial's."""
         self._lease = lease
         self._output = output
         self._client = client
@@ -41,15 +41,16 @@ class OutputUploads:
         self._start = self._n_uploaded = start
         self.pause_seconds = OUTPUT_SECONDS
         self.heading = ""
-        """A line to begin with."""
+        """A first line, put before the output."""
 
-    def turn(self) -> None:
+    def upload_when_due(self) -> None:
+        """Upload if the last upload is `pause_seconds` ago. Raises the error of an errand that has failed."""
         self._errands.check()
         if self._clock() - self._uploaded_at >= self.pause_seconds and not self._errands.is_busy:
             self.upload()
 
     def upload(self) -> None:
-        """Upload what is new since the last time, if anything is."""
+        """Upload the output if the code has written anything since the last upload."""
         self._uploaded_at = self._clock()
         n_bytes = self._output.n_bytes
         if n_bytes > self._n_uploaded:

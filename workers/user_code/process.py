@@ -1,4 +1,4 @@
-"""Start the process of a user's code with nothing of the worker's in it, and end it with all that it has started."""
+"""The process of a user's code: it starts without the worker's secrets and ends with all that it has started."""
 
 import os
 import signal
@@ -11,41 +11,42 @@ from contextlib import suppress
 from pathlib import Path
 
 from workers import user_process
-from workers.user_code.output import Output
+from workers.user_code.output_tail import OutputTail
 
 GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.02
-WORKERS_OWN = ("NARROWS_", "MLFLOW_")
-"""How the names of variables begin that are for the worker: its token, and what it logs to MLflow with."""
+WORKER_VARIABLES = ("NARROWS_", "MLFLOW_")
+"""Prefixes of variables that only the worker needs: its token, and its access to MLflow."""
 
 
 def environment_for(device: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """What the code sees of the worker's environment: nothing of the worker's own, and the trial's own GPU alone."""
-    kept = {name: value for name, value in environment.items() if not name.startswith(WORKERS_OWN)}
+    """The worker's environment without the worker's own variables, and with only the trial's GPU visible."""
+    kept = {name: value for name, value in environment.items() if not name.startswith(WORKER_VARIABLES)}
     kind, _, index = device.partition(":")
     if kind == "cpu":
         visible = ""
     else:
-        known = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-        place = int(index or 0)
-        visible = known[place] if place < len(known) else str(place)
+        gpus = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        number = int(index or 0)
+        visible = gpus[number] if number < len(gpus) else str(number)
     return {**kept, "CUDA_VISIBLE_DEVICES": visible, "PYTHONUNBUFFERED": "1"}
 
 
-def device_seen(device: str) -> str:
-    """The worker's device as the code sees it, which has one GPU at most."""
+def visible_device(device: str) -> str:
+    """Name of the worker's device inside the process, where at most one GPU is visible."""
     return device if device == "cpu" else device.partition(":")[0]
 
 
 class UserProcess:
-    """A process of its own session. Its standard input is empty; its output is kept; it speaks by `connection`."""
+    """A process in a session of its own, with empty standard input. It talks to the worker over `connection`."""
 
     def __init__(self, device: str, code: Path | None) -> None:
+        """Start the process in the folder `code`. Raises OSError."""
         self.connection, theirs = socket.socketpair()
         alive, self._lifeline = os.pipe()
         arguments = [str(theirs.fileno()), str(alive), str(os.getpid())]
         try:
-            # -P: modules come from where Python has them and from --code, not from wherever the worker was started.
+            # -P: import modules from Python's own paths and from --code, not from the folder the worker was started in.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", user_process.__name__, *arguments],
                 stdin=subprocess.DEVNULL,
@@ -66,8 +67,8 @@ class UserProcess:
             os.close(alive)
         assert self._process.stdout is not None, "it is a pipe"
         try:
-            self.output = Output(self._process.stdout)
-        except BaseException:  # no thread can be started
+            self.output = OutputTail(self._process.stdout)
+        except BaseException:  # the thread cannot be started
             self._signal(signal.SIGKILL)
             self._process.wait()
             os.close(self._lifeline)
@@ -77,11 +78,12 @@ class UserProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Without taking note of it: until then its process group is nobody else's."""
+        """Whether the process has ended. It is not reaped here: until then no other process gets its group's id."""
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return self._process.returncode is not None or os.waitid(os.P_PID, self._process.pid, flags) is not None
 
     def ended_within(self, seconds: float) -> bool:
+        """Wait for the end of the process. False if it has not ended in time."""
         deadline = time.monotonic() + seconds
         while not self.has_ended:
             if time.monotonic() >= deadline:
@@ -90,14 +92,14 @@ class UserProcess:
         return True
 
     def end(self, grace_seconds: float = GRACE_SECONDS) -> int:
-        """Ask it to end, by SIGTERM, kill what is left after so long, and answer its status as Popen has it."""
+        """Send SIGTERM, kill what is left of its group after `grace_seconds`, and return its status as Popen does."""
         if self._process.returncode is None:
             if not self.has_ended:
                 self._signal(signal.SIGTERM)
                 self.ended_within(grace_seconds)
             self._signal(signal.SIGKILL)
             with suppress(OSError):
-                os.write(self._lifeline, b".")  # nothing is left for the guard to do
+                os.write(self._lifeline, b".")  # the guard has nothing left to do, and ends
         status = self._process.wait()
         if not self._closed:
             self._closed = True

@@ -1,7 +1,7 @@
-"""The process of one trial of a user's own code. Started by workers.user_code, which has the other ends.
+"""The process that runs a user's code. workers.user_code starts it and holds the other end of its socket.
 
-It knows nothing of the service and has no token: what the code reports and asks for goes to the worker as JSON lines.
-It imports nothing but the standard library, and what the user's code imports.
+The process knows nothing of the service and has no token: reports and requests of the code go to the worker as JSON
+lines. It imports only the standard library and what the user's code imports.
 """
 
 import os
@@ -11,14 +11,15 @@ import sys
 import traceback
 from importlib import import_module
 
-from workers.user_process.binding import end_with_worker
-from workers.user_process.channel import Channel
-from workers.user_process.function import Outcome, call, failure
+from workers.user_process.channel import Channel, Message
+from workers.user_process.function import failure_message, run_trial
+from workers.user_process.guard import end_with_worker
 
 
-def main(socket_fd: int, alive_fd: int, worker: int) -> None:
+def main(socket_fd: int, alive_fd: int, worker_pid: int) -> None:
+    """Receive the start message, run the code and send its result; return when the worker has received that."""
     os.set_inheritable(socket_fd, False)
-    end_with_worker(alive_fd, worker)
+    end_with_worker(alive_fd, worker_pid)
     channel = Channel(socket.socket(fileno=socket_fd))
     start = channel.receive()
     for module in start["before_code"]:
@@ -28,18 +29,18 @@ def main(socket_fd: int, alive_fd: int, worker: int) -> None:
     if start["memory_limit_mib"] is not None:
         n_bytes = start["memory_limit_mib"] * 1024**2
         resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, n_bytes))
-    channel.send(_outcome(start, channel))
-    channel.receive()  # the worker has read it
+    channel.send(_result(start, channel))
+    channel.receive()  # the worker has read the result
 
 
-def _outcome(start: dict[str, object], channel: Channel) -> Outcome:
+def _result(start: Message, channel: Channel) -> Message:
     try:
-        return call(start, channel)
-    except BaseException as error:  # noqa: BLE001 - sys.exit and Ctrl-C of the code end its trial as errors do
-        outcome = failure(error)
-        if outcome["call"] == "failed":
+        return run_trial(start, channel)
+    except BaseException as error:  # noqa: BLE001 - sys.exit and Ctrl-C in the code end its trial as errors do
+        message = failure_message(error)
+        if message["call"] == "failed":
             traceback.print_exc()
-        return outcome
+        return message
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

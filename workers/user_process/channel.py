@@ -1,3 +1,5 @@
+"""The code's end of the socket to the worker."""
+
 import json
 import os
 import socket
@@ -5,14 +7,15 @@ import threading
 from typing import Any
 
 Message = dict[str, Any]
+"""One JSON object, sent as one line. Its field `call` says what it is."""
 
 
 class RefusedError(ValueError):
-    """What the code asked for is refused: by the service, for the reason in the message."""
+    """The service refused what the code asked for; the message has the reason."""
 
 
 class Channel:
-    """JSON lines to and from the worker; one call at a time, whichever thread makes it."""
+    """JSON lines to and from the worker. Threads may share it: one call is made at a time."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -20,7 +23,10 @@ class Channel:
         self._lock = threading.Lock()
 
     def call(self, call: str, /, **fields: Any) -> Message:
-        """The worker's answer. Raises RefusedError, and ValueError for what JSON cannot carry."""
+        """Send a call and return the worker's answer.
+
+        Raises RefusedError when the answer is an error, and ValueError when JSON cannot represent a field.
+        """
         with self._lock:
             self.send({"call": call, **fields})
             answer = self.receive()
@@ -29,15 +35,17 @@ class Channel:
         return answer
 
     def send(self, message: Message) -> None:
+        """Send a message without waiting for an answer. Raises ValueError when JSON cannot represent a value."""
         try:
             line = json.dumps(message).encode() + b"\n"
         except TypeError as error:
-            raise ValueError(f"values must be such as JSON can carry: {error}") from error
+            raise ValueError(f"values must be of types that JSON can represent: {error}") from error
         self._connection.sendall(line)
 
     def receive(self) -> Message:
+        """Wait for the next message of the worker. Ends this process when the worker is gone."""
         line = self._lines.readline()
         if not line:
-            os._exit(1)  # the worker has gone
+            os._exit(1)
         message: Message = json.loads(line)
         return message

@@ -1,3 +1,5 @@
+"""The context that a train function is called with."""
+
 import json
 import operator
 from collections.abc import Mapping
@@ -11,11 +13,12 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """What a train function is given.
+    """What a train function needs to know about its trial, and how it reports.
 
-    params: the trial's parameters. arguments: those of the definition. device: where to train, as torch.device takes
-    it. seed: the trial's own, the same in every attempt. checkpoint_dir: what lies there at a report is what a later
-    attempt finds there. resume_step: the first step to train, 0 unless an earlier attempt's files are in it.
+    params: the trial's parameters. arguments: the arguments in the study's definition. device: where to train, in the
+    form that torch.device takes. seed: the trial's seed, the same in every attempt. checkpoint_dir: a folder whose
+    files are saved at a report and restored for the trial's next attempt. resume_step: the first step to train; above
+    0 only when checkpoint_dir has the files of an earlier attempt.
     """
 
     def __init__(self, start: Message, channel: Channel) -> None:
@@ -33,23 +36,25 @@ class Context:
 
     @property
     def channel(self) -> Channel:
-        """To the worker, for what trains several trials."""
+        """The channel to the worker, for the trainer of custom models, which trains several trials in one process."""
         return self._channel
 
     def report(self, step: int, **metrics: Any) -> str:
-        """Report numbers of a step, counted from 0; the decision: continue, prune, stop or lost.
+        """Report the metrics of a step, counted from 0. Returns the decision: continue, prune, stop or lost.
 
-        After another one than continue, return: what comes later does not count.
+        Return from the train function unless the decision is continue: later reports do not count. Raises ValueError
+        without a metric, and TypeError for a metric that is not a number.
         """
         if not metrics:
             raise ValueError(f"a report must have a metric: step {step}")
-        decision: str = self._channel.call("report", step=operator.index(step), metrics=numbers(metrics))["decision"]
+        answer = self._channel.call("report", step=operator.index(step), metrics=float_metrics(metrics))
+        decision: str = answer["decision"]
         return decision
 
     def save_model(self, module: "nn.Module | Mapping[str, Tensor]") -> None:
-        """Keep a module's weights, or tensors by name, as the trial's model; the last ones count.
+        """Save a module's weights, or tensors by name, as the trial's model. A later call replaces an earlier one.
 
-        They are kept with the service when the trial completes, as `--keep-models` of the worker says.
+        The worker uploads the model when the trial completes, if its option `--keep-models` says so.
         """
         from safetensors.torch import save_file, save_model
 
@@ -64,12 +69,12 @@ class Context:
         part.replace(path)
 
 
-def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics as plain numbers. Raises TypeError that names the one that is none."""
-    found = {}
+def float_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Convert metrics to floats. Raises TypeError, with the metric's name, for a value that is not a number."""
+    floats = {}
     for name, value in metrics.items():
         try:
-            found[str(name)] = float(value)
+            floats[str(name)] = float(value)
         except (TypeError, ValueError):
             raise TypeError(f"metric {name} must be a number: {value!r}") from None
-    return found
+    return floats

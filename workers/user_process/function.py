@@ -1,4 +1,4 @@
-"""Find the function that an entrypoint names, call it as what it is, and put what came of it into a message."""
+"""Find the function that an entrypoint names, call it, and put its result into a message."""
 
 import importlib
 import inspect
@@ -7,44 +7,49 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Never
 
 from workers.user_process.channel import Channel, Message
-from workers.user_process.context import Context, numbers
+from workers.user_process.context import Context, float_metrics
 from workers.user_process.trial import Trial
-
-Outcome = Message
 
 
 class EntrypointError(Exception):
-    """The entrypoint leads to no function that can be called."""
+    """The entrypoint does not name a function that can be called."""
 
 
-class MissingError(EntrypointError):
-    """This machine lacks the code, or something that it imports."""
+class RetryElsewhereError(EntrypointError):
+    """This machine lacks the code or something that it needs; another machine may have it."""
 
 
-def call(start: Message, channel: Channel) -> Outcome:
-    """Train. The first parameter's name tells how: `trial` is an Optuna objective, `context` a train function."""
-    function, kind = find(start["entrypoint"], start["arguments"])
+def run_trial(start: Message, channel: Channel) -> Message:
+    """Call the trial's function and return its result as the message `complete` or `failed`.
+
+    The name of the function's first parameter decides how it is called: `trial` is an Optuna objective, `context` a
+    train function. Raises EntrypointError, and whatever the code raises.
+    """
+    function, kind = find_function(start["entrypoint"], start["arguments"])
     n_objectives = len(start["objectives"])
     if kind == "trial":
         trial = Trial(start, channel)
-        register(Trial)
+        register_as_optuna_trial(Trial)
         return _values(function(trial, **start["arguments"]), n_objectives)
     context = Context(start, channel)
     result = function(context, **start["arguments"])
     if inspect.isgenerator(result):
         result = _drain(result, context)
     if result is None or isinstance(result, Mapping):
-        return {"call": "complete", "values": None, "metrics": numbers(result or {})}
+        return {"call": "complete", "values": None, "metrics": float_metrics(result or {})}
     return _values(result, n_objectives)
 
 
-def find(entrypoint: str, arguments: Mapping[str, Any]) -> tuple[Callable[..., Any], str]:
-    """The function, and what its first parameter is called. Raises EntrypointError, and what its module raises."""
+def find_function(entrypoint: str, arguments: Mapping[str, Any]) -> tuple[Callable[..., Any], str]:
+    """Import the function. Returns it with the name of its first parameter, `trial` or `context`.
+
+    Raises EntrypointError, and whatever the import of its module raises.
+    """
     module_name, _, name = entrypoint.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise MissingError(f"{entrypoint} cannot be imported: {error}") from error
+        raise RetryElsewhereError(f"{entrypoint} cannot be imported: {error}") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise EntrypointError(f"{module_name} must have a function {name}: it has {type(function).__name__}")
@@ -64,15 +69,15 @@ def find(entrypoint: str, arguments: Mapping[str, Any]) -> tuple[Callable[..., A
     return function, first
 
 
-def register(trial: type) -> None:
-    """Let isinstance(trial, optuna.Trial) hold, as libraries ask, where the code has imported Optuna by now."""
+def register_as_optuna_trial(trial: type) -> None:
+    """Make isinstance(trial, optuna.Trial) true, which libraries check. Does nothing if Optuna is not imported."""
     module = sys.modules.get("optuna.trial")
     if module is not None:
         module.Trial.register(trial)
 
 
 def _drain(steps: Generator[Any, Never, Any], context: Context) -> Any:
-    """Report what a generator yields, one step each; it is closed by another decision than to continue."""
+    """Report each value that the generator yields as one step. Close it when a decision is not `continue`."""
     step = context.resume_step
     while True:
         try:
@@ -85,10 +90,10 @@ def _drain(steps: Generator[Any, Never, Any], context: Context) -> Any:
         step += 1
 
 
-def _values(result: Any, n_objectives: int) -> Outcome:
-    several = list(result) if isinstance(result, Sequence) and not isinstance(result, str) else [result]
+def _values(result: Any, n_objectives: int) -> Message:
+    results = list(result) if isinstance(result, Sequence) and not isinstance(result, str) else [result]
     try:
-        values = [float(value) for value in several]
+        values = [float(value) for value in results]
     except (TypeError, ValueError):
         return _failed(f"the objective must return {n_objectives} number(s): {result!r}")
     if len(values) != n_objectives:
@@ -96,17 +101,20 @@ def _values(result: Any, n_objectives: int) -> Outcome:
     return {"call": "complete", "values": values, "metrics": {}}
 
 
-def failure(error: BaseException) -> Outcome:
-    """What an exception makes of the trial. Optuna's TrialPruned is known by its name: Optuna need not be there."""
+def failure_message(error: BaseException) -> Message:
+    """Message `pruned` for Optuna's TrialPruned, otherwise `failed` with the exception as the reason.
+
+    TrialPruned is recognized by its class name, so that Optuna need not be installed.
+    """
     if any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__):
         return {"call": "pruned"}
     if isinstance(error, SystemExit):
         return _failed(f"the code called sys.exit({error.code!r})")
     if isinstance(error, EntrypointError):
-        return _failed(str(error), retry=isinstance(error, MissingError))
+        return _failed(str(error), retry=isinstance(error, RetryElsewhereError))
     lines = str(error).strip().splitlines()
     return _failed(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
 
 
-def _failed(reason: str, *, retry: bool = False) -> Outcome:
+def _failed(reason: str, *, retry: bool = False) -> Message:
     return {"call": "failed", "reason": reason, "retry": retry}

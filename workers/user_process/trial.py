@@ -1,4 +1,4 @@
-"""The trial that an objective is given: it behaves as optuna.Trial of Optuna 5 does, and does not need Optuna."""
+"""The trial that an objective is called with. It behaves like optuna.Trial of Optuna 5 and does not need Optuna."""
 
 import math
 import warnings
@@ -13,10 +13,13 @@ from workers.user_process.channel import Channel, Message
 
 
 class Trial:
-    """Parameters of the lease have their values already; others are sampled by the service when they are asked for.
+    """A trial with the interface of optuna.Trial.
 
-    Differences: choices are strings, numbers, True, False or None; system_attrs is always empty; the study knows its
-    name and directions alone; relative_params raises NotImplementedError.
+    The search space's parameters have their values from the start. The service samples any other parameter when the
+    code suggests it. Suggestions raise RefusedError when the service refuses them.
+
+    Differences from Optuna: choices are strings, numbers, True, False or None; system_attrs is always empty; the study
+    has only its name and its directions; relative_params raises NotImplementedError.
     """
 
     def __init__(self, start: Message, channel: Channel) -> None:
@@ -26,7 +29,7 @@ class Trial:
         self._study_name: str = start["study"]
         self._objectives: list[dict[str, str]] = start["objectives"]
         self._params: dict[str, Any] = dict(start["params"])
-        self._asked: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._suggested: dict[str, tuple[str, dict[str, Any]]] = {}
         self._prunes: bool = start["prunes"]
         self._user_attrs: dict[str, Any] = dict(start["user_attrs"])
         self._constraints: dict[str, float] = {}
@@ -36,6 +39,7 @@ class Trial:
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
+        """Value of a float parameter between low and high, on a grid with `step`, on a log scale with `log`."""
         low, high = float(low), float(high)
         if step is not None:
             high = _on_grid(name, low, high, float(step))
@@ -43,6 +47,7 @@ class Trial:
         return float(_number(name, value))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Value of an integer parameter between low and high."""
         low, high, step = int(low), int(high), int(step)
         if step > 1:
             high = int(_on_grid(name, low, high, step))
@@ -52,6 +57,7 @@ class Trial:
         return int(value)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
         plain = [choice.item() if hasattr(choice, "item") else choice for choice in choices]
         value = self._suggest(name, "categorical", {"choices": plain})
         for choice, known in zip(choices, plain, strict=True):
@@ -60,25 +66,29 @@ class Trial:
         raise ValueError(f"{name} must be one of the choices: {value!r} is none of {plain}")
 
     def suggest_uniform(self, name: str, low: float, high: float) -> float:
-        _warn_of_old("suggest_uniform", "suggest_float(...)")
+        """Deprecated form of suggest_float(name, low, high)."""
+        _warn_deprecated("suggest_uniform", "suggest_float(...)")
         return self.suggest_float(name, low, high)
 
     def suggest_loguniform(self, name: str, low: float, high: float) -> float:
-        _warn_of_old("suggest_loguniform", "suggest_float(..., log=True)")
+        """Deprecated form of suggest_float(name, low, high, log=True)."""
+        _warn_deprecated("suggest_loguniform", "suggest_float(..., log=True)")
         return self.suggest_float(name, low, high, log=True)
 
     def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
-        _warn_of_old("suggest_discrete_uniform", "suggest_float(..., step=...)")
+        """Deprecated form of suggest_float(name, low, high, step=q)."""
+        _warn_deprecated("suggest_discrete_uniform", "suggest_float(..., step=...)")
         return self.suggest_float(name, low, high, step=q)
 
     def _suggest(self, name: str, kind: str, distribution: dict[str, Any]) -> Any:
         if name not in self._params:
             answer = self._channel.call("suggest", name=name, distribution={"type": kind, **distribution})
             self._params[name] = answer["value"]
-        self._asked.setdefault(name, (kind, distribution))
+        self._suggested.setdefault(name, (kind, distribution))
         return self._params[name]
 
     def report(self, value: float, step: int) -> None:
+        """Report the intermediate value of the first objective at a step. A second value of a step is ignored."""
         self._check_single("report")
         try:
             value = float(value)
@@ -98,20 +108,28 @@ class Trial:
         self._channel.call("report", step=step, metrics={self._objectives[0]["metric"]: value})
 
     def should_prune(self) -> bool:
+        """Whether the decision on the last report is to prune the trial."""
         self._check_single("should_prune")
         return bool(self._channel.call("decision")["decision"] == "prune")
 
     def _check_single(self, method: str) -> None:
-        """With several objectives Optuna has neither; where the definition names a pruner, it is the first one's."""
+        """Raise NotImplementedError as Optuna does with several objectives, unless the definition has a pruner.
+
+        The pruner then looks at the first objective.
+        """
         if len(self._objectives) > 1 and not self._prunes:
             raise NotImplementedError(f"Trial.{method} is not supported for multi-objective optimization.")
 
     def set_user_attr(self, key: str, value: Any) -> None:
+        """Store an attribute with the trial. Raises ValueError for a value that JSON cannot represent."""
         self._channel.call("set_user_attr", user_attrs={key: value})
         self._user_attrs[key] = value
 
     def set_constraint(self, key: str, value: float) -> None:
-        """Above 0 the trial violates the constraint, and is none of the best. As in Optuna the first value counts."""
+        """Set the value of a constraint. A value above 0 violates it, and the trial cannot be one of the best.
+
+        A second value of a constraint is ignored, as in Optuna.
+        """
         try:
             value = float(value)
         except (TypeError, ValueError):
@@ -128,61 +146,67 @@ class Trial:
 
     @property
     def constraints(self) -> dict[str, float]:
+        """Constraint values that were set, by key."""
         return dict(self._constraints)
 
     @property
     def relative_params(self) -> dict[str, Any]:
-        """Raises NotImplementedError."""
-        raise NotImplementedError("Narrows does not tell which parameters were sampled together: params has them all")
+        """Raises NotImplementedError: the service does not say which parameters were sampled together."""
+        raise NotImplementedError("Narrows does not say which parameters were sampled together: use params")
 
     @property
     def params(self) -> dict[str, Any]:
+        """Values of all parameters so far."""
         return dict(self._params)
 
     @property
     def distributions(self) -> dict[str, Any]:
-        """Of the parameters that were asked for, as Optuna has them; needs Optuna."""
-        distributions = import_module("optuna.distributions")  # the code's own: a worker needs none
+        """Optuna's distributions of the suggested parameters. Needs Optuna."""
+        distributions = import_module(
+            "optuna.distributions"
+        )  # of the user's environment: a worker does not need Optuna
         kinds: dict[str, Callable[..., Any]] = {
             "float": distributions.FloatDistribution,
             "int": lambda step, **others: distributions.IntDistribution(step=step or 1, **others),
             "categorical": distributions.CategoricalDistribution,
         }
-        return {name: kinds[kind](**fields) for name, (kind, fields) in self._asked.items()}
+        return {name: kinds[kind](**fields) for name, (kind, fields) in self._suggested.items()}
 
     @property
     def user_attrs(self) -> dict[str, Any]:
+        """Attributes of the trial."""
         return dict(self._user_attrs)
 
     @property
     def system_attrs(self) -> dict[str, Any]:
+        """Always empty."""
         return {}
 
     @property
     def study(self) -> SimpleNamespace:
-        """study_name, direction and directions; needs Optuna, whose directions these are."""
+        """An object with study_name, direction and directions. Needs Optuna, for its StudyDirection."""
         kinds = import_module("optuna.study").StudyDirection
         directions = [kinds[objective["direction"].upper()] for objective in self._objectives]
-        # Optuna's callbacks look at the storage for what processes of one trial share: there is nothing.
+        # Optuna's callbacks look in the storage for attributes that processes of one trial share: there are none.
         return SimpleNamespace(
             study_name=self._study_name, directions=directions, direction=directions[0], _storage=None
         )
 
 
-def _warn_of_old(method: str, instead: str) -> None:
+def _warn_deprecated(method: str, instead: str) -> None:
     warnings.warn(f"{method} has been deprecated in Optuna 3.0: use {instead} instead", FutureWarning, stacklevel=3)
 
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} must be a number: {value!r} is what the definition has")
+        raise ValueError(f"{name} must be a number, but the definition says {value!r}")
     return value
 
 
 def _on_grid(name: str, low: float, high: float, step: float) -> float:
-    """The last value of low, low + step, … that is not above high. Warns, as Optuna does, when that is not high."""
+    """Largest value of low, low + step, … that is at most high. Warns, as Optuna does, if it is below high."""
     if not step > 0 or not math.isfinite(high - low) or high < low:
-        return high  # refused with its reason when it is asked for
+        return high  # the service refuses the suggestion, with the reason
     width, stride = Decimal(str(high)) - Decimal(str(low)), Decimal(str(step))
     last = float(Decimal(str(low)) + width // stride * stride)
     if last != high:

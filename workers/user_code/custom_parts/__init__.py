@@ -1,1 +1,1 @@
-"""Own models and data sets, trained by our lanes in a process of their own."""
+"""Custom models and data sets: their trials train in lanes of a separate process."""

@@ -1,4 +1,4 @@
-"""What the process of own models says, which may say anything."""
+"""Messages of the process that trains custom models. User code may send anything, so they are checked."""
 
 from typing import Annotated, Literal
 
@@ -6,13 +6,13 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from service.schemas.protocol import Complete, Report
 from service.schemas.study.limits import MAX_LANES
-from workers.user_code.conversation import BrokenConversationError, Message
-
-MAX_REASON = 500
+from workers.user_code.failures import MAX_REASON, first_problem, invalid_message
+from workers.user_code.outcome import Failed
+from workers.user_process.channel import Message
 
 
 class TrialMessage(BaseModel):
-    """Of one trial; `room` and `n_lanes` are the whole process's."""
+    """About one trial, which the process knows by the name `id`. `room` and `n_lanes` are those of the process."""
 
     id: str
     room: int = Field(ge=0, le=MAX_LANES)
@@ -20,12 +20,14 @@ class TrialMessage(BaseModel):
 
 
 class Started(TrialMessage):
-    call: Literal["begun"]
+    """The trial is in its lane, or waits for one. `unfusable_reason`: why the process has only one lane."""
+
+    call: Literal["started"]
     unfusable_reason: Annotated[str, Field(max_length=MAX_REASON)] | None
 
 
 class Epoch(TrialMessage):
-    """An epoch is over; with `final` so is the trial."""
+    """The trial has finished an epoch. With `final` metrics it was the last one."""
 
     call: Literal["epoch"]
     epoch: int
@@ -34,36 +36,42 @@ class Epoch(TrialMessage):
 
 
 class TrialFailed(TrialMessage):
-    call: Literal["broken"]
+    """The trial cannot go on; the others in the process can."""
+
+    call: Literal["trial_failed"]
     reason: str
     retry: bool
 
 
 class Dropped(TrialMessage):
+    """The process has left the trial, as it was told to."""
+
     call: Literal["dropped"]
 
 
 class ProcessFailed(BaseModel):
-    """The process is about to end, with all its trials."""
+    """The process is about to end, with all of its trials."""
 
     call: Literal["failed"]
     reason: str
     retry: bool
 
 
-Anything = Started | Epoch | TrialFailed | Dropped | ProcessFailed
-KINDS: TypeAdapter[Anything] = TypeAdapter(Annotated[Anything, Field(discriminator="call")])
+MESSAGES: TypeAdapter[Started | Epoch | TrialFailed | Dropped | ProcessFailed] = TypeAdapter(
+    Annotated[Started | Epoch | TrialFailed | Dropped | ProcessFailed, Field(discriminator="call")]
+)
 
 
-def read(message: Message) -> Anything:
-    """Raises BrokenConversationError for what breaks a rule, those of Report and Complete included."""
+def parse_message(message: Message) -> TrialMessage | Failed:
+    """Check a message. Failed if the process has failed, or if the message breaks a rule of its type or of a report."""
     try:
-        said = KINDS.validate_python(message)
-        if isinstance(said, Epoch):
-            Report(lease_id=said.id, step=said.epoch, metrics=said.metrics)
-            if said.final is not None:
-                Complete(metrics={**said.final, "waiting_seconds": 0.0})  # as the worker adds it
+        parsed = MESSAGES.validate_python(message)
+        if isinstance(parsed, Epoch):
+            Report(lease_id=parsed.id, step=parsed.epoch, metrics=parsed.metrics)
+            if parsed.final is not None:
+                Complete(metrics={**parsed.final, "waiting_seconds": 0.0})  # the worker adds this metric
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        raise BrokenConversationError(f"{first['loc']}: {first['msg']}"[:MAX_REASON]) from error
-    return said
+        return invalid_message(first_problem(error))
+    if isinstance(parsed, ProcessFailed):
+        return Failed(parsed.reason[:MAX_REASON] or "no reason", parsed.retry)
+    return parsed

@@ -1,1 +1,1 @@
-"""Whole trainings by an entrypoint: one process for each attempt at a trial."""
+"""Custom objectives: whole trainings by an entrypoint, with a process for each attempt at a trial."""

@@ -1,4 +1,4 @@
-"""A folder as one file and back. What is unpacked may have been written by anybody."""
+"""Pack a folder into one file and unpack it. An archive may come from anybody, so its paths are checked."""
 
 import io
 import os
@@ -10,28 +10,26 @@ MAX_BYTES = 1024**3
 MAX_FILES = 10_000
 MAX_DEPTH = 100
 
-Listing = dict[str, tuple[int, int]]
+FileList = dict[str, tuple[int, int]]
+"""Size in bytes and time of the last change in nanoseconds, by path below the folder."""
 
 
 class FolderError(Exception):
-    """A folder that is too large, or an archive that is none of ours."""
+    """The folder is too large or too deep, or the archive was not made by `pack_folder`."""
 
 
-def listing(folder: Path) -> Listing:
-    """Size in bytes and time of change of every plain file, by its path; links and devices are left out.
-
-    Raises FolderError and OSError.
-    """
-    found = {}
+def list_files(folder: Path) -> FileList:
+    """Every plain file in the folder and below it, without links and devices. Raises FolderError and OSError."""
+    files = {}
     for path in _files(folder):
-        known = path.lstat()
-        found[path.relative_to(folder).as_posix()] = (known.st_size, known.st_mtime_ns)
-    return found
+        status = path.lstat()
+        files[path.relative_to(folder).as_posix()] = (status.st_size, status.st_mtime_ns)
+    return files
 
 
-def pack(folder: Path, archive: Path) -> None:
+def pack_folder(folder: Path, archive: Path) -> None:
     """Write the plain files of a folder to a tar file. Raises FolderError and OSError."""
-    sizes = listing(folder)
+    sizes = list_files(folder)
     total = sum(size for size, _ in sizes.values())
     if total > MAX_BYTES or len(sizes) > MAX_FILES:
         raise FolderError(
@@ -39,7 +37,7 @@ def pack(folder: Path, archive: Path) -> None:
         )
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(sizes):
-            # Never through a link that took a file's place meanwhile.
+            # O_NOFOLLOW: the code may have replaced the file by a link since it was listed.
             descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW)
             with os.fdopen(descriptor, "rb") as file:
                 member = tarfile.TarInfo(name)
@@ -47,8 +45,8 @@ def pack(folder: Path, archive: Path) -> None:
                 tar.addfile(member, file)
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Bring the files of an archive into a folder, all of them below it. Raises FolderError and OSError."""
+def unpack_folder(archive: Path, folder: Path) -> None:
+    """Write the files of an archive into a folder, none of them outside of it. Raises FolderError and OSError."""
     try:
         with tarfile.open(archive, "r:") as tar:
             total = 0
@@ -68,10 +66,10 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Non
     if len(path.parts) > MAX_DEPTH:
         raise FolderError(f"a checkpoint must be at most {MAX_DEPTH} folders deep: {member.name[:100]!r}")
     content = tar.extractfile(member)
-    assert content is not None, "it is a plain file"
+    assert content is not None, "a plain file has content"
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:  # a name that stands twice is refused
+    with target.open("xb") as file:  # raises FileExistsError if the archive has the name twice
         while piece := content.read(io.DEFAULT_BUFFER_SIZE * 16):
             file.write(piece)
 

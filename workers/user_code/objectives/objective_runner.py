@@ -1,4 +1,4 @@
-"""Trials of users' own code, one at a time, each in a process of its own."""
+"""Run trials of custom objectives, one at a time, each in a process of its own."""
 
 import logging
 import time
@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from service.client import Client
 from service.client.retries import Retries
 from service.schemas.protocol import Complete, Lease
-from service.schemas.study.entrypoints import is_allowed
 from workers.faults import MAX_REASON, Fault
 from workers.fleet.stopping import StopFlag, Stopping
 from workers.leases.errands import Errands
@@ -20,16 +19,18 @@ from workers.leases.reporter import OPEN, Reporter
 from workers.leases.trial_finisher import TrialFinisher
 from workers.scheduling.leased_trial import title
 from workers.scratch import Scratch
-from workers.user_code.allowed import UserCode
-from workers.user_code.conversation import Conversation, Message
-from workers.user_code.endings import unusual
-from workers.user_code.model_file import content_of
-from workers.user_code.objectives.attempt import Attempt
-from workers.user_code.objectives.calls import Calls
-from workers.user_code.objectives.snapshots import Snapshots
-from workers.user_code.outcome import Closed, Completed, Failed, GaveUp, Outcome, Paused
+from workers.user_code.conversation import Conversation
+from workers.user_code.failures import invalid_results
+from workers.user_code.objectives.call_handler import CallHandler
+from workers.user_code.objectives.checkpoint_uploads import CheckpointUploads
+from workers.user_code.objectives.process_watcher import ProcessWatcher
+from workers.user_code.outcome import ClosedByService, Completed, Failed, Outcome, Paused, PrunedByCode, Released
 from workers.user_code.output_uploads import OutputUploads
-from workers.user_code.process import UserProcess, device_seen
+from workers.user_code.process import UserProcess
+from workers.user_code.start_message import start_message
+from workers.user_code.user_code_options import UserCodeOptions
+from workers.user_code.written_files import model_reader
+from workers.user_process.channel import Message
 
 logger = logging.getLogger("narrows.worker")
 
@@ -37,11 +38,11 @@ FETCH_SECONDS = 60.0
 
 
 class ObjectiveRunner:
-    """Runs a trial to its end. Its reports are sent and its lease is renewed on the reporter's thread."""
+    """Runs a trial from its start to its end. The reporter's thread sends its reports and renews its lease."""
 
     def __init__(
         self,
-        user_code: UserCode,
+        options: UserCodeOptions,
         device: str,
         client: Client,
         reporter: Reporter,
@@ -52,7 +53,7 @@ class ObjectiveRunner:
         checkpoint_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._user_code = user_code
+        self._options = options
         self._device = device
         self._client = client
         self._reporter = reporter
@@ -63,108 +64,107 @@ class ObjectiveRunner:
         self._clock = clock
 
     def run(self, lease: Lease) -> Fault | None:
-        """Train, and hand the outcome over; what was wrong with it, if anything was."""
-        refused = [one for one in lease.training.entrypoints if not is_allowed(one, self._user_code.allow)]
-        if refused:
-            fault = Fault(f"this worker does not allow the entrypoint {refused[0]} (--allow)", retry=True)
-            self._finisher.fail(lease, fault)
-            return fault
+        """Train and pass the outcome to the finisher. Returns the fault if the trial failed."""
+        refusal = self._options.refusal(lease.training.entrypoints)
+        if refusal is not None:
+            return self._fail(lease, Fault(refusal, retry=True))
         scratch = None
         try:
             scratch = Scratch()
             return self._run(lease, scratch.path)
-        except Exception as error:  # whatever a trial raises ends the trial, not the worker
+        except Exception as error:  # any error ends the trial, not the worker
             logger.error("%s: unexpected error", title(lease), exc_info=error)
-            reason = f"its process could not be run: {error!r}"[:MAX_REASON]
-            fault = Fault(reason, retry=isinstance(error, OSError))
-            self._finisher.fail(lease, fault)
-            return fault
+            reason = f"the trial's process could not be run: {error!r}"[:MAX_REASON]
+            return self._fail(lease, Fault(reason, retry=isinstance(error, OSError)))
         finally:
-            if scratch is not None:  # after the errands that read what is in it
+            if scratch is not None:  # behind the errands that read its files
                 self._errands.submit(scratch.remove)
 
     def _run(self, lease: Lease, scratch: Path) -> Fault | None:
-        began = self._clock()
-        snapshots = Snapshots(lease, scratch, self._client, self._reporter, self._errands)
-        resume_step = snapshots.fetch(Retries(FETCH_SECONDS, self._stopping))
+        started_at = self._clock()
+        checkpoints = CheckpointUploads(lease, scratch, self._client, self._reporter, self._errands)
+        resume_step = checkpoints.fetch(Retries(FETCH_SECONDS, self._stopping))
         model = scratch / "model.safetensors"
-        process = UserProcess(self._device, self._user_code.code)
+        process = UserProcess(self._device, self._options.code)
         try:
             output = OutputUploads(lease, process.output, self._client, self._errands, self._clock)
             conversation = Conversation(process.connection)
             retries = Retries(AWAY_LIMIT_SECONDS, StopFlag(self._stopping))
-            calls = Calls(lease, self._client, self._reporter, retries)
-            conversation.send(self._start(lease, snapshots.folder, model, resume_step))
-            outcome = Attempt(
+            calls = CallHandler(lease, self._client, self._reporter, retries)
+            conversation.send(self._start_message(lease, checkpoints.folder, model, resume_step))
+            outcome = ProcessWatcher(
                 lease.training,
                 process,
                 conversation,
                 calls,
-                snapshots,
+                checkpoints,
                 lambda: self._reporter.decision(lease.lease_id),
                 self._stopping,
                 self._checkpoint_seconds,
-                output.turn,
+                output.upload_when_due,
                 self._clock,
             ).watch()
         finally:
             process.end()
         output.upload()
-        said, seconds = process.output.last_lines(), self._clock() - began
-        return self._hand_over(lease, outcome, said, model, seconds, is_feasible=calls.is_feasible)
+        if isinstance(outcome, Completed):
+            outcome = _with_all_metrics(lease, outcome, self._clock() - started_at)
+        return self._hand_over(lease, outcome, process.output.last_lines(), model, is_feasible=calls.is_feasible)
 
-    def _start(self, lease: Lease, checkpoint_dir: Path, model: Path, resume_step: int) -> Message:
-        """What the process is told. Neither the lease's id nor anything of the service is in it."""
-        training, code = lease.user_code, self._user_code.code
-        return {
-            "study": lease.study,
-            "number": lease.trial_number,
-            "params": lease.params,
-            "user_attrs": lease.user_attrs,
-            "objectives": [objective.model_dump() for objective in lease.objectives],
-            "prunes": lease.prunes,
-            "entrypoint": training.entrypoint,
-            "arguments": training.arguments,
-            "before_code": [],
-            "memory_limit_mib": training.memory_limit_mib,
-            "seed": lease.seed,
-            "device": device_seen(self._device),
-            "checkpoint_dir": str(checkpoint_dir),
-            "resume_step": resume_step,
-            "model_path": str(model),
-            "code": None if code is None else str(code),
-        }
+    def _start_message(self, lease: Lease, checkpoint_dir: Path, model: Path, resume_step: int) -> Message:
+        training = lease.user_code
+        return start_message(
+            lease,
+            self._options,
+            self._device,
+            entrypoint=training.entrypoint,
+            arguments=training.arguments,
+            memory_limit_mib=training.memory_limit_mib,
+            seed=lease.seed,
+            params=lease.params,
+            user_attrs=lease.user_attrs,
+            objectives=[objective.model_dump() for objective in lease.objectives],
+            prunes=lease.prunes,
+            checkpoint_dir=str(checkpoint_dir),
+            resume_step=resume_step,
+            model_path=str(model),
+        )
 
     def _hand_over(
-        self, lease: Lease, outcome: Outcome, said: str, model: Path, seconds: float, *, is_feasible: bool
+        self, lease: Lease, outcome: Outcome, last_lines: str, model: Path, *, is_feasible: bool
     ) -> Fault | None:
         if self._reporter.decision(lease.lease_id) not in OPEN:
             self._finisher.note_closed(lease)
-        elif isinstance(outcome, Completed):
-            metrics = {**_by_objective(lease, outcome), **outcome.metrics, "training_seconds": seconds}
-            try:
-                Complete(metrics=metrics, values=outcome.values)
-            except ValidationError as error:
-                return self._hand_over(lease, unusual(error), said, model, seconds, is_feasible=is_feasible)
-            content = content_of(model, title(lease))
-            self._finisher.complete(lease, metrics, content, outcome.values, is_feasible=is_feasible)
-        elif isinstance(outcome, Failed):
-            reason = f"{outcome.reason}; the end of its output:\n{said}" if said else outcome.reason
-            fault = Fault(reason[:MAX_REASON], retry=outcome.retry)
-            self._finisher.fail(lease, fault)
-            return fault
-        elif isinstance(outcome, GaveUp):
-            self._finisher.prune(lease)
-        elif isinstance(outcome, Paused):
-            self._finisher.pause(lease, outcome.keep)
-        elif isinstance(outcome, Closed):
-            logger.warning("%s: lost to another worker", title(lease))
-            self._errands.submit(partial(self._reporter.forget, lease.lease_id))
-        else:
-            self._finisher.release(lease)
+            return None
+        match outcome:
+            case Completed():
+                content = model_reader(model, title(lease))
+                self._finisher.complete(lease, outcome.metrics, content, outcome.values, is_feasible=is_feasible)
+            case Failed():
+                reason = outcome.reason_with_output(last_lines)
+                return self._fail(lease, Fault(reason[:MAX_REASON], retry=outcome.retry))
+            case PrunedByCode():
+                self._finisher.prune(lease)
+            case Paused():
+                self._finisher.pause(lease, outcome.save_files)
+            case ClosedByService():
+                logger.warning("%s: lost to another worker", title(lease))
+                self._errands.submit(partial(self._reporter.forget, lease.lease_id))
+            case Released():
+                self._finisher.release(lease)
         return None
 
+    def _fail(self, lease: Lease, fault: Fault) -> Fault:
+        self._finisher.fail(lease, fault)
+        return fault
 
-def _by_objective(lease: Lease, outcome: Completed) -> dict[str, float]:
-    names = [objective.metric for objective in lease.objectives]
-    return dict(zip(names, outcome.values or [], strict=False))
+
+def _with_all_metrics(lease: Lease, outcome: Completed, seconds: float) -> Completed | Failed:
+    """Add the objective values and the time to the metrics. Failed if that makes too many of them."""
+    values = zip((objective.metric for objective in lease.objectives), outcome.values or [], strict=False)
+    metrics = {**dict(values), **outcome.metrics, "training_seconds": seconds}
+    try:
+        Complete(metrics=metrics, values=outcome.values)
+    except ValidationError as error:
+        return invalid_results(error)
+    return Completed(outcome.values, metrics)

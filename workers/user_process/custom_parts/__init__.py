@@ -1,1 +1,1 @@
-"""Own models and data sets, in the process that trains them."""
+"""Custom models and data sets, in the process that trains them."""

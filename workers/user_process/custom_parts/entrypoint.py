@@ -1,4 +1,4 @@
-"""The functions that entrypoints of own models and data sets name. They are called in a trial's own process alone."""
+"""Call the functions that build custom models and data sets. Only a trial's own process does that."""
 
 import copy
 import importlib
@@ -7,10 +7,11 @@ from typing import Any
 from workers.errors import CustomCodeError, MissingCodeError
 
 
-def call(entrypoint: str, arguments: dict[str, Any]) -> Any:
-    """What the function gives for a copy of the arguments.
+def call_function(entrypoint: str, arguments: dict[str, Any]) -> Any:
+    """Import the function that the entrypoint names and call it with a copy of the arguments.
 
-    Raises MissingCodeError, CustomCodeError, and what the code raises.
+    Raises MissingCodeError if its module cannot be imported, CustomCodeError if the module has no such function, and
+    whatever the code raises.
     """
     module_name, _, name = entrypoint.partition(":")
     try:

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.user_code_house import is_alive
-from workers.user_code.conversation import BrokenConversationError, Conversation, Message
-from workers.user_code.output import Output
-from workers.user_code.process import UserProcess, device_seen, environment_for
+from workers.user_code.conversation import Conversation, InvalidMessageError
+from workers.user_code.output_tail import OutputTail
+from workers.user_code.process import UserProcess, environment_for, visible_device
+from workers.user_process.channel import Message
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ from workers.user_code.process import UserProcess, device_seen, environment_for
 def test_the_code_sees_the_trials_gpu_alone(device: str, visible: str | None, expected: str) -> None:
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     assert environment_for(device, environment)["CUDA_VISIBLE_DEVICES"] == expected
-    assert device_seen(device) == device.partition(":")[0]
+    assert visible_device(device) == device.partition(":")[0]
 
 
 def test_the_code_sees_no_variable_of_the_worker() -> None:
@@ -51,7 +52,7 @@ def test_the_end_of_the_output_is_kept() -> None:
     command = [sys.executable, "-c", "for n in range(3000): print('line', n)"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
-        output = Output(process.stdout, max_bytes=1000)
+        output = OutputTail(process.stdout, max_bytes=1000)
         output.finish(30)
     first, _, rest = output.content().partition(b"\n")
     assert first == b"[the first %d bytes are not kept]" % (output.n_bytes - 1000)
@@ -63,7 +64,7 @@ def test_output_that_a_detached_process_holds_open_is_let_go() -> None:
     command = ["sh", "-c", "echo first; exec sleep 600"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
-        output = Output(process.stdout)
+        output = OutputTail(process.stdout)
         wait_for(lambda: output.content() == b"first\n")
         output.finish(0.0)
         output._thread.join(10)
@@ -219,7 +220,7 @@ def test_what_is_no_message_ends_the_conversation(tmp_path: Path, said: str) -> 
     code = f"import time\ndef f(trial):\n    trial._channel._connection.sendall({said})\n    time.sleep(600)\n"
     process, conversation = process_of("mine:f", tmp_path, code)
     try:
-        with pytest.raises(BrokenConversationError):
+        with pytest.raises(InvalidMessageError):
             hear_all(conversation)
     finally:
         process.end(0.0)

@@ -84,5 +84,5 @@ def test_old_ways_to_ask_warn_as_optunas_do(
 
 
 def test_what_is_not_kept_says_so(trial: Trial) -> None:
-    with pytest.raises(NotImplementedError, match="params has them all"):
+    with pytest.raises(NotImplementedError, match="sampled together: use params"):
         _ = trial.relative_params

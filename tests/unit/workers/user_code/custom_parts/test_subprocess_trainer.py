@@ -1,4 +1,4 @@
-"""Trials with own models in real processes, several in one: whatever one does, the others go on."""
+"""Trials with custom models in real processes, several in one: whatever one does, the others go on."""
 
 import re
 import tempfile
@@ -24,11 +24,11 @@ from workers.leases.errands import Errands
 from workers.saved.files import dump_checkpoint, previous_checkpoint, read_model
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
-from workers.user_code.allowed import UserCode
+from workers.user_code.custom_parts.child_trial import newest_state
 from workers.user_code.custom_parts.subprocess_trainer import SubprocessTrainer
-from workers.user_code.custom_parts.trainer_process import kept_state
-from workers.user_process.custom_parts.dataset import custom_data, read_parts
-from workers.user_process.custom_parts.model import build
+from workers.user_code.user_code_options import UserCodeOptions
+from workers.user_process.custom_parts.dataset import custom_trial_data, load_splits
+from workers.user_process.custom_parts.model import make_model
 
 CODE = Path(__file__).parent
 HERE = "tests.unit.workers.user_code.custom_parts.wild"
@@ -49,15 +49,15 @@ class Service(FakeService):
         return super().__call__(request)
 
 
-class Place:
-    """A bench with its boundaries, and all that came of it."""
+class Harness:
+    """A trainer with its boundaries, and the events that it has returned."""
 
     def __init__(self, folder: Path, n_lanes: int | None = 3) -> None:
         self.scratch = folder
         self.service, self.errands, self.stopping = Service(), Errands(), Stopping()
         self.client = self.service.client()
-        user_code = UserCode(("wild",), CODE, folder, n_lanes=n_lanes)
-        self.bench = SubprocessTrainer(user_code, "cpu", self.client, self.errands, self.stopping)
+        user_code = UserCodeOptions(("wild",), CODE, folder, n_lanes=n_lanes)
+        self.trainer = SubprocessTrainer(user_code, "cpu", self.client, self.errands, self.stopping)
         self.finished: dict[str, list[FinishedEpoch]] = {}
         self.reasons: dict[str, str] = {}
         self.models: dict[str, bytes] = {}
@@ -66,20 +66,20 @@ class Place:
         self, trials: list[LeasedTrial], on_turn: Callable[[], None] = lambda: None, seconds: float = 120.0
     ) -> None:
         """Train all, each as soon as there is room for it."""
-        waiting, deadline = list(trials), time.monotonic() + seconds
-        while waiting or self.bench.trials:
+        waiting, deadline = list(trials), time.monotonic() + 120.0
+        while waiting or self.trainer.trials:
             assert time.monotonic() < deadline, "it takes too long"
-            while waiting and self.bench.room:
+            while waiting and self.trainer.room:
                 trial = waiting.pop(0)
                 try:
-                    self.bench.start(trial, None)
+                    self.trainer.start(trial, None)
                 except CustomTrialError as error:
                     self.reasons[trial.lease_id] = str(error)
             self.turn()
             on_turn()
 
     def turn(self) -> None:
-        for event in self.bench.step():
+        for event in self.trainer.step():
             if isinstance(event, FailedTrial):
                 self.reasons[event.trial.lease_id] = str(event.error)
                 continue
@@ -97,7 +97,7 @@ class Place:
         return set(re.findall(r"built in (\d+)", self.output(number)))
 
     def close(self) -> None:
-        self.bench.close()
+        self.trainer.close()
         assert self.errands.finish(10.0)
         self.errands.check()
         self.errands.close()
@@ -106,14 +106,14 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    place = Place(tmp_path)
-    yield place
-    place.close()
+    harness = Harness(tmp_path)
+    yield harness
+    harness.close()
 
 
-def trial(number: int, rung_steps: tuple[int, ...] = (), **fields: Any) -> LeasedTrial:
+def leased(number: int, rung_steps: tuple[int, ...] = (), **fields: Any) -> LeasedTrial:
     arguments, dropout = fields.pop("arguments", {}), fields.pop("dropout", None)
     training = {
         "dataset": {"entrypoint": "wild:build_data"},
@@ -131,25 +131,25 @@ def losses(events: list[FinishedEpoch]) -> list[float]:
     return [event.metrics["validation_loss"] for event in events]
 
 
-def group_here(one: LeasedTrial) -> tuple[Training, LaneGroup]:
-    """For a trial in this process, alone."""
-    training = one.lease.built_in
+def group_here(trial: LeasedTrial) -> tuple[Training, LaneGroup]:
+    """A group for a trial in this process, without others."""
+    training = trial.lease.built_in
     assert isinstance(training.model, OwnModel)
     here = {
         "dataset": {"entrypoint": f"{HERE}:build_data"},
-        # Without what it would do to this process.
+        # Without the misbehaviour, which would end this process.
         "model": {"entrypoint": f"{HERE}:build", "dropout": training.model.dropout},
     }
     training = Training.model_validate(training.model_dump() | here)
     assert isinstance(training.dataset, OwnDataset)
-    data = custom_data(read_parts(training.dataset, 0), torch.device("cpu"))
-    return training, LaneGroup(training, data, torch.device("cpu"), 1, build=build)
+    data = custom_trial_data(load_splits(training.dataset, 0), torch.device("cpu"))
+    return training, LaneGroup(training, data, torch.device("cpu"), 1, build=make_model)
 
 
-def expected(one: LeasedTrial) -> list[float]:
-    """As the trainer has it in this process, alone."""
-    training, group = group_here(one)
-    group.load(LaneTrial(training, one.lease.seed))
+def expected(trial: LeasedTrial) -> list[float]:
+    """Validation losses of the trial when it is trained in this process, without others."""
+    training, group = group_here(trial)
+    group.load(LaneTrial(training, trial.lease.seed))
     found: list[float] = []
     while group.lanes:
         found += [result.metrics["validation_loss"] for result in group.step()]
@@ -157,195 +157,197 @@ def expected(one: LeasedTrial) -> list[float]:
 
 
 @pytest.mark.parametrize("rates", [[None] * 5, [0.0, 0.5, None, [0.3], 0.9]], ids=["its code's", "searched"])
-def test_trials_share_a_process_and_each_is_as_it_were_alone(place: Place, rates: list[Any]) -> None:
-    slow = {"seconds": 0.02}  # else one may be over before the next has begun
-    trials = [trial(number, arguments=slow, dropout=rate) for number, rate in enumerate(rates)]
+def test_trials_share_a_process_and_each_is_as_it_were_alone(harness: Harness, rates: list[Any]) -> None:
+    slow = {"seconds": 0.02}  # so that none is over before the next has begun
+    trials = [leased(number, arguments=slow, dropout=rate) for number, rate in enumerate(rates)]
     most = 0
 
     def look() -> None:
         nonlocal most
-        most = max(most, place.bench.n_training)
+        most = max(most, harness.trainer.n_training)
 
-    place.run(trials, look)
-    assert place.reasons == {}
-    for one in trials:
-        events = place.finished[one.lease_id]
-        assert losses(events) == pytest.approx(expected(one), rel=1e-4)
+    harness.run(trials, look)
+    assert harness.reasons == {}
+    for trial in trials:
+        events = harness.finished[trial.lease_id]
+        assert losses(events) == pytest.approx(expected(trial), rel=1e-4)
         assert events[-1].final is not None
-        _, description = read_model(place.models[one.lease_id])
+        _, description = read_model(harness.models[trial.lease_id])
         assert description["metrics"]["validation_loss"] == events[-1].final["validation_loss"]
-        assert one.new_user_attrs == {"lanes": "up to 3 at a time"}
+        assert trial.new_user_attrs == {"lanes": "up to 3 at a time"}
     assert most > 1
-    assert len(set.union(*(place.pids(number) for number in range(5)))) == 1
-    assert place.bench.n_training == 0
-    place.bench.end_idle_process()
-    assert place.bench.n_lanes == 1
+    assert len(set.union(*(harness.pids(number) for number in range(5)))) == 1
+    assert harness.trainer.n_training == 0
+    harness.trainer.end_idle_process()
+    assert harness.trainer.n_lanes == 1
 
 
 @pytest.mark.parametrize(
     ("kind", "fields", "reason"),
     [
-        ("abort", {}, "its process was killed by SIGABRT"),
+        ("abort", {}, "the trial's process was killed by SIGABRT"),
         ("exit", {}, "the code called sys.exit(3)"),
         ("cuda", {}, "RuntimeError: CUDA error: device-side assert triggered"),
-        ("hang", {"step_timeout_seconds": 15.0}, "it had reported nothing for 15 s (step_timeout_seconds)"),
-        ("babble", {}, "broke off the conversation"),
+        ("hang", {"step_timeout_seconds": 15.0}, "the code reported nothing for 15 s (step_timeout_seconds)"),
+        ("babble", {}, "sent an invalid message"),
     ],
 )
 def test_what_ends_a_process_of_several_trials_fails_none_that_is_good_alone(
-    place: Place, tmp_path_factory: pytest.TempPathFactory, kind: str, fields: dict[str, Any], reason: str
+    harness: Harness, tmp_path_factory: pytest.TempPathFactory, kind: str, fields: dict[str, Any], reason: str
 ) -> None:
-    """They are tried again, each alone; and the one that does it alone too fails."""
+    """They are tried again, each alone. One that ends its process alone too fails: see the next test."""
     armed = tmp_path_factory.mktemp("armed") / "now"
     arguments = {"kind": kind, "armed": str(armed), "seconds": 0.01, "from": 4}
-    trials = [trial(number, arguments=arguments, epochs=6, **fields) for number in range(3)]
+    trials = [leased(number, arguments=arguments, epochs=6, **fields) for number in range(3)]
 
     def arm() -> None:
-        if place.bench.n_training == 3 and all(one.last_step >= 0 for one in trials):
+        if harness.trainer.n_training == 3 and all(trial.last_step >= 0 for trial in trials):
             armed.touch()
 
-    place.run(trials, arm)
+    harness.run(trials, arm)
     assert armed.exists()
-    assert place.reasons == {}
-    for one in trials:
-        assert place.finished[one.lease_id][-1].final is not None
-        assert {event.epoch for event in place.finished[one.lease_id]} == set(range(6))
-        assert losses(place.finished[one.lease_id][-1:]) == pytest.approx(expected(one)[-1:], rel=1e-4)
-        assert one.new_user_attrs["lanes"].startswith("alone, after a process of several trials: ")
-        assert reason in one.new_user_attrs["lanes"]
-        assert "tried again alone" in place.output(one.lease.trial_number)
-    assert len({pid for number in range(3) for pid in place.pids(number)}) == 3
+    assert harness.reasons == {}
+    for trial in trials:
+        assert harness.finished[trial.lease_id][-1].final is not None
+        assert {event.epoch for event in harness.finished[trial.lease_id]} == set(range(6))
+        assert losses(harness.finished[trial.lease_id][-1:]) == pytest.approx(expected(trial)[-1:], rel=1e-4)
+        assert trial.new_user_attrs["lanes"].startswith("alone, after a process of several trials: ")
+        assert reason in trial.new_user_attrs["lanes"]
+        assert "tried again alone" in harness.output(trial.lease.trial_number)
+    assert len({pid for number in range(3) for pid in harness.pids(number)}) == 3
 
 
 def test_a_trial_that_does_it_alone_too_fails_with_what_it_said(
-    place: Place, tmp_path_factory: pytest.TempPathFactory
+    harness: Harness, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     armed = tmp_path_factory.mktemp("armed") / "now"
-    trials = [trial(number, arguments={"kind": "abort", "armed": str(armed), "seconds": 0.01}) for number in range(2)]
+    trials = [leased(number, arguments={"kind": "abort", "armed": str(armed), "seconds": 0.01}) for number in range(2)]
 
     def arm() -> None:
-        if place.bench.n_training == 2:
+        if harness.trainer.n_training == 2:
             armed.touch()
 
-    place.run(trials, arm)
-    assert list(place.finished) == [] or all(events[-1].final is None for events in place.finished.values())
-    for one in trials:
-        assert "killed by SIGABRT; the end of its output:" in place.reasons[one.lease_id]
-        assert "about to abort" in place.reasons[one.lease_id]
+    harness.run(trials, arm)
+    assert list(harness.finished) == [] or all(events[-1].final is None for events in harness.finished.values())
+    for trial in trials:
+        assert "killed by SIGABRT; the end of its output:" in harness.reasons[trial.lease_id]
+        assert "about to abort" in harness.reasons[trial.lease_id]
 
 
-def test_memory_is_bounded_for_the_whole_process(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_memory_is_bounded_for_the_whole_process(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> None:
     armed = tmp_path_factory.mktemp("armed") / "now"
     armed.touch()
     arguments = {"kind": "blow up", "armed": str(armed), "from": 2}
-    place.run([trial(0, arguments=arguments, memory_limit_mib=4096)])
-    assert "MemoryError" in place.reasons["lease-0"]
+    harness.run([leased(0, arguments=arguments, memory_limit_mib=4096)])
+    assert "MemoryError" in harness.reasons["lease-0"]
 
 
-def test_what_lanes_cannot_share_trains_alone_in_processes_of_their_own(place: Place) -> None:
-    trials = [trial(number, arguments={"noise": True}) for number in range(2)]
-    place.run(trials, lambda: None)
-    for one in trials:
-        assert place.finished[one.lease_id][-1].final is not None
-        assert one.new_user_attrs["lanes"].startswith("one at a time: it draws random numbers from torch's generator")
-    assert not place.pids(0) & place.pids(1)
+def test_what_lanes_cannot_share_trains_alone_in_processes_of_their_own(harness: Harness) -> None:
+    trials = [leased(number, arguments={"noise": True}) for number in range(2)]
+    harness.run(trials, lambda: None)
+    for trial in trials:
+        assert harness.finished[trial.lease_id][-1].final is not None
+        assert trial.new_user_attrs["lanes"].startswith("one at a time: it draws random numbers from torch's generator")
+    assert not harness.pids(0) & harness.pids(1)
 
 
-def test_a_trial_of_another_kind_waits_for_an_empty_process(place: Place) -> None:
-    one, other = trial(0, arguments={"seconds": 0.01}), trial(1, arguments={"seconds": 0.02})
-    place.bench.start(one, None)
-    place.bench.start(other, None)
-    assert (place.bench.n_training, len(place.bench.trials), place.bench.room) == (1, 2, 0)
-    place.run([])
-    assert [events[-1].final is not None for events in place.finished.values()] == [True, True]
-    assert not place.pids(0) & place.pids(1)
+def test_a_trial_of_another_kind_waits_for_an_empty_process(harness: Harness) -> None:
+    trial, other = leased(0, arguments={"seconds": 0.01}), leased(1, arguments={"seconds": 0.02})
+    harness.trainer.start(trial, None)
+    harness.trainer.start(other, None)
+    assert (harness.trainer.n_training, len(harness.trainer.trials), harness.trainer.room) == (1, 2, 0)
+    harness.run([])
+    assert [events[-1].final is not None for events in harness.finished.values()] == [True, True]
+    assert not harness.pids(0) & harness.pids(1)
 
 
-def test_a_trial_stops_at_its_rung_with_its_state_and_goes_on_from_there(place: Place) -> None:
-    one = trial(0, rung_steps=(1,), epochs=4)
-    place.bench.start(one, None)
-    while one.last_step < 1:
-        place.turn()
-    place.bench.save_state(one)
-    place.bench.remove(one.lease_id)
-    assert place.bench.trials == []
-    assert one.state is not None
-    assert one.state.n_epochs == 2
-    place.run([one])
-    assert losses(place.finished[one.lease_id]) == pytest.approx(expected(one), rel=1e-4)
-    assert "goes on after 2 epochs" in place.output(0)
+def test_a_trial_stops_at_its_rung_with_its_state_and_goes_on_from_there(harness: Harness) -> None:
+    trial = leased(0, rung_steps=(1,), epochs=4)
+    harness.trainer.start(trial, None)
+    while trial.last_step < 1:
+        harness.turn()
+    harness.trainer.save_state(trial)
+    harness.trainer.remove(trial.lease_id)
+    assert harness.trainer.trials == []
+    assert trial.state is not None
+    assert trial.state.n_epochs == 2
+    harness.run([trial])
+    assert losses(harness.finished[trial.lease_id]) == pytest.approx(expected(trial), rel=1e-4)
+    assert "goes on after 2 epochs" in harness.output(0)
 
 
 def test_a_trial_goes_back_to_a_checkpoint_whose_epochs_are_all_told(tmp_path: Path) -> None:
     """The process is ahead of what the worker has heard: by less than the time between two checkpoints."""
-    one, checkpoint = trial(0), tmp_path / "checkpoint.safetensors"
-    training, group = group_here(one)
-    lane = group.load(LaneTrial(training, one.lease.seed))
+    trial, checkpoint = leased(0), tmp_path / "checkpoint.safetensors"
+    training, group = group_here(trial)
+    lane = group.load(LaneTrial(training, trial.lease.seed))
 
     def write(path: Path, n_epochs: int) -> None:
         while lane.epoch < n_epochs:
             group.step()
-        path.write_bytes(dump_checkpoint(group.state(lane), one.lease.built_in, one.lease.seed))
+        path.write_bytes(dump_checkpoint(group.state(lane), trial.lease.built_in, trial.lease.seed))
 
     write(previous_checkpoint(checkpoint), 1)
     write(checkpoint, 3)
-    found = [kept_state(checkpoint, one, last_epoch) for last_epoch in (-1, 0, 1, 2)]
+    found = [newest_state(checkpoint, trial, last_epoch) for last_epoch in (-1, 0, 1, 2)]
     assert [None if state is None else state.n_epochs for state in found] == [None, 1, 1, 3]
 
 
-def test_a_dropped_trial_takes_nothing_from_the_others_in_its_step(place: Place) -> None:
+def test_a_dropped_trial_takes_nothing_from_the_others_in_its_step(harness: Harness) -> None:
     """Its process still writes to its folder when a step is longer than a turn of the worker."""
-    trials = [trial(number, arguments={"seconds": 0.15}, epochs=5) for number in range(3)]
+    trials = [leased(number, arguments={"seconds": 0.15}, epochs=5) for number in range(3)]
     dropped: list[str] = []
 
     def drop_two() -> None:
-        for one in trials[:2]:
-            if one.last_step >= trials.index(one) and one.lease_id not in dropped:
-                place.bench.remove(one.lease_id)
-                dropped.append(one.lease_id)
+        for trial in trials[:2]:
+            if trial.last_step >= trials.index(trial) and trial.lease_id not in dropped:
+                harness.trainer.remove(trial.lease_id)
+                dropped.append(trial.lease_id)
 
-    place.run(trials, drop_two)
+    harness.run(trials, drop_two)
     assert len(dropped) == 2
-    assert place.reasons == {}
-    assert place.finished["lease-2"][-1].final is not None
+    assert harness.reasons == {}
+    assert harness.finished["lease-2"][-1].final is not None
     assert trials[2].new_user_attrs == {"lanes": "up to 3 at a time"}
-    assert len(place.pids(2)) == 1
+    assert len(harness.pids(2)) == 1
 
 
-def test_a_trial_that_cannot_begin_is_not_on_the_bench(place: Place) -> None:
+def test_a_trial_that_cannot_begin_is_not_with_the_trainer(harness: Harness) -> None:
     with pytest.raises(CustomTrialError, match="must return"):
-        place.bench.start(trial(0, dataset={"entrypoint": "wild:build"}), None)
-    assert place.bench.trials == []
-    assert place.bench.room == 1
-    place.run([trial(1)])
-    assert place.finished["lease-1"][-1].final is not None
+        harness.trainer.start(leased(0, dataset={"entrypoint": "wild:build"}), None)
+    assert harness.trainer.trials == []
+    assert harness.trainer.room == 1
+    harness.run([leased(1)])
+    assert harness.finished["lease-1"][-1].final is not None
 
 
-def test_a_trial_is_on_the_bench_until_its_end_is_told(place: Place) -> None:
-    place.bench.start(one := trial(0, epochs=1), None)
+def test_a_trial_is_with_the_trainer_until_its_end_is_told(harness: Harness) -> None:
+    harness.trainer.start(trial := leased(0, epochs=1), None)
     deadline = time.monotonic() + 60.0
-    while one.lease_id not in place.finished:
+    while trial.lease_id not in harness.finished:
         assert time.monotonic() < deadline
-        assert place.bench.trials == [one]
-        place.turn()
-    assert place.bench.trials == []
+        assert harness.trainer.trials == [trial]
+        harness.turn()
+    assert harness.trainer.trials == []
 
 
-def test_a_dropped_trial_that_hangs_holds_up_no_other(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_dropped_trial_that_hangs_holds_up_no_other(
+    harness: Harness, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     armed = tmp_path_factory.mktemp("armed") / "now"
     arguments = {"kind": "hang", "armed": str(armed), "seconds": 0.01}
-    place.bench.start(one := trial(0, arguments=arguments, epochs=1000), None)
+    harness.trainer.start(trial := leased(0, arguments=arguments, epochs=1000), None)
     armed.touch()
-    place.turn()
+    harness.turn()
     time.sleep(0.2)
-    place.bench.remove(one.lease_id)
+    harness.trainer.remove(trial.lease_id)
     armed.unlink()
-    place.run([trial(1, arguments=arguments)])
-    assert place.finished["lease-1"][-1].final is not None
+    harness.run([leased(1, arguments=arguments)])
+    assert harness.finished["lease-1"][-1].final is not None
 
 
-def test_a_study_whose_entrypoints_are_not_allowed_is_left_to_others(place: Place) -> None:
-    one = trial(0, dataset={"entrypoint": "os:getcwd"})
+def test_a_study_whose_entrypoints_are_not_allowed_is_left_to_others(harness: Harness) -> None:
+    trial = leased(0, dataset={"entrypoint": "os:getcwd"})
     with pytest.raises(CustomTrialError, match=r"does not allow the entrypoint os:getcwd \(--allow\)"):
-        place.bench.start(one, None)
-    assert place.bench.trials == []
+        harness.trainer.start(trial, None)
+    assert harness.trainer.trials == []

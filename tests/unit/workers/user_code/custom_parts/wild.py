@@ -1,4 +1,4 @@
-"""Own models that do what no model should, and own data, as a worker's process of its own runs them."""
+"""Custom models that misbehave, and a custom data set, for a process that a worker starts."""
 
 import json
 import os

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.user_code.objectives.folder import FolderError, listing, pack, unpack
+from workers.user_code.objectives.folder import FolderError, list_files, pack_folder, unpack_folder
 
 
 def archive_of(path: Path, *members: tarfile.TarInfo) -> Path:
@@ -30,11 +30,11 @@ def test_files_come_back_as_they_were(tmp_path: Path) -> None:
     contents = {"a": b"", "deep/b.bin": os.urandom(100_000), "deep/er/ü": b"\0"}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    pack(folder, tmp_path / "archive")
-    unpack(tmp_path / "archive", back)
+    pack_folder(folder, tmp_path / "archive")
+    unpack_folder(tmp_path / "archive", back)
 
     assert {name: (back / name).read_bytes() for name in contents} == contents
-    assert listing(back).keys() == contents.keys()
+    assert list_files(back).keys() == contents.keys()
 
 
 def test_links_and_pipes_are_left_out(tmp_path: Path) -> None:
@@ -46,8 +46,8 @@ def test_links_and_pipes_are_left_out(tmp_path: Path) -> None:
     (folder / "folder-link").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe")
     (folder / "file").write_text("mine")
-    pack(folder, tmp_path / "archive")
-    unpack(tmp_path / "archive", back)
+    pack_folder(folder, tmp_path / "archive")
+    unpack_folder(tmp_path / "archive", back)
 
     assert [path.name for path in back.iterdir()] == ["file"]
 
@@ -71,7 +71,7 @@ def test_an_archive_with_anything_else_is_refused(tmp_path: Path, members: list[
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(FolderError, match="plain files"):
-        unpack(archive_of(tmp_path / "archive", *members), folder)
+        unpack_folder(archive_of(tmp_path / "archive", *members), folder)
     assert not (tmp_path / "outside").exists()
     assert list(folder.iterdir()) == []
 
@@ -80,7 +80,7 @@ def test_an_archive_with_anything_else_is_refused(tmp_path: Path, members: list[
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "archive").write_bytes(content)
     with pytest.raises(FolderError, match="tar file"):
-        unpack(tmp_path / "archive", tmp_path)
+        unpack_folder(tmp_path / "archive", tmp_path)
 
 
 def test_too_many_files_are_refused(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_too_many_files_are_refused(tmp_path: Path) -> None:
     folder.mkdir()
     members = [member(str(number), size=0) for number in range(10_001)]
     with pytest.raises(FolderError, match="10000 files"):
-        unpack(archive_of(tmp_path / "archive", *members), folder)
+        unpack_folder(archive_of(tmp_path / "archive", *members), folder)
 
 
 def test_a_folder_of_a_sparse_file_is_too_large(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_folder_of_a_sparse_file_is_too_large(tmp_path: Path) -> None:
     with (folder / "sparse").open("wb") as file:
         file.truncate(2**30 + 1)
     with pytest.raises(FolderError, match="at most 1073741824 bytes"):
-        pack(folder, tmp_path / "archive")
+        pack_folder(folder, tmp_path / "archive")
 
 
 def test_a_deep_path_is_refused_on_both_ways(tmp_path: Path) -> None:
@@ -105,6 +105,6 @@ def test_a_deep_path_is_refused_on_both_ways(tmp_path: Path) -> None:
     (folder / name).parent.mkdir(parents=True)
     (folder / name).write_text("x")
     with pytest.raises(FolderError, match="100 folders"):
-        listing(folder)
+        list_files(folder)
     with pytest.raises(FolderError, match="100 folders"):
-        unpack(archive_of(tmp_path / "archive", member(name)), tmp_path)
+        unpack_folder(archive_of(tmp_path / "archive", member(name)), tmp_path)

@@ -25,20 +25,20 @@ from workers.leases.reporter import Reporter
 from workers.leases.study_facts import StudyFactsCache
 from workers.leases.trial_finisher import TrialFinisher
 from workers.options import KeepModels
-from workers.user_code.allowed import UserCode
 from workers.user_code.conversation import Conversation
-from workers.user_code.model_file import content_of
-from workers.user_code.objectives.attempt import Attempt
-from workers.user_code.objectives.calls import Calls
+from workers.user_code.objectives.call_handler import CallHandler
+from workers.user_code.objectives.checkpoint_uploads import CheckpointUploads
 from workers.user_code.objectives.objective_runner import ObjectiveRunner
-from workers.user_code.objectives.snapshots import Snapshots
-from workers.user_code.outcome import GaveUp
-from workers.user_code.output import Output
+from workers.user_code.objectives.process_watcher import ProcessWatcher
+from workers.user_code.outcome import PrunedByCode
+from workers.user_code.output_tail import OutputTail
 from workers.user_code.output_uploads import OutputUploads
 from workers.user_code.process import UserProcess
+from workers.user_code.user_code_options import UserCodeOptions
+from workers.user_code.written_files import model_reader
 
 
-class Place:
+class RunnerHarness:
     """A worker's parts around ObjectiveRunner; its scratch folders are in `scratch`, the code in `code`."""
 
     def __init__(self, folder: Path, keep_models: KeepModels = "all") -> None:
@@ -66,15 +66,16 @@ class Place:
             OutcomeClient(self.client, self.stopping),
         )
         finisher = TrialFinisher(self.reporter, outcomes, model_uploader, checkpoints, self.errands, self.stopping)
-        user_code, parts = UserCode(("mine",), code), (self.client, self.reporter, finisher, self.errands)
+        user_code, parts = UserCodeOptions(("mine",), code), (self.client, self.reporter, finisher, self.errands)
         trials = ObjectiveRunner(user_code, "cpu", *parts, self.stopping, checkpoint_seconds=checkpoint_seconds)
         fault = trials.run(lease)
         assert self.errands.finish(30.0)
         self.errands.check()
         return fault
 
-    def reportable_metrics(self, end: str) -> list[Any]:
-        return self.service.bodies(f"leases/lease-0/{end}")
+    def bodies(self, call: str) -> list[Any]:
+        """What the service has received in calls with the lease, such as `complete`."""
+        return self.service.bodies(f"leases/lease-0/{call}")
 
     def close(self) -> None:
         self.errands.close()
@@ -83,11 +84,11 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    place = Place(tmp_path)
-    monkeypatch.setattr(tempfile, "tempdir", str(place.scratch))
-    yield place
-    place.close()
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunnerHarness]:
+    runner = RunnerHarness(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(runner.scratch))
+    yield runner
+    runner.close()
 
 
 def lease_of(entrypoint: str) -> Lease:
@@ -104,7 +105,7 @@ ATTRIBUTE = "context._channel.call('set_user_attr', user_attrs={'n': '\\ud800'})
     ("body", "reason"),
     [
         ("os.kill(os.getpid(), 40)", "killed by signal 40"),
-        (NESTED, "broke off the conversation"),
+        (NESTED, "sent an invalid message"),
         (ATTRIBUTE, "surrogates not allowed"),
         ("raise ValueError('\\udce4')", "ValueError: ?"),
         ("return {f'm{number}': 1.0 for number in range(100)}", "at most 100 items"),
@@ -112,60 +113,60 @@ ATTRIBUTE = "context._channel.call('set_user_attr', user_attrs={'n': '\\ud800'})
     ],
     ids=["unnamed signal", "nested message", "no Unicode", "an error that is no Unicode", "metrics", "no reason"],
 )
-def test_whatever_the_code_does_ends_its_trial_alone(place: Place, body: str, reason: str) -> None:
-    fault = place.run(body)
+def test_whatever_the_code_does_ends_its_trial_alone(runner: RunnerHarness, body: str, reason: str) -> None:
+    fault = runner.run(body)
     assert fault is not None
     assert reason.rstrip("?") in fault.reason
-    assert [reason in reportable_metrics["reason"] for reportable_metrics in place.reportable_metrics("fail")] == [True]
-    assert list(place.scratch.iterdir()) == []
+    assert [reason in body["reason"] for body in runner.bodies("fail")] == [True]
+    assert list(runner.scratch.iterdir()) == []
 
 
-def test_a_process_that_cannot_be_started_fails_its_trial_for_another_worker(place: Place) -> None:
-    fault = place.run_lease("mine:f", place.code / "removed")
+def test_a_process_that_cannot_be_started_fails_its_trial_for_another_worker(runner: RunnerHarness) -> None:
+    fault = runner.run_lease("mine:f", runner.code / "removed")
     assert fault is not None
     assert fault.retry
     assert "could not be run: FileNotFoundError" in fault.reason
-    assert len(place.reportable_metrics("fail")) == 1
-    assert list(place.scratch.iterdir()) == []
+    assert len(runner.bodies("fail")) == 1
+    assert list(runner.scratch.iterdir()) == []
 
 
-def test_a_full_disk_fails_its_trial_for_another_worker(place: Place) -> None:
-    place.scratch.rmdir()
-    fault = place.run("return 1.0")
+def test_a_full_disk_fails_its_trial_for_another_worker(runner: RunnerHarness) -> None:
+    runner.scratch.rmdir()
+    fault = runner.run("return 1.0")
     assert fault is not None
     assert fault.retry
-    assert len(place.reportable_metrics("fail")) == 1
+    assert len(runner.bodies("fail")) == 1
 
 
-def test_folders_without_end_are_not_kept_and_not_left_behind(place: Place) -> None:
+def test_folders_without_end_are_not_kept_and_not_left_behind(runner: RunnerHarness) -> None:
     deep = "os.chdir(context.checkpoint_dir)\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
-    assert place.run(f"{deep}context.report(0, loss=1.0)\nreturn 1.0", checkpoint_seconds=0.0) is None
-    assert len(place.reportable_metrics("complete")) == 1
-    assert "artifacts/lease-0/checkpoint" not in place.service.paths()
-    assert list(place.scratch.iterdir()) == []
+    assert runner.run(f"{deep}context.report(0, loss=1.0)\nreturn 1.0", checkpoint_seconds=0.0) is None
+    assert len(runner.bodies("complete")) == 1
+    assert "artifacts/lease-0/checkpoint" not in runner.service.paths()
+    assert list(runner.scratch.iterdir()) == []
 
 
-def test_a_checkpoint_folder_that_the_code_has_removed_is_not_in_use(place: Place) -> None:
-    snapshots = Snapshots(lease_of("mine:f"), place.scratch, place.client, place.reporter, place.errands)
-    snapshots.folder.rmdir()
-    assert not snapshots.is_in_use
+def test_a_checkpoint_folder_that_the_code_has_removed_is_not_in_use(runner: RunnerHarness) -> None:
+    uploads = CheckpointUploads(lease_of("mine:f"), runner.scratch, runner.client, runner.reporter, runner.errands)
+    uploads.folder.rmdir()
+    assert not uploads.has_files
 
 
-def test_an_entrypoint_that_is_not_allowed_is_not_even_imported(place: Place) -> None:
-    (place.code / "other.py").write_text(f"open({str(place.code / 'imported')!r}, 'w')\ndef f(context): pass\n")
-    fault = place.run_lease("other:f", place.code)
+def test_an_entrypoint_that_is_not_allowed_is_not_even_imported(runner: RunnerHarness) -> None:
+    (runner.code / "other.py").write_text(f"open({str(runner.code / 'imported')!r}, 'w')\ndef f(context): pass\n")
+    fault = runner.run_lease("other:f", runner.code)
     assert fault is not None
     assert fault.retry
     assert "does not allow the entrypoint other:f" in fault.reason
-    assert [reportable_metrics["retry"] for reportable_metrics in place.reportable_metrics("fail")] == [True]
-    assert not (place.code / "imported").exists()
+    assert [body["retry"] for body in runner.bodies("fail")] == [True]
+    assert not (runner.code / "imported").exists()
 
 
-def test_no_checkpoint_is_taken_while_another_waits(place: Place) -> None:
+def test_no_checkpoint_is_taken_while_another_waits(runner: RunnerHarness) -> None:
     """The first upload waits until five steps are over: none of the others is kept meanwhile."""
     turn = threading.Event()
-    place.errands.submit(partial(_wait, turn))
-    go = place.code / "go"
+    runner.errands.submit(partial(_wait, turn))
+    go = runner.code / "go"
     body = f"""for step in range(5):
     (context.checkpoint_dir / "state").write_text(str(step))
     context.report(step, loss=1.0)
@@ -177,31 +178,31 @@ return 1.0"""
 
     def look() -> None:
         until(go.exists, 20.0)
-        archives.append(sorted(path.name for path in place.scratch.glob("*/step-*.tar")))
+        archives.append(sorted(path.name for path in runner.scratch.glob("*/step-*.tar")))
         turn.set()
         go.unlink()
 
     watcher = threading.Thread(target=look)
     watcher.start()
     try:
-        assert place.run(body, checkpoint_seconds=0.0) is None
+        assert runner.run(body, checkpoint_seconds=0.0) is None
     finally:
         watcher.join()
     assert archives == [["step-0.tar"]]
-    assert place.service.paths().count("artifacts/lease-0/checkpoint") == 1
+    assert runner.service.paths().count("artifacts/lease-0/checkpoint") == 1
 
 
-def test_a_trial_that_the_service_does_not_pause_is_given_back(place: Place) -> None:
+def test_a_trial_that_the_service_does_not_pause_is_given_back(runner: RunnerHarness) -> None:
     """The code trains on when it is told to prune, because its folder is empty, and keeps its first file then."""
-    place.service.decide = lambda _lease_id, step: "pause" if step == 0 else "continue"
-    place.service.answers["leases/lease-0/pause"] = [problem(409, "state_conflict")]
+    runner.service.decide = lambda _lease_id, step: "pause" if step == 0 else "continue"
+    runner.service.answers["leases/lease-0/pause"] = [problem(409, "state_conflict")]
     body = """context.report(0, loss=1.0)
 (context.checkpoint_dir / "state").write_text("1")
 context.report(1, loss=1.0)
 time.sleep(600)"""
-    assert place.run(body) is None
-    assert "artifacts/lease-0/checkpoint" in place.service.paths()
-    assert [len(place.reportable_metrics(end)) for end in ("pause", "release")] == [1, 1]
+    assert runner.run(body) is None
+    assert "artifacts/lease-0/checkpoint" in runner.service.paths()
+    assert [len(runner.bodies(end)) for end in ("pause", "release")] == [1, 1]
 
 
 FILE = '(context.checkpoint_dir / "state").write_text("1")\n'
@@ -220,26 +221,26 @@ FOLDER = '(context.checkpoint_dir / "nothing").mkdir()\n'
     ids=["kept", "kept later", "not kept for now", "refused", "no files"],
 )
 def test_a_trial_whose_files_could_not_be_kept_at_a_rung_is_given_back(
-    place: Place, made: str, answer: httpx.Response | None, end: str
+    runner: RunnerHarness, made: str, answer: httpx.Response | None, end: str
 ) -> None:
-    place.service.decide = lambda _lease_id, _step: "pause"
-    place.service.answers["artifacts/lease-0/checkpoint"] = [] if answer is None else [answer]
-    assert place.run(f"{made}context.report(0, loss=1.0)\ntime.sleep(600)") is None
-    assert [path for path in place.service.paths() if path.startswith("leases/")] == [f"leases/lease-0/{end}"]
-    assert list(place.scratch.iterdir()) == []
+    runner.service.decide = lambda _lease_id, _step: "pause"
+    runner.service.answers["artifacts/lease-0/checkpoint"] = [] if answer is None else [answer]
+    assert runner.run(f"{made}context.report(0, loss=1.0)\ntime.sleep(600)") is None
+    assert [path for path in runner.service.paths() if path.startswith("leases/")] == [f"leases/lease-0/{end}"]
+    assert list(runner.scratch.iterdir()) == []
 
 
-def test_packing_a_checkpoint_is_not_the_codes_time(place: Place) -> None:
+def test_packing_a_checkpoint_is_not_the_codes_time(runner: RunnerHarness) -> None:
     """Nor of a step, nor of the trial."""
     clock = FakeTime()
 
-    class Slow(Snapshots):
-        def keep(self, step: int) -> None:
-            super().keep(step)
+    class Slow(CheckpointUploads):
+        def save(self, step: int) -> None:
+            super().save(step)
             clock.sleep(100.0)
 
     lease, retries = lease_of("mine:f"), Retries(1.0)
-    place.reporter.follow(lease)
+    runner.reporter.follow(lease)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         for step in range(2):
@@ -247,21 +248,21 @@ def test_packing_a_checkpoint_is_not_the_codes_time(place: Place) -> None:
         theirs.sendall(b'{"call": "pruned"}\n')
         process = UserProcess("cpu", None)
         try:
-            outcome = Attempt(
+            outcome = ProcessWatcher(
                 lease.user_code.model_copy(update={"step_timeout_seconds": 50.0, "trial_timeout_seconds": 50.0}),
                 process,
                 Conversation(ours),
-                Calls(lease, place.client, place.reporter, retries),
-                Slow(lease, place.scratch, place.client, place.reporter, place.errands),
+                CallHandler(lease, runner.client, runner.reporter, retries),
+                Slow(lease, runner.scratch, runner.client, runner.reporter, runner.errands),
                 lambda: "continue",
-                place.stopping,
+                runner.stopping,
                 0.0,
                 lambda: None,
                 clock,
             ).watch()
         finally:
             process.end(0.0)
-    assert outcome == GaveUp()
+    assert outcome == PrunedByCode()
 
 
 def _wait(turn: threading.Event) -> None:
@@ -271,9 +272,9 @@ def _wait(turn: threading.Event) -> None:
 MODEL = "path = context._start['model_path']\n"
 
 
-def test_a_model_is_kept(place: Place) -> None:
-    assert place.run(f"{MODEL}open(path, 'w').write('weights')\nreturn 1.0") is None
-    assert "artifacts/lease-0/model" in place.service.paths()
+def test_a_model_is_kept(runner: RunnerHarness) -> None:
+    assert runner.run(f"{MODEL}open(path, 'w').write('weights')\nreturn 1.0") is None
+    assert "artifacts/lease-0/model" in runner.service.paths()
 
 
 @pytest.mark.parametrize(
@@ -287,44 +288,44 @@ def test_a_model_is_kept(place: Place) -> None:
     ids=["link", "pipe", "folder", "too large"],
 )
 def test_a_model_that_is_no_plain_file_of_moderate_size_is_not_read(
-    place: Place, made: str, caplog: pytest.LogCaptureFixture
+    runner: RunnerHarness, made: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert place.run(f"{MODEL}{made}\nreturn 1.0") is None
-    assert len(place.reportable_metrics("complete")) == 1
-    assert "artifacts/lease-0/model" not in place.service.paths()
+    assert runner.run(f"{MODEL}{made}\nreturn 1.0") is None
+    assert len(runner.bodies("complete")) == 1
+    assert "artifacts/lease-0/model" not in runner.service.paths()
     assert "a model must" in caplog.text
 
 
 def test_a_model_that_is_not_to_be_kept_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"first")
-    content = content_of(path, "s #0")
+    content = model_reader(path, "s #0")
     path.write_bytes(b"second")
     assert content is not None
     assert content() == b"second", "it is read when it is asked for"
 
 
-def test_a_model_that_has_gone_meanwhile_harms_nothing(place: Place) -> None:
+def test_a_model_that_has_gone_meanwhile_harms_nothing(runner: RunnerHarness) -> None:
     retries, lease = Retries(1.0), lease_of("mine:f")
-    model_uploader = ModelUploader(place.client, StudyFactsCache(place.client, retries), "all", retries)
-    path = place.scratch / "model"
+    model_uploader = ModelUploader(runner.client, StudyFactsCache(runner.client, retries), "all", retries)
+    path = runner.scratch / "model"
     path.write_bytes(b"weights")
-    content = content_of(path, "s #0")
+    content = model_reader(path, "s #0")
     assert content is not None
     path.unlink()
-    path.symlink_to(place.code)
+    path.symlink_to(runner.code)
     model_uploader.upload_if_wanted(lease, {}, content)
-    assert place.service.paths() == []
+    assert runner.service.paths() == []
 
 
-def test_output_whose_upload_failed_is_uploaded_again(place: Place) -> None:
-    place.service.answers["artifacts/lease-0/output"] = [problem(500, "broken")]
+def test_output_whose_upload_failed_is_uploaded_again(runner: RunnerHarness) -> None:
+    runner.service.answers["artifacts/lease-0/output"] = [problem(500, "broken")]
     with subprocess.Popen(["echo", "said"], stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
-        output = Output(process.stdout)
+        output = OutputTail(process.stdout)
         output.finish(10.0)
-    uploads = OutputUploads(lease_of("mine:f"), output, place.client, place.errands, lambda: 0.0)
+    uploads = OutputUploads(lease_of("mine:f"), output, runner.client, runner.errands, lambda: 0.0)
     for _ in range(3):
         uploads.upload()
-        assert place.errands.finish(10.0)
-    assert place.service.paths() == ["artifacts/lease-0/output"] * 2
+        assert runner.errands.finish(10.0)
+    assert runner.service.paths() == ["artifacts/lease-0/output"] * 2

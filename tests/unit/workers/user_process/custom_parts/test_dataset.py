@@ -6,7 +6,7 @@ import torch
 from service.schemas.study.data import OwnDataset
 from workers.data.batches import make_batches
 from workers.errors import CustomCodeError, DatasetError, MissingCodeError
-from workers.user_process.custom_parts.dataset import custom_data, load_custom_test, read_parts
+from workers.user_process.custom_parts.dataset import custom_trial_data, load_custom_test, load_splits
 
 HERE = "tests.unit.workers.user_process.custom_parts.nets"
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ def dataset(kind: str, name: str = "build_data") -> OwnDataset:
 
 @pytest.mark.parametrize("kind", ["tensors", "tensor data sets", "doubles"])
 def test_tensors_are_taken_as_they_are_validation_behind_train(kind: str) -> None:
-    data = custom_data(read_parts(dataset(kind), SEED), CPU)
+    data = custom_trial_data(load_splits(dataset(kind), SEED), CPU)
 
     assert data.images.dtype == torch.float32
     assert data.images.shape == (10, 5)
@@ -29,20 +29,20 @@ def test_tensors_are_taken_as_they_are_validation_behind_train(kind: str) -> Non
 
 
 def test_examples_are_stacked() -> None:
-    train = read_parts(dataset("examples"), SEED).train
+    train = load_splits(dataset("examples"), SEED).train
     assert train.inputs.tolist() == [[1.0] * 5, [0.0] * 5]
     assert train.labels.tolist() == [1, 0]
 
 
 def test_bytes_stay_bytes_and_come_to_the_model_from_0_to_1() -> None:
-    data = custom_data(read_parts(dataset("bytes"), SEED), CPU)
+    data = custom_trial_data(load_splits(dataset("bytes"), SEED), CPU)
     assert data.images.dtype == torch.uint8
     batch = make_batches(data, torch.float32).load(data.train)
     torch.testing.assert_close(batch, data.images[:6].float() / 255)
 
 
 def test_other_integers_stay_what_they_are() -> None:
-    data = custom_data(read_parts(OwnDataset(entrypoint=f"{HERE}:build_words_data"), SEED), CPU)
+    data = custom_trial_data(load_splits(OwnDataset(entrypoint=f"{HERE}:build_words_data"), SEED), CPU)
     batch = make_batches(data, torch.float32).load(data.train[:2])
     assert batch.dtype == torch.int64
     assert batch.tolist() == data.images[:2].tolist()
@@ -54,8 +54,8 @@ def test_what_the_function_draws_comes_from_the_studys_seed() -> None:
 
     def inputs(seed: int, before: int) -> torch.Tensor:
         torch.rand(before)
-        read_parts(dataset("tensors"), SEED)  # another one's, so that it is read anew
-        return read_parts(drawn, seed).train.inputs
+        load_splits(dataset("tensors"), SEED)  # another one's, so that it is read anew
+        return load_splits(drawn, seed).train.inputs
 
     assert torch.equal(inputs(SEED, 0), inputs(SEED, 7))
     assert (inputs(SEED, 0) != inputs(SEED + 1, 0)).all()
@@ -72,26 +72,26 @@ def test_the_test_part_is_read_when_it_is_asked_for() -> None:
     [
         ("one part", r"must return \(train, validation\) or \(train, validation, test\): 1 values"),
         ("a dict", r"must return \(train, validation\) or .*: dict"),
-        ("a number", "validation must be a pair of tensors, inputs and labels, or a torch data set of such pairs: int"),
-        ("three tensors", "such pairs: tuple of Tensor, Tensor, Tensor"),
-        ("a stream", "validation must have a length and examples by their index: Stream"),
-        ("float labels", "labels of validation must be integers, the numbers of classes: torch.float32"),
-        ("negative labels", "labels of validation must count classes from 0: -1"),
-        ("one-hot labels", r"labels of validation must be \[n\], of one class for each input: \[4, 2\], n=4"),
-        ("no examples", "inputs of validation must be .* of at least one example"),
+        ("a number", "validation must be a pair of tensors, inputs and labels, or a torch data set of pairs: int"),
+        ("three tensors", "set of pairs: tuple of Tensor, Tensor, Tensor"),
+        ("a stream", "validation must be a map-style data set, with a length and examples by index: Stream"),
+        ("float labels", "labels of validation must be integers, one class number each: torch.float32"),
+        ("negative labels", "labels of validation must be at least 0: -1"),
+        ("one-hot labels", r"labels of validation must be \[n\], one class for each input: \[4, 2\], n=4"),
+        ("no examples", "inputs of validation must be .* with n of at least 1"),
         ("flat inputs", r"inputs of validation must be \[n, …\]"),
         ("complex inputs", "inputs of validation must be floating, uint8 or other integers: torch.complex64"),
         ("nan", "inputs of validation must be finite"),
         ("other shapes", r"inputs of validation must be like those of train: float32 \[6\], not float32 \[5\]"),
         ("other kinds", r"inputs of validation must be like those of train: uint8 \[5\], not float32 \[5\]"),
-        ("shapes that differ", r"inputs of train must be of one shape and kind: \[6\] of torch.float32 after \[5\]"),
+        ("shapes that differ", r"inputs of train must have one shape and dtype: \[6\] of torch.float32 after \[5\]"),
         ("no pairs", "example 0 of train must be a pair of a tensor and a class: Tensor"),
         ("words for classes", "label of example 0 of train must be the number of a class: 'cat'"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_its_reason(kind: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        read_parts(dataset(kind), SEED)
+        load_splits(dataset(kind), SEED)
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_what_is_no_data_set_is_refused_with_its_reason(kind: str, message: str)
 )
 def test_an_entrypoint_that_leads_nowhere_says_so(entrypoint: str, error: type[Any], message: str) -> None:
     with pytest.raises(error, match=message):
-        read_parts(OwnDataset(entrypoint=entrypoint), SEED)
+        load_splits(OwnDataset(entrypoint=entrypoint), SEED)

@@ -14,20 +14,20 @@ from workers.errors import ModelError
 from workers.lanes.lane import LaneTrial
 from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import dump_checkpoint, read_checkpoint
-from workers.user_process.custom_parts.dataset import custom_data, read_parts
-from workers.user_process.custom_parts.model import build
+from workers.user_process.custom_parts.dataset import custom_trial_data, load_splits
+from workers.user_process.custom_parts.model import make_model
 
 HERE = "tests.unit.workers.user_process.custom_parts.nets"
 CPU = torch.device("cpu")
 Make = Callable[..., Training]
 
 
-def own(name: str, **arguments: Any) -> dict[str, Any]:
+def custom(name: str, **arguments: Any) -> dict[str, Any]:
     return {"entrypoint": f"{HERE}:{name}", "arguments": arguments}
 
 
 def group_of(training: Training, data: TrialData, n_lanes: int = 1) -> LaneGroup:
-    return LaneGroup(training, data, CPU, n_lanes, build=build)
+    return LaneGroup(training, data, CPU, n_lanes, build=make_model)
 
 
 def finish(group: LaneGroup) -> list[EpochResult]:
@@ -58,11 +58,11 @@ def close(many: list[dict[str, float]], rel: float) -> list[Any]:
     ],
     ids=str,
 )
-def test_an_own_mlp_trains_as_the_built_in_one(
+def test_a_custom_mlp_trains_as_the_built_in_one(
     make_training: Make, trial_data: TrialData, settings: dict[str, Any], batch_norm: bool
 ) -> None:
     known = make_training(model={"name": "mlp", "hidden": [9], "batch_norm": batch_norm}, epochs=3, **settings)
-    mine = make_training(model=own("build_mlp", batch_norm=batch_norm), epochs=3, **settings)
+    mine = make_training(model=custom("build_mlp", batch_norm=batch_norm), epochs=3, **settings)
     expected, found = (group_of(one, trial_data) for one in (known, mine))
     for group, training in ((expected, known), (found, mine)):
         group.load(LaneTrial(training, 7))
@@ -78,7 +78,7 @@ def test_an_own_mlp_trains_as_the_built_in_one(
 
 
 def strange(make_training: Make, **fields: Any) -> Training:
-    return make_training(model=own("build_strange"), epochs=3, batch_size=32, **fields)
+    return make_training(model=custom("build_strange"), epochs=3, batch_size=32, **fields)
 
 
 def test_all_that_a_module_is_made_of_is_kept(make_training: Make, trial_data: TrialData) -> None:
@@ -144,7 +144,7 @@ def test_a_trial_goes_on_from_its_checkpoint(make_training: Make, trial_data: Tr
 
 
 def test_lazy_layers_get_their_shapes(make_training: Make, trial_data: TrialData) -> None:
-    group = group_of(training := make_training(model=own("build_lazy")), trial_data)
+    group = group_of(training := make_training(model=custom("build_lazy")), trial_data)
     group.load(LaneTrial(training, 1))
     *_, last = finish(group)
     assert last.final is not None
@@ -153,9 +153,9 @@ def test_lazy_layers_get_their_shapes(make_training: Make, trial_data: TrialData
 
 def words(make_training: Make, **fields: Any) -> tuple[Training, TrialData]:
     dataset = {"entrypoint": f"{HERE}:build_words_data"}
-    training = make_training(dataset=dataset, model=own("build_words"), epochs=5, **fields)
+    training = make_training(dataset=dataset, model=custom("build_words"), epochs=5, **fields)
     assert isinstance(training.dataset, OwnDataset)
-    return training, custom_data(read_parts(training.dataset, 0), CPU)
+    return training, custom_trial_data(load_splits(training.dataset, 0), CPU)
 
 
 def test_a_model_of_tokens_learns(make_training: Make) -> None:
@@ -181,10 +181,10 @@ def test_tokens_are_not_disturbed(make_training: Make, fields: dict[str, Any], m
 
 def test_only_images_are_augmented(make_training: Make) -> None:
     dataset = {"entrypoint": f"{HERE}:build_words_data", "augment": "flip"}
-    training = make_training(dataset=dataset, model=own("build_words"))
+    training = make_training(dataset=dataset, model=custom("build_words"))
     assert isinstance(training.dataset, OwnDataset)
     with pytest.raises(ModelError, match=r"augment needs inputs .* \[channels, height, width\]: int64 \[5\]"):
-        group_of(training, custom_data(read_parts(training.dataset, 0), CPU)).load(LaneTrial(training, 1))
+        group_of(training, custom_trial_data(load_splits(training.dataset, 0), CPU)).load(LaneTrial(training, 1))
 
 
 @pytest.mark.parametrize(
@@ -201,4 +201,4 @@ def test_what_is_no_model_is_refused_with_its_reason(
     make_training: Make, trial_data: TrialData, kind: str, message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
-        group_of(make_training(model=own("build_other", kind=kind)), trial_data)
+        group_of(make_training(model=custom("build_other", kind=kind)), trial_data)

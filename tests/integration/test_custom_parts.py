@@ -1,4 +1,4 @@
-"""Studies with a user's own model or data set over HTTP: what is taken, what is refused, and who gets their trials."""
+"""Studies with a custom model or data set over HTTP: what is accepted, and which workers get their trials."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def test_a_worker_that_allows_both_gets_one_trial(service: Service, allow: list[
     assert training["dataset"] == {**DATASET, "arguments": {}, "augment": "none"}
 
 
-def test_the_dropout_rates_of_an_own_model_are_searched(service: Service) -> None:
+def test_the_dropout_rates_of_a_custom_model_are_searched(service: Service) -> None:
     rates = {f"model.dropout.{place}": {"type": "float", "low": 0.0, "high": 0.5} for place in range(2)}
     name = service.create(search_space=RATE | rates, training={"model": MODEL, "dataset": DATASET, "epochs": 2})
     (lease,) = service.claim(name, allow=["mypkg", "mydata"])
@@ -49,7 +49,7 @@ def test_a_study_that_waits_for_a_worker_says_what_it_must_allow(service: Servic
     )
 
 
-def test_a_built_in_model_on_own_data_asks_for_the_data_alone(service: Service) -> None:
+def test_a_built_in_model_on_custom_data_needs_a_worker_that_allows_only_the_data(service: Service) -> None:
     training = {"model": "mlp", "dataset": DATASET, "epochs": 2}
     name = service.create(search_space=RATE, training=training)
     assert service.claim(name, allow=[]) == []

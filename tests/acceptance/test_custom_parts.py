@@ -1,4 +1,4 @@
-"""Users' own models and data sets, trained by the built-in trainer on real workers."""
+"""Custom models and data sets, trained by the built-in trainer on real workers."""
 
 import re
 import signal
@@ -59,12 +59,12 @@ def studies(house: House) -> House:
     for kind, (training, _) in WRONG.items():
         model = {"entrypoint": "tuned.nets:build_wrong", "arguments": {"kind": kind}}
         create(house, kind, {"model": model, **training}, max_attempts=1)
-    create(house, "built-in-on-own", {"model": "mlp", "dataset": PAIRS}, max_attempts=1)
+    create(house, "built-in-on-custom", {"model": "mlp", "dataset": PAIRS}, max_attempts=1)
     create(house, "missing", {"model": {"entrypoint": "tuned.missing:build"}}, max_attempts=2)
     return house
 
 
-def test_an_own_model_is_searched_trained_and_kept(studies: House) -> None:
+def test_a_custom_model_is_searched_trained_and_kept(studies: House) -> None:
     trials = studies.finished("searched", 300)
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * 3, [trial.reason for trial in trials]
@@ -86,7 +86,7 @@ def test_a_kept_model_is_loaded_into_what_the_users_code_builds(studies: House) 
 
     studies.finished("searched", 300)
     best = studies.client.best("searched", 1)[0]
-    path = studies.folder / "own-model.safetensors"
+    path = studies.folder / "custom-model.safetensors"
     studies.client.download_artifact("searched", best.number, "model", path)
     spec = importlib.util.spec_from_file_location("nets_of_the_user", CODE / "tuned" / "nets.py")
     assert spec is not None
@@ -121,7 +121,7 @@ def test_what_a_models_code_does_wrong_fails_its_trial(studies: House, kind: str
 
 
 def test_parts_that_do_not_fit_each_other_say_so(studies: House) -> None:
-    (trial,) = studies.finished("built-in-on-own", 300)
+    (trial,) = studies.finished("built-in-on-custom", 300)
     assert "built-in models take images [channels, height, width]" in (trial.reason or "")
 
 
@@ -191,7 +191,7 @@ def test_a_trial_that_was_promoted_goes_on_from_its_rung(tmp_path_factory: pytes
         for trial in done:
             assert house.client.curves("promoted", trial.number).steps == [0, 1, 2, 3]
             assert "goes on after" in house.output("promoted", trial.number)
-            assert "begins anew" not in house.output("promoted", trial.number)
+            assert "starts again" not in house.output("promoted", trial.number)
 
 
 def test_trials_of_one_kind_train_in_lanes_and_are_given_back_with_their_states(

@@ -1,3 +1,5 @@
+"""The end of what a process writes to its standard output and error."""
+
 import select
 import threading
 from typing import IO
@@ -9,8 +11,8 @@ REASON_LINES = 20
 REASON_CHARACTERS = 1400
 
 
-class Output:
-    """Keeps the end of what a process writes, read on a thread so that the process never waits for it."""
+class OutputTail:
+    """Keeps the last `max_bytes` that a process writes. A thread reads them, so that the process never waits."""
 
     def __init__(self, pipe: IO[bytes], max_bytes: int = MAX_BYTES) -> None:
         self._pipe = pipe
@@ -24,24 +26,30 @@ class Output:
 
     @property
     def n_bytes(self) -> int:
-        """All that was written so far."""
+        """Number of bytes written so far, including those that are not kept."""
         return self._n_dropped + len(self._kept)
 
     def content(self, start: int = 0) -> bytes:
-        """The end of what came after `start` bytes; where its beginning was dropped, a first line says how much."""
+        """What was written after the first `start` bytes.
+
+        If its beginning is not kept, a first line says how many bytes are missing.
+        """
         with self._lock:
             n_dropped, n_skipped = max(0, self._n_dropped - start), max(0, start - self._n_dropped)
             first = f"[the first {n_dropped} bytes are not kept]\n".encode() if n_dropped else b""
             return first + bytes(self._kept[n_skipped:])
 
     def last_lines(self) -> str:
-        """The end of it, as short as a reason is."""
+        """The last lines, short enough to be part of a trial's reason."""
         with self._lock:
             text = bytes(self._kept[-4 * REASON_CHARACTERS :]).decode(errors="replace")
         return "\n".join(text.rstrip().splitlines()[-REASON_LINES:])[-REASON_CHARACTERS:]
 
     def finish(self, timeout_seconds: float) -> None:
-        """Wait until nobody can write any more, but not for long: what still writes then is not read."""
+        """Wait until every writer has closed the pipe, or until the time is over, and stop reading.
+
+        A process that has left the group may hold the pipe open for ever.
+        """
         self._thread.join(timeout_seconds)
         self._finished = True
 

@@ -1,18 +1,21 @@
+"""Answer what the code of a trial reports and asks for."""
+
 from pydantic import ValidationError
 
 from service.client import Client, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Decision, Lease, NewConstraints, NewUserAttrs, Report, Suggest
 from workers.leases.reporter import LOST_CODES, Reporter
-from workers.user_code.conversation import Message
+from workers.user_code.failures import first_problem
+from workers.user_process.channel import Message
 
 REPORT_SECONDS = 5.0
-"""How long the code waits for the decision on a report; while the service is away, it goes on without one."""
+"""How long the code waits for the decision on a report. After a wait in vain, it waits for AWAY_SECONDS."""
 AWAY_SECONDS = 0.05
 
 
-class Calls:
-    """Answers what the code of one trial reports and asks for, by way of the service."""
+class CallHandler:
+    """Answers the calls of one trial's code with the help of the service."""
 
     def __init__(self, lease: Lease, client: Client, reporter: Reporter, retries: Retries) -> None:
         self._lease_id = lease.lease_id
@@ -21,23 +24,22 @@ class Calls:
         self._retries = retries
         self._patience_seconds = REPORT_SECONDS
         self.is_lost = False
+        """Whether the service has said that the lease is lost."""
         self.is_feasible = True
-        """Whether the code has set no constraint that it violates."""
+        """False once the code has set a constraint that is violated."""
 
     def answer(self, message: Message) -> Message:
-        """Raises ClientError when the service is away for too long."""
+        """The answer, with the field `error` if the call is refused. Raises ClientError if the service stays away."""
         try:
             return self._answer(message)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            return {"error": f"{where}: {str(first['msg']).removeprefix('Value error, ')}"}
+            return {"error": first_problem(error)}
         except ServiceError as error:
             if will_pass(error):
                 raise
             self.is_lost = self.is_lost or error.code in LOST_CODES
             return {"error": str(error)}
-        except ValueError as error:  # such as text that is no Unicode
+        except ValueError as error:  # such as text that is not valid Unicode
             return {"error": str(error)}
 
     def _answer(self, message: Message) -> Message:
@@ -57,20 +59,20 @@ class Calls:
                 self._retries(lambda: self._client.set_user_attrs(self._lease_id, attrs))
                 return {}
             case "set_constraint":
-                constraints = NewConstraints.model_validate(fields)
-                known = self._retries(lambda: self._client.set_constraints(self._lease_id, constraints)).constraints
-                self.is_feasible = all(value <= 0 for value in known.values())
+                new = NewConstraints.model_validate(fields)
+                constraints = self._retries(lambda: self._client.set_constraints(self._lease_id, new)).constraints
+                self.is_feasible = all(value <= 0 for value in constraints.values())
                 return {}
             case unknown:
                 return {"error": f"no such call: {unknown[:100]}"}
 
     def _report(self, report: Report) -> Message:
         self._reporter.report(self._lease_id, report.step, report.metrics)
-        answered = self._reporter.flush(self._lease_id, self._patience_seconds)
-        self._patience_seconds = REPORT_SECONDS if answered else AWAY_SECONDS
+        is_answered = self._reporter.flush(self._lease_id, self._patience_seconds)
+        self._patience_seconds = REPORT_SECONDS if is_answered else AWAY_SECONDS
         return {"decision": self._decision()}
 
     def _decision(self) -> Decision:
-        """To code that is to pause and goes on all the same, because it keeps no files, that is to be pruned."""
+        """Report `pause` as `prune`, to code without checkpoints: it cannot be resumed."""
         decision = self._reporter.decision(self._lease_id)
         return "prune" if decision == "pause" else decision

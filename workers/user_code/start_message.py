@@ -1,0 +1,49 @@
+"""The first message to a process with users' code."""
+
+from typing import Any
+
+from service.schemas.protocol import Lease
+from workers.user_code.process import visible_device
+from workers.user_code.user_code_options import UserCodeOptions
+from workers.user_process.channel import Message
+
+
+def start_message(
+    lease: Lease,
+    options: UserCodeOptions,
+    device: str,
+    *,
+    entrypoint: str,
+    arguments: dict[str, Any],
+    memory_limit_mib: int | None,
+    seed: int,
+    **more: Any,
+) -> Message:
+    """What to call, and the trial's facts. It contains neither the lease's id nor anything to reach the service with.
+
+    `more` replaces defaults: params, user_attrs, objectives and prunes for an Optuna objective; before_code (modules
+    of ours to import before the user's code, which could have modules of the same names); the folder checkpoint_dir,
+    resume_step and model_path for a train function.
+    """
+    defaults = {
+        "params": {},
+        "user_attrs": {},
+        "objectives": [],
+        "prunes": False,
+        "before_code": [],
+        "checkpoint_dir": "",
+        "resume_step": 0,
+        "model_path": "",
+    }
+    return {
+        **defaults,
+        "study": lease.study,
+        "number": lease.trial_number,
+        "entrypoint": entrypoint,
+        "arguments": arguments,
+        "memory_limit_mib": memory_limit_mib,
+        "seed": seed,
+        "device": visible_device(device),
+        "code": None if options.code is None else str(options.code),
+        **more,
+    }
