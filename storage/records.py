@@ -4,7 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+StudyState = Literal["running", "paused", "stopped", "finished"]
+TrialStateName = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"]
+"""The name of an `optuna.trial.TrialState`."""
+Decision = Literal["continue", "pause", "prune", "stop", "lost"]
+"""How a report is answered."""
 Outcome = Literal["complete", "prune", "fail", "release", "expire", "stop", "pause"]
+"""How a lease ends."""
+FinalState = Literal["running", "complete", "failed"]
 Metrics = dict[str, float]
 
 
@@ -15,7 +22,7 @@ class StudyRecord:
     study_id: int
     name: str
     definition: dict[str, Any]
-    state: str
+    state: StudyState
     n_trials: int
     created_at: datetime
     started_at: datetime | None = None
@@ -38,7 +45,7 @@ class LeaseRecord:
     ended_at: datetime | None = None
     outcome: Outcome | None = None
     reason: str | None = None
-    state: str | None = None
+    state: TrialStateName | None = None
     """State of the trial that the call which ended the lease was answered with."""
 
 
@@ -51,7 +58,7 @@ class EpochRecord:
     study_id: int
     lease_id: str
     metrics: Metrics
-    decision: str
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class ResultRecord:
 
     trial_id: int
     study_id: int
-    state: str
+    state: TrialStateName
     values: list[float] | None = None
     metrics: Metrics = field(default_factory=dict)
     reason: str | None = None
@@ -105,7 +112,7 @@ class FinalRecord:
     study_id: int
     number: int
     linked_study_id: int
-    state: Literal["running", "complete", "failed"]
+    state: FinalState
     plan: dict[str, Any]
     requested_at: datetime
     requested_by: str

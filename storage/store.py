@@ -25,6 +25,7 @@ from storage.records import (
     ResultRecord,
     RoundRecord,
     StudyRecord,
+    TrialStateName,
     WorkerRecord,
 )
 from storage.tables import queries
@@ -196,7 +197,7 @@ class Store:
         batch.put("narrows_leases", lease.lease_id, row_of(tables.leases, lease))
 
     def end_lease(
-        self, lease: LeaseRecord, outcome: Outcome, state: str, reason: str | None, ended_at: datetime
+        self, lease: LeaseRecord, outcome: Outcome, state: TrialStateName, reason: str | None, ended_at: datetime
     ) -> None:
         """End a lease: how, and the trial's state after it. Raises StorageError when it has ended."""
         known = self.lease(lease.lease_id)

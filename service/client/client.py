@@ -1,6 +1,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -34,8 +34,10 @@ from service.schemas.protocol import (
 from service.schemas.results import (
     BestTrials,
     Curves,
+    ExportFormat,
     Importances,
     NewTrial,
+    RequestedState,
     Study,
     StudyChange,
     StudyList,
@@ -132,7 +134,7 @@ class Client:
         self,
         name: str,
         *,
-        state: Literal["paused", "running", "stopped"] | None = None,
+        state: RequestedState | None = None,
         n_trials: int | None = None,
     ) -> ClientStudy:
         body = {"state": state, "n_trials": n_trials}
@@ -220,7 +222,7 @@ class Client:
             raise MissingPackageError("trials_dataframe needs pandas: pip install 'narrows[notebook]'") from error
         return self.study(name).optuna().trials_dataframe(attrs, multi_index)
 
-    def export(self, name: str, format: Literal["csv", "json", "optuna"] = "csv") -> Iterator[bytes]:
+    def export(self, name: str, format: ExportFormat = "csv") -> Iterator[bytes]:
         """All trials, in pieces as they arrive."""
         return self._transport.stream(f"{study_path(name)}/export", {"format": format})
 

@@ -10,7 +10,7 @@ from service.clock import Clock
 from service.logs import log_extra
 from service.schemas.events import Event, EventType
 from service.schemas.study.definition_fields import Params
-from storage import LeaseRecord, Outcome, Store, StudyRecord
+from storage import LeaseRecord, Outcome, Store, StudyRecord, StudyState
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,11 @@ ENDED: Mapping[TrialState, EventType] = {
     TrialState.PRUNED: "trial_pruned",
     TrialState.FAIL: "trial_failed",
 }
-CHANGED: Mapping[str, EventType] = {"paused": "study_paused", "running": "study_resumed", "stopped": "study_stopped"}
+CHANGED: Mapping[StudyState, EventType] = {
+    "paused": "study_paused",
+    "running": "study_resumed",
+    "stopped": "study_stopped",
+}
 
 
 class StudyEvents:

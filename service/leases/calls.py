@@ -14,7 +14,7 @@ from service.logs import set_request_subject
 from service.registry.registry import Registry
 from service.schemas.protocol import Complete, Fail, RenewedLease, Report, ReportDecision
 from service.study.live_study import LiveStudy
-from storage import LeaseRecord
+from storage import Decision, LeaseRecord, Outcome, TrialStateName
 
 Decided = list[ReportDecision]
 Found = tuple[Report, LiveStudy | None, LeaseRecord | None]
@@ -83,13 +83,11 @@ def _decided(found: Sequence[Found]) -> tuple[Decided, list[Future[None]]]:
     decided = []
     waiting = []
     for item, live, lease in found:
-        decision = "lost"
+        decision: Decision = "lost"
         if live is not None and lease is not None:
             decision, committed = reports.report(live, lease, item.step, item.metrics)
             waiting.append(committed)
-        decided.append(
-            ReportDecision.model_validate({"lease_id": item.lease_id, "step": item.step, "decision": decision})
-        )
+        decided.append(ReportDecision(lease_id=item.lease_id, step=item.step, decision=decision))
     return decided, waiting
 
 
@@ -133,7 +131,7 @@ def _has_ended_its_trial(registry: Registry, lease_id: str) -> bool:
     return lease is not None and lease.outcome != "expire" and lease.state in ("COMPLETE", "PRUNED", "FAIL")
 
 
-def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Committed]:
+def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[TrialStateName, Committed]:
     """End a trial with its results. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError, InvalidError."""
     live, lease = known(registry, lease_id)
     check_completion(live, lease, body.metrics)
@@ -146,7 +144,7 @@ def complete(registry: Registry, lease_id: str, body: Complete) -> tuple[str, Co
         return state, [committed]
 
 
-def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]:
+def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[TrialStateName, Committed]:
     """End an attempt that failed. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
     live, lease = known(registry, lease_id)
     with live.changing() as committed:
@@ -158,7 +156,7 @@ def fail(registry: Registry, lease_id: str, body: Fail) -> tuple[str, Committed]
         return state, [committed]
 
 
-def release(registry: Registry, lease_id: str) -> tuple[str, Committed]:
+def release(registry: Registry, lease_id: str) -> tuple[TrialStateName, Committed]:
     """Give a trial back untouched. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
     live, lease = known(registry, lease_id)
     with live.changing() as committed:
@@ -167,7 +165,7 @@ def release(registry: Registry, lease_id: str) -> tuple[str, Committed]:
         return _same_answer(_ended(registry, lease_id), ("release",)), [committed]
 
 
-def prune(registry: Registry, lease_id: str) -> tuple[str, Committed]:
+def prune(registry: Registry, lease_id: str) -> tuple[TrialStateName, Committed]:
     """End a trial that its own code gave up. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError."""
     live, lease = known(registry, lease_id)
     with live.changing() as committed:
@@ -176,7 +174,7 @@ def prune(registry: Registry, lease_id: str) -> tuple[str, Committed]:
         return _same_answer(_ended(registry, lease_id), ("prune", "stop")), [committed]
 
 
-def pause(registry: Registry, lease_id: str) -> tuple[str, Committed]:
+def pause(registry: Registry, lease_id: str) -> tuple[TrialStateName, Committed]:
     """Pause a trial at the rung where a decision told it to.
 
     Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError and StateConflictError.
@@ -188,7 +186,7 @@ def pause(registry: Registry, lease_id: str) -> tuple[str, Committed]:
         return _same_answer(_ended(registry, lease_id), ("pause", "prune")), [committed]
 
 
-def _same_answer(ended: LeaseRecord, outcomes: Sequence[str]) -> str:
+def _same_answer(ended: LeaseRecord, outcomes: Sequence[Outcome]) -> TrialStateName:
     """The answer that ended a lease, when the same call comes again."""
     if ended.outcome == "expire" or ended.outcome not in outcomes or ended.state is None:
         raise _refusal(ended)

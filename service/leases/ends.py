@@ -11,13 +11,14 @@ from service.rounds.start import start_due_round
 from service.sampling import constraints
 from service.sampling.ask import tell
 from service.schemas.artifacts import CHECKPOINT
+from service.schemas.optuna import NAMES
 from service.study.live_study import LiveStudy
-from storage import LeaseRecord, Outcome, ResultRecord, trial_id_of
+from storage import LeaseRecord, Outcome, ResultRecord, TrialStateName, trial_id_of
 
 Metrics = dict[str, float]
 
 
-def complete(live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Sequence[float] | None) -> str:
+def complete(live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Sequence[float] | None) -> TrialStateName:
     """End a trial with its objective values. Raises InvalidError when they are missing.
 
     What a test split has said is on record even if the trial has no objective value: it was read.
@@ -111,7 +112,7 @@ def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
     )
 
 
-def fail(live: LiveStudy, lease: LeaseRecord, reason: str, retry: bool) -> str:
+def fail(live: LiveStudy, lease: LeaseRecord, reason: str, retry: bool) -> TrialStateName:
     """End an attempt: the trial is tried again if that may help and attempts are left, or waits at its rung."""
     if retry and (_has_attempts(live, lease) or _reached_rung(live, lease) is not None) and live.stop_reason() is None:
         return _requeue(live, lease, "fail", reason)
@@ -127,7 +128,7 @@ def fail_again(ended: LeaseRecord, reason: str, retry: bool) -> None:
         raise LeaseClosedError(f"lease {ended.lease_id} has ended by fail, with another reason than this")
 
 
-def release(live: LiveStudy, lease: LeaseRecord) -> str:
+def release(live: LiveStudy, lease: LeaseRecord) -> TrialStateName:
     """Take a trial back untouched, which counts as no attempt. It ends if its study is not to go on."""
     stop_reason = live.stop_reason()
     if stop_reason is not None:
@@ -135,7 +136,7 @@ def release(live: LiveStudy, lease: LeaseRecord) -> str:
     return _requeue(live, lease, "release", None)
 
 
-def prune(live: LiveStudy, lease: LeaseRecord) -> str:
+def prune(live: LiveStudy, lease: LeaseRecord) -> TrialStateName:
     """End a trial that its own code gave up."""
     return finish(live, lease, "prune", _pruned(lease))
 
@@ -163,7 +164,7 @@ def _has_attempts(live: LiveStudy, lease: LeaseRecord) -> bool:
     return lease.attempt < live.definition.max_attempts
 
 
-def _requeue(live: LiveStudy, lease: LeaseRecord, outcome: Outcome, reason: str | None) -> str:
+def _requeue(live: LiveStudy, lease: LeaseRecord, outcome: Outcome, reason: str | None) -> TrialStateName:
     resume = live.resume(lease.trial_id)
     after_step = None if resume is None else resume.step
     live.store.requeue(lease, outcome, reason, live.clock.now(), after_step=after_step)
@@ -193,7 +194,7 @@ def _reached_rung(live: LiveStudy, lease: LeaseRecord) -> int | None:
     return rung_step if rung_step is not None and resume is not None and resume.step >= rung_step else None
 
 
-def pause(live: LiveStudy, lease: LeaseRecord) -> str:
+def pause(live: LiveStudy, lease: LeaseRecord) -> TrialStateName:
     """Leave a trial at its rung, as a decision said; without the rung's checkpoint it is pruned.
 
     Raises StateConflictError for a trial that was not told to pause.
@@ -224,7 +225,7 @@ def _pruned(lease: LeaseRecord) -> ResultRecord:
 
 def finish(
     live: LiveStudy, lease: LeaseRecord, outcome: Outcome, result: ResultRecord, *, lease_reason: str | None = None
-) -> str:
+) -> TrialStateName:
     """End a trial, its lease and, if it was the last one, its study; answer the trial's state.
 
     `lease_reason` is why the lease has ended, when it is not why the trial has.
@@ -250,7 +251,7 @@ def finish_unleased(
     given = None if values is None else list(values)
     live.store.optuna.set_trial_state_values(trial_id, state, given)
     given = given if state == TrialState.COMPLETE else None
-    live.store.set_result(ResultRecord(trial_id, live.record.study_id, state.name, given, {}, reason))
+    live.store.set_result(ResultRecord(trial_id, live.record.study_id, NAMES[state], given, {}, reason))
     live.store.artifacts.remove(trial_id, CHECKPOINT)
     live.news.unleased_trial_ended(number, state, given, reason)
     _look_at_target(live, trial_id, number, given)

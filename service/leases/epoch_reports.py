@@ -11,7 +11,7 @@ from service.leases.grants import training_of
 from service.pruning.promotion import Promotion
 from service.schemas.study.user_training import UserTraining
 from service.study.live_study import LiveStudy
-from storage import EpochRecord, LeaseRecord, ResultRecord
+from storage import Decision, EpochRecord, LeaseRecord, ResultRecord
 
 
 def check_report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Mapping[str, float]) -> None:
@@ -21,7 +21,7 @@ def check_report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Mappin
         raise ReportConflictError(f"step {step} of lease {lease.lease_id} was reported with other metrics")
 
 
-def report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> tuple[str, Future[None]]:
+def report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> tuple[Decision, Future[None]]:
     """Keep the metrics of an epoch, and decide whether the trial goes on; true once the future is done.
 
     The caller holds the lock and has let time take effect.
@@ -30,7 +30,7 @@ def report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> 
         return _report(live, lease, step, metrics), committed
 
 
-def _report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
+def _report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> Decision:
     is_open = live.leases.get(lease.lease_id) is not None
     if is_open:
         live.leases.renew(lease.lease_id)
@@ -62,12 +62,12 @@ def _known_epoch(live: LiveStudy, lease: LeaseRecord, step: int) -> EpochRecord 
     return known if known is not None and known.lease_id == lease.lease_id else None
 
 
-def _closed_decision(live: LiveStudy, lease_id: str) -> str:
+def _closed_decision(live: LiveStudy, lease_id: str) -> Decision:
     closed = live.store.lease(lease_id)
     return closed.outcome if closed is not None and closed.outcome in ("prune", "stop") else "lost"
 
 
-def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> str:
+def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> Decision:
     objective = live.definition.objectives[0].metric
     if objective in metrics:
         live.pruning.note(lease.trial_id, step, metrics[objective])
@@ -84,7 +84,7 @@ def _decide(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
     return "prune" if says_prune else "continue"
 
 
-def _at_rung(live: LiveStudy, promotion: Promotion, lease: LeaseRecord, step: int, value: float) -> str:
+def _at_rung(live: LiveStudy, promotion: Promotion, lease: LeaseRecord, step: int, value: float) -> Decision:
     pauses = promotion.says_pause(live.store.optuna.get_trial(lease.trial_id), step, value)
     if pauses is not None:  # others may be promoted by it
         live.notify()

@@ -3,16 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from service.schemas.rounds import RangeVerdict
 from service.schemas.study.search_space import FloatParameter
 
 EDGE_SHARE = 0.02
 """A value as near to an end of its range, as a share of the range's width, lies at its edge."""
 
 ROUNDING = 1e-9
-
-Verdict = Literal["first", "shrunk", "kept", "widened"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Narrowed:
 
     low: float
     high: float
-    verdict: Verdict
+    verdict: RangeVerdict
     note: str | None = None
 
 

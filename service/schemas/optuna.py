@@ -1,7 +1,7 @@
 """A study and its trials in Optuna's words: what `export?format=optuna` writes, one object a line."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, get_args
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 from service.schemas.fields import Answer, Number, Timestamp
 from service.schemas.imports import ImportedTrial
 from service.schemas.results import Metrics, TrialState
+from service.schemas.study.definition_fields import Direction
 from service.schemas.study.search_space import Choices, Distribution, FloatRange, IntRange
 
 
@@ -18,9 +19,7 @@ class OptunaStudy(Answer):
     """The first line: what Optuna knows of a study besides its trials."""
 
     study_name: str = Field(description="Name of the study.", examples=["mnist-mlp"])
-    directions: list[Literal["minimize", "maximize"]] = Field(
-        description="Which way is better, of each objective.", examples=[["maximize"]]
-    )
+    directions: list[Direction] = Field(description="Which way is better, of each objective.", examples=[["maximize"]])
     metric_names: list[str] = Field(description="Metric of each objective.", examples=[["validation_accuracy"]])
     user_attrs: dict[str, JsonValue] = Field(description="What was noted with the study.", examples=[{}])
 
@@ -68,7 +67,7 @@ def utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
-NAMES: dict[OptunaState, Any] = {state: state.name for state in OptunaState}
+NAMES: dict[OptunaState, TrialState] = {OptunaState[name]: name for name in get_args(TrialState)}
 
 
 def imported(trial: FrozenTrial) -> ImportedTrial:

@@ -9,7 +9,12 @@ from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 
 StudyState = Literal["running", "paused", "stopped", "finished"]
+RequestedState = Literal["paused", "running", "stopped"]
+"""The states that a user can bring a study into."""
 TrialState = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"]
+"""Optuna's names of the states."""
+LeaseOutcome = Literal["complete", "prune", "fail", "release", "expire", "stop", "pause"]
+ExportFormat = Literal["csv", "json", "optuna"]
 
 Metrics = dict[Annotated[str, Field(min_length=1, max_length=128)], Number]
 Cursor = Annotated[str | None, Field(description="Pass it as cursor to read on; null at the end.", examples=[None])]
@@ -43,7 +48,7 @@ class Attempt(Answer):
     ended_at: Timestamp | None = Field(
         description="When the lease ended; null while it is open.", examples=["2026-01-02T03:05:05Z"]
     )
-    outcome: Literal["complete", "prune", "fail", "release", "expire", "stop", "pause"] | None = Field(
+    outcome: LeaseOutcome | None = Field(
         description="How the lease ended; null while it is open.", examples=["complete"]
     )
     reason: str | None = Field(description="Why, when it failed.", examples=[None])
@@ -170,9 +175,7 @@ class Importances(Answer):
 class StudyChange(Body):
     """A change of a study's state, or an extension."""
 
-    state: Literal["paused", "running", "stopped"] | None = Field(
-        None, description="The state to bring it into.", examples=["paused"]
-    )
+    state: RequestedState | None = Field(None, description="The state to bring it into.", examples=["paused"])
     n_trials: int | None = Field(
         None, strict=True, ge=1, le=1_000_000, description="A larger number of trials.", examples=[200]
     )

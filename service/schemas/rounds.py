@@ -9,6 +9,9 @@ from service.schemas.study.definition_fields import MAX_KEPT
 
 FIRST_ROUND = 1
 
+RangeVerdict = Literal["first", "shrunk", "kept", "widened"]
+"""What became of the range of the round before; `first` in the first round."""
+
 
 class NarrowRequest(StrictBody):
     """Begin the next round now, or see what it would be."""
@@ -47,7 +50,7 @@ class Range(Answer):
     share: float = Field(
         description="How much of the first round's range it is, on its own scale; 1 is all of it.", examples=[0.4]
     )
-    verdict: Literal["first", "shrunk", "kept", "widened"] = Field(
+    verdict: RangeVerdict = Field(
         description="What became of the range of the round before; first in the first round.", examples=["shrunk"]
     )
     note: str | None = Field(

@@ -1,14 +1,16 @@
 """Pause, resume, stop and extend a study, and enqueue configurations in it."""
 
+from typing import Any
+
 from service.clock import Clock
 from service.errors import BudgetExhaustedError, InvalidError, StateConflictError
-from service.schemas.results import StudyChange
+from service.schemas.results import RequestedState, StudyChange, StudyState
 from service.schemas.study.checks import params_errors
 from service.schemas.study.definition_fields import Params
 from service.study.live_study import LiveStudy
 from storage import Store
 
-ALLOWED = {
+ALLOWED: dict[RequestedState, tuple[StudyState, ...]] = {
     "paused": ("running", "paused"),
     "running": ("running", "paused", "stopped"),
     "stopped": ("running", "paused", "stopped"),
@@ -32,7 +34,7 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
             raise InvalidError(
                 [("n_trials", f"n_trials must be larger than before: {change.n_trials} <= {record.n_trials}")]
             )
-        state = change.state or record.state
+        state: StudyState = change.state or record.state
         if change.n_trials is not None and record.state == "finished":
             if live.stop_reason() is not None:
                 raise StateConflictError(
@@ -41,7 +43,7 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
             state = change.state or "running"
         elif change.state is not None and record.state not in ALLOWED[change.state]:
             raise StateConflictError(f"study {record.name} is {record.state}: it cannot become {change.state}")
-        values = {"state": state, "n_trials": change.n_trials or record.n_trials}
+        values: dict[str, Any] = {"state": state, "n_trials": change.n_trials or record.n_trials}
         if state == "stopped" and record.state != "stopped":
             values |= {"finished_at": clock.now(), "finished_reason": "stopped by a user"}
         if state in ("running", "paused") and record.state in ("finished", "stopped"):

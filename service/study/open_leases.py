@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from service.clock import Clock
-from storage import EpochRecord, LeaseRecord
+from storage import Decision, EpochRecord, LeaseRecord
 
 
 @dataclass
@@ -46,7 +46,7 @@ class OpenLeases:
         lease = self._open.get(lease_id)
         return None if lease is None or not lease.epochs else lease.epochs[max(lease.epochs)]
 
-    def first_told(self, lease_id: str, decision: str) -> EpochRecord | None:
+    def first_told(self, lease_id: str, decision: Decision) -> EpochRecord | None:
         """The first report under an open lease that was answered by a decision."""
         lease = self._open.get(lease_id)
         epochs = () if lease is None else lease.epochs.values()

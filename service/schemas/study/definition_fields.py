@@ -16,6 +16,7 @@ KEEP_TOP = 5
 MARGIN = 0.1
 MAX_KEPT = 10_000
 
+Direction = Literal["maximize", "minimize"]
 Params = dict[Annotated[str, Field(max_length=128)], Scalar]
 
 
@@ -28,7 +29,7 @@ class Objective(StrictBody):
         description="Name of a metric that training reports.",
         examples=["validation_accuracy"],
     )
-    direction: Literal["maximize", "minimize"] = Field(description="Which way is better.", examples=["maximize"])
+    direction: Direction = Field(description="Which way is better.", examples=["maximize"])
 
 
 class Confirmation(StrictBody):

@@ -1,6 +1,6 @@
 """Routes of studies and of their results."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -17,7 +17,7 @@ from service.results.view import (
     trial_views,
 )
 from service.sampling.constraints import why_none
-from service.schemas.results import BestTrials, Importances, Study, StudyChange, StudyList
+from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
 from service.schemas.study.definition import Definition
 from service.study.changes import change_study
 from service.web.dependencies import RegistryDependency, StudyDependency
@@ -36,7 +36,7 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
     }
 }
 Format = Annotated[
-    Literal["csv", "json", "optuna"],
+    ExportFormat,
     Query(description="Format of the file; optuna: JSON lines with everything that Optuna stores.", examples=["csv"]),
 ]
 EXPORTS = {
