@@ -1,4 +1,4 @@
-"""What is trained: data set, model, and the same configurations for everybody."""
+"""The cases: data set, model, and the same configurations for all peers."""
 
 import random
 from dataclasses import dataclass, replace
@@ -20,9 +20,10 @@ Params = dict[str, float]
 
 @dataclass(frozen=True)
 class Case:
-    """`target` is the validation accuracy whose first arrival is timed.
+    """A data set, a model and a search space that all peers train.
 
-    `channels_last` is the memory format of the hand-written loop, where that is the faster one.
+    `target` is the validation accuracy whose first arrival is timed. `channels_last` is the memory format of the
+    hand-written loop, if that is faster.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Case:
 
     @property
     def space(self) -> dict[str, dict[str, Any]]:
-        """The search space, as a study definition has it."""
+        """The search space, as in a study definition."""
         rates: dict[str, dict[str, Any]] = {
             "learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
             "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-4, "log": True},
@@ -45,12 +46,12 @@ class Case:
         return rates | ({"dropout": {"type": "float", "low": 0.0, "high": 0.5}} if self.dropout else {})
 
     def configurations(self, n: int) -> list[Params]:
-        """The first `n`: always the same."""
+        """Return the first `n` configurations, which are always the same."""
         draw = random.Random(0)
         return [{name: _draw(draw, **field) for name, field in self.space.items()} for _ in range(n)]
 
     def training(self, epochs: int) -> dict[str, Any]:
-        """The same for Narrows."""
+        """Return the training settings of a study definition."""
         dataset = {"name": self.dataset, "validation_fraction": VALIDATION_FRACTION}
         fixed = {"optimizer": "adam", "batch_size": BATCH_SIZE, "precision": self.precision}
         return {"dataset": dataset, "model": self.model, "epochs": epochs, **fixed}
@@ -58,7 +59,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Setup:
-    """One row of work: what everybody is given."""
+    """What every peer is given for one block of the table."""
 
     case: Case
     trials: int
@@ -69,14 +70,16 @@ class Setup:
 
     @property
     def configurations(self) -> list[Params]:
+        """The configurations to train."""
         return self.case.configurations(self.trials)
 
     def data(self) -> TrialData:
-        """uint8 images and the split that Narrows trains with."""
+        """Return uint8 images and the split that Narrows trains with."""
         dataset = Dataset(name=self.case.dataset, validation_fraction=VALIDATION_FRACTION)
         return prepare_data(dataset, self.data_dir, torch.device(self.device), download=False)
 
     def autocast(self) -> torch.autocast:
+        """Return the context of forward passes, in the precision of the case."""
         enabled = self.case.precision == "bf16"
         return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16, enabled=enabled)
 
@@ -87,7 +90,7 @@ def _draw(draw: random.Random, *, low: float, high: float, log: bool = False, **
 
 
 def few(data: TrialData) -> TrialData:
-    """A batch of each part, to warm up with."""
+    """Return one batch of each split, for warming up."""
     return replace(data, train=data.train[:BATCH_SIZE], validation=data.validation[:BATCH_SIZE])
 
 

@@ -1,4 +1,4 @@
-"""The peer: a good training loop by hand. Images lie in memory, normalized; batches are rows of a permutation."""
+"""A good training loop written by hand. Normalized images lie in memory; batches are rows of a permutation."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,10 +13,11 @@ from workers.data.trial_data import TrialData
 EVALUATION_BATCH = 2000
 
 Train = Callable[[Params, int, int], Iterator[float]]
-"""`train(params, seed, epochs)` gives the validation accuracy after every epoch."""
+"""`train(params, seed, epochs)` yields the validation accuracy after every epoch."""
 
 
 def prepare(setup: Setup, data: TrialData) -> Train:
+    """Load the data of a setup into memory and return the function that trains a configuration."""
     case, device, autocast = setup.case, torch.device(setup.device), setup.autocast()
     layout = torch.channels_last if case.channels_last else torch.contiguous_format
     images, labels = _floats(data, data.train, layout), data.labels[data.train]
@@ -46,6 +47,7 @@ def prepare(setup: Setup, data: TrialData) -> Train:
 
 @torch.inference_mode()
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Return the accuracy of a model, 0 to 1."""
     model.eval()
     parts = zip(torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True)
     n_correct = sum((model(part).argmax(1) == targets).sum() for part, targets in parts)

@@ -1,4 +1,4 @@
-"""The models of the peers, in plain PyTorch: the same layers as Narrows trains, written as anybody would."""
+"""The models of the peers in plain PyTorch, with the layers that Narrows trains."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ ACTIVATION = nn.ReLU
 
 
 def make_model(model: dict[str, Any], image_shape: tuple[int, ...], n_classes: int, dropout: float) -> nn.Sequential:
-    """From images [batch, channels, height, width] to logits."""
+    """Return a model from images, [batch, channels, height, width], to logits, [batch, classes]."""
     channels, height, width = image_shape
     layers: list[nn.Module] = []
     for block in model.get("blocks", []):

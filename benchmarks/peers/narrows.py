@@ -1,7 +1,7 @@
-"""Narrows itself, as real processes: a service on SQLite, and workers. Measured from outside.
+"""Narrows as real processes, a service on SQLite and workers, measured from outside.
 
-From the study's first claim to its last result, service, database and reports included. A study before it lets every
-worker read the data, and measure how many lanes are fastest; that is not counted.
+The clock runs from the study's first claim to its last result, so service, database and reports are included. A study
+before it lets every worker read the data and measure its number of lanes; that is not counted.
 """
 
 import re
@@ -25,6 +25,7 @@ ACCOUNT = re.compile(r"ends after ([\d.]+) s training.* ([\d.]+)% of lanes empty
 
 
 def measure(setup: Setup, lanes: str, n_processes: int) -> Measured:
+    """Run a service and workers, train all configurations as a study, and return how it went."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         flags = ("--lanes", lanes, "--devices", setup.device)
@@ -37,9 +38,9 @@ def measure(setup: Setup, lanes: str, n_processes: int) -> Measured:
 
 
 def _warm_up(client: Client, setup: Setup, n_processes: int) -> None:
-    """Studies of an epoch, until every process has had a trial.
+    """Run studies of one epoch until every process has had a trial.
 
-    They have as many trials as are measured: no process looks for more lanes than a study has use for.
+    They have as many trials as the measured study, because no process uses more lanes than a study needs.
     """
     warm: set[str | None] = set()
     for number in range(MOST_WARM_UPS):
@@ -53,6 +54,7 @@ def _warm_up(client: Client, setup: Setup, n_processes: int) -> None:
 
 
 def definition(setup: Setup, name: str) -> dict[str, Any]:
+    """Return the definition of a study that trains all configurations of a setup."""
     return {
         "name": name,
         "search_space": setup.case.space,
@@ -88,9 +90,9 @@ def _measured(trials: list[Trial], log: str) -> Measured:
 
 
 def _share_waiting(trials: list[Trial]) -> float:
-    """Seconds that workers waited, with all their lanes, as a share of those from their first claim to their last end.
+    """Share of the time that workers waited with all lanes, from their first claim to their last result.
 
-    Told with complete trials: what was waited for others is in the next that is complete.
+    Complete trials report it. Waiting between other trials is included in the next complete trial.
     """
     waited = sum(trial.metrics.get("waiting_seconds", 0.0) for trial in trials)
     spans: dict[str | None, list[Trial]] = {}
@@ -101,7 +103,7 @@ def _share_waiting(trials: list[Trial]) -> float:
 
 
 def _share_empty(log: str) -> float:
-    """Of the lanes of all workers, while others trained, as their logs say when they end; the warm-up is in it."""
+    """Mean share of lanes that were empty while others trained, from the log lines of workers that end."""
     accounts = [(float(seconds), float(percent) / 100) for seconds, percent in ACCOUNT.findall(log)]
     rounded = 0.1  # of the seconds in the log, where a short run has none
     return statistics.fmean((share for _, share in accounts), (max(rounded, seconds) for seconds, _ in accounts))

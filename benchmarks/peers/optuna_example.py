@@ -1,7 +1,7 @@
-"""The peer: the training loop of Optuna's own PyTorch example.
+"""The training loop of Optuna's own PyTorch example.
 
-As there: torchvision's data set with ToTensor, a DataLoader that shuffles, a Sequential model, a validation pass
-after every epoch. The rows of the split, and the models of other cases than an mlp, are those of all other peers.
+As in the example it uses torchvision's data set with ToTensor, a DataLoader that shuffles, a Sequential model, and a
+validation pass after every epoch. The rows of the split and the models are those of all other peers.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ TORCHVISION: dict[str, Any] = {"mnist": datasets.MNIST, "cifar10": datasets.CIFA
 
 
 def prepare(setup: Setup, data: TrialData) -> Train:
+    """Return the function that trains a configuration of a setup."""
     case, device, autocast = setup.case, torch.device(setup.device), setup.autocast()
 
     def train(params: Params, seed: int, epochs: int) -> Iterator[float]:

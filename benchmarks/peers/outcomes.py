@@ -1,4 +1,4 @@
-"""How trials ended, and when: the same record whoever trained them."""
+"""How and when trials ended, in one form for all peers."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,10 @@ N_WARMUP_STEPS = 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """`seconds` are since the first trial of the run began; `accuracy` is that of the last epoch."""
+    """How one trial ended.
+
+    `seconds` are since the first trial of the run started; `accuracy` is that of its last epoch.
+    """
 
     seconds: float
     accuracy: float
@@ -28,7 +31,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of all trials. The shares are of Narrows alone, as its workers measured them."""
+    """One run of all trials. Only Narrows has the shares `waiting` and `empty_lanes`, which its workers measure."""
 
     seconds: float
     outcomes: list[Outcome]
@@ -37,15 +40,16 @@ class Measured:
 
     @property
     def complete(self) -> list[Outcome]:
+        """The trials that were not pruned."""
         return [outcome for outcome in self.outcomes if not outcome.pruned]
 
     def seconds_to(self, accuracy: float) -> float | None:
-        """Until the first complete trial that is as good; None without one."""
+        """Return the seconds until the first complete trial of at least this accuracy; None without one."""
         return min((one.seconds for one in self.complete if one.accuracy >= accuracy), default=None)
 
 
 def open_study(pruning: Pruning, journal: Path | None) -> optuna.Study:
-    """An Optuna study in memory, or in a file for several processes. Its pruner is all that is used of it."""
+    """Open an Optuna study in memory, or in a file that processes share. Only its pruner is used."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     median = optuna.pruners.MedianPruner(n_startup_trials=N_STARTUP_TRIALS, n_warmup_steps=N_WARMUP_STEPS)
     return optuna.create_study(
@@ -66,7 +70,7 @@ class Watched:
         self._epochs = epochs
 
     def report(self, epoch: int, accuracy: float, now: float) -> Outcome | None:
-        """None when the trial goes on."""
+        """Report an epoch and return the outcome; None if the trial continues."""
         self._trial.report(accuracy, epoch)
         if self._trial.should_prune():
             self._study.tell(self._trial, state=TrialState.PRUNED)
@@ -78,7 +82,7 @@ class Watched:
 
 
 def watch(study: optuna.Study, epochs: int, accuracies: Iterator[float]) -> Outcome:
-    """Train a trial to its end, whoever ends it. Each of `accuracies` is an epoch."""
+    """Train a trial until it is pruned or completes. Each of `accuracies` is an epoch."""
     watched = Watched(study, epochs)
     for epoch, accuracy in enumerate(accuracies):
         outcome = watched.report(epoch, accuracy, time.perf_counter())

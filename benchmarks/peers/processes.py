@@ -1,4 +1,4 @@
-"""Trials one after another in each of some processes, which are ready before the clock starts."""
+"""Processes that train trials one after another. All are ready before the clock starts."""
 
 import multiprocessing
 import tempfile
@@ -29,12 +29,13 @@ class _Process:
 
 
 _process: _Process
-"""What a process of the pool has made ready."""
+"""What this process of the pool has prepared."""
 
 
 def measure(
     setup: Setup, prepare: Prepare, *, n_processes: int, n_threads: int, flush_denormals: bool = False
 ) -> Measured:
+    """Train all configurations of a setup in `n_processes` processes and return how it went."""
     context = multiprocessing.get_context("spawn")
     ready = context.Barrier(n_processes, timeout=START_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,13 +69,13 @@ def _begin(
 
 
 def warm_up(setup: Setup, prepare: Prepare, data: TrialData) -> None:
-    """Take one step: torch loads its optimizers, and makes its kernels ready, at the first."""
+    """Take one step, in which torch loads its optimizers and prepares its kernels."""
     for _ in prepare(setup, few(data))(setup.configurations[0], 0, 1):
         pass
 
 
 def _is_ready() -> None:
-    """Starts a process of the pool, which waits for all others."""
+    """Start a process of the pool, which then waits for all others."""
 
 
 def _train(params: Params, number: int) -> Outcome:

@@ -1,7 +1,7 @@
-"""The peer: Ray Tune with the hand-written loop, a trial to a core, in processes that it uses again.
+"""Ray Tune with the hand-written loop: one trial on each core, in processes that Ray uses again.
 
-Trials are timed from the moment that the first of them trains, so Ray's own start, and that of its first processes,
-is not counted; nor is its end. Pruning is by the same pruner of Optuna's, asked at every result.
+Trials are timed from the moment that the first of them trains, so the start of Ray and of its first processes is not
+counted, and neither is its end. The same pruner of Optuna is asked at every result.
 """
 
 import logging
@@ -24,6 +24,7 @@ IS_INSTALLED = find_spec("ray") is not None
 
 
 def measure(setup: Setup, n_cores: int) -> Measured:
+    """Train all configurations of a setup with Ray Tune and return how it went."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing leaves this machine
     import ray
 
@@ -53,7 +54,7 @@ def _measure(setup: Setup, n_cores: int) -> Measured:
 
 
 class Results:
-    """Takes every result, in Ray's own process, and says which trials are over."""
+    """Collects every result in Ray's own process and decides which trials are over."""
 
     def __init__(self, setup: Setup) -> None:
         self._study = open_study(setup.pruning, None)
@@ -63,6 +64,7 @@ class Results:
         self.outcomes: list[Outcome] = []
 
     def take(self, trial_id: str, result: Mapping[Any, Any]) -> bool:
+        """Take a result of a trial and return whether the trial is over."""
         if trial_id not in self._watched:
             self._watched[trial_id] = Watched(self._study, self._epochs)
             self._began.append(result["began"])
@@ -72,12 +74,15 @@ class Results:
         return outcome is not None
 
     def measured(self) -> Measured:
+        """Return the run with times since its first trial started."""
         began = min(self._began)
         outcomes = [replace(one, seconds=one.seconds - began) for one in self.outcomes]
         return Measured(max(one.seconds for one in outcomes), outcomes)
 
 
 def trainable(setup: Setup) -> Callable[[dict[str, Any]], None]:
+    """Return the function that Ray calls for each trial."""
+
     def train(config: dict[str, Any]) -> None:
         from ray import tune
 
@@ -91,7 +96,7 @@ def trainable(setup: Setup) -> Callable[[dict[str, Any]], None]:
 
 
 _loops: dict[str, hand_written.Train] = {}
-"""Of a process that Ray uses for one trial after another."""
+"""Prepared loops of this process, which Ray uses for one trial after another."""
 
 
 def _loop(setup: Setup) -> hand_written.Train:

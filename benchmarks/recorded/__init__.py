@@ -1,0 +1,1 @@
+"""Recorded trainings, and searches that look them up instead of training."""

@@ -1,4 +1,4 @@
-"""Train every configuration of a task by a service and its workers on this machine, and keep what they reported.
+"""Train the configurations of a task by a service and workers on this machine, and save what they reported.
 
 python -m benchmarks.recorded.make mnist-mlp [--trials N] [--processes N]
 """
@@ -17,6 +17,7 @@ POLL_SECONDS = 5.0
 
 
 def make(task: Task, n_trials: int, data_dir: Path, processes: int | None) -> Table:
+    """Run a study of random configurations to its end and return its trials as a table."""
     definition = task.definition(n_trials=n_trials, sampler={"name": "random", "seed": 0}, pruner="none")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -36,6 +37,7 @@ def make(task: Task, n_trials: int, data_dir: Path, processes: int | None) -> Ta
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=RECORDED)
     parser.add_argument("--trials", type=int, help="instead of the task's own number")

@@ -1,6 +1,6 @@
-"""A search whose trainings are looked up: how many epochs it takes to be as good as a target.
+"""A search whose trainings are looked up: it counts the epochs until a target accuracy is reached.
 
-Trials are sampled, pruned, paused and promoted by what the service does it with.
+Trials are sampled, pruned, paused and promoted by the code of the service.
 """
 
 import math
@@ -21,13 +21,17 @@ from service.sampling.paused import as_sampled
 from service.schemas.study.definition import Definition
 
 N_WORKERS = 4
-"""Trials that train at the same time, an epoch each in turn."""
+"""Trials that train at the same time, one epoch at a time in turn."""
 
 
 @dataclass(frozen=True)
 class Searched:
-    """`epochs` trained by all trials, those in flight too, when a complete trial was as good; None when the budget was
-    spent before. `best` is the best value of a complete trial at that moment."""
+    """The result of a search.
+
+    `epochs` is the number of epochs that all trials, unfinished ones included, had trained when a complete trial
+    reached the target; None if the budget was used up first. `best` is the best value of a complete trial at that
+    moment.
+    """
 
     epochs: int | None
     best: float
@@ -44,9 +48,9 @@ class _Running:
 def search(
     table: Table, definition: Definition, sampler: BaseSampler, pruner: BasePruner, target: float, budget: int
 ) -> Searched:
-    """Ask, report, prune and promote as the service does, until a complete trial reaches `target`, or `budget` epochs.
+    """Ask, report, prune and promote as the service does, until a complete trial reaches `target` or `budget` epochs.
 
-    The study has the definition's name: by that hyperband divides the trials among its brackets.
+    The study has the definition's name, because hyperband assigns trials to brackets by the name.
     """
     replayed = _Replay(table, definition, sampler, pruner)
     running: list[_Running] = []
@@ -65,7 +69,7 @@ def search(
 
 
 class _Replay:
-    """A study of the service in memory, and the recorded trainings that stand in for its workers."""
+    """A study in memory with the service's sampling and pruning. Recorded trainings take the place of workers."""
 
     def __init__(self, table: Table, definition: Definition, sampler: BaseSampler, pruner: BasePruner) -> None:
         self.best = -math.inf
@@ -78,7 +82,7 @@ class _Replay:
         self._paused: dict[int, _Running] = {}
 
     def next_trial(self) -> _Running:
-        """One that has been promoted, else a new one."""
+        """Return a promoted trial, or else a new one."""
         if self._promotion is not None and (promoted := self._promotion.promoted()):
             trial = promoted[0]
             self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
@@ -91,7 +95,7 @@ class _Replay:
         return _Running(trial_id, shadow.trial.number, self._table.curve(params))
 
     def goes_on(self, one: _Running) -> bool:
-        """Train an epoch of a trial; whether there is another one for it now."""
+        """Train one epoch of a trial and return whether it continues now."""
         value = one.curve[one.step]
         if math.isnan(value):
             tell(self._study, one.number, TrialState.FAIL, None)

@@ -1,4 +1,4 @@
-"""Recorded trainings of random configurations, to be looked up instead of trained again."""
+"""Tables of recorded trainings of random configurations."""
 
 import csv
 import math
@@ -17,15 +17,19 @@ from service.schemas.results import Curves, Trial
 FOLDER = Path(__file__).parent
 METRIC = "validation_accuracy"
 FAILED = 0xFFFF
-"""In the place of a count: training broke down here."""
+"""Takes the place of a count after training has failed."""
 N_NEAREST = 5
-"""A configuration is as good as the mean of so many. Trained once each, the best of thousands are so by luck too."""
+"""Recorded trials whose mean counts as the result of a configuration. Each was trained once, so the best of thousands
+are partly lucky."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """`params` float64 [trials, parameters]; `correct` uint16 [trials, epochs]: validation images that were right after
-    each epoch, of `n_validation`, or FAILED from where a trial failed."""
+    """Recorded trainings of one task.
+
+    `params` is float64 [trials, parameters]. `correct` is uint16 [trials, epochs]: how many of `n_validation` images
+    were classified correctly after each epoch, or FAILED from the epoch at which a trial failed.
+    """
 
     space: Space
     params: npt.NDArray[np.float64]
@@ -35,19 +39,19 @@ class Table:
 
     @cached_property
     def best(self) -> float:
-        """The best accuracy that a recorded configuration ends with, looked up as any other is."""
+        """The best final accuracy of the recorded configurations, looked up as `curve` does."""
         return max(curve[-1] for point in self._cube if not math.isnan((curve := self._at(point))[-1]))
 
     @cached_property
     def share_good(self) -> Callable[[float], float]:
-        """The share of the recorded configurations that end with at least an accuracy."""
+        """A function that returns the share of recorded configurations with at least a final accuracy."""
         last = np.array([self._at(point)[-1] for point in self._cube])
         return lambda target: float((last >= target).mean())
 
     def curve(self, params: Mapping[str, Any]) -> list[float]:
-        """Accuracy after each epoch: the mean of the nearest recorded trials, NaN where the very nearest had failed.
+        """Return the accuracy after each epoch: the mean of the nearest recorded trials, NaN if the nearest one failed.
 
-        Near is meant in the unit cube of the space, with log parameters on their own scale.
+        Distances are in the unit cube of the space, with log parameters on a log scale.
         """
         return self._at(self._scaled(np.array([[params[name] for name in self.space]], dtype=np.float64))[0])
 
@@ -79,7 +83,7 @@ class Table:
 
     @classmethod
     def of_trials(cls, space: Space, trials: Sequence[tuple[Trial, Curves]], epochs: int, n_validation: int) -> Self:
-        """Raises ValueError for a trial that neither failed nor trained to its end."""
+        """Make a table of trials. Raises ValueError for a trial that neither failed nor trained all epochs."""
         correct = np.full((len(trials), epochs), FAILED, np.uint16)
         for row, (trial, curves) in zip(correct, trials, strict=True):
             values = curves.metrics.get(METRIC, [])
@@ -91,7 +95,7 @@ class Table:
         return cls(space, params, correct, n_validation)
 
     def save(self, name: str, folder: Path = FOLDER) -> Path:
-        """As text: a line for each trial, with its parameters and its counts, which are empty where it had failed."""
+        """Write one line for each trial: its parameters and counts. Counts are empty from where the trial failed."""
         path = folder / f"{name}.csv"
         epochs = [f"epoch {epoch}" for epoch in range(self.correct.shape[1])]
         with path.open("w", newline="") as file:
@@ -104,13 +108,13 @@ class Table:
 
     @classmethod
     def of_task(cls, task: Task) -> Self:
-        """What is recorded for a task. Raises FileNotFoundError when nothing is."""
+        """Load what is recorded for a task. Raises FileNotFoundError if nothing is."""
         whole = cls.load(task.record or task.name, task.space)
         return replace(whole, correct=whole.correct[:, : task.epochs])
 
     @classmethod
     def load(cls, name: str, space: Space, folder: Path = FOLDER) -> Self:
-        """Raises FileNotFoundError when nothing of this name is recorded."""
+        """Load the table of a name. Raises FileNotFoundError if there is none."""
         with (folder / f"{name}.csv").open(newline="") as file:
             header, *rows = csv.reader(file)
         n_params = len(space)

@@ -1,4 +1,4 @@
-"""The searches whose trainings are recorded: random configurations, every one trained to its end."""
+"""The searches whose trainings are recorded. Each random configuration is trained to the end."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -26,9 +26,10 @@ DEEP_SPACE: Space = {
 
 @dataclass(frozen=True)
 class Task:
-    """`trials` random configurations of a space; the split is the same for all, the trial's seed its own.
+    """A search space and a training, recorded for `trials` random configurations.
 
-    A task with a `record` has the first epochs of the task of that name, as if a training ended there.
+    All share the split, and each trial has its own seed. A task with `record` uses the first epochs of the task of that
+    name, as if its training ended there.
     """
 
     name: str
@@ -38,15 +39,17 @@ class Task:
     record: str = ""
 
     def definition(self, **fields: Any) -> Definition:
-        """A study of the service that searches for as many trials; `fields` as in a definition."""
+        """Return the definition of a study with the task's trials; `fields` override it."""
         body = {"name": self.name, "search_space": self.space, "training": self.training, "n_trials": self.trials}
         return Definition.model_validate(body | fields)
 
     @property
     def epochs(self) -> int:
+        """Epochs of one training."""
         return int(self.training["epochs"])
 
     def cut(self, epochs: int) -> Self:
+        """Return the task with only the first epochs of its trainings."""
         training = {**self.training, "epochs": epochs}
         return replace(self, name=f"{self.name}-{epochs}-epochs", training=training, record=self.name)
 
@@ -87,6 +90,6 @@ DEEP = Task(
     },
     400,
 )
-"""Learns nothing in its first epochs, whatever the configuration."""
+"""A task that learns nothing in its first epochs, whatever the configuration."""
 RECORDED = {task.name: task for task in (MNIST, CIFAR10, DEEP)}
 TASKS = {task.name: task for task in (*RECORDED.values(), MNIST.cut(3), CIFAR10.cut(3))}
