@@ -3,12 +3,12 @@
 WorkerError
 ├── DatasetError      the data is not there, or not as described
 ├── ModelError        the model does not fit the data or the batches
-├── CustomCodeError      an entrypoint leads to nothing that can be called
+├── CustomCodeError   an entrypoint leads to nothing that can be called
 ├── MissingCodeError  this machine lacks an entrypoint's code
 ├── PrecisionError    the device lacks the number format
 ├── CheckpointError   a file is damaged, or holds another trial
 ├── DivergedError     a loss is no longer a finite number
-└── CustomTrialError     what became of a trial in the process of its own model or data set
+└── CustomTrialError  a trial with a custom model or data set failed in its process
 """
 
 
@@ -17,35 +17,35 @@ class WorkerError(Exception):
 
 
 class DatasetError(WorkerError):
-    pass
+    """The data is not there, or not as described."""
 
 
 class ModelError(WorkerError):
-    pass
+    """The model does not fit the data or the batches."""
 
 
 class CustomCodeError(WorkerError):
-    pass
+    """An entrypoint leads to nothing that can be called."""
 
 
 class MissingCodeError(WorkerError):
-    pass
+    """This machine lacks an entrypoint's code."""
 
 
 class PrecisionError(WorkerError):
-    pass
+    """The device lacks the number format."""
 
 
 class CheckpointError(WorkerError):
-    pass
+    """A file is damaged, or holds another trial."""
 
 
 class DivergedError(WorkerError):
-    pass
+    """A loss is no longer a finite number."""
 
 
 class CustomTrialError(WorkerError):
-    """retry: another attempt may go better, on another machine above all."""
+    """A trial with a custom model or data set failed in its process. retry: another attempt may succeed."""
 
     def __init__(self, reason: str, *, retry: bool = False) -> None:
         super().__init__(reason)

@@ -11,8 +11,8 @@ MAX_REASON = 2000
 class Fault:
     """Why a trial could not be trained.
 
-    retry: it is this machine that lacks something (the data set, a number format, a working device), so another
-    attempt, on another machine, may go better. broken: this process can train nothing any more.
+    retry: this machine lacks something (the data set, a number format, a working device), so another attempt on another
+    machine may succeed. broken: this process cannot train anything any more. expected: not an error of our own code.
     """
 
     reason: str
@@ -22,6 +22,7 @@ class Fault:
 
 
 def fault_of(error: Exception, device: str) -> Fault:
+    """What an error that a trial has raised means; its reason is one line, or the end of the trial's output."""
     if isinstance(error, CustomTrialError):  # with the last lines of its output
         return Fault(str(error)[:MAX_REASON], retry=error.retry)
     if isinstance(error, DatasetError | PrecisionError):
@@ -36,12 +37,12 @@ def fault_of(error: Exception, device: str) -> Fault:
 
 
 def is_device_broken(error: BaseException) -> bool:
-    """Whether this process can use the device no more."""
+    """Whether the error leaves this process unable to use the device: every further CUDA call would raise it again."""
     return "CUDA error" in str(error) and not is_out_of_memory(error)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """torch's own error, Python's, and those of the CPU's and the GPU's allocators, without importing torch to ask."""
+    """Whether it is the error of torch, of Python, or of the CPU's or the GPU's allocator. Does not import torch."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

@@ -1,4 +1,4 @@
-"""Folders for a trial's files on this machine. What a worker that was killed has left behind, the next one removes."""
+"""Folders for a trial's files on this machine. A worker that starts removes those of workers that were killed."""
 
 import fcntl
 import logging
@@ -16,7 +16,8 @@ OPENING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Scratch:
-    """A new folder, locked as long as this process lives: whoever gets the lock of another one finds it abandoned."""
+    """A new folder, locked as long as this process lives. A process that can take the lock of a folder has found it
+    abandoned."""
 
     def __init__(self) -> None:
         """Raises OSError."""
@@ -30,13 +31,13 @@ class Scratch:
             os.close(self._descriptor)
 
     def remove(self) -> None:
-        """However deep it is, and whatever may go wrong: a folder that is left behind is no reason to end."""
+        """Delete the folder, however deep it is. Raises nothing: a folder that cannot be deleted is only logged."""
         _remove(self.path)
         os.close(self._descriptor)
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of this user's workers that live no more."""
+    """Delete the folders of this user's workers that have ended without doing so."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):  # it is gone by now, no folder, or another user's
             descriptor = os.open(path, OPENING)
@@ -49,7 +50,7 @@ def remove_abandoned() -> None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether nobody else has it; also False where the file system has no locks, and nothing is removed then."""
+    """Lock a folder. False if another process has the lock, or if the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,3 +1,5 @@
+"""How long a worker claims nothing after faults of its own machine."""
+
 from collections.abc import Callable
 
 from workers.faults import Fault
@@ -7,7 +9,7 @@ LONGEST_SECONDS = 60.0
 
 
 class FaultBackoff:
-    """How long a worker leaves the next trials to other machines, when its own lacks what they need."""
+    """Leaves the next trials to other machines for a while, when this machine lacks what a trial needs."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -16,11 +18,11 @@ class FaultBackoff:
 
     @property
     def seconds_left(self) -> float:
-        """0 when there is none."""
+        """How much longer to claim nothing; 0 for not at all."""
         return max(0.0, self._until - self._clock())
 
     def note_result(self, fault: Fault | None) -> None:
-        """Twice as long after each fault of this machine, and none after a trial without any."""
+        """Double the back-off after a fault of this machine; None, for a trial without a fault, resets it."""
         if fault is None:
             self._seconds = 0.0
         elif fault.retry and not fault.broken:

@@ -1,4 +1,4 @@
-"""One worker process: it trains on one device until its parent ends, or tells it to."""
+"""One worker process: it trains on one device until the fleet dies or asks it to end."""
 
 import logging
 import os
@@ -16,7 +16,8 @@ from workers.data.trial_data import prepare_data
 from workers.final_test.final_trial import FinalTrial
 from workers.fleet.fleet import CRASHED, GOOD, USELESS
 from workers.fleet.stopping import Stopping
-from workers.loop.loop import BrokenDeviceError, Loop
+from workers.loop.active_trials import BrokenDeviceError
+from workers.loop.loop import Loop
 from workers.options import Options
 from workers.scheduling.lane_choice import LaneChoice
 from workers.scheduling.lane_scheduler import LaneScheduler
@@ -27,11 +28,12 @@ from workers.user_code.user_code_options import UserCodeOptions
 logger = logging.getLogger("narrows.worker")
 
 SWITCH_SECONDS = 0.0005
-"""How long training keeps the interpreter from the threads that talk to the service: a call waits for it many times."""
+"""Longest time for which training keeps Python's lock from the threads that call the service. One call needs the lock
+many times."""
 
 
 def run(options: Options, device_name: str, stopping: Stopping) -> int:
-    """Returns the status to exit with, as workers.fleet.fleet has them."""
+    """Train until there is a reason to end. Returns the status to exit with, one of those of workers.fleet.fleet."""
     sys.setswitchinterval(SWITCH_SECONDS)
     scratch.remove_abandoned()
     device = torch.device(device_name)
@@ -42,14 +44,14 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
     user_code = UserCodeOptions(options.allow, options.code, options.data_dir, options.download, options.lanes)
     load_data = partial(prepare_data, data_dir=options.data_dir, device=device, download=options.download)
     test = FinalTrial(device, options.data_dir, download=options.download)
-    bench = LaneScheduler(load_data, device, LaneChoice(device, options.lanes), test)
+    trainer = LaneScheduler(load_data, device, LaneChoice(device, options.lanes), test)
     fanout = MetricFanout(open_sinks(options.tensorboard, options.mlflow))
     try:
         with Client(options.server, options.token) as client:
             loop = Loop(
                 client,
                 worker_info(device_name),
-                bench,
+                trainer,
                 stopping,
                 study=options.study,
                 exit_when_idle_seconds=options.exit_when_idle,
@@ -72,6 +74,6 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
 
 
 def worker_info(device_name: str) -> WorkerInfo:
-    """An id that no other process has, now or later: host, process and a random part, device."""
+    """How this process names itself to the service. Its id is unique for all time: host, pid, a random part, device."""
     host = socket.gethostname()[:150]
     return WorkerInfo(id=f"{host}/{os.getpid()}-{secrets.token_hex(2)}/{device_name}", host=host, device=device_name)

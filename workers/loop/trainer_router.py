@@ -1,3 +1,5 @@
+"""Built-in and custom models: which trainer a trial goes to."""
+
 from typing import Protocol
 
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
@@ -6,78 +8,121 @@ from workers.user_code.custom_parts.subprocess_trainer import SubprocessTrainer
 
 
 class Trainer(Protocol):
-    """What the loop needs of workers.scheduling.lane_scheduler.Bench."""
-
-    @property
-    def n_lanes(self) -> int: ...
-
-    @property
-    def trials(self) -> list[LeasedTrial]: ...
-
-    @property
-    def n_training(self) -> int: ...
-
-    @property
-    def room(self) -> int: ...
-
-    def n_free_within(self, seconds: float) -> int: ...
-
-    def start(self, trial: LeasedTrial, max_lanes: int | None) -> None: ...
-
-    def remove(self, lease_id: str) -> LeasedTrial: ...
-
-    def save_state(self, trial: LeasedTrial) -> None: ...
-
-    def step(self) -> list[FinishedEpoch | FailedTrial]: ...
-
-
-class TrainerRouter:
-    """A `Trainer`: trials with an own model or data set lie on a bench of their own."""
-
-    def __init__(self, built_in: Trainer, own: SubprocessTrainer) -> None:
-        self._built_in = built_in
-        self._own = own
-
-    @property
-    def _current(self) -> Trainer:
-        return self._own if self._own.trials else self._built_in
+    """Trains several trials at a time, each in a lane; LaneScheduler is one."""
 
     @property
     def n_lanes(self) -> int:
+        """Number of trials that train at a time."""
+        ...
+
+    @property
+    def trials(self) -> list[LeasedTrial]:
+        """All trials that were started and are not over, including those that wait for a lane."""
+        ...
+
+    @property
+    def n_training(self) -> int:
+        """Number of trials in lanes."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """Number of further trials to claim."""
+        ...
+
+    def n_free_within(self, seconds: float) -> int:
+        """Number of lanes that will be free within this time, as far as can be foreseen."""
+        ...
+
+    def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
+        """Load a trial of a study that may have `max_lanes` at a time, or put it in a queue for a lane.
+
+        Raises what is wrong with the trial or its data; the trainer has then not taken the trial.
+        """
+        ...
+
+    def remove(self, lease_id: str) -> LeasedTrial:
+        """Stop training a trial, wherever it is. Raises KeyError."""
+        ...
+
+    def save_state(self, trial: LeasedTrial) -> None:
+        """Set `trial.state` to where the trial is now, or to its newest state that is known."""
+        ...
+
+    def step(self) -> list[FinishedEpoch | FailedTrial]:
+        """Train every trial in a lane a little. Returns what happened; trials that are over have left the trainer."""
+        ...
+
+
+class TrainerRouter:
+    """A `Trainer` that gives trials with a custom model or data set to `custom`, all others to `built_in`."""
+
+    def __init__(self, built_in: Trainer, custom: SubprocessTrainer) -> None:
+        self._built_in = built_in
+        self._custom = custom
+
+    @property
+    def n_lanes(self) -> int:
+        """That of the trainer whose trials are here now."""
         return self._current.n_lanes
 
     @property
     def trials(self) -> list[LeasedTrial]:
-        return [*self._built_in.trials, *self._own.trials]
+        """The trials of both trainers."""
+        return [*self._built_in.trials, *self._custom.trials]
 
     @property
     def n_training(self) -> int:
-        return self._built_in.n_training + self._own.n_training
+        """Number of trials in lanes of both trainers."""
+        return self._built_in.n_training + self._custom.n_training
 
     @property
     def room(self) -> int:
+        """That of the trainer whose trials are here now."""
         return self._current.room
 
+    @property
+    def custom_study(self) -> str | None:
+        """The study whose trials train with custom code; None if there are none."""
+        return self._custom.study
+
     def n_free_within(self, seconds: float) -> int:
+        """That of the trainer whose trials are here now."""
         return self._current.n_free_within(seconds)
 
     def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
+        """Start a trial; a built-in model takes the place of an idle process for custom code."""
         if trial.lease.training.entrypoints:
-            self._own.start(trial, max_lanes)
+            self._custom.start(trial, max_lanes)
         else:
-            self._own.end_idle_process()
+            self._custom.end_idle_process()
             self._built_in.start(trial, max_lanes)
 
     def remove(self, lease_id: str) -> LeasedTrial:
-        return self._of(lease_id).remove(lease_id)
+        """Stop training a trial."""
+        return self._trainer_of(lease_id).remove(lease_id)
 
     def save_state(self, trial: LeasedTrial) -> None:
-        self._of(trial.lease_id).save_state(trial)
+        """Set `trial.state`."""
+        self._trainer_of(trial.lease_id).save_state(trial)
 
     def step(self) -> list[FinishedEpoch | FailedTrial]:
+        """Train the trials of both trainers a little."""
         events = self._built_in.step() if self._built_in.trials else []
-        return events + self._own.step() if self._own.trials else events
+        return events + self._custom.step() if self._custom.trials else events
 
-    def _of(self, lease_id: str) -> Trainer:
-        is_own = any(trial.lease_id == lease_id for trial in self._own.trials)
-        return self._own if is_own else self._built_in
+    def end_idle_process(self) -> None:
+        """End the process for custom code if it has no trial."""
+        self._custom.end_idle_process()
+
+    def close(self) -> None:
+        """End the process for custom code, whatever is in it."""
+        self._custom.close()
+
+    @property
+    def _current(self) -> Trainer:
+        return self._custom if self._custom.trials else self._built_in
+
+    def _trainer_of(self, lease_id: str) -> Trainer:
+        is_custom = any(trial.lease_id == lease_id for trial in self._custom.trials)
+        return self._custom if is_custom else self._built_in

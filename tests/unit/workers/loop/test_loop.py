@@ -6,7 +6,7 @@ import pytest
 from tests.unit.workers.fakes import lease_json, problem
 from tests.unit.workers.loop.loop_driver import OutOfMemoryError, Worker, raising
 from workers.errors import DatasetError, DivergedError, ModelError
-from workers.loop.loop import BrokenDeviceError
+from workers.loop.active_trials import BrokenDeviceError
 from workers.scheduling.leased_trial import LeasedTrial
 
 

@@ -1,0 +1,126 @@
+"""Where a worker's trials come from: claimed ahead while others train, by a long poll when none does."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from service.client import ClientError
+from service.client.retries import Retries, will_pass
+from workers.fleet.stopping import Stopping
+from workers.leases.service_link import CLAIM_LIMIT_SECONDS, POLL_SECONDS, ServiceLink
+from workers.loop.fault_backoff import FaultBackoff
+from workers.loop.trainer_router import TrainerRouter
+from workers.loop.utilization import Utilization
+from workers.scheduling.leased_trial import LeasedTrial
+
+logger = logging.getLogger("narrows.worker")
+
+LONG_POLL_SECONDS = 20.0
+AHEAD_SECONDS = 0.5
+"""How long before a lane is free the trial for it is claimed."""
+
+
+class TrialSource:
+    """Claims as many trials as the trainer has room for.
+
+    `allow` are the prefixes of the entrypoints that this worker runs. `exit_when_idle_seconds` is how long the worker
+    waits for a trial; None for as long as it takes.
+    """
+
+    def __init__(
+        self,
+        link: ServiceLink,
+        trainer: TrainerRouter,
+        stopping: Stopping,
+        utilization: Utilization,
+        backoff: FaultBackoff,
+        *,
+        allow: Sequence[str],
+        exit_when_idle_seconds: float | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._link = link
+        self._prefetcher = link.prefetcher
+        self._trainer = trainer
+        self._stopping = stopping
+        self._utilization = utilization
+        self._backoff = backoff
+        self._allow = allow
+        self._patience_seconds = float("inf") if exit_when_idle_seconds is None else exit_when_idle_seconds
+        self._clock = clock
+        self._idle_since: float | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the service had no trial when it was last asked for one ahead."""
+        return self._prefetcher.found_nothing
+
+    def check(self) -> None:
+        """Raise the ClientError with which the service has refused to grant this worker any trial."""
+        self._prefetcher.check()
+
+    def take_ready(self) -> LeasedTrial | None:
+        """A trial that was claimed ahead, or None."""
+        trial = self._prefetcher.take()
+        if trial is not None:
+            self._idle_since = None
+        return trial
+
+    def claim_ahead(self, n_held: int) -> None:
+        """Keep as many trials ready as there will soon be lanes for, beside `n_held` that may come back to theirs.
+
+        Does nothing while no trial trains: `wait` claims then.
+        """
+        room = max(0, self._trainer.room - n_held) + self._trainer.n_free_within(AHEAD_SECONDS)
+        n_trials = 0 if self._backoff.seconds_left > 0 else room
+        if self._trainer.custom_study is not None:
+            self._prefetcher.want(n_trials, self._trainer.n_lanes, self._allow, self._trainer.custom_study)
+        elif self._trainer.trials:
+            self._prefetcher.want(n_trials, self._trainer.n_lanes)
+
+    def wait(self) -> list[LeasedTrial] | None:
+        """Wait a while for a trial; None once the worker was idle for too long. Raises ClientError.
+
+        The first claim after a trial counts as waiting, the following ones as idle.
+        """
+        if not self._prefetcher.pause():
+            self._stopping.wait(POLL_SECONDS)
+            return []
+        if self._backoff.seconds_left > 0:
+            self._utilization.switch("idle")
+            self._stopping.wait(self._backoff.seconds_left)
+            self._utilization.switch("waiting")
+            return []
+        errands, now = self._link.errands, self._clock()
+        is_first, is_busy = self._idle_since is None, errands.is_busy
+        if self._idle_since is None or is_busy:  # a trial is not over before the service knows
+            self._idle_since = now
+        seconds_left = self._patience_seconds - (now - self._idle_since)
+        if seconds_left <= 0 and not is_first:
+            errands.finish(POLL_SECONDS)
+            return [] if is_busy else None
+        wait_seconds = 0.0 if is_first else min(LONG_POLL_SECONDS, seconds_left)
+        return self._poll(wait_seconds, is_last=seconds_left <= 0 and not is_busy)
+
+    def close(self) -> list[LeasedTrial]:
+        """Claim no more. Returns the trials that were claimed ahead and not taken."""
+        return self._prefetcher.close(POLL_SECONDS)
+
+    def _poll(self, wait_seconds: float, *, is_last: bool) -> list[LeasedTrial]:
+        """Claim one trial; left at once when this process is asked to end. What fits beside it is claimed ahead."""
+        self._utilization.switch("idle" if wait_seconds else "waiting")
+        if wait_seconds:
+            self._trainer.end_idle_process()
+        retries = Retries(min(CLAIM_LIMIT_SECONDS, self._patience_seconds), self._stopping)
+        trials = []
+        try:
+            with self._stopping.interruptible():
+                leases = self._link.claims.claim(1, self._trainer.n_lanes, wait_seconds, retries, self._allow)
+                trials = [self._link.receive(lease) for lease in leases]
+        except ClientError as error:
+            if not will_pass(error) or is_last:
+                raise
+            logger.warning("%s; still asking", error)
+        self._utilization.switch("waiting")
+        if trials:
+            self._idle_since = None
+        return trials
