@@ -46,9 +46,7 @@ def path_of(worker: "subprocess.Popen[str]") -> Path:
     return Path(worker.stdout.readline().strip())
 
 
-def test_the_folder_of_a_killed_worker_is_removed_and_of_a_living_one_not(
-    worker: "subprocess.Popen[str]", folder: Path
-) -> None:
+def test_only_the_folders_of_killed_workers_are_removed(worker: "subprocess.Popen[str]", folder: Path) -> None:
     path, mine = path_of(worker), Scratch()
     remove_abandoned()
     assert (path / "checkpoint" / "state").read_text() == "much"
@@ -64,14 +62,14 @@ def test_the_folder_of_a_killed_worker_is_removed_and_of_a_living_one_not(
     assert list(folder.iterdir()) == []
 
 
-def test_a_worker_that_ends_removes_its_own(worker: "subprocess.Popen[str]") -> None:
+def test_a_worker_that_ends_removes_its_folder(worker: "subprocess.Popen[str]") -> None:
     path = path_of(worker)
     worker.communicate()
     assert worker.returncode == 0
     assert not path.exists()
 
 
-def test_nothing_else_is_touched(folder: Path) -> None:
+def test_other_files_are_not_touched(folder: Path) -> None:
     """Files, links, and folders with other names."""
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()

@@ -33,7 +33,7 @@ def test_a_process_for_each_gpu_or_each_core(
         ("cuda:0,cuda:7", "no such device: cuda:7 (1 GPUs are visible)"),
     ],
 )
-def test_what_is_not_there_is_named(devices: str, message: str) -> None:
+def test_a_missing_device_is_an_error_that_names_it(devices: str, message: str) -> None:
     with pytest.raises(NoDeviceError) as caught:
         process_devices(devices, None, lambda: 1, 4)
     assert str(caught.value) == message
@@ -47,7 +47,7 @@ def test_gpus_are_not_counted_for_the_cpu() -> None:
 
 
 @pytest.mark.parametrize(("text", "most"), [("100000 100000", 1), ("1 100000", 1), ("max 100000", None), ("", None)])
-def test_a_containers_share_of_the_cpu_is_honoured(tmp_path: Path, text: str, most: int | None) -> None:
+def test_the_cpu_limit_of_a_container_bounds_the_number_of_cores(tmp_path: Path, text: str, most: int | None) -> None:
     quota = tmp_path / "cpu.max"
     quota.write_text(text)
     everything = n_cores(tmp_path / "none")

@@ -22,17 +22,17 @@ def tend_until_ended(place: WorkerSlot, time: FakeTime) -> None:
 
 
 @pytest.mark.parametrize(("codes", "status"), [(["0", "0"], GOOD), (["0", "2"], CRASHED)])
-def test_the_fleet_ends_well_when_every_process_did(codes: Sequence[str], status: int) -> None:
+def test_the_fleet_succeeds_only_if_every_process_did(codes: Sequence[str], status: int) -> None:
     places = [place(f"raise SystemExit({code})") for code in codes]
     assert Fleet(places).run() == status
 
 
-def test_a_process_gets_the_places_environment() -> None:
+def test_a_process_gets_the_environment_of_its_slot() -> None:
     only = place("import os; raise SystemExit(0 if os.environ['MARK'] == 'x' else 2)")
     assert Fleet([only]).run() == GOOD
 
 
-def test_a_crashed_process_starts_again_after_longer_and_longer() -> None:
+def test_a_process_that_crashes_again_is_restarted_after_growing_pauses() -> None:
     time, only = FakeTime(), place("raise SystemExit(1)")
     pauses = []
     for _ in range(4):
@@ -47,7 +47,7 @@ def test_a_crashed_process_starts_again_after_longer_and_longer() -> None:
     assert only.status == CRASHED
 
 
-def test_a_process_that_lived_long_begins_a_new_row() -> None:
+def test_the_pause_is_short_again_after_a_process_has_run_for_long() -> None:
     time, only = FakeTime(), place("raise SystemExit(1)")
     for _ in range(10):
         only.tend(time())
@@ -59,7 +59,7 @@ def test_a_process_that_lived_long_begins_a_new_row() -> None:
         time.now = only.start_at
 
 
-def test_a_process_that_would_end_the_same_way_is_not_started_again() -> None:
+def test_a_process_that_would_fail_again_is_not_restarted() -> None:
     time, only = FakeTime(), place(f"raise SystemExit({USELESS})")
     tend_until_ended(only, time)
     assert only.status == USELESS
@@ -85,7 +85,7 @@ def test_a_signal_ends_every_process_and_then_the_fleet() -> None:
         assert fleet.stdout.read() == ""  # the pipe is at its end: no process is left that holds it
 
 
-def test_processes_learn_of_the_fleets_death_by_the_end_of_their_stdin() -> None:
+def test_the_stdin_of_processes_ends_when_the_fleet_dies() -> None:
     waits = "import os; print('up', flush=True); os.read(0, 1); print('end', flush=True)"
     code = (
         f"import sys; from workers.fleet.fleet import Fleet, WorkerSlot; "
@@ -145,7 +145,7 @@ def test_the_echo_of_a_signal_is_not_passed_on() -> None:
         assert fleet.returncode == GOOD
 
 
-def test_a_process_that_does_not_heed_the_second_signal_is_killed_soon() -> None:
+def test_a_process_that_ignores_the_second_signal_is_killed_soon() -> None:
     code = (
         "import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'told\\n')); "
         "os.write(1, b'up\\n'); [time.sleep(1) for _ in range(60)]"

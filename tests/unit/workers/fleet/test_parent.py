@@ -24,5 +24,5 @@ def test_a_process_gets_sigterm_when_its_stdin_ends() -> None:
     assert status_after_the_parents_death(f"lambda *_: sys.exit({GOOD})") == GOOD
 
 
-def test_a_process_that_does_not_heed_it_ends_all_the_same() -> None:
+def test_a_process_that_ignores_sigterm_ends_all_the_same() -> None:
     assert status_after_the_parents_death("signal.SIG_IGN") == CRASHED

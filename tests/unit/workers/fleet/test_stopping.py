@@ -23,7 +23,7 @@ def started(code: str, echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
     return process
 
 
-def test_the_first_signal_asks() -> None:
+def test_the_first_signal_asks_the_process_to_stop() -> None:
     with started(UP + "stopping.wait(60); print(stopping.is_set())") as process:
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=10)[0] == "True\n"
@@ -31,7 +31,7 @@ def test_the_first_signal_asks() -> None:
 
 
 @pytest.mark.parametrize(("set_before", "is_asked"), [("SIG_DFL", True), ("SIG_IGN", False)])
-def test_a_terminal_that_closes_asks_unless_nohup_has_started_it(set_before: str, is_asked: bool) -> None:
+def test_a_closed_terminal_asks_the_process_to_stop_except_under_nohup(set_before: str, is_asked: bool) -> None:
     again = f"signal.signal(signal.SIGHUP, signal.{set_before}); stopping.install(); "
     send = "os.kill(os.getpid(), signal.SIGHUP); print(stopping.is_set())"
     with started("import signal; " + again + UP + send) as process:
@@ -60,7 +60,7 @@ def test_the_echo_of_a_signal_is_not_another_one() -> None:
         assert process.returncode == 0
 
 
-def test_a_signal_interrupts_what_may_be_left() -> None:
+def test_a_signal_interrupts_an_interruptible_block() -> None:
     code = "\nwith stopping.interruptible():\n try:\n  " + UP + "time.sleep(60)\n except Interrupted: print('left')"
     with started(code) as process:
         process.send_signal(signal.SIGTERM)

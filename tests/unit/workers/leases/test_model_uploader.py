@@ -9,7 +9,7 @@ def kept(worker: Worker) -> list[str]:
     return [path for path in worker.service.paths() if path.endswith("/model")]
 
 
-def test_a_model_of_a_trial_that_violates_a_constraint_is_not_kept_and_beats_nothing() -> None:
+def test_the_model_of_a_trial_that_violates_a_constraint_is_neither_saved_nor_the_best() -> None:
     worker = Worker(n_trials=4)
     worker.service.constraints = [{"metric": "n_parameters", "max": 100}]
     sizes: Iterator[tuple[float, float]] = iter([(0.9, 1000), (0.5, 10), (0.95, 101), (0.6, 100)])
@@ -25,7 +25,7 @@ def test_a_model_of_a_trial_that_violates_a_constraint_is_not_kept_and_beats_not
 
 
 @pytest.mark.parametrize(("mode", "n_kept"), [("all", 1), ("none", 0)])
-def test_constraints_change_nothing_of_all_and_none(mode: str, n_kept: int) -> None:
+def test_constraints_do_not_matter_when_all_or_no_models_are_saved(mode: str, n_kept: int) -> None:
     worker = Worker(n_trials=1)
     worker.service.constraints = [{"metric": "n_parameters", "max": 100}]
     worker.bench.final = lambda: {"validation_accuracy": 0.9, "n_parameters": 1000.0}

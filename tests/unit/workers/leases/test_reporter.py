@@ -40,7 +40,7 @@ def test_reports_arrive_in_order(service: FakeService, reporter: Reporter) -> No
     assert reporter.decision("lease-0") == "continue"
 
 
-def test_reporting_does_not_wait_and_what_gathers_goes_in_one_call(service: FakeService, reporter: Reporter) -> None:
+def test_reporting_does_not_block_and_waiting_reports_go_in_one_call(service: FakeService, reporter: Reporter) -> None:
     asked, answer = threading.Event(), threading.Event()
 
     def decide(_lease_id: str, _step: int) -> str:
@@ -180,7 +180,7 @@ def test_no_lease_runs_out_while_the_reporter_waits_to_call_again(
     assert max(pauses.seconds) <= 0.5, "of a term of 6 s"
 
 
-def test_a_lease_that_was_nearly_over_is_renewed_by_its_whole_term(
+def test_a_lease_that_has_nearly_expired_is_renewed_for_its_whole_term(
     service: FakeService, reporter: Reporter, time: FakeTime
 ) -> None:
     reporter.follow(lease(1, expires_in_seconds=0.3))
@@ -203,14 +203,14 @@ def test_a_report_counts_as_a_renewal(service: FakeService, reporter: Reporter, 
     assert service.bodies("leases/renew") == []
 
 
-def test_a_renewal_may_tell_that_a_lease_is_lost(service: FakeService, reporter: Reporter, time: FakeTime) -> None:
+def test_a_renewal_can_show_that_a_lease_is_lost(service: FakeService, reporter: Reporter, time: FakeTime) -> None:
     service.alive = False
     time.now = 21.0
     reporter.follow(lease(1))
     until(lambda: reporter.decision("lease-0") == "lost")
 
 
-def test_what_is_forgotten_is_neither_reported_nor_renewed(
+def test_a_forgotten_lease_is_neither_reported_nor_renewed(
     service: FakeService, reporter: Reporter, time: FakeTime
 ) -> None:
     reporter.forget("lease-0")

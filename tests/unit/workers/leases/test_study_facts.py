@@ -37,7 +37,7 @@ def study(**definition: Any) -> Study:
         ("gp", "median", 100, 1),
     ],
 )
-def test_a_machine_trains_no_more_at_a_time_than_sampler_and_pruner_can_learn_from(
+def test_a_machine_trains_at_most_as_many_trials_as_sampler_and_pruner_can_learn_from(
     sampler: str, pruner: str, n_processes: int, max_lanes: int
 ) -> None:
     space = {"optimizer": {"type": "categorical", "choices": ["sgd", "adam"]}} if sampler == "grid" else None

@@ -64,7 +64,7 @@ def test_a_checkpoint_that_waits_while_its_trial_is_pruned_is_not_uploaded_and_h
 @pytest.mark.parametrize(
     ("answer", "end"), [(None, "pause"), (problem(500, "broken"), "release"), (problem(413, "too_large"), "pause")]
 )
-def test_a_trial_pauses_once_its_checkpoint_is_kept_or_never_will_be(
+def test_a_trial_pauses_with_an_uploaded_or_too_large_checkpoint_and_is_released_otherwise(
     place: Place, answer: httpx.Response | None, end: str
 ) -> None:
     place.service.answers["artifacts/lease-0/checkpoint"] = [] if answer is None else [answer]

@@ -45,7 +45,7 @@ def _check_until_it_raises(prefetcher: TrialPrefetcher) -> None:
         Event().wait(0.001)
 
 
-def test_a_trial_that_is_taken_is_not_replaced_until_there_is_room_again(fake: FakeService) -> None:
+def test_a_taken_trial_is_replaced_only_when_there_is_room(fake: FakeService) -> None:
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS))
         prefetcher.want(1, 1)
@@ -58,7 +58,7 @@ def test_a_trial_that_is_taken_is_not_replaced_until_there_is_room_again(fake: F
         assert prefetcher.close(PATIENCE_SECONDS) == []
 
 
-def test_what_is_claimed_ahead_is_no_more_than_a_fair_part(fake: FakeService) -> None:
+def test_at_most_a_fair_share_is_claimed_ahead(fake: FakeService) -> None:
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS))
         prefetcher.want(2, 4)
@@ -69,7 +69,7 @@ def test_what_is_claimed_ahead_is_no_more_than_a_fair_part(fake: FakeService) ->
     assert (claim["max_trials"], claim["worker"]["n_lanes"]) == (2, 4)
 
 
-def test_a_lease_is_made_a_trial_by_who_asked(fake: FakeService) -> None:
+def test_a_lease_is_turned_into_a_trial_by_receive(fake: FakeService) -> None:
     seen: list[str] = []
 
     def receive(lease: Lease) -> LeasedTrial:
@@ -83,7 +83,7 @@ def test_a_lease_is_made_a_trial_by_who_asked(fake: FakeService) -> None:
         prefetcher.close(PATIENCE_SECONDS)
 
 
-def test_a_study_that_has_gone_while_its_trials_train_is_no_reason_to_end(fake: FakeService) -> None:
+def test_the_worker_continues_when_a_study_is_deleted_while_its_trials_train(fake: FakeService) -> None:
     fake.answers["claims"] = [problem(404, "study_not_found")]
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS))
@@ -101,7 +101,7 @@ def test_a_study_that_has_gone_while_its_trials_train_is_no_reason_to_end(fake: 
     assert gone["claim_id"] != other["claim_id"]
 
 
-def test_a_study_that_the_worker_was_started_for_and_that_is_not_there_ends_the_asking(fake: FakeService) -> None:
+def test_the_worker_stops_claiming_when_the_study_it_was_started_for_is_missing(fake: FakeService) -> None:
     fake.answers["claims"] = [problem(404, "study_not_found")]
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS))

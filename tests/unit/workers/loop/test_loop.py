@@ -22,7 +22,7 @@ def test_a_trial_is_claimed_trained_reported_and_completed() -> None:
 
 
 @pytest.mark.parametrize(("precision", "noted"), [("auto", [{"user_attrs": {"precision": "fp32"}}]), ("fp32", [])])
-def test_the_precision_that_was_chosen_is_noted_with_the_trial(precision: str, noted: list[Any]) -> None:
+def test_the_chosen_precision_becomes_a_user_attribute_of_the_trial(precision: str, noted: list[Any]) -> None:
     worker = Worker()
     worker.service.waiting[0]["training"]["precision"] = precision
     worker.run()
@@ -57,7 +57,7 @@ def test_every_lane_is_filled_although_trials_come_one_by_one() -> None:
     assert len(worker.bench.begun) == 4
 
 
-def test_more_trials_than_lanes_are_never_at_hand() -> None:
+def test_a_worker_never_holds_more_trials_than_lanes() -> None:
     worker = Worker(n_trials=20, n_lanes=3)
     most = 0
 
@@ -78,7 +78,7 @@ def test_only_trials_of_the_named_study_are_claimed() -> None:
     assert worker.service.bodies("claims")[0]["study"] == "digits"
 
 
-def test_waiting_seconds_leave_out_training_and_idling_and_count_the_call_before() -> None:
+def test_waiting_seconds_exclude_training_and_idling_and_include_the_call_before() -> None:
     worker = Worker(n_trials=2)
     answer = worker.service._answer
 
@@ -137,7 +137,7 @@ def test_a_decision_on_the_last_report_counts() -> None:
     ],
 )
 @pytest.mark.parametrize("when", ["on_begin", "on_step"])
-def test_the_trials_own_fault_fails_it_for_good(error: Exception, reason: str, when: str) -> None:
+def test_an_error_of_the_trial_itself_fails_it_permanently(error: Exception, reason: str, when: str) -> None:
     worker = Worker(n_trials=2)
     setattr(worker.bench, when, raising(error))
     worker.run()
@@ -147,7 +147,7 @@ def test_the_trials_own_fault_fails_it_for_good(error: Exception, reason: str, w
     assert worker.stopping.waited == []
 
 
-def test_what_this_machine_lacks_is_left_to_others_for_longer_and_longer() -> None:
+def test_trials_that_this_machine_cannot_train_are_left_to_others_for_growing_times() -> None:
     worker = Worker(n_trials=8)
     worker.bench.on_begin = raising(DatasetError("no data set mnist in ./data"))
     worker.run()
@@ -170,7 +170,7 @@ def test_a_refused_report_fails_the_trial() -> None:
     assert worker.outcomes()[0][1]["reason"] == "the service refused a report: no: report_conflict"
 
 
-def test_what_was_reported_before_is_not_reported_again() -> None:
+def test_epochs_that_were_reported_before_are_not_reported_again() -> None:
     """After a resume without its checkpoint, or after training went back to a kept state."""
     worker = Worker(n_trials=0)
     worker.bench.n_epochs = 5

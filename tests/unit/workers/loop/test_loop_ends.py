@@ -10,7 +10,7 @@ from tests.unit.workers.loop.loop_driver import Worker
 from workers.scheduling.leased_trial import LeasedTrial
 
 
-def test_being_asked_to_stop_keeps_and_releases_what_is_at_hand() -> None:
+def test_a_stopped_worker_checkpoints_and_releases_its_trials() -> None:
     worker = Worker(n_trials=3, n_lanes=2)
     worker.bench.n_epochs = 1_000_000
 
@@ -24,7 +24,7 @@ def test_being_asked_to_stop_keeps_and_releases_what_is_at_hand() -> None:
     assert worker.bench.kept == ["lease-0", "lease-1"]
 
 
-def test_being_asked_to_stop_while_data_is_prepared_releases_at_once() -> None:
+def test_a_worker_stopped_while_it_loads_data_releases_the_trial_at_once() -> None:
     worker = Worker()
 
     def begin(_work: LeasedTrial) -> None:
@@ -42,7 +42,7 @@ def test_being_asked_to_stop_while_data_is_prepared_releases_at_once() -> None:
     assert worker.ended() == ["leases/lease-0/release"]
 
 
-def test_being_asked_to_stop_while_idle_gives_back_what_the_claim_may_have_brought() -> None:
+def test_a_worker_stopped_while_idle_releases_what_its_last_claim_was_granted() -> None:
     worker = Worker(n_trials=0)
     grant = worker.service._answer
 
@@ -76,7 +76,7 @@ def test_a_service_that_stays_away_is_an_error_when_idling_ends() -> None:
         worker.run()
 
 
-def test_a_service_that_will_not_have_the_worker_is_an_error() -> None:
+def test_a_service_that_refuses_the_worker_is_an_error() -> None:
     worker = Worker()
     worker.service.answers["claims"] = [problem(401, "unauthorized")]
     with pytest.raises(ServiceError):

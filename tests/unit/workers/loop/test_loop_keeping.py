@@ -2,7 +2,7 @@ from tests.unit.workers.fakes import problem
 from tests.unit.workers.loop.loop_driver import Worker
 
 
-def test_a_long_trial_is_kept_every_so_often() -> None:
+def test_a_long_trial_is_checkpointed_at_intervals() -> None:
     worker = Worker()
     worker.bench.n_epochs = 10
     worker.bench.on_step = lambda _work: worker.time.sleep(4.0)
@@ -11,14 +11,14 @@ def test_a_long_trial_is_kept_every_so_often() -> None:
     assert worker.service.paths().count("artifacts/lease-0/checkpoint") == len(worker.bench.kept)
 
 
-def test_the_model_of_a_finished_trial_is_kept_before_it_completes() -> None:
+def test_the_model_of_a_finished_trial_is_uploaded_before_it_completes() -> None:
     worker = Worker()
     worker.run(keep_models="best")
     paths = worker.service.paths()
     assert paths.index("artifacts/lease-0/model") < paths.index("leases/lease-0/complete")
 
 
-def test_only_models_as_good_as_the_best_so_far_are_kept() -> None:
+def test_only_models_as_good_as_the_best_so_far_are_saved() -> None:
     worker = Worker(n_trials=4)
     values = iter([0.6, 0.5, 0.6, 0.7])
     worker.bench.final = lambda: {"validation_accuracy": next(values)}
@@ -27,7 +27,7 @@ def test_only_models_as_good_as_the_best_so_far_are_kept() -> None:
     assert kept == [f"artifacts/lease-{number}/model" for number in (0, 2, 3)]
 
 
-def test_the_tested_model_of_a_final_evaluation_is_kept_even_if_another_seed_did_better() -> None:
+def test_the_tested_model_of_a_final_evaluation_is_saved_even_if_another_seed_was_better() -> None:
     worker = Worker(n_trials=3)
     worker.service.waiting[2]["test"] = True
     values = iter([0.6, 0.5, 0.5])
@@ -37,7 +37,7 @@ def test_the_tested_model_of_a_final_evaluation_is_kept_even_if_another_seed_did
     assert kept == [f"artifacts/lease-{number}/model" for number in (0, 2)]
 
 
-def test_a_model_that_cannot_be_kept_does_not_keep_its_trial_from_completing() -> None:
+def test_a_trial_completes_although_its_model_cannot_be_saved() -> None:
     worker = Worker()
     worker.service.answers["artifacts/lease-0/model"] = [problem(413, "too_large")]
     worker.run(keep_models="all")

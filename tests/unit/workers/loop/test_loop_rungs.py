@@ -14,7 +14,7 @@ def worker_with_rungs(n_trials: int = 1, n_lanes: int = 1, rung_steps: tuple[int
     return worker
 
 
-def test_a_trial_that_is_to_pause_is_kept_as_it_was_at_its_rung_and_given_back() -> None:
+def test_a_trial_that_pauses_is_checkpointed_at_its_rung_and_released() -> None:
     worker = worker_with_rungs()
     worker.service.decide = lambda _lease_id, _step: "pause"
     worker.run()
@@ -24,7 +24,7 @@ def test_a_trial_that_is_to_pause_is_kept_as_it_was_at_its_rung_and_given_back()
     assert worker.bench.dropped == ["lease-0"]
 
 
-def test_a_trial_that_is_to_continue_goes_on_from_its_rung() -> None:
+def test_a_trial_that_may_continue_trains_on_from_its_rung() -> None:
     worker = worker_with_rungs(rung_steps=(0, 1))
     states: list[int] = []
 
@@ -57,7 +57,7 @@ def test_a_trial_that_ends_at_a_rung_completes() -> None:
     assert worker.ended() == ["leases/lease-0/complete"]
 
 
-def test_a_trial_that_is_pruned_or_lost_at_its_rung_is_left() -> None:
+def test_a_trial_that_is_pruned_or_lost_at_its_rung_is_removed() -> None:
     for decision in ("prune", "lost"):
         worker = worker_with_rungs()
         reportable_metrics = decision
@@ -67,7 +67,7 @@ def test_a_trial_that_is_pruned_or_lost_at_its_rung_is_left() -> None:
         assert worker.reports() == [("lease-0", 0)]
 
 
-def test_a_worker_that_is_asked_to_end_gives_back_what_waits_at_a_rung() -> None:
+def test_a_stopped_worker_releases_trials_that_wait_at_a_rung() -> None:
     worker = worker_with_rungs()
 
     def ask(_lease_id: str, _step: int) -> str:

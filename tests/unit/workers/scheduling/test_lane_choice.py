@@ -50,7 +50,9 @@ def test_the_fewest_lanes_at_nearly_the_best_rate_are_chosen(
     assert LaneChoice(CPU, None, Measured(rates)).choose(make_training(), trial_data, None) == chosen
 
 
-def test_a_key_is_measured_once(make_training: Make, trial_data: TrialData, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fusion_key_is_measured_once(
+    make_training: Make, trial_data: TrialData, caplog: pytest.LogCaptureFixture
+) -> None:
     measured = Measured({1: 100.0, 2: 190.0, 4: 191.0, 8: 192.0})
     choice = LaneChoice(CPU, None, measured)
     with caplog.at_level(logging.INFO):
@@ -63,7 +65,7 @@ def test_a_key_is_measured_once(make_training: Make, trial_data: TrialData, capl
     assert len(measured.asked) == 8
 
 
-def test_a_study_may_allow_fewer(make_training: Make, trial_data: TrialData) -> None:
+def test_a_study_may_allow_fewer_lanes(make_training: Make, trial_data: TrialData) -> None:
     choice = LaneChoice(CPU, None, Measured({1: 100.0, 2: 190.0, 4: 350.0, 8: 600.0}))
     assert [choice.choose(make_training(), trial_data, most) for most in (1, 3, 5, None)] == [1, 2, 4, 8]
 
@@ -89,20 +91,20 @@ def test_measuring_ends_when_it_takes_long(make_training: Make, trial_data: Tria
     assert measured.asked == [1, 2, 4]
 
 
-def test_a_given_number_is_not_measured(make_training: Make, trial_data: TrialData) -> None:
+def test_a_given_number_of_lanes_is_not_measured(make_training: Make, trial_data: TrialData) -> None:
     measured = Measured({})
     assert LaneChoice(CPU, 12, measured).choose(make_training(), trial_data, 3) == 12
     assert measured.asked == []
 
 
-def test_too_many_lanes_are_halved_from_then_on(make_training: Make, trial_data: TrialData) -> None:
+def test_lanes_that_exceed_the_memory_are_halved_permanently(make_training: Make, trial_data: TrialData) -> None:
     choice, key = LaneChoice(CPU, 12), fusion_key(make_training())
     assert choice.halve(key, 12) == 6
     assert choice.choose(make_training(), trial_data, None) == 6
     assert choice.halve(key, 1) == 1
 
 
-def test_what_a_single_lane_raises_is_raised(make_training: Make, trial_data: TrialData) -> None:
+def test_an_error_of_a_single_lane_is_raised(make_training: Make, trial_data: TrialData) -> None:
     small = make_training(model={"name": "cnn", "blocks": [{"channels": 2, "pool_size": 8}] * 3})
     with pytest.raises(ModelError):
         LaneChoice(CPU, None).choose(small, trial_data, None)

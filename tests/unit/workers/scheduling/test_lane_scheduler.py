@@ -106,7 +106,9 @@ def assert_as_alone(found: dict[int, dict[str, float]], trials: list[LeasedTrial
         torch.testing.assert_close(found[one.lease.trial_number], alone(one, data), rtol=1e-4, atol=1e-5)
 
 
-def test_trials_of_one_key_train_together_and_end_as_alone(bench: LaneScheduler, trial_data: TrialData) -> None:
+def test_trials_of_one_fusion_key_train_together_with_the_results_of_trials_alone(
+    bench: LaneScheduler, trial_data: TrialData
+) -> None:
     trials = [trial(number, learning_rate=0.01 * (number + 1)) for number in range(4)]
     for one in trials:
         bench.start(one, None)
@@ -119,14 +121,14 @@ def test_trials_of_one_key_train_together_and_end_as_alone(bench: LaneScheduler,
     assert_as_alone(finals(events), trials, trial_data)
 
 
-def test_trials_of_other_keys_train_beside_them(bench: LaneScheduler, trial_data: TrialData) -> None:
+def test_trials_of_several_fusion_keys_train_side_by_side(bench: LaneScheduler, trial_data: TrialData) -> None:
     trials = [trial(0), trial(1, batch_size=8), trial(2, optimizer="sgd", momentum=0.9)]
     for one in trials:
         bench.start(one, None)
     assert_as_alone(finals(train(bench)), trials, trial_data)
 
 
-def test_more_trials_come_as_they_turn_out_to_train_together(bench: LaneScheduler) -> None:
+def test_room_grows_while_trials_share_a_fusion_key(bench: LaneScheduler) -> None:
     rooms = []
     for number in range(4):
         rooms.append(bench.room)
@@ -135,13 +137,13 @@ def test_more_trials_come_as_they_turn_out_to_train_together(bench: LaneSchedule
     assert bench.room == 0
 
 
-def test_few_trials_come_as_long_as_each_has_a_key_of_its_own(bench: LaneScheduler) -> None:
+def test_room_stays_small_while_every_trial_has_another_fusion_key(bench: LaneScheduler) -> None:
     for number in range(3):
         bench.start(trial(number, batch_size=8 + number), None)
     assert bench.room == 0
 
 
-def test_what_is_too_many_waits_for_a_free_lane(bench: LaneScheduler, trial_data: TrialData) -> None:
+def test_trials_beyond_the_lanes_wait_for_a_free_lane(bench: LaneScheduler, trial_data: TrialData) -> None:
     trials = [trial(number) for number in range(7)]
     for one in trials:
         bench.start(one, None)
@@ -149,7 +151,7 @@ def test_what_is_too_many_waits_for_a_free_lane(bench: LaneScheduler, trial_data
     assert_as_alone(finals(train(bench)), trials, trial_data)
 
 
-def test_a_dropped_trial_is_heard_of_no_more(bench: LaneScheduler) -> None:
+def test_a_removed_trial_has_no_further_events(bench: LaneScheduler) -> None:
     trials = [trial(number) for number in range(6)]
     for one in trials:
         bench.start(one, None)
@@ -158,7 +160,7 @@ def test_a_dropped_trial_is_heard_of_no_more(bench: LaneScheduler) -> None:
     assert sorted(finals(train(bench))) == [0, 2, 3, 4]
 
 
-def test_a_diverged_trial_is_broken_and_harms_no_other(bench: LaneScheduler, trial_data: TrialData) -> None:
+def test_a_diverged_trial_fails_and_harms_no_other(bench: LaneScheduler, trial_data: TrialData) -> None:
     good, bad = trial(0), trial(1, optimizer="sgd", learning_rate=1000.0, momentum=0.99, epochs=50)
     twin = trial(2, optimizer="sgd", learning_rate=0.1)
     for one in (good, bad, twin):
@@ -169,7 +171,7 @@ def test_a_diverged_trial_is_broken_and_harms_no_other(bench: LaneScheduler, tri
     assert_as_alone(finals(events), [good, twin], trial_data)
 
 
-def test_a_trial_that_does_not_fit_its_data_is_not_on_the_bench(bench: LaneScheduler) -> None:
+def test_a_trial_that_does_not_fit_its_data_is_not_added(bench: LaneScheduler) -> None:
     with pytest.raises(ModelError):
         bench.start(trial(0, model={"name": "cnn", "blocks": [{"channels": 2, "pool_size": 8}] * 3}), None)
     assert bench.trials == []
@@ -190,7 +192,7 @@ def test_out_of_memory_halves_the_lanes_and_loses_no_trial(
     assert bench.n_lanes == 2
 
 
-def test_out_of_memory_goes_on_from_where_trials_were_kept(
+def test_after_out_of_memory_trials_continue_from_their_saved_states(
     bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
 ) -> None:
     trials = [trial(number, epochs=5) for number in range(2)]
@@ -207,7 +209,7 @@ def test_out_of_memory_goes_on_from_where_trials_were_kept(
     assert_as_alone(finals(events), trials, trial_data)
 
 
-def test_a_trial_too_large_for_the_device_alone_is_broken(bench: LaneScheduler, trouble: Trouble) -> None:
+def test_a_trial_that_is_too_large_for_the_device_fails(bench: LaneScheduler, trouble: Trouble) -> None:
     trouble.error = lambda _group: OutOfMemoryError("out of memory")
     for number in range(3):
         bench.start(trial(number), None)
@@ -231,7 +233,7 @@ def test_the_trial_that_cannot_be_trained_is_found_among_its_neighbours(
     assert_as_alone(finals(events), [one for one in trials if one is not guilty], trial_data)
 
 
-def test_a_broken_device_ends_all_its_trials(bench: LaneScheduler, trouble: Trouble) -> None:
+def test_a_broken_device_fails_all_its_trials(bench: LaneScheduler, trouble: Trouble) -> None:
     trouble.error = lambda _group: RuntimeError("CUDA error: device-side assert triggered")
     for number in range(3):
         bench.start(trial(number), None)

@@ -37,7 +37,7 @@ def fail() -> None:
     raise OSError(28, "No space left on device\nsecond line")
 
 
-def test_a_trial_is_told_from_its_first_report_to_its_end() -> None:
+def test_sinks_get_a_trial_from_its_first_report_to_its_end() -> None:
     sink = Kept()
     fanout = MetricFanout([sink])
     fanout.follow(lease())
@@ -67,7 +67,7 @@ def test_a_trial_that_is_pruned_ends_with_its_last_report() -> None:
     assert sink.events[-1].metrics == {"loss": 2.0}
 
 
-def test_what_is_not_followed_is_not_told() -> None:
+def test_sinks_get_nothing_of_trials_that_are_not_followed() -> None:
     sink = Kept()
     fanout = MetricFanout([sink])
     fanout.report("lease-9", 0, {"loss": 2.0})
@@ -128,7 +128,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, SinkThread,
 
 
 @pytest.mark.usefixtures("hanging")
-def test_a_sink_that_hangs_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sink_that_hangs_delays_neither_training_nor_other_sinks(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.message for record in caplog.get_records("setup")] == [
         "Kept is not written to, trials go on without it: 5 reports wait for it"
     ]

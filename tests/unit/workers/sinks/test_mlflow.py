@@ -74,7 +74,7 @@ def test_a_trial_is_a_run(uri: str, study: str, state: str, status: str) -> None
 
 
 @pytest.mark.parametrize("left", [LeaseEnded(lease(), PARAMS, "WAITING", {}), None], ids=["given-back", "died"])
-def test_a_trial_that_goes_on_has_no_step_twice(uri: str, study: str, left: LeaseEnded | None) -> None:
+def test_a_continued_trial_has_no_step_twice(uri: str, study: str, left: LeaseEnded | None) -> None:
     before = MLflow(uri)
     report(before, first(study), range(6), 0.5)
     if left is not None:
@@ -89,7 +89,7 @@ def test_a_trial_that_goes_on_has_no_step_twice(uri: str, study: str, left: Leas
 
 
 @pytest.mark.parametrize("state", ["COMPLETE", "WAITING"])
-def test_another_trial_of_that_number_has_another_run(uri: str, study: str, state: str) -> None:
+def test_another_trial_of_the_same_number_gets_another_run(uri: str, study: str, state: str) -> None:
     for _ in range(2):  # the study was deleted, as it had ended or while the trial was paused, and made again
         sink = MLflow(uri)
         report(sink, first(study), range(2), 0.5)

@@ -42,7 +42,7 @@ def report(sink: TensorBoard, of: Lease, steps: range, loss: float) -> None:
         sink.write(MetricsReported(of, PARAMS, step, {"loss": loss, "accuracy": 1 - loss}))
 
 
-def test_reports_are_scalars_by_step_and_the_end_is_hparams(tmp_path: Path) -> None:
+def test_reports_become_scalars_and_the_end_of_a_trial_hparams(tmp_path: Path) -> None:
     sink = TensorBoard(tmp_path)
     report(sink, lease(), range(3), 0.5)
     assert curve(tmp_path / "digits/00000", "loss") == [(0, 0.5), (1, 0.5), (2, 0.5)]  # while it trains
@@ -61,7 +61,7 @@ def test_reports_are_scalars_by_step_and_the_end_is_hparams(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("left", "state"), [(True, "WAITING"), (True, None), (False, None)])
-def test_a_trial_that_goes_on_has_no_step_twice(tmp_path: Path, left: bool, state: str | None) -> None:
+def test_a_continued_trial_has_no_step_twice(tmp_path: Path, left: bool, state: str | None) -> None:
     first = TensorBoard(tmp_path)
     report(first, lease(), range(6), 0.5)
     if left:
@@ -75,7 +75,7 @@ def test_a_trial_that_goes_on_has_no_step_twice(tmp_path: Path, left: bool, stat
     assert curve(tmp_path / "digits/00000", "loss") == expected
 
 
-def test_a_trial_that_begins_anew_replaces_what_was_there(tmp_path: Path) -> None:
+def test_a_trial_that_starts_again_replaces_its_earlier_events(tmp_path: Path) -> None:
     for loss, n_steps in ((0.5, 5), (0.25, 3)):
         sink = TensorBoard(tmp_path)
         report(sink, lease(), range(n_steps), loss)

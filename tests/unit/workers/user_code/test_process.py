@@ -31,7 +31,7 @@ from workers.user_process.channel import Message
         ("cuda", "3", "3"),
     ],
 )
-def test_the_code_sees_the_trials_gpu_alone(device: str, visible: str | None, expected: str) -> None:
+def test_the_code_sees_only_the_gpu_of_its_trial(device: str, visible: str | None, expected: str) -> None:
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     assert environment_for(device, environment)["CUDA_VISIBLE_DEVICES"] == expected
     assert visible_device(device) == device.partition(":")[0]
@@ -60,7 +60,7 @@ def test_the_end_of_the_output_is_kept() -> None:
     assert output.last_lines().splitlines() == [f"line {n}" for n in range(2980, 3000)]
 
 
-def test_output_that_a_detached_process_holds_open_is_let_go() -> None:
+def test_output_is_closed_although_a_detached_process_holds_it_open() -> None:
     command = ["sh", "-c", "echo first; exec sleep 600"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
@@ -111,7 +111,7 @@ def process_of(entrypoint: str, tmp_path: Path, code: str) -> tuple[UserProcess,
     return process, conversation
 
 
-def test_it_says_what_the_objective_returns_and_ends(tmp_path: Path) -> None:
+def test_the_process_sends_the_objectives_result_and_ends(tmp_path: Path) -> None:
     process, conversation = process_of("mine:f", tmp_path, "def f(trial):\n    return trial.number\n")
     assert conversation.next(30) == {"call": "complete", "values": [3.0], "metrics": {}}
     conversation.send({})
@@ -119,7 +119,7 @@ def test_it_says_what_the_objective_returns_and_ends(tmp_path: Path) -> None:
     assert process.end() == 0
 
 
-def test_it_does_not_find_modules_where_the_worker_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_does_not_import_from_the_workers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "stray.py").write_text("def f(trial):\n    return 1.0\n")
     monkeypatch.chdir(tmp_path / "here")
@@ -133,7 +133,7 @@ def test_it_does_not_find_modules_where_the_worker_was_started(tmp_path: Path, m
         process.end()
 
 
-def test_it_ends_when_the_worker_lets_go_of_it(tmp_path: Path) -> None:
+def test_the_process_ends_when_the_worker_closes_its_connection(tmp_path: Path) -> None:
     code = "import time\ndef f(trial):\n    print('begun', flush=True)\n    time.sleep(600)\n"
     process, _ = process_of("mine:f", tmp_path, code)
     deadline = time.monotonic() + 30
@@ -161,7 +161,7 @@ time.sleep(600)
 """
 
 
-def test_what_the_code_has_started_ends_when_the_worker_is_killed(tmp_path: Path) -> None:
+def test_processes_that_the_code_has_started_end_when_the_worker_is_killed(tmp_path: Path) -> None:
     code = "import os, subprocess, time\ndef f(trial):\n    child = subprocess.Popen(['sleep', '600'])\n"
     code += "    with open('part', 'w') as file: file.write(str(child.pid))\n    os.rename('part', 'pid')\n"
     (tmp_path / "mine.py").write_text(code + "    time.sleep(600)\n")
@@ -216,7 +216,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("said", [r"b'no JSON\n'", r"b'[1]\n'", r"b'{\"call\": 1}\n'", r"b'{}\n'", "b'x' * 2**21"])
-def test_what_is_no_message_ends_the_conversation(tmp_path: Path, said: str) -> None:
+def test_output_that_is_no_message_ends_the_conversation(tmp_path: Path, said: str) -> None:
     code = f"import time\ndef f(trial):\n    trial._channel._connection.sendall({said})\n    time.sleep(600)\n"
     process, conversation = process_of("mine:f", tmp_path, code)
     try:

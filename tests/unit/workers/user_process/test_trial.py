@@ -52,13 +52,13 @@ def trial(asked: list[dict[str, Any]]) -> Iterator[Trial]:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_it_has_all_that_optunas_trial_has(trial: Trial, name: str) -> None:
+def test_the_trial_has_every_attribute_of_optunas_trial(trial: Trial, name: str) -> None:
     static = inspect.getattr_static(trial, name)  # a property that raises is there too
     assert callable(static) == (name in METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_its_methods_take_what_optunas_take(name: str) -> None:
+def test_methods_take_the_arguments_of_optunas_trial(name: str) -> None:
     def shape(kind: type) -> list[tuple[str, Any, Any]]:
         parameters = inspect.signature(getattr(kind, name)).parameters.values()
         return [(one.name, one.kind, one.default) for one in parameters]
@@ -74,7 +74,7 @@ def test_its_methods_take_what_optunas_take(name: str) -> None:
         ("suggest_discrete_uniform", (0.0, 1.0, 0.25), {"step": 0.25, "log": False}),
     ],
 )
-def test_old_ways_to_ask_warn_as_optunas_do(
+def test_deprecated_suggest_methods_warn_as_in_optuna(
     trial: Trial, asked: list[dict[str, Any]], method: str, arguments: tuple[float, ...], distribution: dict[str, Any]
 ) -> None:
     with pytest.warns(FutureWarning, match=f"{method} has been deprecated"):
@@ -83,6 +83,6 @@ def test_old_ways_to_ask_warn_as_optunas_do(
     assert asked == [{"call": "suggest", "name": "x", "distribution": given}]
 
 
-def test_what_is_not_kept_says_so(trial: Trial) -> None:
+def test_relative_params_raise_an_error_that_says_what_to_use(trial: Trial) -> None:
     with pytest.raises(NotImplementedError, match="sampled together: use params"):
         _ = trial.relative_params

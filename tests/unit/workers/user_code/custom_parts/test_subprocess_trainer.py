@@ -157,7 +157,7 @@ def expected(trial: LeasedTrial) -> list[float]:
 
 
 @pytest.mark.parametrize("rates", [[None] * 5, [0.0, 0.5, None, [0.3], 0.9]], ids=["its code's", "searched"])
-def test_trials_share_a_process_and_each_is_as_it_were_alone(harness: Harness, rates: list[Any]) -> None:
+def test_trials_share_a_process_and_each_ends_as_if_alone(harness: Harness, rates: list[Any]) -> None:
     slow = {"seconds": 0.02}  # so that none is over before the next has begun
     trials = [leased(number, arguments=slow, dropout=rate) for number, rate in enumerate(rates)]
     most = 0
@@ -192,7 +192,7 @@ def test_trials_share_a_process_and_each_is_as_it_were_alone(harness: Harness, r
         ("babble", {}, "sent an invalid message"),
     ],
 )
-def test_what_ends_a_process_of_several_trials_fails_none_that_is_good_alone(
+def test_trials_of_a_process_that_ends_are_tried_again_one_by_one(
     harness: Harness, tmp_path_factory: pytest.TempPathFactory, kind: str, fields: dict[str, Any], reason: str
 ) -> None:
     """They are tried again, each alone. One that ends its process alone too fails: see the next test."""
@@ -217,7 +217,7 @@ def test_what_ends_a_process_of_several_trials_fails_none_that_is_good_alone(
     assert len({pid for number in range(3) for pid in harness.pids(number)}) == 3
 
 
-def test_a_trial_that_does_it_alone_too_fails_with_what_it_said(
+def test_a_trial_that_ends_its_own_process_too_fails_with_its_output(
     harness: Harness, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     armed = tmp_path_factory.mktemp("armed") / "now"
@@ -242,7 +242,7 @@ def test_memory_is_bounded_for_the_whole_process(harness: Harness, tmp_path_fact
     assert "MemoryError" in harness.reasons["lease-0"]
 
 
-def test_what_lanes_cannot_share_trains_alone_in_processes_of_their_own(harness: Harness) -> None:
+def test_trials_that_cannot_share_lanes_train_in_separate_processes(harness: Harness) -> None:
     trials = [leased(number, arguments={"noise": True}) for number in range(2)]
     harness.run(trials, lambda: None)
     for trial in trials:
@@ -261,7 +261,7 @@ def test_a_trial_of_another_kind_waits_for_an_empty_process(harness: Harness) ->
     assert not harness.pids(0) & harness.pids(1)
 
 
-def test_a_trial_stops_at_its_rung_with_its_state_and_goes_on_from_there(harness: Harness) -> None:
+def test_a_trial_stops_at_its_rung_with_its_state_and_continues_from_there(harness: Harness) -> None:
     trial = leased(0, rung_steps=(1,), epochs=4)
     harness.trainer.start(trial, None)
     while trial.last_step < 1:
@@ -276,7 +276,7 @@ def test_a_trial_stops_at_its_rung_with_its_state_and_goes_on_from_there(harness
     assert "goes on after 2 epochs" in harness.output(0)
 
 
-def test_a_trial_goes_back_to_a_checkpoint_whose_epochs_are_all_told(tmp_path: Path) -> None:
+def test_a_trial_returns_to_a_checkpoint_whose_epochs_were_all_reported(tmp_path: Path) -> None:
     """The process is ahead of what the worker has heard: by less than the time between two checkpoints."""
     trial, checkpoint = leased(0), tmp_path / "checkpoint.safetensors"
     training, group = group_here(trial)
@@ -293,7 +293,7 @@ def test_a_trial_goes_back_to_a_checkpoint_whose_epochs_are_all_told(tmp_path: P
     assert [None if state is None else state.n_epochs for state in found] == [None, 1, 1, 3]
 
 
-def test_a_dropped_trial_takes_nothing_from_the_others_in_its_step(harness: Harness) -> None:
+def test_a_trial_removed_in_a_step_does_not_affect_the_others(harness: Harness) -> None:
     """Its process still writes to its folder when a step is longer than a turn of the worker."""
     trials = [leased(number, arguments={"seconds": 0.15}, epochs=5) for number in range(3)]
     dropped: list[str] = []
@@ -312,7 +312,7 @@ def test_a_dropped_trial_takes_nothing_from_the_others_in_its_step(harness: Harn
     assert len(harness.pids(2)) == 1
 
 
-def test_a_trial_that_cannot_begin_is_not_with_the_trainer(harness: Harness) -> None:
+def test_a_trial_that_cannot_start_is_not_held_by_the_trainer(harness: Harness) -> None:
     with pytest.raises(CustomTrialError, match="must return"):
         harness.trainer.start(leased(0, dataset={"entrypoint": "wild:build"}), None)
     assert harness.trainer.trials == []
@@ -321,7 +321,7 @@ def test_a_trial_that_cannot_begin_is_not_with_the_trainer(harness: Harness) -> 
     assert harness.finished["lease-1"][-1].final is not None
 
 
-def test_a_trial_is_with_the_trainer_until_its_end_is_told(harness: Harness) -> None:
+def test_a_trial_is_held_by_the_trainer_until_its_end_is_returned(harness: Harness) -> None:
     harness.trainer.start(trial := leased(0, epochs=1), None)
     deadline = time.monotonic() + 60.0
     while trial.lease_id not in harness.finished:
@@ -331,9 +331,7 @@ def test_a_trial_is_with_the_trainer_until_its_end_is_told(harness: Harness) -> 
     assert harness.trainer.trials == []
 
 
-def test_a_dropped_trial_that_hangs_holds_up_no_other(
-    harness: Harness, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_removed_trial_that_hangs_delays_no_other(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> None:
     armed = tmp_path_factory.mktemp("armed") / "now"
     arguments = {"kind": "hang", "armed": str(armed), "seconds": 0.01}
     harness.trainer.start(trial := leased(0, arguments=arguments, epochs=1000), None)

@@ -67,7 +67,7 @@ def test_links_and_pipes_are_left_out(tmp_path: Path) -> None:
     ],
     ids=lambda members: members[0].name,
 )
-def test_an_archive_with_anything_else_is_refused(tmp_path: Path, members: list[tarfile.TarInfo]) -> None:
+def test_an_archive_with_other_members_than_files_is_refused(tmp_path: Path, members: list[tarfile.TarInfo]) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(FolderError, match="plain files"):
@@ -77,7 +77,7 @@ def test_an_archive_with_anything_else_is_refused(tmp_path: Path, members: list[
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar file", b"\x80\x04K\x01.", b"\x1f\x8b\x08\x00"])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_content_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "archive").write_bytes(content)
     with pytest.raises(FolderError, match="tar file"):
         unpack_folder(tmp_path / "archive", tmp_path)

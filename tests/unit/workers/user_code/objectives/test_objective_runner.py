@@ -113,7 +113,7 @@ ATTRIBUTE = "context._channel.call('set_user_attr', user_attrs={'n': '\\ud800'})
     ],
     ids=["unnamed signal", "nested message", "no Unicode", "an error that is no Unicode", "metrics", "no reason"],
 )
-def test_whatever_the_code_does_ends_its_trial_alone(runner: RunnerHarness, body: str, reason: str) -> None:
+def test_whatever_the_code_does_ends_only_its_trial(runner: RunnerHarness, body: str, reason: str) -> None:
     fault = runner.run(body)
     assert fault is not None
     assert reason.rstrip("?") in fault.reason
@@ -138,7 +138,7 @@ def test_a_full_disk_fails_its_trial_for_another_worker(runner: RunnerHarness) -
     assert len(runner.bodies("fail")) == 1
 
 
-def test_folders_without_end_are_not_kept_and_not_left_behind(runner: RunnerHarness) -> None:
+def test_endlessly_nested_folders_are_neither_checkpointed_nor_left_behind(runner: RunnerHarness) -> None:
     deep = "os.chdir(context.checkpoint_dir)\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
     assert runner.run(f"{deep}context.report(0, loss=1.0)\nreturn 1.0", checkpoint_seconds=0.0) is None
     assert len(runner.bodies("complete")) == 1
@@ -146,7 +146,7 @@ def test_folders_without_end_are_not_kept_and_not_left_behind(runner: RunnerHarn
     assert list(runner.scratch.iterdir()) == []
 
 
-def test_a_checkpoint_folder_that_the_code_has_removed_is_not_in_use(runner: RunnerHarness) -> None:
+def test_a_checkpoint_folder_that_the_code_has_removed_counts_as_unused(runner: RunnerHarness) -> None:
     uploads = CheckpointUploads(lease_of("mine:f"), runner.scratch, runner.client, runner.reporter, runner.errands)
     uploads.folder.rmdir()
     assert not uploads.has_files
@@ -192,7 +192,7 @@ return 1.0"""
     assert runner.service.paths().count("artifacts/lease-0/checkpoint") == 1
 
 
-def test_a_trial_that_the_service_does_not_pause_is_given_back(runner: RunnerHarness) -> None:
+def test_a_trial_that_the_service_does_not_pause_is_released(runner: RunnerHarness) -> None:
     """The code trains on when it is told to prune, because its folder is empty, and keeps its first file then."""
     runner.service.decide = lambda _lease_id, step: "pause" if step == 0 else "continue"
     runner.service.answers["leases/lease-0/pause"] = [problem(409, "state_conflict")]
@@ -220,7 +220,7 @@ FOLDER = '(context.checkpoint_dir / "nothing").mkdir()\n'
     ],
     ids=["kept", "kept later", "not kept for now", "refused", "no files"],
 )
-def test_a_trial_whose_files_could_not_be_kept_at_a_rung_is_given_back(
+def test_a_trial_whose_files_could_not_be_uploaded_at_a_rung_is_released(
     runner: RunnerHarness, made: str, answer: httpx.Response | None, end: str
 ) -> None:
     runner.service.decide = lambda _lease_id, _step: "pause"
@@ -230,7 +230,7 @@ def test_a_trial_whose_files_could_not_be_kept_at_a_rung_is_given_back(
     assert list(runner.scratch.iterdir()) == []
 
 
-def test_packing_a_checkpoint_is_not_the_codes_time(runner: RunnerHarness) -> None:
+def test_packing_a_checkpoint_does_not_count_as_time_of_the_code(runner: RunnerHarness) -> None:
     """Nor of a step, nor of the trial."""
     clock = FakeTime()
 
@@ -272,7 +272,7 @@ def _wait(turn: threading.Event) -> None:
 MODEL = "path = context._start['model_path']\n"
 
 
-def test_a_model_is_kept(runner: RunnerHarness) -> None:
+def test_a_model_is_uploaded(runner: RunnerHarness) -> None:
     assert runner.run(f"{MODEL}open(path, 'w').write('weights')\nreturn 1.0") is None
     assert "artifacts/lease-0/model" in runner.service.paths()
 
@@ -296,7 +296,7 @@ def test_a_model_that_is_no_plain_file_of_moderate_size_is_not_read(
     assert "a model must" in caplog.text
 
 
-def test_a_model_that_is_not_to_be_kept_is_not_read(tmp_path: Path) -> None:
+def test_a_model_that_will_not_be_saved_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"first")
     content = model_reader(path, "s #0")
@@ -305,7 +305,7 @@ def test_a_model_that_is_not_to_be_kept_is_not_read(tmp_path: Path) -> None:
     assert content() == b"second", "it is read when it is asked for"
 
 
-def test_a_model_that_has_gone_meanwhile_harms_nothing(runner: RunnerHarness) -> None:
+def test_a_model_that_is_removed_meanwhile_does_no_harm(runner: RunnerHarness) -> None:
     retries, lease = Retries(1.0), lease_of("mine:f")
     model_uploader = ModelUploader(runner.client, StudyFactsCache(runner.client, retries), "all", retries)
     path = runner.scratch / "model"

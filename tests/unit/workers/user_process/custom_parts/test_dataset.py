@@ -18,7 +18,7 @@ def dataset(kind: str, name: str = "build_data") -> OwnDataset:
 
 
 @pytest.mark.parametrize("kind", ["tensors", "tensor data sets", "doubles"])
-def test_tensors_are_taken_as_they_are_validation_behind_train(kind: str) -> None:
+def test_tensors_are_taken_unchanged_with_validation_after_train(kind: str) -> None:
     data = custom_trial_data(load_splits(dataset(kind), SEED), CPU)
 
     assert data.images.dtype == torch.float32
@@ -34,21 +34,21 @@ def test_examples_are_stacked() -> None:
     assert train.labels.tolist() == [1, 0]
 
 
-def test_bytes_stay_bytes_and_come_to_the_model_from_0_to_1() -> None:
+def test_uint8_inputs_stay_uint8_and_reach_the_model_from_0_to_1() -> None:
     data = custom_trial_data(load_splits(dataset("bytes"), SEED), CPU)
     assert data.images.dtype == torch.uint8
     batch = make_batches(data, torch.float32).load(data.train)
     torch.testing.assert_close(batch, data.images[:6].float() / 255)
 
 
-def test_other_integers_stay_what_they_are() -> None:
+def test_other_integers_stay_unchanged() -> None:
     data = custom_trial_data(load_splits(OwnDataset(entrypoint=f"{HERE}:build_words_data"), SEED), CPU)
     batch = make_batches(data, torch.float32).load(data.train[:2])
     assert batch.dtype == torch.int64
     assert batch.tolist() == data.images[:2].tolist()
 
 
-def test_what_the_function_draws_comes_from_the_studys_seed() -> None:
+def test_random_numbers_of_the_function_come_from_the_studys_seed() -> None:
     """Every trial sees the same data, whatever its own process has drawn before."""
     drawn = OwnDataset(entrypoint=f"{HERE}:build_drawn_data")
 
@@ -61,7 +61,7 @@ def test_what_the_function_draws_comes_from_the_studys_seed() -> None:
     assert (inputs(SEED, 0) != inputs(SEED + 1, 0)).all()
 
 
-def test_the_test_part_is_read_when_it_is_asked_for() -> None:
+def test_the_test_part_is_read_on_request() -> None:
     assert load_custom_test(dataset("with a test part"), SEED).labels.tolist() == [0, 1, 0]
     with pytest.raises(DatasetError, match=r"must return \(train, validation, test\) to be tested"):
         load_custom_test(dataset("tensors"), SEED)
@@ -89,7 +89,7 @@ def test_the_test_part_is_read_when_it_is_asked_for() -> None:
         ("words for classes", "label of example 0 of train must be the number of a class: 'cat'"),
     ],
 )
-def test_what_is_no_data_set_is_refused_with_its_reason(kind: str, message: str) -> None:
+def test_an_object_that_is_no_data_set_is_refused_with_a_reason(kind: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         load_splits(dataset(kind), SEED)
 
@@ -101,6 +101,6 @@ def test_what_is_no_data_set_is_refused_with_its_reason(kind: str, message: str)
         (f"{HERE}:no_such_function", CustomCodeError, "must have a function no_such_function: it has NoneType"),
     ],
 )
-def test_an_entrypoint_that_leads_nowhere_says_so(entrypoint: str, error: type[Any], message: str) -> None:
+def test_an_entrypoint_that_cannot_be_found_is_an_error(entrypoint: str, error: type[Any], message: str) -> None:
     with pytest.raises(error, match=message):
         load_splits(OwnDataset(entrypoint=entrypoint), SEED)

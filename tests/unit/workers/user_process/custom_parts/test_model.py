@@ -81,7 +81,7 @@ def strange(make_training: Make, **fields: Any) -> Training:
     return make_training(model=custom("build_strange"), epochs=3, batch_size=32, **fields)
 
 
-def test_all_that_a_module_is_made_of_is_kept(make_training: Make, trial_data: TrialData) -> None:
+def test_the_whole_state_of_a_module_is_saved(make_training: Make, trial_data: TrialData) -> None:
     """Frozen and tied weights, buffers that are replaced, counts, parametrizations."""
     group = group_of(training := strange(make_training), trial_data)
     group.load(LaneTrial(training, 1))
@@ -113,7 +113,7 @@ def test_frozen_weights_stay_as_they_were_drawn(make_training: Make, trial_data:
     assert torch.equal(last.weights["buffers.frozen.weight"], before)
 
 
-def test_what_a_module_draws_comes_from_the_trials_seed_alone(make_training: Make, trial_data: TrialData) -> None:
+def test_random_numbers_of_a_module_come_only_from_the_trials_seed(make_training: Make, trial_data: TrialData) -> None:
     """Beside another trial, and whatever the global generator is; which stays as it was."""
     training = strange(make_training)
     alone = group_of(training, trial_data)
@@ -130,7 +130,7 @@ def test_what_a_module_draws_comes_from_the_trials_seed_alone(make_training: Mak
     assert figures([result for result in results if result.lane is other]) != expected
 
 
-def test_a_trial_goes_on_from_its_checkpoint(make_training: Make, trial_data: TrialData) -> None:
+def test_a_trial_continues_from_its_checkpoint(make_training: Make, trial_data: TrialData) -> None:
     training = strange(make_training)
     whole, first, second = (group_of(training, trial_data) for _ in range(3))
     whole.load(LaneTrial(training, 1))
@@ -197,7 +197,7 @@ def test_only_images_are_augmented(make_training: Make) -> None:
         ("no logits", r"build_other must give logits, \[batch, classes\]: \[2, 1, 12, 4\] for \[2, 1, 12, 12\]"),
     ],
 )
-def test_what_is_no_model_is_refused_with_its_reason(
+def test_an_object_that_is_no_usable_model_is_refused_with_a_reason(
     make_training: Make, trial_data: TrialData, kind: str, message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
