@@ -10,7 +10,7 @@ import pytest
 
 from service.schemas import yaml_text as yaml_loader
 from service.schemas.study.definition import Definition
-from tests.acceptance.user_code_house import House, open_house
+from tests.acceptance.user_code_service import UserCodeService, open_service
 from tests.conftest import ROOT, clean_environment
 
 PAGE = (ROOT / "docs" / "bring-your-model.md").read_text()
@@ -23,43 +23,43 @@ NAME = DEFINITION.name
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
     folder = tmp_path_factory.mktemp("page")
     for name, text in FILES:
         path: Path = folder / "code" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    with open_house(folder) as house:
-        house.client.create_study(DEFINITION.model_dump(mode="json", exclude_unset=True))
-        with house.worker("--allow", "nets", "--processes", "2", code=folder / "code"):
-            yield house
+    with open_service(folder) as service:
+        service.client.create_study(DEFINITION.model_dump(mode="json", exclude_unset=True))
+        with service.worker("--allow", "nets", "--processes", "2", code=folder / "code"):
+            yield service
 
 
-def test_the_study_of_the_page_finishes(house: House) -> None:
-    trials = house.finished(NAME, 300)
+def test_the_study_of_the_page_finishes(service: UserCodeService) -> None:
+    trials = service.finished(NAME, 300)
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * DEFINITION.n_trials, [one.reason for one in trials]
-    best = house.client.best(NAME, 1)[0]
+    best = service.client.best(NAME, 1)[0]
     assert best.metrics["validation_accuracy"] > 0.8
     assert best.user_attrs["lanes"] == "one at a time"
     assert {"model.arguments.width", "model.dropout"} < set(best.params)
 
 
-def test_the_final_evaluation_of_the_page_reads_the_test_part(house: House) -> None:
-    house.finished(NAME, 300)
-    final = house.tested(NAME)
+def test_the_final_evaluation_of_the_page_reads_the_test_part(service: UserCodeService) -> None:
+    service.finished(NAME, 300)
+    final = service.tested(NAME)
     assert final.test_said is not None, final.failure
     assert final.test_said.n_images == 397
 
 
-def test_the_model_of_the_page_is_loaded_by_its_function(house: House) -> None:
-    house.finished(NAME, 300)
-    best = house.client.best(NAME, 1)[0]
-    path = house.folder / "best.safetensors"
-    house.client.download_artifact(NAME, best.number, "model", path)
+def test_the_model_of_the_page_is_loaded_by_its_function(service: UserCodeService) -> None:
+    service.finished(NAME, 300)
+    best = service.client.best(NAME, 1)[0]
+    path = service.folder / "best.safetensors"
+    service.client.download_artifact(NAME, best.number, "model", path)
     arguments = {"depth": 2, "width": best.params["model.arguments.width"]}
     script = f"from nets.load import load; print(load({str(path)!r}, {arguments!r}))"
-    environment = clean_environment(PYTHONPATH=f"{house.folder / 'code'}:{ROOT}")
+    environment = clean_environment(PYTHONPATH=f"{service.folder / 'code'}:{ROOT}")
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert str(best.metrics["validation_accuracy"]) in shown.stdout
     assert "Dropout" in shown.stdout

@@ -8,7 +8,7 @@ import pytest
 
 from service.schemas import yaml_text as yaml_loader
 from service.schemas.study.definition import Definition
-from tests.acceptance.user_code_house import House, open_house
+from tests.acceptance.user_code_service import UserCodeService, open_service
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "bring-your-objective.md").read_text()
@@ -20,18 +20,18 @@ DEFINITIONS = [
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
     folder = tmp_path_factory.mktemp("page")
     code = folder / "code"
     for name, text in FILES:
         path: Path = code / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    with open_house(folder) as house:
+    with open_service(folder) as service:
         for definition in DEFINITIONS:
-            house.client.create_study(definition.model_dump(mode="json", exclude_unset=True))
-        with house.worker("--allow", "tuning", "--processes", "2", code=code):
-            yield house
+            service.client.create_study(definition.model_dump(mode="json", exclude_unset=True))
+        with service.worker("--allow", "tuning", "--processes", "2", code=code):
+            yield service
 
 
 def test_the_page_has_its_code_in_files() -> None:
@@ -39,16 +39,16 @@ def test_the_page_has_its_code_in_files() -> None:
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.name)
-def test_every_study_of_the_page_finishes(house: House, definition: Definition) -> None:
-    trials = house.finished(definition.name, 300)
+def test_every_study_of_the_page_finishes(service: UserCodeService, definition: Definition) -> None:
+    trials = service.finished(definition.name, 300)
 
     assert len(trials) == definition.n_trials
     assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
-    assert house.client.study(definition.name).best is not None
+    assert service.client.study(definition.name).best is not None
 
 
-def test_the_train_function_keeps_its_model_and_its_curves(house: House) -> None:
-    house.finished("own-digits", 300)
-    best = house.client.best("own-digits", 1)[0]
-    assert house.client.curves("own-digits", best.number).steps == list(range(8))
-    assert "model" in [artifact.name for artifact in house.client.artifacts("own-digits", best.number)]
+def test_the_train_function_keeps_its_model_and_its_curves(service: UserCodeService) -> None:
+    service.finished("own-digits", 300)
+    best = service.client.best("own-digits", 1)[0]
+    assert service.client.curves("own-digits", best.number).steps == list(range(8))
+    assert "model" in [artifact.name for artifact in service.client.artifacts("own-digits", best.number)]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.acceptance.processes import until
-from tests.acceptance.user_code_house import CODE, House, gone, kill_all, open_house
+from tests.acceptance.user_code_service import CODE, UserCodeService, gone, kill_all, open_service
 
 RATE = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
 PAIRS = {"entrypoint": "tuned.nets:build_pairs"}
@@ -28,7 +28,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def create(house: House, name: str, training: dict[str, Any], **changes: Any) -> str:
+def create(service: UserCodeService, name: str, training: dict[str, Any], **changes: Any) -> str:
     definition = {
         "name": name,
         "search_space": RATE,
@@ -38,33 +38,36 @@ def create(house: House, name: str, training: dict[str, Any], **changes: Any) ->
         "n_trials": 1,
         **changes,
     }
-    house.client.create_study(definition)
+    service.client.create_study(definition)
     return name
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
     """With workers that allow `tuned`."""
-    with open_house(tmp_path_factory.mktemp("house")) as house, house.worker("--allow", "tuned", "--processes", "2"):
-        yield house
+    with (
+        open_service(tmp_path_factory.mktemp("service")) as service,
+        service.worker("--allow", "tuned", "--processes", "2"),
+    ):
+        yield service
 
 
 @pytest.fixture(scope="module")
-def studies(house: House) -> House:
+def studies(service: UserCodeService) -> UserCodeService:
     """All that finish by themselves, under way."""
     space = {**RATE, "model.arguments.width": {"type": "int", "low": 16, "high": 32}}
     model = {"entrypoint": "tuned.nets:build_model", "arguments": {"depth": 2, "dropout": 0.1}}
     training = {"model": model, "dataset": DIGITS, "epochs": 6, "batch_size": 64, "l1_decay": 1e-6, "noise_std": 0.05}
-    create(house, "searched", training, search_space=space, n_trials=3, confirmation={"top_k": 1, "n_seeds": 2})
+    create(service, "searched", training, search_space=space, n_trials=3, confirmation={"top_k": 1, "n_seeds": 2})
     for kind, (training, _) in WRONG.items():
         model = {"entrypoint": "tuned.nets:build_wrong", "arguments": {"kind": kind}}
-        create(house, kind, {"model": model, **training}, max_attempts=1)
-    create(house, "built-in-on-custom", {"model": "mlp", "dataset": PAIRS}, max_attempts=1)
-    create(house, "missing", {"model": {"entrypoint": "tuned.missing:build"}}, max_attempts=2)
-    return house
+        create(service, kind, {"model": model, **training}, max_attempts=1)
+    create(service, "built-in-on-custom", {"model": "mlp", "dataset": PAIRS}, max_attempts=1)
+    create(service, "missing", {"model": {"entrypoint": "tuned.missing:build"}}, max_attempts=2)
+    return service
 
 
-def test_a_custom_model_is_searched_trained_and_kept(studies: House) -> None:
+def test_a_custom_model_is_searched_trained_and_kept(studies: UserCodeService) -> None:
     trials = studies.finished("searched", 300)
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * 3, [trial.reason for trial in trials]
@@ -79,7 +82,7 @@ def test_a_custom_model_is_searched_trained_and_kept(studies: House) -> None:
         assert trial.metrics["n_parameters"] == 65 * width + 2 * (width * width + 3 * width) + 11 * width - width + 10
 
 
-def test_a_kept_model_is_loaded_into_what_the_users_code_builds(studies: House) -> None:
+def test_a_kept_model_is_loaded_into_what_the_users_code_builds(studies: UserCodeService) -> None:
     import importlib.util
 
     from workers.saved.files import load_model
@@ -103,7 +106,7 @@ def test_a_kept_model_is_loaded_into_what_the_users_code_builds(studies: House) 
     assert description["n_classes"] == 10
 
 
-def test_the_final_evaluation_reads_the_third_part(studies: House) -> None:
+def test_the_final_evaluation_reads_the_third_part(studies: UserCodeService) -> None:
     studies.finished("searched", 300)
     final = studies.tested("searched")
     assert final.test_said is not None, final.failure
@@ -112,7 +115,7 @@ def test_the_final_evaluation_reads_the_third_part(studies: House) -> None:
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_what_a_models_code_does_wrong_fails_its_trial(studies: House, kind: str) -> None:
+def test_what_a_models_code_does_wrong_fails_its_trial(studies: UserCodeService, kind: str) -> None:
     (trial,) = studies.finished(kind, 300)
     assert trial.state == "FAIL"
     assert WRONG[kind][1] in (trial.reason or "")
@@ -120,23 +123,23 @@ def test_what_a_models_code_does_wrong_fails_its_trial(studies: House, kind: str
         assert f"about to {kind}" in studies.output(kind)
 
 
-def test_parts_that_do_not_fit_each_other_say_so(studies: House) -> None:
+def test_parts_that_do_not_fit_each_other_say_so(studies: UserCodeService) -> None:
     (trial,) = studies.finished("built-in-on-custom", 300)
     assert "built-in models take images [channels, height, width]" in (trial.reason or "")
 
 
-def test_a_model_whose_code_is_missing_here_is_tried_again(studies: House) -> None:
+def test_a_model_whose_code_is_missing_here_is_tried_again(studies: UserCodeService) -> None:
     (trial,) = studies.finished("missing", 300)
     assert [attempt.outcome for attempt in trial.attempts] == ["fail", "fail"]
     assert "tuned.missing:build cannot be imported" in (trial.reason or "")
 
 
 @pytest.mark.parametrize("training", [{"model": {"entrypoint": "os:getenv"}}, {"dataset": {"entrypoint": "os:getenv"}}])
-def test_what_is_not_allowed_waits_and_says_so(house: House, training: dict[str, Any]) -> None:
-    name = create(house, f"refused-{'-'.join(training)}", training)
-    create(house, f"after-{name}", {})
-    house.finished(f"after-{name}", 120)
-    study = house.client.study(name)
+def test_what_is_not_allowed_waits_and_says_so(service: UserCodeService, training: dict[str, Any]) -> None:
+    name = create(service, f"refused-{'-'.join(training)}", training)
+    create(service, f"after-{name}", {})
+    service.finished(f"after-{name}", 120)
+    study = service.client.study(name)
     assert study.trial_counts.RUNNING + study.trial_counts.FAIL + study.trial_counts.COMPLETE == 0
     assert "no worker allows" in (study.waits_for or "")
     assert "os:getenv" in (study.waits_for or "")
@@ -149,30 +152,30 @@ def test_a_trial_goes_on_where_a_killed_worker_has_kept_it(tmp_path_factory: pyt
     """
     one = ("--allow", "tuned", "--processes", "1", "--checkpoint-seconds", "1")
     model = {"entrypoint": "tuned.nets:build_slow", "arguments": {"seconds": 0.05}}
-    with open_house(tmp_path_factory.mktemp("killed"), "--lease-seconds", "2") as house:
+    with open_service(tmp_path_factory.mktemp("killed"), "--lease-seconds", "2") as service:
         for name in ("killed", "whole"):
-            create(house, name, {"model": model, "epochs": N_SLOW}, enqueue=[{"learning_rate": 0.01}])
-            house.client.change(name, state="paused")
-        house.client.change("killed", state="running")
-        with house.worker(*one) as worker:
+            create(service, name, {"model": model, "epochs": N_SLOW}, enqueue=[{"learning_rate": 0.01}])
+            service.client.change(name, state="paused")
+        service.client.change("killed", state="running")
+        with service.worker(*one) as worker:
 
             def has_checkpoint() -> bool:
-                return any((one.step or 0) >= 3 for one in house.client.artifacts("killed", 0))
+                return any((one.step or 0) >= 3 for one in service.client.artifacts("killed", 0))
 
             until(has_checkpoint, 120, "a checkpoint of an epoch is with the service")
             users = kill_all(worker.pid)
             assert gone(users, 5), "the process of the model does not outlive its worker"
-        house.client.change("whole", state="running")
-        with house.worker(*one) as worker:
-            (killed,), (whole,) = house.finished("killed"), house.finished("whole")
+        service.client.change("whole", state="running")
+        with service.worker(*one) as worker:
+            (killed,), (whole,) = service.finished("killed"), service.finished("whole")
             worker.send_signal(signal.SIGTERM)
 
         assert [attempt.outcome for attempt in killed.attempts] == ["expire", "complete"]
-        curves, expected = (house.client.curves(name, 0) for name in ("killed", "whole"))
+        curves, expected = (service.client.curves(name, 0) for name in ("killed", "whole"))
         assert curves.steps == list(range(N_SLOW))
         for metric in ("train_loss", "validation_loss"):
             assert curves.metrics[metric] == pytest.approx(expected.metrics[metric], rel=1e-5)
-        (n_epochs,) = re.findall(r"goes on after (\d+) epochs", house.output("killed"))
+        (n_epochs,) = re.findall(r"goes on after (\d+) epochs", service.output("killed"))
         assert int(n_epochs) >= 1
         assert whole.state == "COMPLETE"
 
@@ -180,18 +183,18 @@ def test_a_trial_goes_on_where_a_killed_worker_has_kept_it(tmp_path_factory: pyt
 def test_a_trial_that_was_promoted_goes_on_from_its_rung(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Its epochs are each reported once, by more than one attempt."""
     pruner = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True}
-    with open_house(tmp_path_factory.mktemp("promoted")) as house:
-        create(house, "promoted", {"epochs": 4}, pruner=pruner, n_trials=4)
-        with house.worker("--allow", "tuned", "--processes", "1"):
-            trials = house.finished("promoted", 300)
+    with open_service(tmp_path_factory.mktemp("promoted")) as service:
+        create(service, "promoted", {"epochs": 4}, pruner=pruner, n_trials=4)
+        with service.worker("--allow", "tuned", "--processes", "1"):
+            trials = service.finished("promoted", 300)
 
         paused = [trial for trial in trials if "pause" in [attempt.outcome for attempt in trial.attempts]]
         done = [trial for trial in paused if trial.state == "COMPLETE"]
         assert done, [(trial.state, trial.reason) for trial in trials]
         for trial in done:
-            assert house.client.curves("promoted", trial.number).steps == [0, 1, 2, 3]
-            assert "goes on after" in house.output("promoted", trial.number)
-            assert "starts again" not in house.output("promoted", trial.number)
+            assert service.client.curves("promoted", trial.number).steps == [0, 1, 2, 3]
+            assert "goes on after" in service.output("promoted", trial.number)
+            assert "starts again" not in service.output("promoted", trial.number)
 
 
 def test_trials_of_one_kind_train_in_lanes_and_are_given_back_with_their_states(
@@ -201,27 +204,27 @@ def test_trials_of_one_kind_train_in_lanes_and_are_given_back_with_their_states(
     one = ("--allow", "tuned", "--processes", "1", "--lanes", "4")
     model = {"entrypoint": "tuned.nets:build_model", "arguments": {"width": 16, "dropout": 0.1}}
     pruner = {"name": "median", "n_startup_trials": 3, "n_warmup_steps": 4}
-    with open_house(tmp_path_factory.mktemp("lanes")) as house:
+    with open_service(tmp_path_factory.mktemp("lanes")) as service:
         training = {"model": model, "dataset": DIGITS, "epochs": 40}
-        create(house, "lanes", training, pruner=pruner, n_trials=16)
+        create(service, "lanes", training, pruner=pruner, n_trials=16)
 
         def are_under_way() -> bool:
-            running = [trial for trial in house.client.trials("lanes") if trial.state == "RUNNING"]
-            return len(running) > 1 and all(house.client.curves("lanes", one.number).steps for one in running)
+            running = [trial for trial in service.client.trials("lanes") if trial.state == "RUNNING"]
+            return len(running) > 1 and all(service.client.curves("lanes", one.number).steps for one in running)
 
-        with house.worker(*one):
+        with service.worker(*one):
             until(are_under_way, 120, "several trials have reported")
             time.sleep(1.5)  # until their states were written
-        given_back = [trial.number for trial in house.client.trials("lanes") if trial.state == "WAITING"]
-        with house.worker(*one):
-            trials = house.finished("lanes", 300)
+        given_back = [trial.number for trial in service.client.trials("lanes") if trial.state == "WAITING"]
+        with service.worker(*one):
+            trials = service.finished("lanes", 300)
 
         assert len(given_back) > 1
         assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
         assert {trial.user_attrs["lanes"] for trial in trials} == {"up to 4 at a time"}
-        assert any("goes on after" in house.output("lanes", number) for number in given_back)
+        assert any("goes on after" in service.output("lanes", number) for number in given_back)
         for trial in trials:
-            steps = house.client.curves("lanes", trial.number).steps
+            steps = service.client.curves("lanes", trial.number).steps
             assert steps == list(range(len(steps)))
             assert trial.state == "PRUNED" or len(steps) == 40
-        assert any("the output of all of them" in house.output("lanes", trial.number) for trial in trials)
+        assert any("the output of all of them" in service.output("lanes", trial.number) for trial in trials)

@@ -1,7 +1,6 @@
 """The database goes away under load and comes back; and it refuses a write for good."""
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +59,7 @@ class Load:
 
 
 def wait_for_more(load_: Load, than: int) -> None:
-    deadline = time.monotonic() + BACK_SECONDS
-    while load_.n_acknowledged() <= than:
-        assert time.monotonic() < deadline, "writes are acknowledged again"
-        time.sleep(0.05)
+    until(lambda: load_.n_acknowledged() > than, BACK_SECONDS, "writes are acknowledged again")
 
 
 def test_what_waited_for_the_database_is_written_once_when_it_is_back(cluster: PostgresCluster) -> None:

@@ -16,6 +16,7 @@ from service.schemas.protocol import Claim, Report, Reports, WorkerInfo
 from service.web.app import create_app
 from storage import Store
 from tests.acceptance.event_client import EventClient
+from tests.acceptance.processes import until
 from tests.conftest import ServiceProcess, StartService
 from tests.integration.service_driver import definition
 
@@ -225,9 +226,7 @@ def test_a_reader_too_many_is_told_to_come_later_and_gets_a_place_when_one_is_fr
     assert refused.headers["content-type"] == "application/problem+json"
 
     readers.pop().__exit__(None, None, None)
-    deadline = time.monotonic() + 30
-    while httpx.get(f"{small.url}/v1/events?follow=false", trust_env=False).status_code != 200:
-        assert time.monotonic() < deadline, "a reader that has gone leaves its place"
-        time.sleep(0.05)
+    url = f"{small.url}/v1/events?follow=false"
+    until(lambda: httpx.get(url, trust_env=False).status_code == 200, 30, "a reader that has gone leaves its place")
     for reader in readers:
         reader.__exit__(None, None, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.processes import NARROWS
-from tests.acceptance.user_code_house import OPERATOR, House, open_house
+from tests.acceptance.user_code_service import OPERATOR, UserCodeService, open_service
 from tests.conftest import ROOT, clean_environment
 
 PAGE = (ROOT / "docs" / "from-wandb-sweeps.md").read_text()
@@ -33,14 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(folder: Path) -> Iterator[House]:
-    with open_house(folder) as house:
+def service(folder: Path) -> Iterator[UserCodeService]:
+    with open_service(folder) as service:
         for _, origin in DEFINITIONS:
             target = f"{Path(origin).stem}-definition.yaml"
             narrows(folder, "convert", origin, "--to", target)
-            narrows(folder, "submit", target, server=house.url)
-        with house.worker("--allow", "training", "--processes", "2", code=folder):
-            yield house
+            narrows(folder, "submit", target, server=service.url)
+        with service.worker("--allow", "training", "--processes", "2", code=folder):
+            yield service
 
 
 def test_every_block_of_the_page_is_looked_at() -> None:
@@ -54,8 +54,8 @@ def test_the_page_shows_what_comes_out(folder: Path, definition: str, origin: st
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_the_studies_are_trained(house: House, name: str) -> None:
-    trials = house.finished(name, 300)
+def test_the_studies_are_trained(service: UserCodeService, name: str) -> None:
+    trials = service.finished(name, 300)
     assert len(trials) == STUDIES[name]
     assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.user_code_house import CODE, House, open_house
+from tests.acceptance.user_code_service import CODE, UserCodeService, open_service
 from tests.conftest import clean_environment
 
 UNDER_OPTUNA = """
@@ -19,31 +19,34 @@ print(sorted(study.best_params), study.trials[0].intermediate_values.keys())
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("house")) as house, house.worker("--allow", "tuned", "--processes", "2"):
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
+    with (
+        open_service(tmp_path_factory.mktemp("service")) as service,
+        service.worker("--allow", "tuned", "--processes", "2"),
+    ):
         objectives = [{"metric": "val_acc", "direction": "maximize"}]
         entrypoint = "tuned.lightning_net:objective"
-        house.create("lightning", entrypoint, objectives=objectives, enqueue=[{"n_layers": 2, "lr": 0.01}])
+        service.create("lightning", entrypoint, objectives=objectives, enqueue=[{"n_layers": 2, "lr": 0.01}])
         # Below the threshold at its first epoch, whatever it is: no accuracy is above 1.
         threshold = {"name": "threshold", "lower": 1.5, "n_warmup_steps": 1}
-        house.create("pruned", entrypoint, objectives=objectives, pruner=threshold)
-        yield house
+        service.create("pruned", entrypoint, objectives=objectives, pruner=threshold)
+        yield service
 
 
-def test_a_lightning_objective_reports_and_completes(house: House) -> None:
-    (trial,) = house.finished("lightning", 300)
+def test_a_lightning_objective_reports_and_completes(service: UserCodeService) -> None:
+    (trial,) = service.finished("lightning", 300)
     assert trial.state == "COMPLETE", trial.reason
-    curves = house.client.curves("lightning", 0)
+    curves = service.client.curves("lightning", 0)
     assert curves.steps == [0, 1, 2, 3]
     assert trial.values == [curves.metrics["val_acc"][-1]]
     assert (trial.values or [0.0])[0] > 0.7
     assert set(trial.params) == {"n_layers", "dropout", "lr", "n_units_l0", "n_units_l1"}
 
 
-def test_optunas_callback_for_lightning_prunes(house: House) -> None:
-    (trial,) = house.finished("pruned", 300)
+def test_optunas_callback_for_lightning_prunes(service: UserCodeService) -> None:
+    (trial,) = service.finished("pruned", 300)
     assert trial.state == "PRUNED", trial.reason
-    assert house.client.curves("pruned", 0).steps == [0, 1]
+    assert service.client.curves("pruned", 0).steps == [0, 1]
 
 
 def test_the_same_objective_runs_under_optuna_alone() -> None:

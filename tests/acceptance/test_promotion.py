@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.schemas.results import Trial
-from tests.acceptance.user_code_house import OPERATOR, House, open_house
+from tests.acceptance.user_code_service import OPERATOR, UserCodeService, open_service
 from tests.server_sent_events import ServerSentEvent, parse
 
 N_TRIALS, N_EPOCHS = 8, 8
@@ -16,9 +16,9 @@ MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accur
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
+    with open_service(tmp_path_factory.mktemp("service")) as service:
+        yield service
 
 
 def definition(name: str, **changes: Any) -> dict[str, Any]:
@@ -39,29 +39,31 @@ def definition(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def events_of(house: House, last_event_id: str | None) -> list[ServerSentEvent]:
+def events_of(service: UserCodeService, last_event_id: str | None) -> list[ServerSentEvent]:
     query = {"follow": "false"} | ({} if last_event_id is None else {"last_event_id": last_event_id})
     headers = {"Authorization": f"Bearer {OPERATOR}"}
-    return parse(httpx.get(f"{house.url}/v1/events", params=query, headers=headers).text)
+    return parse(httpx.get(f"{service.url}/v1/events", params=query, headers=headers).text)
 
 
 @pytest.fixture(scope="module")
-def start(house: House) -> str:
+def start(service: UserCodeService) -> str:
     """The id of the last event before the studies."""
-    *_, last = events_of(house, None)
+    *_, last = events_of(service, None)
     assert last.id is not None
     return last.id
 
 
 @pytest.fixture(scope="module")
-def promoted(house: House, start: str) -> list[Trial]:
+def promoted(service: UserCodeService, start: str) -> list[Trial]:
     """The trials of a study with promotions, trained by one lane."""
-    house.client.create_study(definition("promoted"))
-    with house.worker("--study", "promoted", "--processes", "1", "--lanes", "1"):
-        return house.finished("promoted")
+    service.client.create_study(definition("promoted"))
+    with service.worker("--study", "promoted", "--processes", "1", "--lanes", "1"):
+        return service.finished("promoted")
 
 
-def test_promoted_trials_end_with_the_numbers_of_an_uninterrupted_training(house: House, promoted: list[Trial]) -> None:
+def test_promoted_trials_end_with_the_numbers_of_an_uninterrupted_training(
+    service: UserCodeService, promoted: list[Trial]
+) -> None:
     resumed = [trial for trial in promoted if [one.outcome for one in trial.attempts].count("pause") > 0]
     complete = [trial for trial in promoted if trial.state == "COMPLETE"]
     assert any(len(trial.attempts) > 1 for trial in resumed), "some trial went on after a pause"
@@ -69,12 +71,12 @@ def test_promoted_trials_end_with_the_numbers_of_an_uninterrupted_training(house
     assert {trial.state for trial in promoted} == {"COMPLETE", "PRUNED"}
     assert all(attempt.attempt == 1 for trial in promoted for attempt in trial.attempts)
     params = [trial.params for trial in promoted]
-    house.client.create_study(definition("whole", pruner="none", enqueue=params))
-    with house.worker("--study", "whole", "--processes", "1", "--lanes", "1"):
-        whole = house.finished("whole")
+    service.client.create_study(definition("whole", pruner="none", enqueue=params))
+    with service.worker("--study", "whole", "--processes", "1", "--lanes", "1"):
+        whole = service.finished("whole")
 
     for trial, uninterrupted in zip(promoted, whole, strict=True):
-        ours, theirs = (house.client.curves(name, trial.number) for name in ("promoted", "whole"))
+        ours, theirs = (service.client.curves(name, trial.number) for name in ("promoted", "whole"))
         n_steps = len(ours.steps)
         assert ours.steps == list(range(n_steps))
         for metric in MEASURED:
@@ -84,13 +86,13 @@ def test_promoted_trials_end_with_the_numbers_of_an_uninterrupted_training(house
             assert trial.values == uninterrupted.values
 
 
-def test_no_epoch_is_trained_or_told_twice(house: House, start: str, promoted: list[Trial]) -> None:
+def test_no_epoch_is_trained_or_told_twice(service: UserCodeService, start: str, promoted: list[Trial]) -> None:
     told = [
         (event.data["trial"], event.data["step"])
-        for event in events_of(house, start)
+        for event in events_of(service, start)
         if event.type == "trial_reported" and event.data["study"] == "promoted"
     ]
-    log = (house.folder / "worker.log").read_text().splitlines()
+    log = (service.folder / "worker.log").read_text().splitlines()
     n_again = 0
     for trial in promoted:
         assert trial.step is not None
@@ -102,50 +104,50 @@ def test_no_epoch_is_trained_or_told_twice(house: House, start: str, promoted: l
     assert not any("begins anew" in line for line in log)
 
 
-def test_no_checkpoint_outlives_its_trial(house: House, promoted: list[Trial]) -> None:
-    kept = [artifact.name for trial in promoted for artifact in house.client.artifacts("promoted", trial.number)]
+def test_no_checkpoint_outlives_its_trial(service: UserCodeService, promoted: list[Trial]) -> None:
+    kept = [artifact.name for trial in promoted for artifact in service.client.artifacts("promoted", trial.number)]
     assert "checkpoint" not in kept
 
 
-def test_code_that_keeps_files_pauses_and_goes_on(house: House) -> None:
+def test_code_that_keeps_files_pauses_and_goes_on(service: UserCodeService) -> None:
     """All trials are as good as one another, so the first one is promoted: it is begun three times, and trains once."""
     objectives = [{"metric": "count", "direction": "maximize"}]
     training = {"arguments": {"n_steps": 3}}
-    house.create("counted", "tuned.steps:train", objectives=objectives, training=training, pruner=PRUNER, n_trials=4)
-    with house.worker("--allow", "tuned", "--study", "counted", "--processes", "1"):
-        trials = house.finished("counted")
+    service.create("counted", "tuned.steps:train", objectives=objectives, training=training, pruner=PRUNER, n_trials=4)
+    with service.worker("--allow", "tuned", "--study", "counted", "--processes", "1"):
+        trials = service.finished("counted")
 
     assert [trial.state for trial in trials] == ["COMPLETE", "PRUNED", "PRUNED", "PRUNED"]
-    curves = house.client.curves("counted", 0)
+    curves = service.client.curves("counted", 0)
     assert curves.metrics == {"count": [1.0, 2.0, 3.0], "began_at": [0.0, 1.0, 2.0]}
     assert [attempt.outcome for attempt in trials[0].attempts] == ["pause", "pause", "complete"]
     assert [trial.step for trial in trials] == [2, 1, 0, 0]
 
 
-def test_code_without_files_is_pruned_as_ever(house: House) -> None:
-    house.create("plain", "tuned.examples:prune_classifier", pruner=PRUNER, n_trials=1)
-    with house.worker("--allow", "tuned", "--study", "plain", "--processes", "1"):
-        (trial,) = house.finished("plain")
+def test_code_without_files_is_pruned_as_ever(service: UserCodeService) -> None:
+    service.create("plain", "tuned.examples:prune_classifier", pruner=PRUNER, n_trials=1)
+    with service.worker("--allow", "tuned", "--study", "plain", "--processes", "1"):
+        (trial,) = service.finished("plain")
 
     assert (trial.state, trial.step) == ("PRUNED", 0)
     assert [attempt.outcome for attempt in trial.attempts] == ["prune"]
 
 
-def test_an_own_model_pauses_and_goes_on_with_the_same_numbers(house: House) -> None:
+def test_an_own_model_pauses_and_goes_on_with_the_same_numbers(service: UserCodeService) -> None:
     model, dataset = {"entrypoint": "tuned.nets:build_linear"}, {"entrypoint": "tuned.nets:build_pairs"}
     training = {"model": model, "dataset": dataset, "epochs": 2, "batch_size": 16}
-    house.client.create_study(definition("own", training=training, n_trials=2))
-    with house.worker("--allow", "tuned", "--study", "own", "--processes", "1"):
-        trials = house.finished("own", 300)
+    service.client.create_study(definition("own", training=training, n_trials=2))
+    with service.worker("--allow", "tuned", "--study", "own", "--processes", "1"):
+        trials = service.finished("own", 300)
     params = [trial.params for trial in trials]
-    house.client.create_study(definition("own-whole", training=training, n_trials=2, pruner="none", enqueue=params))
-    with house.worker("--allow", "tuned", "--study", "own-whole", "--processes", "1"):
-        house.finished("own-whole", 300)
+    service.client.create_study(definition("own-whole", training=training, n_trials=2, pruner="none", enqueue=params))
+    with service.worker("--allow", "tuned", "--study", "own-whole", "--processes", "1"):
+        service.finished("own-whole", 300)
 
     assert {trial.state for trial in trials} == {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
     assert any(len(trial.attempts) > 1 for trial in trials)
     for trial in trials:
-        ours, theirs = (house.client.curves(name, trial.number) for name in ("own", "own-whole"))
+        ours, theirs = (service.client.curves(name, trial.number) for name in ("own", "own-whole"))
         n_steps = len(ours.steps)
         assert ours.steps == list(range(n_steps))
         for metric in MEASURED:

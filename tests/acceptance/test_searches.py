@@ -10,7 +10,7 @@ from service.schemas import yaml_text as yaml_loader
 from service.schemas.results import Trial
 from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import AnySampler
-from tests.acceptance.user_code_house import House, open_house
+from tests.acceptance.user_code_service import UserCodeService, open_service
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "searches.md").read_text()
@@ -21,22 +21,22 @@ DEFINITIONS = [
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
     folder = tmp_path_factory.mktemp("page")
     for name, text in re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL):
         path: Path = folder / "code" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    with open_house(folder) as house:
+    with open_service(folder) as service:
         for definition in DEFINITIONS:
-            house.client.create_study(definition.model_dump(mode="json", exclude_unset=True))
-        with house.worker("--allow", "searching", "--processes", "1", "--keep-models", "best", code=folder / "code"):
-            yield house
+            service.client.create_study(definition.model_dump(mode="json", exclude_unset=True))
+        with service.worker("--allow", "searching", "--processes", "1", "--keep-models", "best", code=folder / "code"):
+            yield service
 
 
 @pytest.fixture
-def finished(house: House, request: pytest.FixtureRequest) -> list[Trial]:
-    trials = house.finished(request.param, 300)
+def finished(service: UserCodeService, request: pytest.FixtureRequest) -> list[Trial]:
+    trials = service.finished(request.param, 300)
     assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
     return trials
 
@@ -53,18 +53,18 @@ def test_every_kind_of_parameter_is_sampled(finished: list[Trial]) -> None:
 
 
 @pytest.mark.parametrize("finished", ["small-and-quick"], indirect=True)
-def test_the_best_trial_is_small_and_quick(house: House, finished: list[Trial]) -> None:
+def test_the_best_trial_is_small_and_quick(service: UserCodeService, finished: list[Trial]) -> None:
     complete = [trial for trial in finished if trial.state == "COMPLETE"]
     large = [trial for trial in complete if trial.metrics["n_parameters"] > 2000]
     assert large
     assert all("n_parameters <= 2000" in trial.violated for trial in large)
     small = [trial for trial in complete if not trial.violated]
-    best = house.client.study("small-and-quick").best
+    best = service.client.study("small-and-quick").best
     assert best is not None
     assert best.values == [max(trial.values[0] for trial in small if trial.values)]
-    assert "model" in [artifact.name for artifact in house.client.artifacts("small-and-quick", best.number)]
+    assert "model" in [artifact.name for artifact in service.client.artifacts("small-and-quick", best.number)]
     for trial in large:
-        assert house.client.artifacts("small-and-quick", trial.number) == []
+        assert service.client.artifacts("small-and-quick", trial.number) == []
 
 
 @pytest.mark.parametrize("finished", ["promoted"], indirect=True)
@@ -77,7 +77,9 @@ def test_one_in_nine_is_trained_to_its_end_and_paused_ones_go_on(finished: list[
 
 
 @pytest.mark.parametrize("finished", ["bounded"], indirect=True)
-def test_an_objective_prunes_by_its_first_value_and_sets_constraints(house: House, finished: list[Trial]) -> None:
+def test_an_objective_prunes_by_its_first_value_and_sets_constraints(
+    service: UserCodeService, finished: list[Trial]
+) -> None:
     for trial in finished:
         x, y = float(str(trial.params["x"])), float(str(trial.params["y"]))
         inside = (x - 5) ** 2 + y**2 - 25
@@ -85,7 +87,7 @@ def test_an_objective_prunes_by_its_first_value_and_sets_constraints(house: Hous
         assert trial.violated == (["inside"] if inside > 0 else [])
         assert trial.state == ("PRUNED" if 4 * x**2 + 4 * y**2 + 2 > 80 else "COMPLETE")
     assert {trial.state for trial in finished} == {"COMPLETE", "PRUNED"}
-    assert all(not trial.violated for trial in house.client.pareto("bounded"))
+    assert all(not trial.violated for trial in service.client.pareto("bounded"))
 
 
 def test_every_sampler_is_in_the_table() -> None:

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.acceptance.processes import until
-from tests.acceptance.user_code_house import House, kill_all, open_house
+from tests.acceptance.user_code_service import UserCodeService, kill_all, open_service
 from tests.conftest import ROOT, clean_environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -43,10 +43,10 @@ class Places:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
     """With short leases, and no worker."""
-    with open_house(tmp_path_factory.mktemp("house"), "--lease-seconds", "2") as house:
-        yield house
+    with open_service(tmp_path_factory.mktemp("service"), "--lease-seconds", "2") as service:
+        yield service
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def places(tmp_path: Path) -> Places:
     return Places(tmp_path)
 
 
-def test_lanes_of_the_built_in_training_are_written(house: House, places: Places) -> None:
+def test_lanes_of_the_built_in_training_are_written(service: UserCodeService, places: Places) -> None:
     definition = {
         "name": "built-in",
         "search_space": {"learning_rate": {"type": "float", "low": 0.001, "high": 0.1, "log": True}},
@@ -62,14 +62,14 @@ def test_lanes_of_the_built_in_training_are_written(house: House, places: Places
         "n_trials": 4,
         "pruner": "none",
     }
-    house.client.create_study(definition)
-    with house.worker("--processes", "1", "--lanes", "2", "--study", "built-in", *places.flags):
-        trials = house.finished("built-in", 300)
+    service.client.create_study(definition)
+    with service.worker("--processes", "1", "--lanes", "2", "--study", "built-in", *places.flags):
+        trials = service.finished("built-in", 300)
 
     runs = {run.data.tags["narrows.trial"]: run for run in places.runs("built-in")}
     assert len(runs) == len(trials) == 4
     for trial in trials:
-        curves = house.client.curves("built-in", trial.number)
+        curves = service.client.curves("built-in", trial.number)
         run = runs[str(trial.number)]
         for name in ("train_loss", "validation_accuracy"):
             reported = list(zip(curves.steps, curves.metrics[name], strict=True))
@@ -82,20 +82,20 @@ def test_lanes_of_the_built_in_training_are_written(house: House, places: Places
         assert run.data.metrics["final/best_epoch"] == trial.metrics["best_epoch"]
 
 
-def test_a_trial_whose_worker_was_killed_has_no_step_twice(house: House, places: Places) -> None:
+def test_a_trial_whose_worker_was_killed_has_no_step_twice(service: UserCodeService, places: Places) -> None:
     n_steps = 25
-    house.create(
+    service.create(
         "killed",
         "tuned.steps:train",
         training={"arguments": {"n_steps": n_steps, "seconds": 0.2}},
         objectives=[{"metric": "count", "direction": "maximize"}],
         enqueue=[{}],
     )
-    with house.worker(*ONE, "--study", "killed", *places.flags) as worker:
-        until(lambda: (house.client.trial("killed", 0).step or 0) >= 12, 300, "some steps are done")
+    with service.worker(*ONE, "--study", "killed", *places.flags) as worker:
+        until(lambda: (service.client.trial("killed", 0).step or 0) >= 12, 300, "some steps are done")
         kill_all(worker.pid)
-    with house.worker(*ONE, "--study", "killed", *places.flags):
-        (trial,) = house.finished("killed", 300)
+    with service.worker(*ONE, "--study", "killed", *places.flags):
+        (trial,) = service.finished("killed", 300)
 
     assert trial.state == "COMPLETE", trial.reason
     (run,) = places.runs("killed")
@@ -110,29 +110,29 @@ def test_a_trial_whose_worker_was_killed_has_no_step_twice(house: House, places:
         assert all(step < max(began) for step in missing), "only what was not written when the worker was killed"
 
 
-def test_parameters_that_code_asks_for_are_written(house: House, places: Places) -> None:
-    house.create("asked", "tuned.steps:wait_in_a_branch", training={"arguments": {"go": "/"}})
-    with house.worker(*ONE, "--study", "asked", *places.flags):
-        (trial,) = house.finished("asked", 300)
+def test_parameters_that_code_asks_for_are_written(service: UserCodeService, places: Places) -> None:
+    service.create("asked", "tuned.steps:wait_in_a_branch", training={"arguments": {"go": "/"}})
+    with service.worker(*ONE, "--study", "asked", *places.flags):
+        (trial,) = service.finished("asked", 300)
     (run,) = places.runs("asked")
     assert len(trial.params) == 3
     assert run.data.params == {name: str(value) for name, value in trial.params.items()}
 
 
-def test_sinks_that_cannot_be_written_fail_no_trial(house: House, tmp_path: Path, free_port: int) -> None:
+def test_sinks_that_cannot_be_written_fail_no_trial(service: UserCodeService, tmp_path: Path, free_port: int) -> None:
     (tmp_path / "file").write_text("no folder")
-    house.create(
+    service.create(
         "unwritten",
         "tuned.steps:train",
         training={"arguments": {"n_steps": 5}},
         objectives=[{"metric": "count", "direction": "maximize"}],
         n_trials=3,
     )
-    log = house.folder / "worker.log"
+    log = service.folder / "worker.log"
     before = len(log.read_text()) if log.exists() else 0
     flags = ("--tensorboard", str(tmp_path / "file" / "boards"), "--mlflow", f"http://127.0.0.1:{free_port}")
-    with house.worker(*ONE, "--study", "unwritten", *flags):
-        trials = house.finished("unwritten", 300)
+    with service.worker(*ONE, "--study", "unwritten", *flags):
+        trials = service.finished("unwritten", 300)
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * 3
     said = [line for line in log.read_text()[before:].splitlines() if "is not written to" in line]

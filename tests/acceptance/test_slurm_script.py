@@ -10,22 +10,22 @@ import pytest
 
 from narrows.cli.bound import bound
 from tests.acceptance.processes import NARROWS, until
-from tests.acceptance.user_code_house import House, open_house
+from tests.acceptance.user_code_service import UserCodeService, open_service
 from tests.conftest import clean_environment
 from tests.docs.test_clusters import SCRIPTS
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
+    with open_service(tmp_path_factory.mktemp("service")) as service:
+        yield service
 
 
-def is_training(house: House, study: str) -> bool:
-    return any((trial.step or 0) > 1 for trial in house.client.trials(study, state="RUNNING"))
+def is_training(service: UserCodeService, study: str) -> bool:
+    return any((trial.step or 0) > 1 for trial in service.client.trials(study, state="RUNNING"))
 
 
-def test_sigterm_to_the_job_gives_its_trials_back(house: House, tmp_path: Path) -> None:
+def test_sigterm_to_the_job_gives_its_trials_back(service: UserCodeService, tmp_path: Path) -> None:
     definition = {
         "name": "long",
         "search_space": {"learning_rate": {"type": "float", "low": 0.001, "high": 0.1, "log": True}},
@@ -33,30 +33,30 @@ def test_sigterm_to_the_job_gives_its_trials_back(house: House, tmp_path: Path) 
         "n_trials": 4,
         "pruner": "none",
     }
-    house.client.create_study(definition)
+    service.client.create_study(definition)
     token, script, log = tmp_path / "token", tmp_path / "cpu.sh", tmp_path / "job.log"
-    token.write_text(f"{house.work_token}\n")
+    token.write_text(f"{service.work_token}\n")
     script.write_text(SCRIPTS["cpu.sh"])
     slurm = {"SLURM_JOB_ID": "1", "SLURM_ARRAY_JOB_ID": "1", "SLURM_ARRAY_TASK_ID": "1", "SLURM_CPUS_PER_TASK": "1"}
     path = f"{Path(NARROWS).parent}:{os.environ['PATH']}"
-    given = {"NARROWS_SERVER": house.url, "NARROWS_TOKEN_FILE": str(token), "NARROWS_DATA_DIR": str(tmp_path)}
+    given = {"NARROWS_SERVER": service.url, "NARROWS_TOKEN_FILE": str(token), "NARROWS_DATA_DIR": str(tmp_path)}
     environment = clean_environment(**slurm, **given, PATH=path)
     with log.open("wb") as output:
         job = subprocess.Popen(
             bound(["/bin/bash", str(script)]), stdout=output, stderr=output, env=environment, start_new_session=True
         )
     try:
-        until(lambda: is_training(house, "long"), 300, "a trial is in training")
+        until(lambda: is_training(service, "long"), 300, "a trial is in training")
         job.send_signal(signal.SIGTERM)
         assert job.wait(60) == 0, log.read_text()
     finally:
         job.kill()
 
-    trials = list(house.client.trials("long"))
+    trials = list(service.client.trials("long"))
     assert {trial.state for trial in trials} == {"WAITING"}
     (first, *_) = trials
     assert [attempt.outcome for attempt in first.attempts] == ["release"]
-    assert [artifact.name for artifact in house.client.artifacts("long", first.number)] == ["checkpoint"]
+    assert [artifact.name for artifact in service.client.artifacts("long", first.number)] == ["checkpoint"]
 
 
 def test_a_job_without_the_services_address_says_so(tmp_path: Path) -> None:

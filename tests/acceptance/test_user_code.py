@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from tests.acceptance.user_code_house import House, gone, is_alive, open_house
+from tests.acceptance.user_code_service import UserCodeService, gone, is_alive, open_service
 from tests.conftest import clean_environment
 
 MISBEHAVIOUR = {
@@ -37,42 +37,47 @@ MISBEHAVIOUR = {
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
     """A service with workers that allow `tuned`."""
-    with open_house(tmp_path_factory.mktemp("house")) as house, house.worker("--allow", "tuned", "--processes", "2"):
-        yield house
-        assert house.client.study("built-in").state == "finished", "the workers have trained their own trials too"
+    with (
+        open_service(tmp_path_factory.mktemp("service")) as service,
+        service.worker("--allow", "tuned", "--processes", "2"),
+    ):
+        yield service
+        assert service.client.study("built-in").state == "finished", "the workers have trained their own trials too"
 
 
 @pytest.fixture(scope="module")
-def examples(misbehaved: House) -> House:
+def examples(misbehaved: UserCodeService) -> UserCodeService:
     """Optuna's examples, one study each, under way: the workers have always something to do."""
-    house = misbehaved
-    house.create("iris", "tuned.examples:choose_classifier", n_trials=3)
+    service = misbehaved
+    service.create("iris", "tuned.examples:choose_classifier", n_trials=3)
     error = [{"metric": "error", "direction": "minimize"}]
     threshold = {"name": "threshold", "upper": 0.01, "n_warmup_steps": 3}
-    house.create("sgd", "tuned.examples:prune_classifier", objectives=error, pruner=threshold, n_trials=2)
-    house.create("network", "tuned.examples:train_network", n_trials=2)
+    service.create("sgd", "tuned.examples:prune_classifier", objectives=error, pruner=threshold, n_trials=2)
+    service.create("network", "tuned.examples:train_network", n_trials=2)
     cost_and_gain = [{"metric": "cost", "direction": "minimize"}, {"metric": "gain", "direction": "maximize"}]
     arguments = {"arguments": {"scale": 2}}
-    house.create("two", "tuned.examples:two_objectives", objectives=cost_and_gain, training=arguments, n_trials=2)
-    house.create("infeasible", "tuned.examples:infeasible")
-    return house
+    service.create("two", "tuned.examples:two_objectives", objectives=cost_and_gain, training=arguments, n_trials=2)
+    service.create("infeasible", "tuned.examples:infeasible")
+    return service
 
 
 @pytest.fixture(scope="module")
-def misbehaved(house: House) -> House:
+def misbehaved(service: UserCodeService) -> UserCodeService:
     """All misbehaviour, one study each, under way."""
     for name, (training, _, _) in MISBEHAVIOUR.items():
-        house.create(name, f"tuned.misbehaving:{name}", training=training, max_attempts=1)
+        service.create(name, f"tuned.misbehaving:{name}", training=training, max_attempts=1)
     space = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2}}
     training = {"dataset": "digits", "model": {"name": "mlp", "hidden": [8]}, "epochs": 1}
-    house.client.create_study({"name": "built-in", "search_space": space, "training": training, "n_trials": 2})
-    return house
+    service.client.create_study({"name": "built-in", "search_space": space, "training": training, "n_trials": 2})
+    return service
 
 
 @pytest.mark.parametrize("name", MISBEHAVIOUR)
-def test_what_code_does_wrong_fails_its_trial_with_a_reason_and_not_the_worker(misbehaved: House, name: str) -> None:
+def test_what_code_does_wrong_fails_its_trial_with_a_reason_and_not_the_worker(
+    misbehaved: UserCodeService, name: str
+) -> None:
     (trial,) = misbehaved.finished(name)
     _, reason, said = MISBEHAVIOUR[name]
 
@@ -84,20 +89,20 @@ def test_what_code_does_wrong_fails_its_trial_with_a_reason_and_not_the_worker(m
         assert said in misbehaved.output(name)
 
 
-def test_the_reason_has_the_last_lines_of_the_traceback(misbehaved: House) -> None:
+def test_the_reason_has_the_last_lines_of_the_traceback(misbehaved: UserCodeService) -> None:
     (trial,) = misbehaved.finished("crash")
     assert trial.reason is not None
     assert "return 1 / (trial.number - trial.number)" in trial.reason
 
 
-def test_code_that_this_machine_lacks_is_tried_again(house: House) -> None:
-    house.create("missing", "tuned.missing:objective", max_attempts=2)
-    (trial,) = house.finished("missing")
+def test_code_that_this_machine_lacks_is_tried_again(service: UserCodeService) -> None:
+    service.create("missing", "tuned.missing:objective", max_attempts=2)
+    (trial,) = service.finished("missing")
     assert [attempt.outcome for attempt in trial.attempts] == ["fail", "fail"]
     assert "tuned.missing:objective cannot be imported: No module named 'tuned.missing'" in (trial.reason or "")
 
 
-def test_optunas_classifier_choice(examples: House) -> None:
+def test_optunas_classifier_choice(examples: UserCodeService) -> None:
     trials = examples.finished("iris", 300)
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * 3, [trial.reason for trial in trials]
@@ -105,7 +110,7 @@ def test_optunas_classifier_choice(examples: House) -> None:
     assert all(set(trial.params) == {"classifier", branches[str(trial.params["classifier"])]} for trial in trials)
 
 
-def test_optunas_pruned_classifier(examples: House) -> None:
+def test_optunas_pruned_classifier(examples: UserCodeService) -> None:
     """A trial is pruned at the first step, after three of warmup, at which it is above the threshold."""
     for trial in examples.finished("sgd"):
         errors = examples.client.curves("sgd", trial.number).metrics["error"]
@@ -114,7 +119,7 @@ def test_optunas_pruned_classifier(examples: House) -> None:
         assert sum(bad) <= 1
 
 
-def test_optunas_network(examples: House) -> None:
+def test_optunas_network(examples: UserCodeService) -> None:
     for trial in examples.finished("network", 300):
         assert trial.state == "COMPLETE", trial.reason
         n_layers = int(str(trial.params["n_layers"]))
@@ -124,7 +129,7 @@ def test_optunas_network(examples: House) -> None:
         assert trial.user_attrs.keys() == {"n_weights"}
 
 
-def test_two_objectives_with_arguments(examples: House) -> None:
+def test_two_objectives_with_arguments(examples: UserCodeService) -> None:
     for trial in examples.finished("two"):
         x, y = float(str(trial.params["x"])), float(str(trial.params["y"]))
         assert trial.values == pytest.approx([2 * (4 * x**2 + 4 * y**2), -((x - 5) ** 2 + (y - 5) ** 2)])
@@ -133,68 +138,68 @@ def test_two_objectives_with_arguments(examples: House) -> None:
     assert len(stock.trials) == 2
 
 
-def test_an_objective_that_gives_itself_up_is_pruned(examples: House) -> None:
+def test_an_objective_that_gives_itself_up_is_pruned(examples: UserCodeService) -> None:
     (trial,) = examples.finished("infeasible")
     assert (trial.state, trial.params) == ("PRUNED", {"n": 0})
 
 
-def test_what_optuna_refuses_is_refused(house: House) -> None:
-    house.create("again", "tuned.misbehaving:again")
-    (trial,) = house.finished("again")
+def test_what_optuna_refuses_is_refused(service: UserCodeService) -> None:
+    service.create("again", "tuned.misbehaving:again")
+    (trial,) = service.finished("again")
     assert trial.state == "COMPLETE", trial.reason
-    assert house.output("again").count("refused:") == 4
+    assert service.output("again").count("refused:") == 4
     assert list(trial.params) == ["x"]
 
 
-def test_a_generator_reports_what_it_yields_and_keeps_a_model(house: House) -> None:
+def test_a_generator_reports_what_it_yields_and_keeps_a_model(service: UserCodeService) -> None:
     space = {"rate": {"type": "float", "low": 1.0, "high": 2.0}}
     objectives = [{"metric": "loss", "direction": "minimize"}]
     training = {"arguments": {"n_steps": 3}}
     changes = {"search_space": space, "objectives": objectives, "training": training}
-    house.create("yielding", "tuned.steps:yielding", **changes)
-    (trial,) = house.finished("yielding")
+    service.create("yielding", "tuned.steps:yielding", **changes)
+    (trial,) = service.finished("yielding")
 
     rate = float(str(trial.params["rate"]))
     assert trial.state == "COMPLETE", trial.reason
     assert pytest.approx(rate / 3) == (trial.values or [])[0]
-    assert house.client.curves("yielding", 0).metrics["loss"] == pytest.approx([rate, rate / 2, rate / 3])
+    assert service.client.curves("yielding", 0).metrics["loss"] == pytest.approx([rate, rate / 2, rate / 3])
     from safetensors import safe_open
 
-    house.client.download_artifact("yielding", 0, "model", house.folder / "model.safetensors")
-    with safe_open(house.folder / "model.safetensors", "pt") as model:
+    service.client.download_artifact("yielding", 0, "model", service.folder / "model.safetensors")
+    with safe_open(service.folder / "model.safetensors", "pt") as model:
         assert sorted(model.keys()) == ["bias", "weight"]
         assert '"entrypoint": "tuned.steps:yielding"' in model.metadata()["narrows"]
 
 
-def test_a_generator_that_is_pruned_is_closed(house: House) -> None:
+def test_a_generator_that_is_pruned_is_closed(service: UserCodeService) -> None:
     objectives = [{"metric": "loss", "direction": "minimize"}]
     pruner = {"name": "threshold", "upper": 0.5}
-    house.create("closed", "tuned.steps:pruned_generator", objectives=objectives, pruner=pruner)
-    (trial,) = house.finished("closed")
+    service.create("closed", "tuned.steps:pruned_generator", objectives=objectives, pruner=pruner)
+    (trial,) = service.finished("closed")
     assert trial.state == "PRUNED"
-    assert "closed in time" in house.wait_for_output("closed", "closed in time")
+    assert "closed in time" in service.wait_for_output("closed", "closed in time")
 
 
-def test_a_stopped_study_ends_the_process(house: House) -> None:
-    house.create("forever", "tuned.misbehaving:forever")
-    pid = int(re.findall(r"my process is (\d+)\.", house.wait_for_output("forever", "."))[0])
+def test_a_stopped_study_ends_the_process(service: UserCodeService) -> None:
+    service.create("forever", "tuned.misbehaving:forever")
+    pid = int(re.findall(r"my process is (\d+)\.", service.wait_for_output("forever", "."))[0])
     assert is_alive(pid)
-    house.client.change("forever", state="stopped")
+    service.client.change("forever", state="stopped")
     assert gone([pid], 10)
-    assert house.client.trial("forever", 0).state == "FAIL"
+    assert service.client.trial("forever", 0).state == "FAIL"
 
 
-def test_nothing_that_code_has_started_outlives_its_trial(house: House) -> None:
-    house.create("orphan", "tuned.misbehaving:orphan")
-    (trial,) = house.finished("orphan")
+def test_nothing_that_code_has_started_outlives_its_trial(service: UserCodeService) -> None:
+    service.create("orphan", "tuned.misbehaving:orphan")
+    (trial,) = service.finished("orphan")
     assert trial.values == [1.0]
-    assert gone([int(re.findall(r"the orphan is (\d+)\.", house.output("orphan"))[0])], 5)
+    assert gone([int(re.findall(r"the orphan is (\d+)\.", service.output("orphan"))[0])], 5)
 
 
-def test_the_end_of_much_output_is_kept_and_shown(house: House) -> None:
-    house.create("chatter", "tuned.misbehaving:chatter")
-    house.finished("chatter")
-    text = house.output("chatter")
+def test_the_end_of_much_output_is_kept_and_shown(service: UserCodeService) -> None:
+    service.create("chatter", "tuned.misbehaving:chatter")
+    service.finished("chatter")
+    text = service.output("chatter")
     assert len(text) < 1.1 * 2**20
     assert re.match(r"\[the first \d+ bytes are not kept\]\n", text)
     assert text.endswith("line 199999\n")
@@ -205,19 +210,19 @@ def test_the_end_of_much_output_is_kept_and_shown(house: House) -> None:
             "chatter",
             "0",
             "--server",
-            house.url,
+            service.url,
             *flags,
         ]
         environment = clean_environment(NARROWS_TOKEN="the operator's token")
-        shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=house.folder)
+        shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=service.folder)
         assert shown.stdout == text
 
 
-def test_the_code_cannot_find_the_token(house: House) -> None:
-    training = {"arguments": {"end": house.work_token[-16:]}}
-    house.create("spying", "tuned.spying:look", training=training)
-    (trial,) = house.finished("spying")
-    text = house.output("spying")
+def test_the_code_cannot_find_the_token(service: UserCodeService) -> None:
+    training = {"arguments": {"end": service.work_token[-16:]}}
+    service.create("spying", "tuned.spying:look", training=training)
+    (trial,) = service.finished("spying")
+    text = service.output("spying")
     assert trial.values == [0.0], text
     assert text.count("looked at") >= 3, "itself, its worker, and the fleet"
     files = re.findall(r"file \d+ (\S+)", text)
@@ -226,11 +231,11 @@ def test_the_code_cannot_find_the_token(house: House) -> None:
 
 
 @pytest.mark.parametrize("entrypoint", ["tuned2.evil:objective", "os:system", "tun:objective", "untuned.tuned:x"])
-def test_what_is_not_allowed_waits_and_says_so(house: House, entrypoint: str) -> None:
-    name = house.create(entrypoint.replace(":", "-"), entrypoint)
-    house.create(f"after-{name}", "tuned.misbehaving:crash")
-    house.finished(f"after-{name}")
-    study = house.client.study(name)
+def test_what_is_not_allowed_waits_and_says_so(service: UserCodeService, entrypoint: str) -> None:
+    name = service.create(entrypoint.replace(":", "-"), entrypoint)
+    service.create(f"after-{name}", "tuned.misbehaving:crash")
+    service.finished(f"after-{name}")
+    study = service.client.study(name)
     assert study.trial_counts.RUNNING + study.trial_counts.FAIL + study.trial_counts.COMPLETE == 0
     assert study.waits_for is not None
     assert entrypoint in study.waits_for

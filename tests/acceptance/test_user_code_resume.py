@@ -7,32 +7,32 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.processes import until
-from tests.acceptance.user_code_house import House, gone, kill_all, open_house
+from tests.acceptance.user_code_service import UserCodeService, gone, kill_all, open_service
 
 ONE = ("--allow", "tuned", "--processes", "1")
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
     """With short leases, and no worker."""
-    with open_house(tmp_path_factory.mktemp("house"), "--lease-seconds", "2") as house:
-        yield house
+    with open_service(tmp_path_factory.mktemp("service"), "--lease-seconds", "2") as service:
+        yield service
 
 
-def test_a_killed_workers_branches_are_the_same_for_the_next_one(house: House, tmp_path: Path) -> None:
+def test_a_killed_workers_branches_are_the_same_for_the_next_one(service: UserCodeService, tmp_path: Path) -> None:
     go = tmp_path / "go"
-    house.create("branch", "tuned.steps:wait_in_a_branch", training={"arguments": {"go": str(go)}}, enqueue=[{}])
-    with house.worker(*ONE) as worker:
-        until(lambda: len(house.client.trial("branch", 0).user_attrs) == 1, 60, "the trial is in a branch")
-        before = house.client.trial("branch", 0).params
+    service.create("branch", "tuned.steps:wait_in_a_branch", training={"arguments": {"go": str(go)}}, enqueue=[{}])
+    with service.worker(*ONE) as worker:
+        until(lambda: len(service.client.trial("branch", 0).user_attrs) == 1, 60, "the trial is in a branch")
+        before = service.client.trial("branch", 0).params
         users = kill_all(worker.pid)
         assert len(users) == 1
         assert gone(users, 5), "the code's process does not outlive its worker"
-    left_behind = list(house.folder.glob("narrows-trial-*"))
+    left_behind = list(service.folder.glob("narrows-trial-*"))
     assert len(left_behind) == 1, "a killed worker cannot remove its folder"
     go.touch()
-    with house.worker(*ONE):
-        (trial,) = house.finished("branch")
+    with service.worker(*ONE):
+        (trial,) = service.finished("branch")
     assert not left_behind[0].exists(), "the next worker has removed it"
 
     assert trial.state == "COMPLETE", trial.reason
@@ -44,39 +44,39 @@ def test_a_killed_workers_branches_are_the_same_for_the_next_one(house: House, t
     assert pytest.approx(depth * rate) == (trial.values or [])[0]
 
 
-def test_what_is_in_checkpoint_dir_goes_to_the_next_worker(house: House) -> None:
+def test_what_is_in_checkpoint_dir_goes_to_the_next_worker(service: UserCodeService) -> None:
     n_steps = 40
     arguments = {"arguments": {"n_steps": n_steps, "seconds": 0.2}}
     objectives = [{"metric": "count", "direction": "maximize"}]
-    house.create("counted", "tuned.steps:train", training=arguments, objectives=objectives, enqueue=[{}])
-    with house.worker(*ONE) as worker:
-        until(lambda: (house.client.trial("counted", 0).step or 0) >= 3, 60, "some steps are done")
+    service.create("counted", "tuned.steps:train", training=arguments, objectives=objectives, enqueue=[{}])
+    with service.worker(*ONE) as worker:
+        until(lambda: (service.client.trial("counted", 0).step or 0) >= 3, 60, "some steps are done")
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
-    waiting = house.client.trial("counted", 0)
+    waiting = service.client.trial("counted", 0)
     assert [attempt.outcome for attempt in waiting.attempts] == ["release"]
-    (kept,) = [one for one in house.client.artifacts("counted", 0) if one.name == "checkpoint"]
+    (kept,) = [one for one in service.client.artifacts("counted", 0) if one.name == "checkpoint"]
     assert kept.step == waiting.step
-    with house.worker(*ONE):
-        (trial,) = house.finished("counted")
+    with service.worker(*ONE):
+        (trial,) = service.finished("counted")
 
-    curves = house.client.curves("counted", 0)
+    curves = service.client.curves("counted", 0)
     assert trial.state == "COMPLETE", trial.reason
     assert trial.values == [n_steps]
     assert curves.metrics["count"] == [float(step + 1) for step in range(n_steps)]
     assert kept.step is not None
     assert curves.metrics["began_at"] == [0.0] * (kept.step + 1) + [kept.step + 1.0] * (n_steps - kept.step - 1)
-    assert [one.name for one in house.client.artifacts("counted", 0)] == []
+    assert [one.name for one in service.client.artifacts("counted", 0)] == []
 
 
-def test_a_worker_without_files_to_keep_ends_at_once(house: House) -> None:
-    house.create("endless", "tuned.misbehaving:forever", enqueue=[{}])
-    before = set(house.folder.glob("narrows-trial-*"))
-    with house.worker(*ONE) as worker:
-        until(lambda: house.client.trial("endless", 0).step, 60, "the trial has reported")
+def test_a_worker_without_files_to_keep_ends_at_once(service: UserCodeService) -> None:
+    service.create("endless", "tuned.misbehaving:forever", enqueue=[{}])
+    before = set(service.folder.glob("narrows-trial-*"))
+    with service.worker(*ONE) as worker:
+        until(lambda: service.client.trial("endless", 0).step, 60, "the trial has reported")
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(15) == 0
-    trial = house.client.trial("endless", 0)
+    trial = service.client.trial("endless", 0)
     assert (trial.state, [attempt.outcome for attempt in trial.attempts]) == ("WAITING", ["release"])
-    assert "my process is" in house.output("endless")
-    assert set(house.folder.glob("narrows-trial-*")) == before, "nothing is left behind"
+    assert "my process is" in service.output("endless")
+    assert set(service.folder.glob("narrows-trial-*")) == before, "nothing is left behind"

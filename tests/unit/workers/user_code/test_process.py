@@ -7,14 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.user_code_house import is_alive
+from tests.acceptance.user_code_service import is_alive
+from tests.unit.workers.fakes import until
 from workers.user_code.conversation import Conversation, InvalidMessageError
 from workers.user_code.output_tail import OutputTail
 from workers.user_code.process import UserProcess, environment_for, visible_device
@@ -65,7 +64,7 @@ def test_output_is_closed_although_a_detached_process_holds_it_open() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
         output = OutputTail(process.stdout)
-        wait_for(lambda: output.content() == b"first\n")
+        until(lambda: output.content() == b"first\n", 30.0)
         output.finish(0.0)
         output._thread.join(10)
         assert not output._thread.is_alive()
@@ -136,10 +135,7 @@ def test_the_process_does_not_import_from_the_workers_folder(tmp_path: Path, mon
 def test_the_process_ends_when_the_worker_closes_its_connection(tmp_path: Path) -> None:
     code = "import time\ndef f(trial):\n    print('begun', flush=True)\n    time.sleep(600)\n"
     process, _ = process_of("mine:f", tmp_path, code)
-    deadline = time.monotonic() + 30
-    while b"begun" not in process.output.content():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: b"begun" in process.output.content(), 30.0)
     os.close(process._lifeline)
     process._lifeline = os.open(os.devnull, os.O_RDONLY)
     assert process.ended_within(10)
@@ -167,12 +163,12 @@ def test_processes_that_the_code_has_started_end_when_the_worker_is_killed(tmp_p
     (tmp_path / "mine.py").write_text(code + "    time.sleep(600)\n")
     with subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)]) as worker:
         try:
-            wait_for((tmp_path / "pid").exists)
+            until((tmp_path / "pid").exists, 30.0)
             grandchild = int((tmp_path / "pid").read_text())
             assert is_alive(grandchild)
         finally:
             worker.kill()
-    wait_for(lambda: not is_alive(grandchild))
+    until(lambda: not is_alive(grandchild), 30.0)
 
 
 def test_the_guard_holds_no_file_of_the_code_and_ends_with_the_trial(tmp_path: Path) -> None:
@@ -180,12 +176,12 @@ def test_the_guard_holds_no_file_of_the_code_and_ends_with_the_trial(tmp_path: P
     assert conversation.next(30) is not None
     (guard,) = guards_of(process)
     lifeline = Path(f"/proc/{guard}/cmdline").read_text().split("\0")[-3]
-    wait_for(lambda: [file.name for file in Path(f"/proc/{guard}/fd").iterdir()] == [lifeline])
+    until(lambda: [file.name for file in Path(f"/proc/{guard}/fd").iterdir()] == [lifeline], 30.0)
     conversation.send({})
     assert process.ended_within(30)
     assert process.end() == 0
     assert not process.output._thread.is_alive()
-    wait_for(lambda: not is_alive(guard))
+    until(lambda: not is_alive(guard), 30.0)
 
 
 def test_code_that_waits_for_its_children_does_not_wait_for_the_guard(tmp_path: Path) -> None:
@@ -206,13 +202,6 @@ def guards_of(process: UserProcess) -> list[int]:
             if path.read_bytes() == mine and int(path.parent.name) != process._process.pid:
                 found.append(int(path.parent.name))
     return found
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("said", [r"b'no JSON\n'", r"b'[1]\n'", r"b'{\"call\": 1}\n'", r"b'{}\n'", "b'x' * 2**21"])

@@ -1,4 +1,4 @@
-"""A service, and workers that run the code in `users_code`, for the tests of users' own training code."""
+"""A service with workers that run the code in `users_code`, for the tests of custom objectives, models and data."""
 
 import os
 import signal
@@ -20,8 +20,8 @@ CODE = Path(__file__).parent / "users_code"
 OPERATOR = "the operator's token"
 
 
-class House:
-    """Studies of users' code. `worker` starts workers with a token of scope `work` alone."""
+class UserCodeService:
+    """A running service. `worker` starts a worker with a token that has only the scope `work`."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
@@ -31,7 +31,7 @@ class House:
 
     @contextmanager
     def worker(self, *flags: str, code: Path = CODE) -> Iterator["subprocess.Popen[str]"]:
-        """What it writes is in worker.log of the folder."""
+        """Run a worker on the CPU, with SIGTERM at the end. Its output is appended to the folder's worker.log."""
         environment = clean_environment(NARROWS_TOKEN=self.work_token, TMPDIR=str(self.folder))
         given = ["worker", "--server", self.url, "--devices", "cpu", "--code", str(code), *flags]
         with narrows(*given, environment=environment, cwd=self.folder) as process:
@@ -42,6 +42,7 @@ class House:
                 log.write(output)
 
     def create(self, name: str, entrypoint: str, **changes: Any) -> str:
+        """Create a study of a custom objective, and return its name."""
         training = {"entrypoint": entrypoint, **changes.pop("training", {})}
         definition = {
             "name": name,
@@ -56,29 +57,30 @@ class House:
         return name
 
     def finished(self, name: str, seconds: float = 120.0) -> list[Trial]:
-        """The trials of a study, once it has finished."""
+        """Wait until a study has finished, and return its trials."""
         until(lambda: self.client.study(name).state == "finished", seconds, f"{name} has finished")
         return list(self.client.trials(name))
 
     def tested(self, name: str, seconds: float = 300.0) -> Final:
-        """The final evaluation of a study that asks for one, once it has ended."""
+        """Wait until the final evaluation of a study has ended, and return it."""
 
         def has_ended() -> bool:
             try:
                 return self.client.final(name).state != "running"
-            except ServiceError:  # the study has finished, and it has not begun yet
+            except ServiceError:  # the study has finished, and its final evaluation has not begun
                 return False
 
         until(has_ended, seconds, f"the final evaluation of {name} has ended")
         return self.client.final(name)
 
     def output(self, name: str, number: int = 0) -> str:
+        """What the code of a trial has written, as far as it is uploaded."""
         path = self.folder / f"{name}-{number}.txt"
         self.client.download_artifact(name, number, "output", path)
         return path.read_text()
 
     def wait_for_output(self, name: str, words: str) -> str:
-        """What a trial has written, once some words are in it."""
+        """Wait until a trial has written the words, and return all that it has written."""
 
         def has_words() -> bool:
             there = [artifact.name for artifact in self.client.artifacts(name, 0)]
@@ -89,7 +91,8 @@ class House:
 
 
 @contextmanager
-def open_house(folder: Path, *flags: str) -> Iterator[House]:
+def open_service(folder: Path, *flags: str) -> Iterator[UserCodeService]:
+    """Run a service with its database and log in the folder, and more flags for `narrows serve`."""
     log = folder / "service.log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -101,18 +104,18 @@ def open_house(folder: Path, *flags: str) -> Iterator[House]:
             cwd=folder,
             bufsize=0,
         )
-    service = ServiceProcess(process, log, 0)
+    service_process = ServiceProcess(process, log, 0)
     try:
-        service.await_ready()
-        house = House(service.url, folder)
-        with house.client:
-            yield house
+        service_process.await_ready()
+        service = UserCodeService(service_process.url, folder)
+        with service.client:
+            yield service
     finally:
-        service.close()
+        service_process.close()
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -120,34 +123,35 @@ def is_alive(pid: int) -> bool:
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all below it."""
-    parents: dict[int, list[int]] = {}
+    """The ids of a process and of all processes below it."""
+    children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found = [pid]
-    for one in found:
-        found += parents.get(one, [])
-    return found
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    pids = [pid]
+    for parent in pids:
+        pids += children.get(parent, [])
+    return pids
 
 
 def kill_all(pid: int) -> list[int]:
-    """kill -9 of a worker's fleet and its processes, but of no user's process; what user processes there were."""
-    users = []
-    for one in descendants(pid):
-        command = Path(f"/proc/{one}/cmdline").read_bytes()
+    """Kill a worker and its processes, apart from those of users' code, whose ids are returned."""
+    user_pids = []
+    for descendant in descendants(pid):
+        command = Path(f"/proc/{descendant}/cmdline").read_bytes()
         if b"workers.user_process" in command:
-            users.append(one)
+            user_pids.append(descendant)
         else:
-            os.kill(one, signal.SIGKILL)
-    return users
+            os.kill(descendant, signal.SIGKILL)
+    return user_pids
 
 
 def gone(pids: list[int], seconds: float) -> bool:
+    """Wait until the processes have ended; False if one has not ended in time."""
     deadline = time.monotonic() + seconds
     while any(map(is_alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
