@@ -1,4 +1,4 @@
-"""Studies whose trials a test ends itself, one in each state, through the client of a real service."""
+"""Studies whose trials a test trains itself through the client, so that each state occurs."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -30,6 +30,7 @@ ENTRYPOINT = "tuned.examples:objective"
 
 
 def definition(name: str, **changes: Any) -> dict[str, Any]:
+    """A definition with every kind of parameter, a threshold pruner and seven trials."""
     return {
         "name": name,
         "search_space": SPACE,
@@ -42,17 +43,20 @@ def definition(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def claimed(client: Client, study: str) -> Lease:
+    """The lease of the study's next trial."""
     claim = Claim(claim_id=secrets.token_hex(8), worker=WorkerInfo(id="by-hand"), study=study, allow=["tuned"])
     (lease,) = client.claim(claim).leases
     return lease
 
 
 def report(client: Client, lease: Lease, step: int, **metrics: float) -> str:
+    """Report metrics of a step, and return the decision."""
     reports = Reports(reports=[Report(lease_id=lease.lease_id, step=step, metrics=metrics)])
     return client.report(reports).decisions[0].decision
 
 
 def completed(client: Client, study: str, value: float, **metrics: float) -> Lease:
+    """Train a trial for two steps, the second with this value, and return its lease."""
     lease = claimed(client, study)
     report(client, lease, 0, **{METRIC: value / 2})
     report(client, lease, 1, **{METRIC: value})
@@ -61,7 +65,7 @@ def completed(client: Client, study: str, value: float, **metrics: float) -> Lea
 
 
 def study_in_every_state(client: Client, name: str, value: Callable[[int], float] = lambda n: 0.5 + n / 10) -> None:
-    """Trials that are COMPLETE (0 to 2, with an infinite metric), PRUNED, FAIL, RUNNING, and one that waits."""
+    """Trials 0 to 2 are COMPLETE (0 has an infinite metric), then PRUNED, FAIL and RUNNING; the last one is WAITING."""
     client.create_study(definition(name))
     for number in range(3):
         completed(client, name, value(number), train_loss=float("inf") if number == 0 else 0.1)
@@ -73,8 +77,8 @@ def study_in_every_state(client: Client, name: str, value: Callable[[int], float
     client.enqueue(name, {"learning_rate": 0.01, "optimizer": "adam"})
 
 
-def study_of_own_code(client: Client, name: str) -> None:
-    """Two objectives, parameters that were asked for as the code ran, one with another range each time, and notes."""
+def study_of_custom_objective(client: Client, name: str) -> None:
+    """Two objectives, define-by-run parameters of which one has another range in each trial, and user attributes."""
     client.create_study(
         {
             "name": name,
@@ -96,5 +100,6 @@ def study_of_own_code(client: Client, name: str) -> None:
 
 
 def suggest(client: Client, lease: Lease, name: str, distribution: Mapping[str, Any]) -> Any:
-    asked = Suggest.model_validate({"name": name, "distribution": distribution})
-    return client.suggest(lease.lease_id, asked).value
+    """The value of a define-by-run parameter."""
+    body = Suggest.model_validate({"name": name, "distribution": distribution})
+    return client.suggest(lease.lease_id, body).value

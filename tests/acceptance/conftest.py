@@ -1,3 +1,5 @@
+"""What acceptance tests share: marked processes and a PostgreSQL server that may be stopped."""
+
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +13,7 @@ from tests.conftest import skip_or_fail
 
 @pytest.fixture
 def marked() -> Iterator[Marked]:
-    """A mark for processes, of which none may be left behind."""
+    """A mark for processes. The test fails if one of them is still alive at its end."""
     marked = Marked()
     yield marked
     left = marked.pids()
@@ -21,11 +23,11 @@ def marked() -> Iterator[Marked]:
 
 @pytest.fixture
 def cluster(free_port: int) -> Iterator[PostgresCluster]:
-    """A PostgreSQL server of the test's own, running."""
+    """A running PostgreSQL server that only this test uses."""
     programs = find_programs()
     if programs is None:
         skip_or_fail("NO POSTGRESQL SERVER PROGRAMS (initdb, pg_ctl)", "NARROWS_REQUIRE_POSTGRES")
-    # Not in pytest's own folder, which it closes to other users whenever it starts.
+    # Not below pytest's own folder: pytest closes that to other users, and PostgreSQL may run as another user.
     with TemporaryDirectory(prefix="narrows-postgres-") as folder:
         cluster = PostgresCluster(programs, Path(folder), free_port)
         cluster.start()

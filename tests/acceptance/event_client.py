@@ -1,4 +1,4 @@
-"""A client of the event stream on a plain socket, which reads when a test says so."""
+"""A client of the event stream on a plain socket. It reads only when a test calls it."""
 
 import socket
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class EventClient:
         self._socket.close()
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """Status and headers. Comes before everything else."""
+        """Read the status and the headers. Must be called first."""
         status = int(self._file.readline().split()[1])
         headers = {}
         while line := self._file.readline().strip():
@@ -49,7 +49,7 @@ class EventClient:
         return status, headers
 
     def open(self) -> Self:
-        """Read the head and the opening block: from here on, whatever happens is told."""
+        """Read the head and the opening block. The stream contains every event from here on."""
         status, _ = self.head()
         assert status == 200
         self._blocks = blocks(self._lines())
@@ -57,13 +57,15 @@ class EventClient:
         return self
 
     def events(self) -> Iterator[ServerSentEvent]:
-        """Events as they come, without comments; ends with the stream."""
+        """Events as they arrive, without comments, until the stream ends."""
         return (block for block in self._blocks if block.type is not None)
 
     def comments(self) -> Iterator[str]:
+        """Comments as they arrive, until the stream ends."""
         return (comment for block in self._blocks for comment in block.comments)
 
     def take(self, n: int) -> list[ServerSentEvent]:
+        """The next n events."""
         events = self.events()
         return [next(events) for _ in range(n)]
 
@@ -75,7 +77,7 @@ class EventClient:
         assert rest == b""
 
     def _chunks(self) -> Iterator[bytes]:
-        """The chunks of the body (RFC 9112, section 7.1); `ended` when the last one has come as it should."""
+        """The chunks of the body (RFC 9112, section 7.1). `ended` becomes true when the body ends with a last chunk."""
         while size := self._file.readline():
             chunk = self._file.read(int(size, 16))
             assert self._file.readline() == b"\r\n"

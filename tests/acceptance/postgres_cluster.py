@@ -1,24 +1,24 @@
-"""A PostgreSQL server of the tests' own, which they may stop and start."""
+"""A PostgreSQL server that tests may stop and start."""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
-PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt")
+FOLDERS = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt")
 
 
 def find_programs() -> Path | None:
-    """The folder of initdb and pg_ctl."""
+    """The folder of initdb and pg_ctl, of the newest version; None if there is none."""
     on_path = shutil.which("pg_ctl")
     if on_path is not None:
         return Path(on_path).parent
-    found = sorted(path.parent for place in PLACES for path in Path(place).glob("*/bin/pg_ctl"))
+    found = sorted(path.parent for folder in FOLDERS for path in Path(folder).glob("*/bin/pg_ctl"))
     return found[-1] if found else None
 
 
 class PostgresCluster:
-    """Its data in a folder, listening on one port of 127.0.0.1 and nowhere else."""
+    """A server with its data in a folder. It listens only on one port of 127.0.0.1."""
 
     def __init__(self, programs: Path, folder: Path, port: int) -> None:
         self._programs = programs
@@ -30,13 +30,16 @@ class PostgresCluster:
         self._run("initdb", "-D", str(self._folder), "-U", "postgres", "-A", "trust", "--no-sync")
 
     def start(self) -> None:
+        """Start the server and wait until it is ready."""
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
         self._run("pg_ctl", "-D", str(self._folder), "-w", "-l", str(self._folder / "log"), "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
+        """Stop the server. `immediate` is a crash, `fast` an orderly end, which closes all connections."""
         self._run("pg_ctl", "-D", str(self._folder), "-w", "-m", mode, "stop")
 
     def is_running(self) -> bool:
+        """Whether the server was started and not stopped."""
         return (self._folder / "postmaster.pid").exists()
 
     def _run(self, program: str, *arguments: str) -> None:

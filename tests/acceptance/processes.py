@@ -1,4 +1,4 @@
-"""Real processes of a test: started with a mark in their environment, by which whatever is left of them is found."""
+"""Real processes of a test. A mark in their environment finds those that are left at the end."""
 
 import os
 import secrets
@@ -15,16 +15,17 @@ NARROWS = str(Path(sys.executable).with_name("narrows"))
 
 
 class Marked:
-    """A mark for the environment; processes that inherit it are alive until they have ended."""
+    """A variable with a random value for the environment of processes, which their child processes inherit."""
 
     def __init__(self) -> None:
         self.environment = {"NARROWS_TEST_MARK": secrets.token_hex(8)}
 
     def pids(self, words: str = "") -> list[int]:
-        """Processes with the mark whose command line holds some words."""
+        """Ids of the living processes with the mark whose command line contains the words."""
         return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._is(entry, words)]
 
     def kill(self) -> None:
+        """Kill all processes with the mark."""
         for pid in self.pids():
             os.kill(pid, 9)
 
@@ -33,13 +34,13 @@ class Marked:
         try:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
             return mark in (entry / "environ").read_bytes() and words.encode() in command
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # the process has ended, or belongs to another user
             return False
 
 
 @contextmanager
 def narrows(*arguments: str, environment: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    """A `narrows` command in a session of its own, as a terminal starts it; killed if it is still there at the end."""
+    """Run a `narrows` command in a session of its own, as a terminal does. It is killed at the end if it still runs."""
     process = subprocess.Popen(
         bound([NARROWS, *arguments]),
         stdin=subprocess.DEVNULL,
@@ -58,6 +59,7 @@ def narrows(*arguments: str, environment: dict[str, str], cwd: Path) -> Iterator
 
 
 def until(condition: Callable[[], object], timeout_seconds: float, what: str) -> None:
+    """Wait until the condition holds. Fails with `what` when it does not hold in time."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_seconds:g} seconds: {what}"

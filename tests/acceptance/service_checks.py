@@ -1,4 +1,4 @@
-"""What a database must hold, compared with what clients were told and with what the service last said."""
+"""Compare a database with what clients had acknowledged, and with what the service answered last."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,12 +15,13 @@ from tests.acceptance.service_load import METRIC, LeaseNote, ServiceLoad, Snapsh
 
 
 def stock_url(url: str) -> str:
-    """The address as stock Optuna wants it."""
+    """The database URL in the form that Optuna takes."""
     return parse_url(url).render_as_string(hide_password=False)
 
 
 @contextmanager
 def stock_storage(url: str) -> Iterator[RDBStorage]:
+    """Optuna's own storage of the database."""
     storage = RDBStorage(stock_url(url))
     try:
         yield storage
@@ -31,6 +32,7 @@ def stock_storage(url: str) -> Iterator[RDBStorage]:
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
+    """A connection to the database."""
     engine = create_engine(stock_url(url))
     with engine.connect() as connection:
         yield connection
@@ -38,7 +40,7 @@ def connected(url: str) -> Iterator[Connection]:
 
 
 class Seen(NamedTuple):
-    """One trial as somebody sees it; values of a complete one alone."""
+    """One trial, as Optuna or a client reads it. Only a complete trial has values."""
 
     number: int
     state: str
@@ -48,47 +50,48 @@ class Seen(NamedTuple):
 
 
 def seen(trial: FrozenTrial) -> Seen:
+    """An Optuna trial in the form that is compared."""
     values = trial.values if trial.state == TrialState.COMPLETE else None
     return Seen(trial.number, trial.state.name, trial.params, values, trial.intermediate_values)
 
 
 def read_from(url: str) -> dict[str, list[Seen]]:
-    """All studies and trials as stock Optuna reads them."""
+    """All trials by study, as Optuna reads them from the database."""
     with stock_storage(url) as storage:
         studies = storage.get_all_studies()
         return {study.study_name: list(map(seen, storage.get_all_trials(study._study_id))) for study in studies}
 
 
-def told_by(client: Client) -> dict[str, list[Seen]]:
-    """All studies and trials as the service tells them."""
-    return {study.name: [_told(client, trial) for trial in client.trials(study.name)] for study in client.studies()}
+def read_by(client: Client) -> dict[str, list[Seen]]:
+    """All trials by study, as the service returns them."""
+    return {study.name: [_seen_by(client, trial) for trial in client.trials(study.name)] for study in client.studies()}
 
 
-def _told(client: Client, trial: Trial) -> Seen:
+def _seen_by(client: Client, trial: Trial) -> Seen:
     curves = client.curves(trial.study, trial.number)
     reports = dict(zip(curves.steps, curves.metrics.get(METRIC, []), strict=True))
     return Seen(trial.number, trial.state, dict(trial.params), trial.values, reports)
 
 
 class Ids:
-    """Whose id was whose, ever."""
+    """Remembers which study and trial has had which id."""
 
     def __init__(self) -> None:
         self._owners: dict[tuple[str, int], object] = {}
 
     def learn(self, url: str) -> None:
-        """Take note of all ids in a database; an id that once was another's fails."""
+        """Remember all ids in a database. Fails if an id was another study's or trial's before."""
         with connected(url) as connection:
             studies = connection.execute(text("SELECT study_id, study_name FROM studies")).all()
             trials = connection.execute(text("SELECT trial_id, study_id FROM trials")).all()
         for kind, rows in (("study", studies), ("trial", trials)):
             for row_id, owner in rows:
                 known = self._owners.setdefault((kind, row_id), owner)
-                assert known == owner, f"{kind} id {row_id} was of {known} and is of {owner} now"
+                assert known == owner, f"{kind} id {row_id} belonged to {known} and belongs to {owner} now"
 
 
 def check_kept(url: str, load: ServiceLoad) -> None:
-    """Everything that was acknowledged is in the database, once. The service must be down."""
+    """Check that all acknowledged writes are in the database, once. The service must not be running."""
     load.check()
     known = load.ledger.snapshot()
     check_seen(read_from(url), known)
@@ -102,7 +105,7 @@ def check_kept(url: str, load: ServiceLoad) -> None:
 
 
 def check_seen(trials: Mapping[str, Sequence[Seen]], known: Snapshot) -> None:
-    """Everything that was acknowledged is seen, and no study has too many trials."""
+    """Check that all acknowledged writes are in these trials, and that no study has more trials than its budget."""
     assert known.studies.keys() <= trials.keys(), "an acknowledged study is lost"
     for name, n_trials in known.studies.items():
         assert [trial.number for trial in trials[name]] == list(range(len(trials[name])))
@@ -123,10 +126,10 @@ def _check_trial(trial: Seen, note: LeaseNote) -> None:
 
 
 def check_spent(url: str, load: ServiceLoad) -> None:
-    """Every study has exactly its budget of trials, all ended."""
+    """Check that every study has exactly its budget of trials, and that all of them have ended."""
     studies = load.ledger.snapshot().studies
     trials = read_from(url)
-    assert trials.keys() == studies.keys(), "a deleted study is back, or one is there that nobody asked for"
+    assert trials.keys() == studies.keys(), "a deleted study is back, or there is one that was never created"
     for name, n_trials in studies.items():
         assert len(trials[name]) == n_trials, name
         assert all(TrialState[trial.state].is_finished() for trial in trials[name])

@@ -1,4 +1,4 @@
-"""Clients that keep a service busy, repeat each call until it is answered, and know what was acknowledged."""
+"""Clients that keep a service busy, repeat each call until it is answered, and record what was acknowledged."""
 
 import random
 import threading
@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class LeaseNote:
-    """What one lease's worker knows: what it sent and had answered. `state` is that of the trial after the end."""
+    """What the worker of one lease knows: its acknowledged reports, and the trial's `state` after the lease's end."""
 
     study: str
     number: int
@@ -38,14 +38,14 @@ class LeaseNote:
 
 
 class Snapshot(NamedTuple):
-    """Studies that must be there and their budgets; leases of them with what was acknowledged so far."""
+    """Budgets of the studies that must exist, and what was acknowledged of their leases."""
 
     studies: dict[str, int]
     leases: dict[str, LeaseNote]
 
 
 class Ledger:
-    """What was acknowledged. What is asked for is noted before the call where others may see it before the answer."""
+    """What was acknowledged. Calls whose effect others may see before the answer are noted before the call."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -56,6 +56,7 @@ class Ledger:
         self._of_trial: defaultdict[tuple[str, int], list[LeaseNote]] = defaultdict(list)
 
     def granted(self, lease: Lease) -> LeaseNote:
+        """Record a new lease. Fails if its id or its trial is granted already."""
         note = LeaseNote(lease.study, lease.trial_number, dict(lease.params))
         with self.lock:
             assert lease.lease_id not in self.leases, f"lease {lease.lease_id} is granted twice"
@@ -68,12 +69,14 @@ class Ledger:
         return note
 
     def acknowledge(self, note: LeaseNote, **values: Any) -> None:
+        """Record an answered call of a lease."""
         with self.lock:
             self.n_acknowledged += 1
             for name, value in values.items():
                 setattr(note, name, value)
 
     def snapshot(self) -> Snapshot:
+        """A copy of what was acknowledged so far, without deleted studies."""
         with self.lock:
             studies = {name: n_trials for name, n_trials in self.studies.items() if name not in self.gone}
             leases = {
@@ -84,7 +87,7 @@ class Ledger:
         return Snapshot(studies, leases)
 
     def still_true(self, known: Snapshot) -> Snapshot:
-        """A snapshot without the reports of trials that were given back since."""
+        """Mark the leases that were given back since the snapshot: their reports need not be there."""
         for lease_id, note in known.leases.items():
             note.given_back = self.leases[lease_id].given_back
         return known
@@ -95,7 +98,7 @@ class StudyGoneError(Exception):
 
 
 class ServiceLoad:
-    """`n_threads` clients that create studies, work on their trials and delete some, until `finish`."""
+    """`n_threads` clients that create studies, train their trials and delete some studies, until `finish`."""
 
     def __init__(
         self,
@@ -141,10 +144,11 @@ class ServiceLoad:
         self._clients.append(self.client)
 
     def check(self) -> None:
+        """Fail if a client has failed."""
         assert not self.errors, self.errors
 
     def finish(self, timeout_seconds: float) -> None:
-        """Create no study any more, and return when all there are have ended."""
+        """Create no more studies, and return when all studies have ended."""
         self._finishing.set()
         for thread in self._threads:
             thread.join(timeout_seconds)
@@ -164,7 +168,7 @@ class ServiceLoad:
             self._aborting.set()
 
     def _call(self, call: Callable[[], Answer], study: str) -> Answer:
-        """The answer, however long it takes. Raises StudyGoneError."""
+        """Repeat the call until it is answered. Raises StudyGoneError."""
         self._finishing.wait(self._pause_seconds)
         try:
             return self._retries(call)
@@ -174,7 +178,7 @@ class ServiceLoad:
             raise
 
     def _study(self, numbers: random.Random) -> str | None:
-        """A study to work on; None when there will be none."""
+        """A study to work on; None if there will be none."""
         with self.ledger.lock:
             if self._finishing.is_set() or len(self._open) >= N_OPEN_STUDIES:
                 return numbers.choice(self._open) if self._open else None
@@ -182,8 +186,8 @@ class ServiceLoad:
             n_trials = numbers.randint(*self._n_trials)
             self.ledger.studies[name] = n_trials
             self.ledger.gone.add(name)  # not acknowledged yet
-        wanted = definition(name=name, n_trials=n_trials, pruner=PRUNER)
-        self._retries(lambda: self.client.create_study(wanted))
+        body = definition(name=name, n_trials=n_trials, pruner=PRUNER)
+        self._retries(lambda: self.client.create_study(body))
         with self.ledger.lock:
             self.ledger.gone.discard(name)
             self.ledger.n_acknowledged += 1

@@ -1,4 +1,4 @@
-"""A process that writes to a storage from several threads and says what was acknowledged, until it is killed."""
+"""A process that writes to a storage from several threads and reports each acknowledged write, until it is killed."""
 
 import os
 import random
@@ -17,7 +17,7 @@ N_THREADS = 4
 RANGE = FloatDistribution(0.0, 1.0)
 
 Acknowledged = tuple[str, int, tuple[Any, ...]]
-"""What, the id of the study or trial, and the values that must be there."""
+"""The kind of write, the id of the study or trial, and the values that must be in the database."""
 
 
 def write_until_killed(url: str, seed: int, channel: Connection) -> None:
@@ -52,7 +52,7 @@ def _write(storage: GroupCommitStorage, numbers: random.Random, acknowledge: Any
 
 
 def _write_trial(storage: GroupCommitStorage, study_id: int, numbers: random.Random, acknowledge: Any) -> None:
-    with storage.transaction():  # all of it or none
+    with storage.transaction():  # the three writes are stored together or not at all
         trial_id = storage.create_new_trial(study_id)
         storage.set_trial_param(trial_id, "x", numbers.random(), RANGE)
         storage.set_trial_system_attr(trial_id, "lease", trial_id)

@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from service.client import Client
-from tests.acceptance.by_hand import METRIC, study_in_every_state, study_of_own_code
+from tests.acceptance.by_hand import METRIC, study_in_every_state, study_of_custom_objective
 from tests.acceptance.service_checks import stock_storage
 from tests.acceptance.test_optuna_copy import facts
 from tests.conftest import NARROWS, ServiceProcess, StartService, clean_environment
@@ -33,14 +33,14 @@ def export(client: Client, *arguments: str) -> tuple[int, str]:
 
 def test_a_stock_study_has_everything(client: Client, tmp_path: Path, database_url: str) -> None:
     study_in_every_state(client, "every")
-    study_of_own_code(client, "own")
-    for name in ("every", "own"):
+    study_of_custom_objective(client, "custom")
+    for name in ("every", "custom"):
         n_trials = len(list(client.trials(name)))
         said = f"Study {name} with {n_trials} trials is in that database: optuna.load_study reads it\n"
         assert export(client, name, "--to", database_url) == (0, said)
 
     with stock_storage(database_url) as target, stock_storage(f"sqlite:///{tmp_path / 'source.db'}") as source:
-        for name in ("every", "own"):
+        for name in ("every", "custom"):
             made, original = (optuna.load_study(study_name=name, storage=one) for one in (target, source))
             assert made.directions == original.directions
             assert made.user_attrs == original.user_attrs

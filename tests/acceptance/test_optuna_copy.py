@@ -19,7 +19,7 @@ from tests.acceptance.by_hand import (
     completed,
     definition,
     study_in_every_state,
-    study_of_own_code,
+    study_of_custom_objective,
 )
 from tests.acceptance.service_checks import stock_storage
 from tests.conftest import ServiceProcess, StartService
@@ -62,8 +62,8 @@ def stock_study(url: str, name: str) -> tuple[list[Any], list[optuna.trial.Froze
 
 def test_the_copy_is_what_stock_optuna_reads_from_the_database(client: Client, database_url: str) -> None:
     study_in_every_state(client, "every")
-    study_of_own_code(client, "own")
-    for name in ("every", "own"):
+    study_of_custom_objective(client, "custom")
+    for name in ("every", "custom"):
         copy = client.study(name).optuna()
         directions, trials = stock_study(database_url, name)
 
@@ -79,7 +79,7 @@ def test_the_copy_is_what_stock_optuna_reads_from_the_database(client: Client, d
     assert {name: one for trial in every.trials for name, one in trial.distributions.items()} == DISTRIBUTIONS
     assert every.trials[0].user_attrs["train_loss"] == float("inf")
     assert [every.best_value] == client.best("every", 1)[0].values == [0.7]
-    assert client.study("own").optuna().trials[2].user_attrs["note"] == {"of": [2, None]}
+    assert client.study("custom").optuna().trials[2].user_attrs["note"] == {"of": [2, None]}
 
 
 def test_the_copy_refuses_to_be_written_to(client: Client) -> None:

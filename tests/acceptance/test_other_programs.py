@@ -18,7 +18,7 @@ from narrows.cli.bound import bound
 from service.client import Client
 from service.schemas.protocol import Claim, Complete, WorkerInfo
 from tests.acceptance.processes import until
-from tests.acceptance.service_checks import Seen, check_seen, check_spent, read_from, stock_storage, stock_url, told_by
+from tests.acceptance.service_checks import Seen, check_seen, check_spent, read_by, read_from, stock_storage, stock_url
 from tests.acceptance.service_load import METRIC, Ledger, ServiceLoad, Snapshot
 from tests.conftest import ROOT, StartService, clean_environment, free_tcp_port
 from tests.integration.service_driver import definition
@@ -138,7 +138,7 @@ def test_stock_programs_see_everything_that_was_acknowledged(
         load.finish(PATIENCE_SECONDS)
         print(f"{len(known.leases)} trials seen at work, {load.ledger.n_acknowledged} acknowledged writes in the end")
         assert known.leases
-        told = told_by(load.client)
+        told = read_by(load.client)
         assert service.stop() == 0
         check_spent(database_url, load)
     assert told == reader.read() == read_from(database_url)

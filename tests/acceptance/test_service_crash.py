@@ -4,7 +4,7 @@ import os
 import random
 import time
 
-from tests.acceptance.service_checks import Ids, check_kept, check_spent, read_from, told_by
+from tests.acceptance.service_checks import Ids, check_kept, check_spent, read_by, read_from
 from tests.acceptance.service_load import ServiceLoad
 from tests.conftest import StartService
 
@@ -39,7 +39,7 @@ def test_what_a_killed_service_acknowledged_is_there_once(
         load.finish(FINISH_SECONDS)
         print(f"{load.ledger.n_acknowledged} acknowledged writes; when it was killed: {counts}")
         assert counts[-1] > ROUNDS, "the load was a load"
-        told = told_by(load.client)
+        told = read_by(load.client)
         assert service.stop() == 0
         ids.learn(database_url)
         check_kept(database_url, load)

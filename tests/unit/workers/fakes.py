@@ -56,6 +56,10 @@ def artifact_json(name: str) -> dict[str, Any]:
     return {"name": name, "size_bytes": 1, "sha256": "0" * 64, "step": None, "attempt": 1, "created_at": made}
 
 
+class OutOfMemoryError(RuntimeError):
+    """An error with the name of torch's own, which only a GPU raises."""
+
+
 def problem(status: int, code: str) -> httpx.Response:
     return httpx.Response(status, json={"title": "No", "status": status, "detail": f"no: {code}", "code": code})
 

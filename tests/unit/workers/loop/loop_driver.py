@@ -29,10 +29,6 @@ class PatientStopping(Stopping):
             Event().wait(0.001)
 
 
-class OutOfMemoryError(RuntimeError):
-    """Called as torch's own."""
-
-
 class Worker:
     """A loop with its boundaries, that ends when there is no trial."""
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workers.fakes import lease_json, problem
-from tests.unit.workers.loop.loop_driver import OutOfMemoryError, Worker, raising
+from tests.unit.workers.fakes import OutOfMemoryError, lease_json, problem
+from tests.unit.workers.loop.loop_driver import Worker, raising
 from workers.errors import DatasetError, DivergedError, ModelError
 from workers.loop.active_trials import BrokenDeviceError
 from workers.scheduling.leased_trial import LeasedTrial

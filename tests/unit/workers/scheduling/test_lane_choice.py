@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from service.schemas.study.training import Training
-from tests.unit.workers.fakes import FakeTime
+from tests.unit.workers.fakes import FakeTime, OutOfMemoryError
 from workers.data.trial_data import TrialData
 from workers.errors import ModelError
 from workers.lanes.fusion_key import fusion_key
@@ -13,10 +13,6 @@ from workers.scheduling.lane_choice import LaneChoice, batches_per_second
 
 CPU = torch.device("cpu")
 Make = Callable[..., Training]
-
-
-class OutOfMemoryError(RuntimeError):
-    """Called as torch's own."""
 
 
 class Measured:

@@ -10,7 +10,7 @@ from service.schemas.study.data import Dataset, OwnDataset
 from service.schemas.study.models import Mlp
 from service.schemas.study.training import Training
 from tests.training import train_trial
-from tests.unit.workers.fakes import lease_json
+from tests.unit.workers.fakes import OutOfMemoryError, lease_json
 from workers.data.trial_data import TrialData
 from workers.errors import ModelError
 from workers.lanes.lane_group import EpochResult, LaneGroup
@@ -21,10 +21,6 @@ from workers.scheduling.leased_trial import LeasedTrial
 
 CPU = torch.device("cpu")
 CLOCKS = ("seconds", "training_seconds")
-
-
-class OutOfMemoryError(RuntimeError):
-    """Called as torch's own."""
 
 
 def trial(number: int, **fields: Any) -> LeasedTrial:
