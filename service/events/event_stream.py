@@ -106,6 +106,7 @@ class EventStream(StreamingResponse):
         super().__init__(self._chunks(), headers=HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Occupy a reader slot and stream until the client leaves or the stream ends."""
         with self._events.reader_slot():
             await super().__call__(scope, receive, send)
 

@@ -19,6 +19,7 @@ class Admission:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Authenticate a request, then pass it on or answer with the refusal."""
         if scope["type"] == "http":
             try:
                 scope.setdefault("state", {})["caller"] = self._authenticator.admit(scope)

@@ -22,32 +22,39 @@ class BoundedHttp(HttpToolsProtocol):
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the timer of the first head."""
         super().connection_made(transport)
         self._timer = self.loop.call_later(self.HEAD_SECONDS, self._too_late)
 
     def data_received(self, data: bytes) -> None:
+        """Parse the data, and start the timer if it begins a new head."""
         super().data_received(data)
         if self._in_head and self._timer is None:
             self._timer = self.loop.call_later(self.HEAD_SECONDS, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
+        """Count the bytes of a head from 0."""
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
+        """Count the bytes of a URL."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Count the bytes of a header."""
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        """Stop the timer, because the head is complete."""
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()

@@ -140,6 +140,7 @@ class MeasureRequests:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and record its status and duration."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -57,6 +57,7 @@ class QuickRoutes:
         self._by_pattern = [route for route in routes if route.param_convertors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of a quick route, or pass it on."""
         match = self._find(scope) if scope["type"] == "http" else None
         if match is None:
             await self._router_app(scope, receive, send)

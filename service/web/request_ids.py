@@ -19,6 +19,7 @@ class RequestIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on under its id, and add the id to the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

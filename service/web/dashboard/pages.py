@@ -41,6 +41,7 @@ class LazyDashboard:
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to the dashboard, importing it first if necessary."""
         async with self._loading:
             if self._app is None:
                 self._app = await asyncio.to_thread(_load, self._storage)

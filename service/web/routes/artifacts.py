@@ -125,6 +125,7 @@ class ArtifactResponse(StreamingResponse):
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream the file and close it."""
         try:
             await super().__call__(scope, receive, send)
         finally:
