@@ -11,12 +11,12 @@ from typing import Any
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
-from sqlalchemy import URL, create_engine, inspect, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy import URL, create_engine, inspect
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage.batch import Batch, Puts
-from storage.database.opening import DRIVERS, translated
+from storage.database.opening import check_folder, parse_address, translated
 from storage.errors import DuplicateStudyError, InvalidDatabaseUrlError, MissingStudyError
 from storage.optuna_seam.objects import METRIC_NAMES_ATTR, set_trial_id, study_id_of
 from storage.optuna_seam.tables import OPTUNA_TABLES, StudyDirectionModel, StudyModel, TrialModel
@@ -147,18 +147,12 @@ def _opened(text: str, *, new: bool) -> Iterator[tuple[URL, RDBStorage]]:
 
 
 def _url(text: str) -> URL:
-    """The address with the driver that we have."""
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError) as error:
-        raise InvalidDatabaseUrlError("database must be an address such as sqlite:///optuna.db") from error
-    url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    """The address with its driver. Raises InvalidDatabaseUrlError."""
+    url = parse_address(text, "sqlite:///optuna.db")
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise InvalidDatabaseUrlError(f"database must be a file: {text!r}")
-        folder = Path(url.database or "").resolve().parent
-        if not folder.is_dir():
-            raise InvalidDatabaseUrlError(f"database must lie in a folder that exists: {folder}")
+        check_folder(url)
     return url
 
 

@@ -1,1 +1,1 @@
-"""Who may call what: tokens, sessions, scopes and origins."""
+"""Authentication and authorization: tokens, sessions, scopes and origins."""

@@ -53,7 +53,7 @@ class LoginRateLimiter:
 
 
 def _key(address: str) -> str:
-    """The IPv4 address, or the /64 network of an IPv6 address: whoever has one of its addresses has them all."""
+    """The IPv4 address, or the /64 network of an IPv6 address: its user can take every address in it."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

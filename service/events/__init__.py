@@ -1,1 +1,1 @@
-"""What is told to clients that listen, and to claims that wait."""
+"""Events for clients that listen, and the signal that wakes waiting claims."""

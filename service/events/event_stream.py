@@ -12,7 +12,7 @@ from service.events.event_ring import EventRing
 
 log = logging.getLogger(__name__)
 
-PATH = "/v1/events"
+EVENTS_PATH = "/v1/events"
 CHUNK_EVENTS = 100
 GATHER_SECONDS = 0.05
 """Events are collected for this long and sent together, so a stream is written to at most twenty times a second."""

@@ -20,7 +20,7 @@ MAX_NESTING = 32
 BODY_SECONDS = 20.0
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 
-STREAMED = ("PUT", "/v1/artifacts/")
+UPLOADS = ("PUT", "/v1/artifacts/")
 """Uploads of artifacts have their own limits and are never held in memory as a whole."""
 
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?')
@@ -39,7 +39,7 @@ class BodyLimits:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
-        if scope["method"] == STREAMED[0] and scope["path"].startswith(STREAMED[1]):
+        if scope["method"] == UPLOADS[0] and scope["path"].startswith(UPLOADS[1]):
             await self._app(scope, receive, send)
             return
         try:

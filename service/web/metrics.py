@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.events.event_ring import EventRing
-from service.events.event_stream import PATH as STREAM
+from service.events.event_stream import EVENTS_PATH
 from service.registry.registry import Registry
 from storage import Commit, WorkerRecord
 
@@ -24,7 +24,7 @@ SEEN_SECONDS = 120.0
 
 
 class Metrics:
-    """The metrics of one application, each application with its own."""
+    """The metrics of one application, in a collector registry of its own."""
 
     def __init__(self) -> None:
         self._collectors = CollectorRegistry()
@@ -75,7 +75,7 @@ class Metrics:
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request and record its duration. Clients can invent methods, so unknown ones share one label."""
         self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
-        if route != STREAM:  # a stream lasts as long as its reader stays
+        if route != EVENTS_PATH:  # a stream lasts as long as its reader stays
             self._request_seconds.labels(route).observe(seconds)
 
     def render(self) -> bytes:

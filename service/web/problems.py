@@ -104,9 +104,7 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for this type"
-    if (
-        error.status_code == HTTPStatus.BAD_REQUEST
-    ):  # raised by FastAPI for a body that is not UTF-8 or has an unreadable number
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI, for a body that is not UTF-8 or has an unreadable number
         invalid = InvalidError([("body", "malformed JSON: it cannot be read")])
         return problem_response(invalid.status, invalid.code, invalid.detail, invalid.errors)
     code = CODES.get(error.status_code, "http_error")

@@ -15,7 +15,7 @@ import uvicorn
 
 from service import logs
 from service.access.origins import is_loopback
-from service.events.event_stream import PATH as STREAM
+from service.events.event_stream import EVENTS_PATH
 from service.web.app import close_waits, create_app
 from service.web.http_protocol import BoundedHttp
 from service.web.listening import ServeError, listen
@@ -121,7 +121,7 @@ class _Server(uvicorn.Server):
 
     def _disconnect_streams(self) -> None:
         for connection in list(self.server_state.connections):
-            if (getattr(connection, "scope", None) or {}).get("path") == STREAM:
+            if (getattr(connection, "scope", None) or {}).get("path") == EVENTS_PATH:
                 connection.transport.abort()
 
 

@@ -20,13 +20,7 @@ DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg",
 
 def parse_url(text: str) -> URL:
     """The address with its driver. Raises InvalidDatabaseUrlError, which never shows a password."""
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError) as error:
-        raise InvalidDatabaseUrlError(
-            "database must be an address such as sqlite:///narrows.db or postgresql://user@host/name"
-        ) from error
-    url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    url = parse_address(text, "sqlite:///narrows.db or postgresql://user@host/name")
     if url.drivername not in DRIVERS.values():
         raise InvalidDatabaseUrlError(f"database must be sqlite or postgresql: {url.render_as_string()}")
     plain = url.database not in (None, "", ":memory:") and not (url.database or "").startswith("file:")
@@ -35,14 +29,31 @@ def parse_url(text: str) -> URL:
     return url
 
 
+def parse_address(text: str, example: str) -> URL:
+    """The address of any kind of database, with the driver that is installed for it.
+
+    Raises InvalidDatabaseUrlError, whose message names the example and not the text, which may hold a password.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidDatabaseUrlError(f"database must be an address such as {example}") from error
+    return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+
+
+def check_folder(url: URL) -> None:
+    """Raises InvalidDatabaseUrlError when the folder of an SQLite file does not exist."""
+    folder = Path(url.database or "").resolve().parent
+    if not folder.is_dir():
+        raise InvalidDatabaseUrlError(f"database must lie in a folder that exists: {folder}")
+
+
 def open_engine(text: str) -> Engine:
     """An engine on a database that answers. Raises InvalidDatabaseUrlError and DatabaseUnavailableError."""
     url = parse_url(text)
     with translated(url):
         if url.drivername == "sqlite":
-            folder = Path(url.database or "").resolve().parent
-            if not folder.is_dir():
-                raise InvalidDatabaseUrlError(f"database must lie in a folder that exists: {folder}")
+            check_folder(url)
         engine = create_engine(url, **_engine_options(url))
         if url.drivername == "sqlite":
             _configure_sqlite(engine)

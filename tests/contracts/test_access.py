@@ -90,7 +90,7 @@ def test_it_is_opened_by_its_scopes_alone(service: Service, secrets: dict[str, s
 
 
 @pytest.mark.parametrize("row", sorted(set(ROUTES) - set(CLOSED_ROWS)))
-def test_who_asks_for_no_token_opens_to_everyone(service: Service, secrets: dict[str, str], row: str) -> None:
+def test_a_route_for_anyone_needs_no_token(service: Service, secrets: dict[str, str], row: str) -> None:
     assert call(service, row).status_code in (200, 303, 401)  # a login without a token fails as a page does
     assert "problem" not in call(service, row).headers.get("content-type", "")
 
@@ -98,7 +98,7 @@ def test_who_asks_for_no_token_opens_to_everyone(service: Service, secrets: dict
 @pytest.mark.parametrize("scope", ["read", "submit", "work"])
 @pytest.mark.parametrize("method", ["GET", "POST", "TRACE", "FOO"])
 @pytest.mark.parametrize("path", ["/v1/nothing", "/v1/studies/", "/v1/STUDIES", "//v1/tokens", "/v1/tokens%2f"])
-def test_what_has_no_row_is_closed_to_all_but_an_admin(
+def test_a_path_without_a_row_is_open_only_to_an_admin(
     service: Service, secrets: dict[str, str], scope: Scope, method: str, path: str
 ) -> None:
     headers = bearer(secrets[scope])
@@ -107,14 +107,14 @@ def test_what_has_no_row_is_closed_to_all_but_an_admin(
     assert code_of(service.http.request(method, path, headers=headers, follow_redirects=False), 404) == "not_found"
 
 
-def test_an_admin_is_told_what_is_not_there(service: Service) -> None:
+def test_an_admin_learns_that_a_path_or_method_does_not_exist(service: Service) -> None:
     headers = bearer("the operator's")
 
     assert code_of(service.http.get("/v1/nothing", headers=headers), 404) == "not_found"
     assert code_of(service.http.put("/v1/studies", headers=headers), 405) == "method_not_allowed"
 
 
-def test_methods_that_nobody_knows_are_not_kept() -> None:
+def test_unknown_methods_are_not_stored() -> None:
     scopes = RouteScopes()
     for number in range(100):
         assert scopes.required(f"M{number}", "/v1/studies/x") is None

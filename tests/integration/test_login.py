@@ -243,7 +243,7 @@ def test_every_answer_carries_the_headers_of_a_careful_service(
     assert "strict-transport-security" not in answer
 
 
-def test_so_does_the_answer_to_an_error_of_ours(guarded: Service) -> None:
+def test_the_answer_to_an_internal_error_has_the_headers_too(guarded: Service) -> None:
     def fail() -> None:
         raise RuntimeError("a bug")
 
@@ -252,11 +252,13 @@ def test_so_does_the_answer_to_an_error_of_ours(guarded: Service) -> None:
     response = guarded.http.get("/fails", headers=bearer(OPERATOR))
 
     assert code_of(response, 500) == "internal"
+    request_id = response.headers["x-request-id"]
+    assert response.json()["detail"] == f"internal error; see the service log for request ID {request_id}"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["cache-control"] == "no-store"
 
 
-def test_pages_load_their_own_parts_alone(guarded: Service) -> None:
+def test_pages_load_only_their_own_parts(guarded: Service) -> None:
     policies = {
         path: guarded.http.get(path, headers=headers).headers.get_list("content-security-policy")[0]
         for path, headers in {"/login": {}, "/docs": bearer(OPERATOR), "/dashboard": bearer(OPERATOR)}.items()

@@ -1,1 +1,1 @@
-"""The Optuna dashboard behind our login, and what its changes do to a live study."""
+"""The Optuna dashboard behind the login, and the changes that it may make to a live study."""

@@ -10,9 +10,9 @@ from service.web.dependencies import RegistryDependency, StudyDependency
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
-MAX_TRIALS = 10_000
+MAX_DIAGNOSED = 10_000
 Limit = Annotated[
-    int, Query(ge=1, le=MAX_TRIALS, description="Maximum number of trials, the newest ones.", examples=[1000])
+    int, Query(ge=1, le=MAX_DIAGNOSED, description="Maximum number of trials, the newest ones.", examples=[1000])
 ]
 
 

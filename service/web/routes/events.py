@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 
-from service.events.event_stream import EventStream
+from service.events.event_stream import EVENTS_PATH, EventStream
 from service.schemas.events import Event
 from service.schemas.fields import NAME_PATTERN
 from service.web.dependencies import AuthenticatorDependency, EventsDependency, RegistryDependency
 
-router = APIRouter(prefix="/v1", tags=["events"])
+router = APIRouter(tags=["events"])
 
 OnlyStudy = Annotated[
     str | None,
@@ -35,17 +35,17 @@ LastEventIdQuery = Annotated[
 Follow = Annotated[
     bool, Query(description="false: send the events that exist already and end the stream.", examples=[True])
 ]
-STREAMED: dict[int | str, dict[str, Any]] = {
+STREAM_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"model": Event, "description": "An endless stream. The data of each event is one such object."}
 }
 
 
 @router.get(
-    "/events",
+    EVENTS_PATH,
     status_code=200,
     operation_id="events_v1_events_get",
     response_class=EventStream,
-    responses=STREAMED,
+    responses=STREAM_ANSWER,
 )
 async def stream_events(
     registry: RegistryDependency,

@@ -31,7 +31,7 @@ async def _fields(request: Request) -> dict[str, str]:
 FieldsDependency = Annotated[dict[str, str], Depends(_fields)]
 
 
-@router.get("/login")
+@router.get(LOGIN)
 def show_login(request: Request, authenticator: AuthenticatorDependency, next: str = HOME) -> Response:
     """Show the login form or, to a logged-in user, links and a button to log out."""
     if not authenticator.tokens.any_exist:
@@ -45,7 +45,7 @@ def show_login(request: Request, authenticator: AuthenticatorDependency, next: s
     return _html(login_page.session_page(caller.name, caller.scopes))
 
 
-@router.post("/login")
+@router.post(LOGIN)
 async def log_in(request: Request, authenticator: AuthenticatorDependency, fields: FieldsDependency) -> Response:
     """Start a session with a token that has the scope read."""
     check_same_origin("POST", request.headers, by_browser=False)

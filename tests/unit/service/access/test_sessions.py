@@ -15,13 +15,13 @@ def test_a_session_knows_its_token_until_it_ends() -> None:
     assert sessions.token_digest(second) is None
 
 
-def test_ids_are_not_kept() -> None:
+def test_session_ids_are_not_stored() -> None:
     sessions = Sessions(FakeClock())
     session_id = sessions.start("a")
     assert session_id not in repr(vars(sessions))
 
 
-def test_there_are_not_more_than_so_many() -> None:
+def test_the_oldest_session_ends_above_the_maximum() -> None:
     sessions = Sessions(FakeClock())
     first, *_, last = [sessions.start("a") for _ in range(MAX_SESSIONS + 1)]
     assert (sessions.token_digest(first), sessions.token_digest(last)) == (None, "a")
