@@ -112,21 +112,21 @@ def test_memory_that_really_runs_out_halves_the_lanes_and_loses_no_trial(data: T
         )
         for number in range(8)
     ]
-    bench = LaneScheduler(lambda _dataset: data, device, LaneChoice(device, 8), _no_test)
+    scheduler = LaneScheduler(lambda _dataset: data, device, LaneChoice(device, 8), _no_test)
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(700 * 2**20 / total, device)
     try:
         events: list[FinishedEpoch | FailedTrial] = []
         for trial in trials:
-            bench.start(trial, None)
-        while bench.trials:
-            events += bench.step()
+            scheduler.start(trial, None)
+        while scheduler.trials:
+            events += scheduler.step()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, device)
     finals = [event for event in events if isinstance(event, FinishedEpoch) and event.final is not None]
     assert len(finals) == 8
-    assert bench.n_lanes < 8
+    assert scheduler.n_lanes < 8
 
 
 def _no_test(*_: object) -> dict[str, float]:

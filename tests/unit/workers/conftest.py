@@ -20,7 +20,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def find_data() -> Callable[[str], Path]:
-    """A function from a folder of real data, such as MNIST/raw, to the data directory that holds it; or it skips."""
+    """Return a function from a folder of real data, such as MNIST/raw, to its data directory. It skips without data."""
 
     def find(folder: str) -> Path:
         root = Path(os.environ.get("NARROWS_DATA_DIR", REPOSITORY.parent / "shared" / "data"))
@@ -50,7 +50,7 @@ def make_training() -> Callable[..., Training]:
 
 @pytest.fixture
 def trial_data() -> TrialData:
-    """80 train and 20 validation images of 1x12x12 in 4 classes, each class with a bright row of its own."""
+    """80 train and 20 validation images of 1x12x12 in 4 classes. In each class another row is bright."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(100) % 4
     images = torch.randint(0, 120, (100, 1, 12, 12), generator=generator, dtype=torch.uint8)

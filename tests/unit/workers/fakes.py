@@ -1,4 +1,4 @@
-"""Boundaries of a worker, as objects that are passed in: a service that answers from memory, and a bench."""
+"""Fake boundaries of a worker: a service that answers from memory, and a trainer."""
 
 import json
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def problem(status: int, code: str) -> httpx.Response:
 
 
 class FakeTime:
-    """A clock that stands still unless it is moved, and waits that move it."""
+    """A clock that only moves when it is set or when `sleep` is called."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -78,7 +78,7 @@ class FakeTime:
 
 
 class FakeService:
-    """Grants `n_trials` leases, answers reports by `decide`, and keeps every call as (path, body), uploads as bytes.
+    """Grants `n_trials` leases, answers reports by `decide`, and records every call as (path, body).
 
     `answers` replaces the answer of a path: each is taken once, in order.
     """
@@ -144,15 +144,15 @@ class FakeService:
         return {"lease_id": lease_id, "step": step, "decision": self.decide(lease_id, step)}
 
 
-class FakeBench:
-    """Trains two epochs of every trial in no time; `on_step` may raise, move the clock, or wait."""
+class FakeTrainer:
+    """Trains two epochs of every trial instantly. `on_step` may raise, move the clock, or wait."""
 
     def __init__(self, n_lanes: int = 1) -> None:
         self.n_lanes = n_lanes
         self.begun: list[str] = []
         self.kept: list[str] = []
         self.dropped: list[str] = []
-        self.on_begin: Callable[[LeasedTrial], None] = lambda _work: None
+        self.on_start: Callable[[LeasedTrial], None] = lambda _work: None
         self.on_step: Callable[[LeasedTrial], None] = lambda _work: None
         self.final: Callable[[], dict[str, float]] = lambda: {"validation_accuracy": 0.6}
         self.n_epochs = 2
@@ -175,7 +175,7 @@ class FakeBench:
         return 0
 
     def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
-        self.on_begin(trial)
+        self.on_start(trial)
         self.begun.append(trial.lease_id)
         self._trials[trial.lease_id] = trial
         self._epochs[trial.lease_id] = 0 if trial.state is None else trial.state.n_epochs
@@ -194,7 +194,7 @@ class FakeBench:
     def _step(self, trial: LeasedTrial) -> FinishedEpoch | FailedTrial:
         try:
             self.on_step(trial)
-        except Exception as error:  # noqa: BLE001 - as a bench has it
+        except Exception as error:  # noqa: BLE001 - any error fails the trial, as in LaneScheduler
             del self._trials[trial.lease_id]
             return FailedTrial(trial, error)
         epoch = self._epochs[trial.lease_id]
@@ -207,7 +207,7 @@ class FakeBench:
 
 
 def until(condition: Callable[[], bool], timeout_seconds: float = 5.0) -> None:
-    """Wait for another thread."""
+    """Wait for another thread until a condition is true. Raises AssertionError after `timeout_seconds`."""
     never = Event()
     for _ in range(int(timeout_seconds / 0.001)):
         if condition():

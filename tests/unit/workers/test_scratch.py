@@ -1,4 +1,4 @@
-"""Folders of workers that were really killed, and of those that live."""
+"""Scratch folders of workers that were really killed, and of workers that still run."""
 
 import subprocess
 import sys
@@ -27,14 +27,14 @@ scratch.remove()
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary folders are made."""
+    """Return the folder that temporary folders are created in."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 @pytest.fixture
 def worker(folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A process with a folder."""
+    """Start a process that has a scratch folder."""
     command = [sys.executable, "-c", WORKER, str(ROOT), str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -70,7 +70,7 @@ def test_a_worker_that_ends_removes_its_folder(worker: "subprocess.Popen[str]") 
 
 
 def test_other_files_are_not_touched(folder: Path) -> None:
-    """Files, links, and folders with other names."""
+    """Files, links and folders with other names stay."""
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "kept").touch()

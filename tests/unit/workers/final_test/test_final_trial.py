@@ -38,12 +38,12 @@ def digits(dataset: Dataset | OwnDataset) -> TrialData:
 def train(
     *trials: LeasedTrial, data_of: Callable[[Dataset | OwnDataset], TrialData] = digits
 ) -> list[FinishedEpoch | FailedTrial]:
-    bench = LaneScheduler(data_of, CPU, LaneChoice(CPU, 4), FinalTrial(CPU, NOWHERE, download=False))
+    scheduler = LaneScheduler(data_of, CPU, LaneChoice(CPU, 4), FinalTrial(CPU, NOWHERE, download=False))
     for one in trials:
-        bench.start(one, None)
+        scheduler.start(one, None)
     events: list[FinishedEpoch | FailedTrial] = []
-    while bench.trials:
-        events += bench.step()
+    while scheduler.trials:
+        events += scheduler.step()
     return events
 
 

@@ -10,7 +10,7 @@ from workers.fleet.fleet import CRASHED, GOOD, USELESS, Fleet, WorkerSlot
 
 
 def place(code: str) -> WorkerSlot:
-    """A place whose process runs a line of Python."""
+    """Return a slot whose process runs a line of Python."""
     return WorkerSlot("cpu", [sys.executable, "-S", "-c", code], {"MARK": "x"})
 
 
@@ -100,7 +100,7 @@ def test_the_stdin_of_processes_ends_when_the_fleet_dies() -> None:
 
 
 def fleet_of(code: str, clock: str = "time.monotonic", echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
-    """A fleet of one process, which has said that it is up."""
+    """Run a fleet of one process and wait until the process is up."""
     starts = (
         "import itertools, sys, time; from workers.fleet import fleet; "
         "from workers.fleet.fleet import Fleet, WorkerSlot; "

@@ -1,4 +1,4 @@
-"""Being asked to end, by signals of a real process."""
+"""Stopping a real process by signals."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ UP = "os.write(1, b'up\\n'); "
 
 
 def started(code: str, echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
-    """A process that has installed its handlers and says so."""
+    """Start a process and wait until it has installed its signal handlers."""
     code = HEAD.replace("= ECHO", f"= {echo_seconds}") + code
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -18,7 +18,7 @@ def test_the_model_of_a_trial_that_violates_a_constraint_is_neither_saved_nor_th
         value, size = next(sizes)
         return {"validation_accuracy": value, "n_parameters": size}
 
-    worker.bench.final = final
+    worker.trainer.final = final
     worker.run(keep_models="best")
 
     assert kept(worker) == [f"artifacts/lease-{number}/model" for number in (1, 3)]
@@ -28,7 +28,7 @@ def test_the_model_of_a_trial_that_violates_a_constraint_is_neither_saved_nor_th
 def test_constraints_do_not_matter_when_all_or_no_models_are_saved(mode: str, n_kept: int) -> None:
     worker = Worker(n_trials=1)
     worker.service.constraints = [{"metric": "n_parameters", "max": 100}]
-    worker.bench.final = lambda: {"validation_accuracy": 0.9, "n_parameters": 1000.0}
+    worker.trainer.final = lambda: {"validation_accuracy": 0.9, "n_parameters": 1000.0}
     worker.run(keep_models=mode)
 
     assert len(kept(worker)) == n_kept

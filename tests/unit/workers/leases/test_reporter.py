@@ -143,7 +143,7 @@ def test_a_lease_is_renewed_at_a_third_of_its_term(service: FakeService, reporte
 
 
 class Pauses:
-    """Counts the waits between calls, and waits for none."""
+    """Counts the waits between calls without waiting."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []

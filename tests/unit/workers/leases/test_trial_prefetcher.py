@@ -1,4 +1,4 @@
-"""Trials that are claimed ahead: as many as there is room for, and no more."""
+"""Trials are claimed ahead: as many as there is room for, and no more."""
 
 import time
 from threading import Event

@@ -5,7 +5,7 @@ from threading import Event
 from typing import Any
 
 from service.schemas.protocol import WorkerInfo
-from tests.unit.workers.fakes import FakeBench, FakeService, FakeTime
+from tests.unit.workers.fakes import FakeService, FakeTime, FakeTrainer
 from workers.fleet.stopping import Stopping
 from workers.loop.loop import Loop
 from workers.scheduling.leased_trial import LeasedTrial
@@ -14,7 +14,7 @@ ENDS = ("complete", "fail", "release", "pause", "prune")
 
 
 class PatientStopping(Stopping):
-    """Waits in no time, but for other threads."""
+    """Waits without taking time, but lets other threads run."""
 
     def __init__(self, time: FakeTime) -> None:
         super().__init__()
@@ -30,16 +30,16 @@ class PatientStopping(Stopping):
 
 
 class Worker:
-    """A loop with its boundaries, that ends when there is no trial."""
+    """A loop with fake boundaries, which ends when there is no trial."""
 
     def __init__(
         self, n_trials: int = 1, n_lanes: int = 1, on_step: Callable[[LeasedTrial], None] | None = None
     ) -> None:
         self.time = FakeTime()
         self.service = FakeService(n_trials, self.time)
-        self.bench = FakeBench(n_lanes)
+        self.trainer = FakeTrainer(n_lanes)
         if on_step is not None:
-            self.bench.on_step = on_step
+            self.trainer.on_step = on_step
         self.stopping = PatientStopping(self.time)
 
     def run(self, study: str | None = None, exit_when_idle_seconds: float = 0.0, **options: Any) -> None:
@@ -47,7 +47,7 @@ class Worker:
             loop = Loop(
                 client,
                 WorkerInfo(id="host/1/cpu", host="host", device="cpu"),
-                self.bench,
+                self.trainer,
                 self.stopping,
                 study=study,
                 exit_when_idle_seconds=exit_when_idle_seconds,

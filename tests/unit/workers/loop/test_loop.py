@@ -40,7 +40,7 @@ def test_reports_are_answered_before_the_trial_is_completed() -> None:
 
 def test_lanes_are_filled_while_others_train() -> None:
     worker = Worker(n_trials=7, n_lanes=4)
-    worker.bench.n_epochs = 50
+    worker.trainer.n_epochs = 50
     worker.run()
     assert sorted(worker.ended()) == [f"leases/lease-{number}/complete" for number in range(7)]
     assert {claim["worker"]["n_lanes"] for claim in worker.service.bodies("claims")} == {4}
@@ -48,13 +48,13 @@ def test_lanes_are_filled_while_others_train() -> None:
 
 def test_every_lane_is_filled_although_trials_come_one_by_one() -> None:
     worker = Worker(n_trials=4, n_lanes=4)
-    worker.bench.n_epochs = 1_000_000
+    worker.trainer.n_epochs = 1_000_000
     answer = worker.service._answer
     one_by_one = lambda path, body: answer(path, {**body, "max_trials": 1} if path == "claims" else body)  # noqa: E731
     worker.service._answer = one_by_one  # type: ignore[method-assign]
-    worker.service.decide = lambda _lease_id, _step: "prune" if len(worker.bench.begun) == 4 else "continue"
+    worker.service.decide = lambda _lease_id, _step: "prune" if len(worker.trainer.begun) == 4 else "continue"
     worker.run()
-    assert len(worker.bench.begun) == 4
+    assert len(worker.trainer.begun) == 4
 
 
 def test_a_worker_never_holds_more_trials_than_lanes() -> None:
@@ -63,9 +63,9 @@ def test_a_worker_never_holds_more_trials_than_lanes() -> None:
 
     def count(_work: LeasedTrial) -> None:
         nonlocal most
-        most = max(most, len(worker.bench.trials))
+        most = max(most, len(worker.trainer.trials))
 
-    worker.bench.on_step = count
+    worker.trainer.on_step = count
     worker.run()
     assert len(worker.ended()) == 20
     assert most <= 3
@@ -87,7 +87,7 @@ def test_waiting_seconds_exclude_training_and_idling_and_include_the_call_before
         return answer(path, body)
 
     worker.service._answer = slow  # type: ignore[method-assign]
-    worker.bench.on_step = lambda _work: worker.time.sleep(10.0)
+    worker.trainer.on_step = lambda _work: worker.time.sleep(10.0)
     worker.run()
     assert [body["metrics"]["waiting_seconds"] for _, body in worker.outcomes()] == [1.0, 1.0]
 
@@ -112,11 +112,11 @@ def test_idle_polls_are_long_and_not_counted_as_waiting() -> None:
 @pytest.mark.parametrize("decision", ["prune", "stop", "lost"])
 def test_a_decision_ends_the_trial_without_another_call(decision: str) -> None:
     worker = Worker()
-    worker.bench.n_epochs = 1_000_000
+    worker.trainer.n_epochs = 1_000_000
     worker.service.decide = lambda _lease_id, step: decision if step == 1 else "continue"
     worker.run()
     assert worker.outcomes() == []
-    assert worker.bench.dropped == ["lease-0"]
+    assert worker.trainer.dropped == ["lease-0"]
 
 
 def test_a_decision_on_the_last_report_counts() -> None:
@@ -136,10 +136,10 @@ def test_a_decision_on_the_last_report_counts() -> None:
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
     ],
 )
-@pytest.mark.parametrize("when", ["on_begin", "on_step"])
+@pytest.mark.parametrize("when", ["on_start", "on_step"])
 def test_an_error_of_the_trial_itself_fails_it_permanently(error: Exception, reason: str, when: str) -> None:
     worker = Worker(n_trials=2)
-    setattr(worker.bench, when, raising(error))
+    setattr(worker.trainer, when, raising(error))
     worker.run()
     assert worker.outcomes() == [
         (f"leases/lease-{number}/fail", {"reason": reason, "retry": False}) for number in range(2)
@@ -149,7 +149,7 @@ def test_an_error_of_the_trial_itself_fails_it_permanently(error: Exception, rea
 
 def test_trials_that_this_machine_cannot_train_are_left_to_others_for_growing_times() -> None:
     worker = Worker(n_trials=8)
-    worker.bench.on_begin = raising(DatasetError("no data set mnist in ./data"))
+    worker.trainer.on_start = raising(DatasetError("no data set mnist in ./data"))
     worker.run()
     assert worker.outcomes()[0][1] == {"reason": "no data set mnist in ./data", "retry": True}
     assert worker.stopping.waited == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -164,16 +164,16 @@ def test_a_broken_device_ends_the_process() -> None:
 
 def test_a_refused_report_fails_the_trial() -> None:
     worker = Worker()
-    worker.bench.n_epochs = 1_000_000
+    worker.trainer.n_epochs = 1_000_000
     worker.service.answers["reports"] = [problem(409, "report_conflict")]
     worker.run()
     assert worker.outcomes()[0][1]["reason"] == "the service refused a report: no: report_conflict"
 
 
 def test_epochs_that_were_reported_before_are_not_reported_again() -> None:
-    """After a resume without its checkpoint, or after training went back to a kept state."""
+    """A trial repeats epochs if it resumes without its checkpoint or returns to a saved state."""
     worker = Worker(n_trials=0)
-    worker.bench.n_epochs = 5
+    worker.trainer.n_epochs = 5
     worker.service.waiting = [{**lease_json(0), "resume": {"step": 2, "artifact": "checkpoint"}}]
     worker.service.answers["artifacts/digits/0/checkpoint"] = [problem(404, "artifact_not_found")]
     worker.run()

@@ -12,16 +12,16 @@ from workers.scheduling.leased_trial import LeasedTrial
 
 def test_a_stopped_worker_checkpoints_and_releases_its_trials() -> None:
     worker = Worker(n_trials=3, n_lanes=2)
-    worker.bench.n_epochs = 1_000_000
+    worker.trainer.n_epochs = 1_000_000
 
     def stop_after_an_epoch(trial: LeasedTrial) -> None:
-        if trial.last_step >= 0 and len(worker.bench.trials) == 2 and not worker.stopping.is_set():
+        if trial.last_step >= 0 and len(worker.trainer.trials) == 2 and not worker.stopping.is_set():
             worker.stopping.request()
 
-    worker.bench.on_step = stop_after_an_epoch
+    worker.trainer.on_step = stop_after_an_epoch
     worker.run()
     assert worker.ended() == ["leases/lease-0/release", "leases/lease-1/release"]
-    assert worker.bench.kept == ["lease-0", "lease-1"]
+    assert worker.trainer.kept == ["lease-0", "lease-1"]
 
 
 def test_a_worker_stopped_while_it_loads_data_releases_the_trial_at_once() -> None:
@@ -31,7 +31,7 @@ def test_a_worker_stopped_while_it_loads_data_releases_the_trial_at_once() -> No
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError("goes on")
 
-    worker.bench.on_begin = begin
+    worker.trainer.on_start = begin
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     worker.stopping.install()
     try:

@@ -1,4 +1,4 @@
-"""What a worker does at a rung: it waits for the decision, and pauses or trains on from that very state."""
+"""A worker at a rung waits for the decision, then pauses the trial or trains on from exactly that state."""
 
 from tests.unit.workers.loop.loop_driver import Worker
 from workers.scheduling.leased_trial import LeasedTrial
@@ -10,7 +10,7 @@ def worker_with_rungs(n_trials: int = 1, n_lanes: int = 1, rung_steps: tuple[int
     worker = Worker(n_trials=n_trials, n_lanes=n_lanes)
     for lease in worker.service.waiting:
         lease["rung_steps"] = list(rung_steps)
-    worker.bench.n_epochs = 3
+    worker.trainer.n_epochs = 3
     return worker
 
 
@@ -21,7 +21,7 @@ def test_a_trial_that_pauses_is_checkpointed_at_its_rung_and_released() -> None:
 
     assert worker.reports() == [("lease-0", 0)], "not an epoch was trained beyond the rung"
     assert [path for path in worker.service.paths() if path in PAUSED] == PAUSED
-    assert worker.bench.dropped == ["lease-0"]
+    assert worker.trainer.dropped == ["lease-0"]
 
 
 def test_a_trial_that_may_continue_trains_on_from_its_rung() -> None:
@@ -31,7 +31,7 @@ def test_a_trial_that_may_continue_trains_on_from_its_rung() -> None:
     def note(trial: LeasedTrial) -> None:
         states.append(0 if trial.state is None else trial.state.n_epochs)
 
-    worker.bench.on_begin = note
+    worker.trainer.on_start = note
     worker.run()
 
     assert states == [0, 1, 2]

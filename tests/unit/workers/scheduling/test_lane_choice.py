@@ -16,7 +16,7 @@ Make = Callable[..., Training]
 
 
 class Measured:
-    """Rates by number of lanes, as a device would have them; more lanes than listed are out of memory."""
+    """A device with a given rate for each number of lanes. More lanes than listed are out of memory."""
 
     def __init__(self, rates: Mapping[int, float]) -> None:
         self.rates = rates

@@ -37,7 +37,7 @@ def untested(lease: Lease, _model: nn.Module, _data: TrialData) -> dict[str, flo
 
 
 class Trouble:
-    """What a device answers a group's step with, as one does that is full; None lets it train."""
+    """`error(group)` returns the error that a step of the group raises; None lets it train."""
 
     def __init__(self) -> None:
         self.error: Callable[[LaneGroup], Exception | None] = lambda _group: None
@@ -64,15 +64,15 @@ def trouble() -> Trouble:
 
 
 @pytest.fixture
-def bench(trial_data: TrialData, trouble: Trouble) -> LaneScheduler:
+def scheduler(trial_data: TrialData, trouble: Trouble) -> LaneScheduler:
     return LaneScheduler(prepared(trial_data), CPU, LaneChoice(CPU, 4), untested, trouble.new_group)
 
 
-def train(bench: LaneScheduler) -> list[FinishedEpoch | FailedTrial]:
-    """Until the bench is empty."""
+def train(scheduler: LaneScheduler) -> list[FinishedEpoch | FailedTrial]:
+    """Step until no trial is left, and return all events."""
     events: list[FinishedEpoch | FailedTrial] = []
-    while bench.trials:
-        events += bench.step()
+    while scheduler.trials:
+        events += scheduler.step()
     return events
 
 
@@ -81,7 +81,7 @@ def without_clocks(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def finals(events: list[FinishedEpoch | FailedTrial]) -> dict[int, dict[str, float]]:
-    """Of each trial that finished, by number."""
+    """Return the final metrics of each finished trial, by its number."""
     return {
         event.trial.lease.trial_number: without_clocks(event.final)
         for event in events
@@ -103,12 +103,12 @@ def assert_as_alone(found: dict[int, dict[str, float]], trials: list[LeasedTrial
 
 
 def test_trials_of_one_fusion_key_train_together_with_the_results_of_trials_alone(
-    bench: LaneScheduler, trial_data: TrialData
+    scheduler: LaneScheduler, trial_data: TrialData
 ) -> None:
     trials = [trial(number, learning_rate=0.01 * (number + 1)) for number in range(4)]
     for one in trials:
-        bench.start(one, None)
-    events = train(bench)
+        scheduler.start(one, None)
+    events = train(scheduler)
     assert [event.epoch for event in events if isinstance(event, FinishedEpoch) and event.trial is trials[0]] == [
         0,
         1,
@@ -117,105 +117,105 @@ def test_trials_of_one_fusion_key_train_together_with_the_results_of_trials_alon
     assert_as_alone(finals(events), trials, trial_data)
 
 
-def test_trials_of_several_fusion_keys_train_side_by_side(bench: LaneScheduler, trial_data: TrialData) -> None:
+def test_trials_of_several_fusion_keys_train_side_by_side(scheduler: LaneScheduler, trial_data: TrialData) -> None:
     trials = [trial(0), trial(1, batch_size=8), trial(2, optimizer="sgd", momentum=0.9)]
     for one in trials:
-        bench.start(one, None)
-    assert_as_alone(finals(train(bench)), trials, trial_data)
+        scheduler.start(one, None)
+    assert_as_alone(finals(train(scheduler)), trials, trial_data)
 
 
-def test_room_grows_while_trials_share_a_fusion_key(bench: LaneScheduler) -> None:
+def test_room_grows_while_trials_share_a_fusion_key(scheduler: LaneScheduler) -> None:
     rooms = []
     for number in range(4):
-        rooms.append(bench.room)
-        bench.start(trial(number), None)
+        rooms.append(scheduler.room)
+        scheduler.start(trial(number), None)
     assert rooms == [1, 1, 2, 1]
-    assert bench.room == 0
+    assert scheduler.room == 0
 
 
-def test_room_stays_small_while_every_trial_has_another_fusion_key(bench: LaneScheduler) -> None:
+def test_room_stays_small_while_every_trial_has_another_fusion_key(scheduler: LaneScheduler) -> None:
     for number in range(3):
-        bench.start(trial(number, batch_size=8 + number), None)
-    assert bench.room == 0
+        scheduler.start(trial(number, batch_size=8 + number), None)
+    assert scheduler.room == 0
 
 
-def test_trials_beyond_the_lanes_wait_for_a_free_lane(bench: LaneScheduler, trial_data: TrialData) -> None:
+def test_trials_beyond_the_lanes_wait_for_a_free_lane(scheduler: LaneScheduler, trial_data: TrialData) -> None:
     trials = [trial(number) for number in range(7)]
     for one in trials:
-        bench.start(one, None)
-    assert (bench.n_training, len(bench.trials), bench.room) == (4, 7, 0)
-    assert_as_alone(finals(train(bench)), trials, trial_data)
+        scheduler.start(one, None)
+    assert (scheduler.n_training, len(scheduler.trials), scheduler.room) == (4, 7, 0)
+    assert_as_alone(finals(train(scheduler)), trials, trial_data)
 
 
-def test_a_removed_trial_has_no_further_events(bench: LaneScheduler) -> None:
+def test_a_removed_trial_has_no_further_events(scheduler: LaneScheduler) -> None:
     trials = [trial(number) for number in range(6)]
     for one in trials:
-        bench.start(one, None)
-    assert bench.remove("lease-1") is trials[1]
-    assert bench.remove("lease-5") is trials[5]
-    assert sorted(finals(train(bench))) == [0, 2, 3, 4]
+        scheduler.start(one, None)
+    assert scheduler.remove("lease-1") is trials[1]
+    assert scheduler.remove("lease-5") is trials[5]
+    assert sorted(finals(train(scheduler))) == [0, 2, 3, 4]
 
 
-def test_a_diverged_trial_fails_and_harms_no_other(bench: LaneScheduler, trial_data: TrialData) -> None:
+def test_a_diverged_trial_fails_and_harms_no_other(scheduler: LaneScheduler, trial_data: TrialData) -> None:
     good, bad = trial(0), trial(1, optimizer="sgd", learning_rate=1000.0, momentum=0.99, epochs=50)
     twin = trial(2, optimizer="sgd", learning_rate=0.1)
     for one in (good, bad, twin):
-        bench.start(one, None)
-    events = train(bench)
+        scheduler.start(one, None)
+    events = train(scheduler)
     (broken,) = [event for event in events if isinstance(event, FailedTrial)]
     assert broken.trial is bad
     assert_as_alone(finals(events), [good, twin], trial_data)
 
 
-def test_a_trial_that_does_not_fit_its_data_is_not_added(bench: LaneScheduler) -> None:
+def test_a_trial_that_does_not_fit_its_data_is_not_added(scheduler: LaneScheduler) -> None:
     with pytest.raises(ModelError):
-        bench.start(trial(0, model={"name": "cnn", "blocks": [{"channels": 2, "pool_size": 8}] * 3}), None)
-    assert bench.trials == []
-    bench.start(trial(1), None)
-    assert sorted(finals(train(bench))) == [1]
+        scheduler.start(trial(0, model={"name": "cnn", "blocks": [{"channels": 2, "pool_size": 8}] * 3}), None)
+    assert scheduler.trials == []
+    scheduler.start(trial(1), None)
+    assert sorted(finals(train(scheduler))) == [1]
 
 
 def test_out_of_memory_halves_the_lanes_and_loses_no_trial(
-    bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
+    scheduler: LaneScheduler, trial_data: TrialData, trouble: Trouble
 ) -> None:
     trouble.error = lambda group: OutOfMemoryError("out of memory") if len(group.lanes) > 2 else None
     trials = [trial(number) for number in range(4)]
     for one in trials:
-        bench.start(one, None)
-    events = train(bench)
+        scheduler.start(one, None)
+    events = train(scheduler)
     assert_as_alone(finals(events), trials, trial_data)
-    bench.start(trial(9), None)
-    assert bench.n_lanes == 2
+    scheduler.start(trial(9), None)
+    assert scheduler.n_lanes == 2
 
 
 def test_after_out_of_memory_trials_continue_from_their_saved_states(
-    bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
+    scheduler: LaneScheduler, trial_data: TrialData, trouble: Trouble
 ) -> None:
     trials = [trial(number, epochs=5) for number in range(2)]
     for one in trials:
-        bench.start(one, None)
-    early = [event for _ in range(12) for event in bench.step()]
+        scheduler.start(one, None)
+    early = [event for _ in range(12) for event in scheduler.step()]
     for one in trials:
-        bench.save_state(one)
+        scheduler.save_state(one)
     errors = [OutOfMemoryError("out of memory")]
     trouble.error = lambda group: errors.pop() if errors and len(group.lanes) > 1 else None
-    events = train(bench)
+    events = train(scheduler)
     assert {event.epoch for event in early if isinstance(event, FinishedEpoch)} == {0, 1}
     assert min(event.epoch for event in events if isinstance(event, FinishedEpoch)) == 2
     assert_as_alone(finals(events), trials, trial_data)
 
 
-def test_a_trial_that_is_too_large_for_the_device_fails(bench: LaneScheduler, trouble: Trouble) -> None:
+def test_a_trial_that_is_too_large_for_the_device_fails(scheduler: LaneScheduler, trouble: Trouble) -> None:
     trouble.error = lambda _group: OutOfMemoryError("out of memory")
     for number in range(3):
-        bench.start(trial(number), None)
-    events = train(bench)
+        scheduler.start(trial(number), None)
+    events = train(scheduler)
     assert [type(event) for event in events] == [FailedTrial] * 3
     assert sorted(event.trial.lease.trial_number for event in events) == [0, 1, 2]
 
 
 def test_the_trial_that_cannot_be_trained_is_found_among_its_neighbours(
-    bench: LaneScheduler, trial_data: TrialData, trouble: Trouble
+    scheduler: LaneScheduler, trial_data: TrialData, trouble: Trouble
 ) -> None:
     trials = [trial(number) for number in range(6)]
     guilty = trials[2]
@@ -223,34 +223,36 @@ def test_the_trial_that_cannot_be_trained_is_found_among_its_neighbours(
         ZeroDivisionError("bad") if any(lane.trial.tag is guilty for lane in group.lanes) else None
     )
     for one in trials:
-        bench.start(one, None)
-    events = train(bench)
+        scheduler.start(one, None)
+    events = train(scheduler)
     assert [event.trial for event in events if isinstance(event, FailedTrial)] == [guilty]
     assert_as_alone(finals(events), [one for one in trials if one is not guilty], trial_data)
 
 
-def test_a_broken_device_fails_all_its_trials(bench: LaneScheduler, trouble: Trouble) -> None:
+def test_a_broken_device_fails_all_its_trials(scheduler: LaneScheduler, trouble: Trouble) -> None:
     trouble.error = lambda _group: RuntimeError("CUDA error: device-side assert triggered")
     for number in range(3):
-        bench.start(trial(number), None)
-    assert [type(event) for event in bench.step()] == [FailedTrial] * 3
-    assert bench.trials == []
+        scheduler.start(trial(number), None)
+    assert [type(event) for event in scheduler.step()] == [FailedTrial] * 3
+    assert scheduler.trials == []
 
 
 def test_the_model_of_a_finished_trial_has_its_weights_and_its_description(
-    bench: LaneScheduler, trial_data: TrialData
+    scheduler: LaneScheduler, trial_data: TrialData
 ) -> None:
-    bench.start(trial(3, model={"name": "mlp", "hidden": [8], "batch_norm": True}), None)
-    (content,) = [event.model for event in train(bench) if isinstance(event, FinishedEpoch) and event.model is not None]
+    scheduler.start(trial(3, model={"name": "mlp", "hidden": [8], "batch_norm": True}), None)
+    (content,) = [
+        event.model for event in train(scheduler) if isinstance(event, FinishedEpoch) and event.model is not None
+    ]
     weights, description = read_model(content())
     assert description["trial"] == 3
     assert isinstance(Training.model_validate(description["training"]).model, Mlp)
     assert any("running_mean" in name for name in weights)
 
 
-def test_lanes_are_soon_free_in_the_last_epoch(bench: LaneScheduler) -> None:
-    bench.start(trial(0, epochs=2), None)
+def test_lanes_are_soon_free_in_the_last_epoch(scheduler: LaneScheduler) -> None:
+    scheduler.start(trial(0, epochs=2), None)
     for _ in range(6):
-        bench.step()
-    assert bench.n_free_within(3600.0) == 1
-    assert bench.n_free_within(0.0) == 0
+        scheduler.step()
+    assert scheduler.n_free_within(3600.0) == 1
+    assert scheduler.n_free_within(0.0) == 0

@@ -1,4 +1,4 @@
-"""The feed of the sinks: in order, and never in the way of a trial, whatever a sink does."""
+"""Sinks get everything in order, and whatever a sink does never delays a trial."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from workers.sinks.metric_fanout import LeaseEnded, MetricFanout, MetricsReporte
 
 
 class Kept:
-    """A sink that keeps what it is told; `on_write` may raise or wait."""
+    """A sink that records what it is given. `on_write` may raise or wait."""
 
     name = "Kept"
 
@@ -111,7 +111,7 @@ def wait_until_idle(fanout: MetricFanout) -> None:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, SinkThread, threading.Event]]:
-    """A sink that hangs until the event is set, after a hundred reports and the end of its feed."""
+    """Return a sink that hangs until the event is set, after a hundred reports and the end of its feed."""
     monkeypatch.setattr(feeds, "MOST_WAITING", 5)
     monkeypatch.setattr(feeds, "CLOSING_SECONDS", 0.0)
     sink, go_on = Kept(), threading.Event()

@@ -1,4 +1,4 @@
-"""MLflow runs in a database of MLflow's own, read back with its client."""
+"""MLflow runs in a real MLflow database, read by its client."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def study(request: pytest.FixtureRequest) -> str:
-    """A study of each test's own: making the database takes seconds."""
+    """Return another study name for each test. They share a database, because making one takes seconds."""
     return str(request.node.name).replace("[", ".").replace("]", "")
 
 

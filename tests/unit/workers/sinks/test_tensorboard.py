@@ -1,4 +1,4 @@
-"""Event files, read back with TensorBoard's own reader."""
+"""TensorBoard event files, read by TensorBoard's reader."""
 
 from pathlib import Path
 

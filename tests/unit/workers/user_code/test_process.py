@@ -1,4 +1,4 @@
-"""The process of a user's code, by itself: what it sees, what it writes, and how it ends."""
+"""The process of a user's code: what it sees, what it writes, and how it ends."""
 
 import fcntl
 import os
@@ -194,7 +194,7 @@ def test_code_that_waits_for_its_children_does_not_wait_for_the_guard(tmp_path: 
 
 
 def guards_of(process: UserProcess) -> list[int]:
-    """Processes with the same command line."""
+    """Return the processes with the same command line."""
     mine = Path(f"/proc/{process._process.pid}/cmdline").read_bytes()
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):

@@ -1,4 +1,4 @@
-"""The trial that objectives are given, beside Optuna's own."""
+"""The trial that objectives get, compared with Optuna's trial."""
 
 import inspect
 import json
@@ -28,13 +28,13 @@ METHODS = [name for name in PUBLIC if callable(inspect.getattr_static(optuna.Tri
 
 @pytest.fixture
 def asked() -> list[dict[str, Any]]:
-    """What the trial has asked its worker."""
+    """The requests that the trial has sent to its worker."""
     return []
 
 
 @pytest.fixture
 def trial(asked: list[dict[str, Any]]) -> Iterator[Trial]:
-    """With a worker that answers 0.5 whatever is asked."""
+    """Return a trial whose worker answers every request with 0.5."""
     ours, theirs = socket.socketpair()
 
     def answer() -> None:

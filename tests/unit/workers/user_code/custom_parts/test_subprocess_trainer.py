@@ -1,4 +1,4 @@
-"""Trials with custom models in real processes, several in one: whatever one does, the others go on."""
+"""Trials with custom models, several in one real process: whatever one does, the others continue."""
 
 import re
 import tempfile
@@ -36,7 +36,7 @@ CLOCKS = ("seconds", "training_seconds")
 
 
 class Service(FakeService):
-    """Keeps what is uploaded of each trial's output."""
+    """Records the output that is uploaded for each trial."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Harness:
     def run(
         self, trials: list[LeasedTrial], on_turn: Callable[[], None] = lambda: None, seconds: float = 120.0
     ) -> None:
-        """Train all, each as soon as there is room for it."""
+        """Train all trials, each as soon as there is room for it."""
         waiting, deadline = list(trials), time.monotonic() + 120.0
         while waiting or self.trainer.trials:
             assert time.monotonic() < deadline, "it takes too long"
@@ -132,7 +132,7 @@ def losses(events: list[FinishedEpoch]) -> list[float]:
 
 
 def group_here(trial: LeasedTrial) -> tuple[Training, LaneGroup]:
-    """A group for a trial in this process, without others."""
+    """Return a group with one trial, in this process."""
     training = trial.lease.built_in
     assert isinstance(training.model, OwnModel)
     here = {
@@ -147,7 +147,7 @@ def group_here(trial: LeasedTrial) -> tuple[Training, LaneGroup]:
 
 
 def expected(trial: LeasedTrial) -> list[float]:
-    """Validation losses of the trial when it is trained in this process, without others."""
+    """Return the validation losses of the trial when it is trained alone in this process."""
     training, group = group_here(trial)
     group.load(LaneTrial(training, trial.lease.seed))
     found: list[float] = []
@@ -195,7 +195,7 @@ def test_trials_share_a_process_and_each_ends_as_if_alone(harness: Harness, rate
 def test_trials_of_a_process_that_ends_are_tried_again_one_by_one(
     harness: Harness, tmp_path_factory: pytest.TempPathFactory, kind: str, fields: dict[str, Any], reason: str
 ) -> None:
-    """They are tried again, each alone. One that ends its process alone too fails: see the next test."""
+    """Each is tried again alone. A trial that ends its own process too fails: see the next test."""
     armed = tmp_path_factory.mktemp("armed") / "now"
     arguments = {"kind": kind, "armed": str(armed), "seconds": 0.01, "from": 4}
     trials = [leased(number, arguments=arguments, epochs=6, **fields) for number in range(3)]
@@ -277,7 +277,7 @@ def test_a_trial_stops_at_its_rung_with_its_state_and_continues_from_there(harne
 
 
 def test_a_trial_returns_to_a_checkpoint_whose_epochs_were_all_reported(tmp_path: Path) -> None:
-    """The process is ahead of what the worker has heard: by less than the time between two checkpoints."""
+    """The process is ahead of the reported epochs by less than the time between two checkpoints."""
     trial, checkpoint = leased(0), tmp_path / "checkpoint.safetensors"
     training, group = group_here(trial)
     lane = group.load(LaneTrial(training, trial.lease.seed))
@@ -294,7 +294,7 @@ def test_a_trial_returns_to_a_checkpoint_whose_epochs_were_all_reported(tmp_path
 
 
 def test_a_trial_removed_in_a_step_does_not_affect_the_others(harness: Harness) -> None:
-    """Its process still writes to its folder when a step is longer than a turn of the worker."""
+    """Its process still writes to its folder if a step takes longer than a step of the worker's loop."""
     trials = [leased(number, arguments={"seconds": 0.15}, epochs=5) for number in range(3)]
     dropped: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What is unpacked comes from elsewhere: nothing of it may land outside of the folder, or be anything but a file."""
+"""Archives are untrusted: unpacking creates only plain files, and only inside the folder."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Trials of users' code in real processes, with a service that answers from memory: whatever the code does ends it."""
+"""Trials of users' code in real processes, with a fake service: whatever the code does ends only its trial."""
 
 import socket
 import subprocess
@@ -51,7 +51,7 @@ class RunnerHarness:
         self.reporter = Reporter(self.client, Retries(1.0))
 
     def run(self, body: str, entrypoint: str = "mine:f", checkpoint_seconds: float = 30.0) -> Fault | None:
-        """Run a trial of `def f(context)` with this body, until all is told."""
+        """Run a trial of `def f(context)` with this body until every call to the service is done."""
         lines = "".join(f"    {line}\n" for line in body.splitlines())
         (self.code / "mine.py").write_text(f"import json, os, sys, time\ndef f(context):\n{lines}")
         return self.run_lease(entrypoint, self.code, checkpoint_seconds)
@@ -74,7 +74,7 @@ class RunnerHarness:
         return fault
 
     def bodies(self, call: str) -> list[Any]:
-        """What the service has received in calls with the lease, such as `complete`."""
+        """Return the bodies of calls with the lease, such as `complete`."""
         return self.service.bodies(f"leases/lease-0/{call}")
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ def test_an_entrypoint_that_is_not_allowed_is_not_even_imported(runner: RunnerHa
 
 
 def test_no_checkpoint_is_taken_while_another_waits(runner: RunnerHarness) -> None:
-    """The first upload waits until five steps are over: none of the others is kept meanwhile."""
+    """The first upload waits until five steps are over. Meanwhile no other checkpoint is taken."""
     turn = threading.Event()
     runner.errands.submit(partial(_wait, turn))
     go = runner.code / "go"
@@ -193,7 +193,7 @@ return 1.0"""
 
 
 def test_a_trial_that_the_service_does_not_pause_is_released(runner: RunnerHarness) -> None:
-    """The code trains on when it is told to prune, because its folder is empty, and keeps its first file then."""
+    """The code trains on although it should prune, because its folder is empty, and writes its first file then."""
     runner.service.decide = lambda _lease_id, step: "pause" if step == 0 else "continue"
     runner.service.answers["leases/lease-0/pause"] = [problem(409, "state_conflict")]
     body = """context.report(0, loss=1.0)
@@ -231,7 +231,7 @@ def test_a_trial_whose_files_could_not_be_uploaded_at_a_rung_is_released(
 
 
 def test_packing_a_checkpoint_does_not_count_as_time_of_the_code(runner: RunnerHarness) -> None:
-    """Nor of a step, nor of the trial."""
+    """It counts neither for the step timeout nor for the trial timeout."""
     clock = FakeTime()
 
     class Slow(CheckpointUploads):

@@ -1,4 +1,4 @@
-"""Models and data sets as users write them, for tests in this process."""
+"""Custom models and data sets as users write them, for tests in this process."""
 
 import math
 import random
@@ -15,7 +15,7 @@ Params = dict[str, Any]
 
 
 def build_mlp(params: Params) -> nn.Module:
-    """The built-in mlp, written by hand."""
+    """The built-in mlp as a user would write it."""
     layers: list[nn.Module] = [nn.Flatten(), nn.Linear(144, 9, bias=not params.get("batch_norm"))]
     if params.get("batch_norm"):
         layers.append(nn.BatchNorm1d(9))
@@ -23,7 +23,7 @@ def build_mlp(params: Params) -> nn.Module:
 
 
 class Strange(nn.Module):
-    """What models have beside plain layers."""
+    """A model with frozen and tied weights, replaced buffers and parametrizations."""
 
     mean: Tensor
     n_calls: Tensor
@@ -75,7 +75,7 @@ def build_words(_params: Params) -> nn.Module:
 
 
 def build_other(params: Params) -> Any:
-    """Whatever the test names."""
+    """Return the kind of object that a test names."""
     found: dict[str, Any] = {
         "nothing": None,
         "no parameters": nn.Flatten(),
@@ -92,14 +92,14 @@ def tensors(n: int, dtype: torch.dtype = torch.float32, *shape: int) -> tuple[Te
 
 
 def build_words_data(_params: Params) -> Any:
-    """The class is whether the first token is odd."""
+    """Return sequences of tokens. The class says whether the first token is odd."""
     tokens = torch.arange(250).mul(7).remainder(11).view(50, 5).int()
     labels = tokens[:, 0].remainder(2)
     return (tokens[:40], labels[:40]), (tokens[40:], labels[40:])
 
 
 def build_drawn_data(_params: Params) -> Any:
-    """From every generator that there is."""
+    """Return data from the generators of torch, numpy and Python."""
     inputs = torch.tensor([[float(torch.rand(())), random.random(), float(np.random.rand())]])
     return (inputs, torch.zeros(1, dtype=torch.int64)), (inputs, torch.zeros(1, dtype=torch.int64))
 

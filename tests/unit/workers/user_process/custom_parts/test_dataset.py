@@ -49,7 +49,7 @@ def test_other_integers_stay_unchanged() -> None:
 
 
 def test_random_numbers_of_the_function_come_from_the_studys_seed() -> None:
-    """Every trial sees the same data, whatever its own process has drawn before."""
+    """Every trial sees the same data, whatever its process has drawn before."""
     drawn = OwnDataset(entrypoint=f"{HERE}:build_drawn_data")
 
     def inputs(seed: int, before: int) -> torch.Tensor:

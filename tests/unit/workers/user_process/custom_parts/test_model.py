@@ -1,4 +1,4 @@
-"""Own modules in the built-in trainer."""
+"""Custom models in the built-in trainer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +82,7 @@ def strange(make_training: Make, **fields: Any) -> Training:
 
 
 def test_the_whole_state_of_a_module_is_saved(make_training: Make, trial_data: TrialData) -> None:
-    """Frozen and tied weights, buffers that are replaced, counts, parametrizations."""
+    """The state has frozen and tied weights, replaced buffers, counts and parametrizations."""
     group = group_of(training := strange(make_training), trial_data)
     group.load(LaneTrial(training, 1))
     *_, last = finish(group)
@@ -114,7 +114,7 @@ def test_frozen_weights_stay_as_they_were_drawn(make_training: Make, trial_data:
 
 
 def test_random_numbers_of_a_module_come_only_from_the_trials_seed(make_training: Make, trial_data: TrialData) -> None:
-    """Beside another trial, and whatever the global generator is; which stays as it was."""
+    """Neither another trial nor the global generator matters, and that generator does not change."""
     training = strange(make_training)
     alone = group_of(training, trial_data)
     alone.load(LaneTrial(training, 1))
