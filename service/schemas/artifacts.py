@@ -4,19 +4,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.schemas.fields import NAME_PATTERN, Answer, Timestamp
+from service.schemas.fields import NAME_PATTERN, NAME_RULE, Answer, Timestamp
 
 CHECKPOINT = "checkpoint"
-"""The artifact of this name is where the trial is resumed; it is deleted when the trial has ended."""
+"""Name of the artifact that a trial is resumed from. It is deleted when the trial has ended."""
 
 OUTPUT = "output"
-"""The end of what the process of a trial with an entrypoint wrote; taken even when the trial has just ended."""
+"""Name of the artifact with the last lines that an entrypoint printed. It is accepted after the trial's end too."""
 
 ArtifactName = Annotated[
     str,
     Field(
         pattern=NAME_PATTERN,
-        description="Name of the artifact: letters, digits, '.', '_' and '-', 128 characters at most.",
+        description=f"Name of the artifact: {NAME_RULE}.",
         examples=[CHECKPOINT],
     ),
 ]
@@ -26,12 +26,16 @@ class Artifact(Answer):
     """One file of a trial."""
 
     name: ArtifactName
-    size_bytes: int = Field(description="Its size in bytes.", examples=[438120])
-    sha256: str = Field(description="SHA-256 of its content, in hexadecimal.", examples=["9f86d081884c7d65" * 4])
-    step: int | None = Field(description="The step (epoch, from 0) it was made after, or null.", examples=[3])
-    attempt: int = Field(description="The attempt that made it, from 1.", examples=[1])
-    created_at: Timestamp = Field(description="When it was uploaded.", examples=["2026-01-02T03:04:05Z"])
+    size_bytes: int = Field(description="Size of the file in bytes.", examples=[438120])
+    sha256: str = Field(description="SHA-256 of the content, in hexadecimal.", examples=["9f86d081884c7d65" * 4])
+    step: int | None = Field(
+        description="Last step (epoch, from 0) before the file was made; null if it belongs to no step.", examples=[3]
+    )
+    attempt: int = Field(description="Number of the attempt that uploaded the file, from 1.", examples=[1])
+    created_at: Timestamp = Field(description="Time of the upload.", examples=["2026-01-02T03:04:05Z"])
 
 
 class ArtifactList(Answer):
-    artifacts: list[Artifact] = Field(description="The trial's artifacts, by name.", examples=[[]])
+    """The files of one trial."""
+
+    artifacts: list[Artifact] = Field(description="The trial's artifacts, ordered by name.", examples=[[]])

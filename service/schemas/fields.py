@@ -18,11 +18,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+NAME_RULE = "letters, digits, '.', '_' and '-', a letter or digit first, at most 128 characters"
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def _check_scalar(value: Any) -> Any:
-    """One message instead of one for each member of the union."""
+    """Raises one error instead of one for each member of the union."""
     if isinstance(value, float) and not math.isfinite(value):
         raise PydanticCustomError("finite_number", "must be a finite number")
     if not isinstance(value, str | int | float | bool | None):
@@ -38,23 +39,23 @@ Rates = Annotated[
     Annotated[Rate, Tag("rate")] | Annotated[list[Rate], Tag("rates")],
     Discriminator(lambda value: "rates" if isinstance(value, list) else "rate"),
 ]
-"""One dropout rate for all layers, or one for each."""
+"""One dropout rate for all layers, or a list with one rate for each layer."""
 
 
 class Body(BaseModel):
-    """A JSON object in which an unknown field is an error that names it."""
+    """A JSON object from a client. An unknown field is an error that names the field."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=False)
 
 
 class Answer(BaseModel):
-    """A JSON object from the service. A newer one may say more than an older client knows."""
+    """A JSON object from the service. Unknown fields are ignored, because a newer service may send more."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 class StrictBody(Body):
-    """A body written by people: no silent conversion between JSON types ("1" is not 1, true is not 1.0)."""
+    """A body that people write. JSON types are not converted: "1" is not 1, and true is not 1.0."""
 
     model_config = ConfigDict(strict=True)
 
@@ -66,7 +67,7 @@ def _without_nul(value: str) -> str:
 
 
 Identifier = Annotated[str, AfterValidator(_without_nul)]
-"""A string that every database keeps in a text column; PostgreSQL refuses NUL there."""
+"""A string that every database can store as text. PostgreSQL refuses the character NUL."""
 
 
 def _from_wire(value: Any) -> Any:
@@ -82,7 +83,7 @@ def _to_wire(value: float) -> float | str:
 
 
 def finite(value: Any) -> Any:
-    """Any JSON value without nan and infinities. Raises ValueError."""
+    """The same JSON value. Raises ValueError if it holds nan or an infinity at any depth."""
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         finite(item)
     if isinstance(value, float) and not math.isfinite(value):
@@ -91,7 +92,7 @@ def finite(value: Any) -> Any:
 
 
 def not_nan(value: float) -> float:
-    """Raises ValueError."""
+    """The same number. Raises ValueError for nan."""
     if math.isnan(value):
         raise ValueError("must be a number: nan")
     return value
@@ -117,7 +118,7 @@ StudyName = Annotated[
     str,
     Field(
         pattern=NAME_PATTERN,
-        description="Name of the study: letters, digits, '.', '_' and '-', 128 characters at most.",
+        description=f"Name of the study: {NAME_RULE}.",
         examples=["mnist-mlp"],
     ),
 ]

@@ -14,87 +14,100 @@ Distributions = dict[Annotated[str, Field(min_length=1, max_length=128)], Distri
 
 
 class ImportedTrial(StrictBody):
-    """What a sampler learns of a trial."""
+    """A trial as a sampler sees it."""
 
-    state: TrialState = Field("COMPLETE", description="Its state.", examples=["COMPLETE"])
+    state: TrialState = Field("COMPLETE", description="State of the trial, by Optuna's name.", examples=["COMPLETE"])
     params: Params = Field(
-        max_length=MAX_PARAMETERS, description="Its parameters.", examples=[{"learning_rate": 0.003}]
+        max_length=MAX_PARAMETERS, description="Parameters of the trial.", examples=[{"learning_rate": 0.003}]
     )
     values: list[Number] | None = Field(
-        None, max_length=8, description="Objective values of a complete trial, in order.", examples=[[0.978]]
+        None,
+        max_length=8,
+        description="Objective values of a complete trial, in the order of the objectives; null for other trials.",
+        examples=[[0.978]],
     )
     constraints: dict[Annotated[str, Field(max_length=128 + 32)], Number] = Field(
         {},
         max_length=100,
-        description="How far it is beyond each constraint, by name; above 0 it is violated.",
+        description="How far the trial is beyond each constraint, by name. A value above 0 breaks the constraint.",
         examples=[{"n_parameters <= 1e+06": -2000.0}],
     )
     last_step: int | None = Field(
         None,
         ge=0,
         lt=2**53,
-        description="Last reported step of a pruned trial; null with several objectives.",
+        description="Last reported step of a pruned trial; null for other trials and with several objectives.",
         examples=[None],
     )
-    last_value: Number | None = Field(None, description="What it reported there.", examples=[None])
+    last_value: Number | None = Field(
+        None, description="Value that a pruned trial reported at last_step; null for other trials.", examples=[None]
+    )
 
 
 class NewImport(StrictBody):
     """Trials for a study's sampler to learn from."""
 
     source: Identifier = Field(
-        min_length=1, max_length=500, description="Where they come from, in words.", examples=["mnist-2025.csv"]
+        min_length=1, max_length=500, description="Where the trials come from, in words.", examples=["mnist-2025.csv"]
     )
     distributions: Distributions = Field(
         {},
         max_length=MAX_PARAMETERS,
-        description="Of their parameters, where it is known. What the search space lacks must be here.",
+        description="Distributions of the parameters. Those that the search space does not have are required.",
         examples=[{"learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}],
     )
     trials: list[ImportedTrial] = Field(
         min_length=1,
         max_length=MAX_IMPORTED,
-        description="The trials, oldest first. gp sees 300 of them all: the best, and the newest of the others.",
+        description="The trials, oldest first. gp learns from at most 300 of them: the best, and the newest others.",
         examples=[[{"params": {"learning_rate": 0.003}, "values": [0.978]}]],
     )
 
 
 class LeftOut(Answer):
-    """How many trials were not imported, by the first reason that was met."""
+    """Number of trials that were not imported, by the first reason that applies."""
 
     state: int = Field(
-        0, description="Neither COMPLETE nor PRUNED; with several objectives not COMPLETE.", examples=[2]
+        0,
+        description="Trials that are neither COMPLETE nor PRUNED; with several objectives all that are not COMPLETE.",
+        examples=[2],
     )
     names: int = Field(
-        0, description="Other parameters than those that the search space has beside the others.", examples=[0]
+        0, description="Trials whose parameters are not those that the search space has for their values.", examples=[0]
     )
-    distributions: int = Field(0, description="A parameter of another type, or on another scale.", examples=[0])
+    distributions: int = Field(
+        0, description="Trials with a parameter of another type or on another scale.", examples=[0]
+    )
     constraints: int = Field(
-        0, description="Complete, and a constraint of the definition is not known of it.", examples=[0]
+        0, description="Complete trials without a value for each constraint of the definition.", examples=[0]
     )
-    values: int = Field(0, description="A value that the search space does not contain.", examples=[3])
+    values: int = Field(0, description="Trials with a value outside the search space.", examples=[3])
 
 
 class Import(Answer):
-    """One import: the sampler learns from its trials, which are no trials of the study."""
+    """One import. The sampler learns from its trials, but they are not trials of the study."""
 
     number: int = Field(description="Number of the import, from 0.", examples=[0])
     source: str = Field(description="Where the trials come from.", examples=["study mnist-2025"])
     requested_by: str = Field(
-        description="Name of the token that asked; anonymous without one, warm_start_from if the definition asked.",
+        description="Name of the requesting token; anonymous without a token, warm_start_from for the definition.",
         examples=["warm_start_from"],
     )
-    imported_at: Timestamp = Field(description="When it was done.", examples=["2026-01-02T03:04:05Z"])
-    n_trials: int = Field(description="How many trials were imported.", examples=[37])
-    left_out: LeftOut = Field(description="How many were not.", examples=[{"state": 2, "values": 3}])
+    imported_at: Timestamp = Field(description="Time of the import.", examples=["2026-01-02T03:04:05Z"])
+    n_trials: int = Field(description="Number of imported trials.", examples=[37])
+    left_out: LeftOut = Field(
+        description="Numbers of trials that were not imported.", examples=[{"state": 2, "values": 3}]
+    )
 
 
 class ImportList(Answer):
+    """The imports of one study."""
+
     study: StudyName
-    imports: list[Import] = Field(description="All imports, first to last.", examples=[[]])
+    imports: list[Import] = Field(description="All imports, oldest first.", examples=[[]])
 
 
 class ImportWithTrials(Import):
-    """One import with its trials."""
+    """An import with its trials."""
 
     trials: list[ImportedTrial] = Field(description="The imported trials, in order.", examples=[[]])

@@ -1,4 +1,4 @@
-"""A study and its trials in Optuna's words: what `export?format=optuna` writes, one object a line."""
+"""A study and its trials as Optuna has them. `export?format=optuna` writes them, one JSON object a line."""
 
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -16,40 +16,50 @@ from service.schemas.study.search_space import Choices, Distribution, FloatRange
 
 
 class OptunaStudy(Answer):
-    """The first line: what Optuna knows of a study besides its trials."""
+    """The first line of an export: a study without its trials."""
 
     study_name: str = Field(description="Name of the study.", examples=["mnist-mlp"])
-    directions: list[Direction] = Field(description="Which way is better, of each objective.", examples=[["maximize"]])
+    directions: list[Direction] = Field(description="Direction of each objective.", examples=[["maximize"]])
     metric_names: list[str] = Field(description="Metric of each objective.", examples=[["validation_accuracy"]])
-    user_attrs: dict[str, JsonValue] = Field(description="What was noted with the study.", examples=[{}])
+    user_attrs: dict[str, JsonValue] = Field(description="User attributes of the study, by name.", examples=[{}])
 
 
 class OptunaTrial(Answer):
-    """Every further line: a trial as Optuna has it."""
+    """Every further line of an export: one trial."""
 
     number: int = Field(description="Number of the trial, from 0.", examples=[12])
-    state: TrialState = Field(description="Its state.", examples=["COMPLETE"])
+    state: TrialState = Field(description="State of the trial.", examples=["COMPLETE"])
     values: list[Number] | None = Field(
-        description="Objective values; of a pruned trial its last intermediate value.", examples=[[0.978]]
+        description="Objective values, or the last intermediate value of a pruned trial; null for other trials.",
+        examples=[[0.978]],
     )
-    params: dict[str, Any] = Field(description="Its parameters.", examples=[{"learning_rate": 0.003}])
+    params: dict[str, Any] = Field(description="Parameters of the trial.", examples=[{"learning_rate": 0.003}])
     distributions: dict[str, Any] = Field(
-        description="Of each parameter, as Optuna writes them in JSON.",
+        description="Distribution of each parameter, in Optuna's JSON format.",
         examples=[{"learning_rate": {"name": "FloatDistribution", "attributes": {"low": 1e-5, "high": 0.1}}}],
     )
     intermediate_values: dict[int, Number] = Field(
         description="The first objective's metric at each reported step; empty with several objectives.",
         examples=[{"0": 0.91, "1": 0.94}],
     )
-    metrics: Metrics = Field(description="The last or final value of each metric.", examples=[{"train_loss": 0.04}])
-    user_attrs: dict[str, JsonValue] = Field(description="What was noted with the trial.", examples=[{}])
-    system_attrs: dict[str, JsonValue] = Field(description="What Optuna and its samplers noted with it.", examples=[{}])
-    datetime_start: Timestamp | None = Field(description="When it was started.", examples=["2026-01-02T03:04:05Z"])
-    datetime_complete: Timestamp | None = Field(description="When it ended.", examples=["2026-01-02T03:05:05Z"])
+    metrics: Metrics = Field(
+        description="Final value of each metric, or the last reported one, in the metric's unit.",
+        examples=[{"train_loss": 0.04}],
+    )
+    user_attrs: dict[str, JsonValue] = Field(description="User attributes of the trial, by name.", examples=[{}])
+    system_attrs: dict[str, JsonValue] = Field(
+        description="System attributes of the trial, which Optuna and its samplers set.", examples=[{}]
+    )
+    datetime_start: Timestamp | None = Field(
+        description="When the trial started; null before.", examples=["2026-01-02T03:04:05Z"]
+    )
+    datetime_complete: Timestamp | None = Field(
+        description="When the trial ended; null before.", examples=["2026-01-02T03:05:05Z"]
+    )
 
 
 def distribution(parameter: Distribution) -> BaseDistribution:
-    """A parameter of a definition as Optuna has it."""
+    """The Optuna distribution of a parameter of a definition."""
     if isinstance(parameter, Choices):
         return CategoricalDistribution(parameter.choices)
     if isinstance(parameter, FloatRange):
@@ -58,20 +68,21 @@ def distribution(parameter: Distribution) -> BaseDistribution:
 
 
 def local(moment: datetime | None) -> datetime | None:
-    """A time as Optuna keeps it."""
+    """An aware time as Optuna stores it: in the local time zone and naive. None stays None."""
     return None if moment is None else moment.astimezone().replace(tzinfo=None)
 
 
 def utc(moment: datetime | None) -> datetime | None:
-    """A time that Optuna has kept."""
+    """The UTC time of a time that Optuna has stored. None stays None."""
     return None if moment is None else moment.astimezone(UTC)
 
 
 NAMES: dict[OptunaState, TrialState] = {OptunaState[name]: name for name in get_args(TrialState)}
+"""The names of Optuna's states."""
 
 
 def imported(trial: FrozenTrial) -> ImportedTrial:
-    """What a sampler learns of an Optuna trial; its values are not checked."""
+    """An Optuna trial as an imported one. Nothing is validated."""
     is_pruned = trial.state == OptunaState.PRUNED and trial.last_step is not None
     return ImportedTrial.model_construct(
         state=NAMES[trial.state],
@@ -83,11 +94,11 @@ def imported(trial: FrozenTrial) -> ImportedTrial:
     )
 
 
-def described(found: BaseDistribution) -> Distribution:
-    """An Optuna distribution in the words of a definition; its bounds are not checked."""
-    if isinstance(found, CategoricalDistribution):
-        return Choices.model_construct(type="categorical", choices=list(found.choices))
-    if isinstance(found, FloatDistribution):
-        return FloatRange.model_construct(type="float", low=found.low, high=found.high, log=found.log, step=found.step)
-    low, high, log, step = (getattr(found, name) for name in ("low", "high", "log", "step"))
+def described(given: BaseDistribution) -> Distribution:
+    """An Optuna distribution as a parameter of a definition. Nothing is validated."""
+    if isinstance(given, CategoricalDistribution):
+        return Choices.model_construct(type="categorical", choices=list(given.choices))
+    if isinstance(given, FloatDistribution):
+        return FloatRange.model_construct(type="float", low=given.low, high=given.high, log=given.log, step=given.step)
+    low, high, log, step = (getattr(given, name) for name in ("low", "high", "log", "step"))
     return IntRange.model_construct(type="int", low=low, high=high, log=log, step=None if step == 1 else step)

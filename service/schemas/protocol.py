@@ -1,4 +1,4 @@
-"""What workers and the service say to each other."""
+"""The calls of workers: claims, reports, and the ends of leases."""
 
 from typing import Annotated, Literal
 
@@ -12,16 +12,16 @@ from service.schemas.study.search_space import Distribution
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
 
-Step = Annotated[int, Field(strict=True, ge=0, le=10_000_000, description="The epoch, counted from 0.", examples=[3])]
+Step = Annotated[int, Field(strict=True, ge=0, le=10_000_000, description="The step (epoch, from 0).", examples=[3])]
 LeaseId = Annotated[
     Identifier, Field(min_length=1, max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])
 ]
 Decision = Annotated[
     Literal["continue", "pause", "prune", "stop", "lost"],
     Field(
-        description="continue; pause: keep a checkpoint and end the lease by `pause`; prune: the pruner gave the trial "
-        "up; stop: the study was stopped; lost: the lease is no longer the worker's. After the last three the trial is "
-        "closed.",
+        description="continue: train on; pause: upload a checkpoint and end the lease by `pause`; prune: the pruner "
+        "ended the trial; stop: the study has stopped; lost: the worker does not have the lease any more. After prune, "
+        "stop and lost, the lease has ended.",
         examples=["continue"],
     ),
 ]
@@ -33,7 +33,9 @@ ParameterName = Annotated[
 UserAttrs = Annotated[
     dict[Annotated[Identifier, Field(min_length=1, max_length=128)], JsonValue],
     AfterValidator(finite),
-    Field(max_length=100, description="Values by name, as Optuna's set_user_attr has them.", examples=[{"note": "x"}]),
+    Field(
+        max_length=100, description="User attributes by name, as for Optuna's set_user_attr.", examples=[{"note": "x"}]
+    ),
 ]
 
 
@@ -42,57 +44,78 @@ Constraints = Annotated[
     Field(
         min_length=1,
         max_length=100,
-        description="Constraint values by name, as Optuna's set_constraint has them: violated above 0.",
+        description="Constraint values by name, as for Optuna's set_constraint. A value above 0 breaks the constraint.",
         examples=[{"size": -1.0}],
     ),
 ]
 
 
 class WorkerInfo(Body):
-    """Who asks."""
+    """A worker, as it describes itself."""
 
     id: Identifier = Field(
         min_length=1, max_length=200, description="Unique name of the worker.", examples=["lab-gpu-1/cuda:0"]
     )
-    host: Identifier = Field("", max_length=200, description="Name of its machine.", examples=["lab-gpu-1"])
-    device: Identifier = Field("", max_length=200, description="Its device.", examples=["cuda:0"])
-    n_lanes: int = Field(1, strict=True, ge=1, le=100_000, description="Trials it trains at a time.", examples=[1])
+    host: Identifier = Field(
+        "", max_length=200, description="Name of the worker's machine; may be empty.", examples=["lab-gpu-1"]
+    )
+    device: Identifier = Field(
+        "", max_length=200, description="The device that the worker trains on; may be empty.", examples=["cuda:0"]
+    )
+    n_lanes: int = Field(
+        1,
+        strict=True,
+        ge=1,
+        le=100_000,
+        description="How many trials the worker trains at the same time.",
+        examples=[1],
+    )
 
 
 class Claim(Body):
-    """A worker asks for trials. The same claim_id again gets the same leases."""
+    """A worker's request for trials. A repeated claim_id gets the same leases again."""
 
     claim_id: Identifier = Field(
         min_length=1,
         max_length=64,
-        description="Chosen by the worker, fresh for every claim.",
+        description="Id that the worker chooses, a new one for every claim.",
         examples=["c-7d2e"],
     )
-    worker: WorkerInfo = Field(description="Who asks.", examples=[{"id": "lab-gpu-1/cuda:0"}])
-    max_trials: int = Field(1, strict=True, ge=1, le=1024, description="How many trials it can take.", examples=[1])
+    worker: WorkerInfo = Field(description="The worker that claims.", examples=[{"id": "lab-gpu-1/cuda:0"}])
+    max_trials: int = Field(
+        1, strict=True, ge=1, le=1024, description="Number of trials that the worker can take.", examples=[1]
+    )
     fair: bool = Field(
         False,
         strict=True,
-        description="Grant no more than the worker's part, by lanes, of the trials that are open or left, so that at "
-        "the end of a study no other worker is without one.",
+        description="Grant at most the worker's share, by lanes, of the running and remaining trials, so that other "
+        "workers still get trials at the end of a study.",
         examples=[True],
     )
-    study: StudyName | None = Field(None, description="Only trials of this study; null for any.", examples=[None])
+    study: StudyName | None = Field(
+        None, description="Name of the study to get trials of; null for any study.", examples=[None]
+    )
     allow: list[Prefix] = Field(
         [],
         max_length=100,
-        description="Prefixes of the entrypoints that it runs. Such a trial is granted alone; without prefixes, none.",
+        description="Prefixes of the entrypoints that the worker runs. A trial with an entrypoint is granted alone, "
+        "and none is granted without prefixes.",
         examples=[["mypkg"]],
     )
     wait_seconds: float = Field(
-        0.0, strict=True, ge=0, le=30, description="How long to wait for a trial, in seconds.", examples=[20.0]
+        0.0,
+        strict=True,
+        ge=0,
+        le=30,
+        description="How long the service may wait for a trial, in seconds.",
+        examples=[20.0],
     )
 
 
 class Resume(Answer):
-    """Where to go on with a trial that an earlier attempt began."""
+    """The checkpoint from which a new attempt resumes a trial."""
 
-    step: int = Field(description="Last step that the checkpoint holds.", examples=[3])
+    step: int = Field(description="Last step (epoch, from 0) before the checkpoint.", examples=[3])
     artifact: str = Field(description="Name of the checkpoint among the trial's artifacts.", examples=["checkpoint"])
 
 
@@ -102,59 +125,65 @@ class Lease(Answer):
     lease_id: LeaseId
     study: StudyName
     trial_number: int = Field(description="Number of the trial in its study.", examples=[12])
-    attempt: int = Field(description="Which attempt at the trial this is, from 1.", examples=[1])
+    attempt: int = Field(description="Number of the attempt at the trial, from 1.", examples=[1])
     params: Params = Field(description="The trial's parameters.", examples=[{"learning_rate": 0.003}])
     training: AnyTraining = Field(
-        description="The whole training configuration, parameters put in; or the entrypoint to call.",
+        description="The whole training configuration with the parameters in it, or the entrypoint to call.",
         examples=[{"dataset": "mnist", "model": "mlp", "learning_rate": 0.003}],
     )
     seed: int = Field(description="The trial's own seed.", examples=[81985529216486])
-    resume: Resume | None = Field(None, description="Where to go on; null to start.", examples=[None])
+    resume: Resume | None = Field(
+        None, description="The checkpoint to resume from; null to train from the start.", examples=[None]
+    )
     rung_steps: list[int] = Field(
         [],
-        description="After a report of one of these steps wait for the decision on it: it may be to pause.",
+        description="Steps after whose report the worker must wait for the decision: it may be to pause.",
         examples=[[0, 2, 8]],
     )
     test: bool = Field(
         False,
-        description="Evaluate the trained model on the test split and complete with test_loss, test_accuracy and "
-        "n_test_images. Only the last trial of a final evaluation has this.",
+        description="Whether to evaluate the trained model on the test split and to complete with test_loss, "
+        "test_accuracy and n_test_images. Only true for the last trial of a final evaluation.",
         examples=[False],
     )
     train_on_validation: bool = Field(
         False,
-        description="Train on train and validation data together, and leave validation metrics out.",
+        description="Whether to train on train and validation data together and to report no validation metrics.",
         examples=[False],
     )
     objectives: list[Objective] = Field(
-        [], description="With an entrypoint: what the trial is measured by, in order.", examples=[[]]
+        [], description="Objectives of a trial with an entrypoint, in order; empty for other trials.", examples=[[]]
     )
     prunes: bool = Field(
         False,
-        description="With an entrypoint: whether a pruner looks at what is reported of the first objective.",
+        description="Whether a pruner judges a trial with an entrypoint by its reports; false for other trials.",
         examples=[False],
     )
     user_attrs: dict[str, JsonValue] = Field(
-        default_factory=dict, description="With an entrypoint: what it has noted before.", examples=[{}]
+        default_factory=dict,
+        description="User attributes that earlier attempts of a trial with an entrypoint have set.",
+        examples=[{}],
     )
     expires_in_seconds: float = Field(
-        description="The lease is lost after so many seconds without a report or a renewal.", examples=[60.0]
+        description="Seconds until the lease expires without a report or a renewal.", examples=[60.0]
     )
 
     @property
     def built_in(self) -> Training:
         """The training of a trial without an entrypoint."""
-        assert isinstance(self.training, Training), "an entrypoint trains in a process of its own"
+        assert isinstance(self.training, Training), "the lease is of a trial without an entrypoint"
         return self.training
 
     @property
     def user_code(self) -> UserTraining:
         """The training of a trial with an entrypoint."""
-        assert isinstance(self.training, UserTraining), "without an entrypoint the worker itself trains"
+        assert isinstance(self.training, UserTraining), "the lease is of a trial with an entrypoint"
         return self.training
 
 
 class Claimed(Answer):
+    """The answer to a claim."""
+
     leases: list[Lease] = Field(description="The granted leases; empty when there is no work.", examples=[[]])
 
 
@@ -175,21 +204,27 @@ class Report(Body):
 
 
 class Reports(Body):
+    """Reports of one or several trials in one call."""
+
     reports: list[Report] = Field(
         min_length=1,
         max_length=1024,
-        description="Reports of one or many trials, each trial's in order.",
+        description="Reports of one or several trials; those of one trial ordered by step.",
         examples=[[{"lease_id": "8f14e45fceea167a", "step": 3, "metrics": {"validation_accuracy": 0.93}}]],
     )
 
 
 class ReportDecision(Answer):
+    """The decision on one report."""
+
     lease_id: LeaseId
     step: Step
     decision: Decision
 
 
 class Decisions(Answer):
+    """The answer to reports."""
+
     decisions: list[ReportDecision] = Field(
         description="One decision for each report, in order.",
         examples=[[{"lease_id": "8f14e45fceea167a", "step": 3, "decision": "continue"}]],
@@ -197,7 +232,7 @@ class Decisions(Answer):
 
 
 class Complete(Body):
-    """The trial has trained to its end."""
+    """The results of a trial that has trained to its end."""
 
     metrics: Metrics = Field(
         default_factory=dict,
@@ -215,85 +250,103 @@ class Complete(Body):
 
 
 class Fail(Body):
-    """The trial could not be trained."""
+    """The failure of an attempt at a trial."""
 
     reason: Annotated[str, AfterValidator(lambda text: text.replace("\0", "\ufffd"))] = Field(
-        min_length=1, max_length=4000, description="Why, in words.", examples=["train_loss is nan at epoch 3"]
+        min_length=1, max_length=4000, description="The reason, in words.", examples=["train_loss is nan at epoch 3"]
     )
     retry: bool = Field(
         False,
         strict=True,
-        description="Whether another attempt may go better (the machine's fault, not the trial's).",
+        description="Whether another attempt may succeed, because the machine failed and not the trial.",
         examples=[False],
     )
 
 
 class Suggest(Body):
-    """An entrypoint asks for a parameter as it runs."""
+    """The request of an entrypoint for a parameter while it runs."""
 
     name: ParameterName
     distribution: Distribution = Field(
-        description="Its values, as in a search space.",
+        description="Distribution of the parameter, as in a search space.",
         examples=[{"type": "int", "low": 1, "high": 4}],
     )
 
 
 class Suggested(Answer):
-    value: Scalar = Field(description="The parameter's value, fixed from now on.", examples=[2])
+    """The answer to Suggest."""
+
+    value: Scalar = Field(description="Value of the parameter. It does not change in this trial.", examples=[2])
 
 
 class NewUserAttrs(Body):
-    """What an entrypoint notes with its trial; another value of the same name takes its place."""
+    """User attributes that an entrypoint sets. A value replaces the earlier one of the same name."""
 
     user_attrs: UserAttrs
 
 
 class KnownUserAttrs(Answer):
-    user_attrs: dict[str, JsonValue] = Field(description="All that is noted.", examples=[{"note": "x"}])
+    """The user attributes of a trial."""
+
+    user_attrs: dict[str, JsonValue] = Field(
+        description="All user attributes of the trial, by name.", examples=[{"note": "x"}]
+    )
 
 
 class NewConstraints(Body):
-    """How far an entrypoint's trial is beyond its bounds; another value of the same name takes its place."""
+    """Constraint values that an entrypoint sets. A value replaces the earlier one of the same name."""
 
     constraints: Constraints
 
 
 class KnownConstraints(Answer):
-    constraints: dict[str, Number] = Field(description="All constraint values of the trial.", examples=[{"size": -1.0}])
+    """The constraint values of a trial."""
+
+    constraints: dict[str, Number] = Field(
+        description="All constraint values of the trial, by name.", examples=[{"size": -1.0}]
+    )
 
 
 class Closed(Answer):
-    """The answer to complete, fail and release."""
+    """The answer to the calls that end a lease."""
 
-    state: TrialState = Field(description="State of the trial now.", examples=["COMPLETE"])
+    state: TrialState = Field(description="State of the trial after the call.", examples=["COMPLETE"])
 
 
 class Renew(Body):
+    """A request to extend leases."""
+
     lease_ids: list[LeaseId] = Field(
-        min_length=1, max_length=1024, description="Leases to renew.", examples=[["8f14e45fceea167a"]]
+        min_length=1, max_length=1024, description="Ids of the leases to renew.", examples=[["8f14e45fceea167a"]]
     )
 
 
 class RenewedLease(Answer):
+    """The result of the renewal of one lease."""
+
     lease_id: LeaseId
-    alive: bool = Field(description="False when the lease is no longer the worker's.", examples=[True])
-    expires_in_seconds: float = Field(description="Its new term in seconds; 0 when lost.", examples=[60.0])
+    alive: bool = Field(description="Whether the worker still has the lease.", examples=[True])
+    expires_in_seconds: float = Field(description="Seconds until the lease expires; 0 if it is lost.", examples=[60.0])
 
 
 class Renewed(Answer):
+    """The answer to Renew."""
+
     leases: list[RenewedLease] = Field(description="One entry for each lease, in order.", examples=[[]])
 
 
 class Worker(WorkerInfo, Answer):
-    """A worker that the service has heard of."""
+    """A worker that has claimed at least once."""
 
-    trials_running: int = Field(description="Trials it has under lease.", examples=[1])
-    first_seen_at: Timestamp = Field(description="When it first claimed.", examples=["2026-01-02T03:04:05Z"])
+    trials_running: int = Field(description="Number of trials that the worker has under lease.", examples=[1])
+    first_seen_at: Timestamp = Field(description="Time of the worker's first claim.", examples=["2026-01-02T03:04:05Z"])
     last_seen_at: Timestamp = Field(
-        description="When it last claimed or called with a lease; after a restart of the service, when it claimed.",
+        description="Time of the worker's last call; after a restart of the service, of its last claim.",
         examples=["2026-01-02T03:04:05Z"],
     )
 
 
 class WorkerList(Answer):
-    workers: list[Worker] = Field(description="The workers, last seen first.", examples=[[]])
+    """All workers."""
+
+    workers: list[Worker] = Field(description="The workers, the last seen first.", examples=[[]])

@@ -1,4 +1,4 @@
-"""What the service tells about studies and trials."""
+"""Studies and trials, as the service answers them."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,9 @@ LeaseOutcome = Literal["complete", "prune", "fail", "release", "expire", "stop",
 ExportFormat = Literal["csv", "json", "optuna"]
 
 Metrics = dict[Annotated[str, Field(min_length=1, max_length=128)], Number]
-Cursor = Annotated[str | None, Field(description="Pass it as cursor to read on; null at the end.", examples=[None])]
+Cursor = Annotated[
+    str | None, Field(description="Value of `cursor` for the next page; null after the last page.", examples=[None])
+]
 
 
 def _as_written(definition: Definition) -> dict[str, Any]:
@@ -25,24 +27,24 @@ def _as_written(definition: Definition) -> dict[str, Any]:
 
 
 AsWritten = Annotated[Definition, PlainSerializer(_as_written, return_type=dict[str, Any])]
-"""Defaults are left out: filled in, a searched training field would also be a fixed one."""
+"""A definition without its defaults: with them, a searched training field would be fixed too."""
 
 
 class TrialCounts(Answer):
-    """How many trials of a study are in each of Optuna's states."""
+    """Number of trials of a study by Optuna's states."""
 
-    WAITING: int = Field(0, description="Trials waiting for a worker.", examples=[0])
+    WAITING: int = Field(0, description="Trials that wait for a worker, paused ones included.", examples=[0])
     RUNNING: int = Field(0, description="Trials under a lease.", examples=[2])
-    COMPLETE: int = Field(0, description="Trials with an objective value.", examples=[17])
-    PRUNED: int = Field(0, description="Trials that the pruner gave up.", examples=[9])
+    COMPLETE: int = Field(0, description="Trials that have completed with objective values.", examples=[17])
+    PRUNED: int = Field(0, description="Trials that were pruned.", examples=[9])
     FAIL: int = Field(0, description="Trials that failed.", examples=[0])
 
 
 class Attempt(Answer):
-    """One lease of a trial: who had it, and how it ended."""
+    """One lease of a trial: which worker had it and how it ended."""
 
     attempt: int = Field(description="Number of the attempt, from 1.", examples=[1])
-    lease_id: str = Field(description="The lease.", examples=["8f14e45fceea167a"])
+    lease_id: str = Field(description="Id of the lease.", examples=["8f14e45fceea167a"])
     worker: str = Field(description="Id of the worker.", examples=["lab-gpu-1/cuda:0"])
     started_at: Timestamp = Field(description="When the lease was granted.", examples=["2026-01-02T03:04:05Z"])
     ended_at: Timestamp | None = Field(
@@ -51,7 +53,9 @@ class Attempt(Answer):
     outcome: LeaseOutcome | None = Field(
         description="How the lease ended; null while it is open.", examples=["complete"]
     )
-    reason: str | None = Field(description="Why, when it failed.", examples=[None])
+    reason: str | None = Field(
+        description="Why the lease ended, for example an error; null if there is nothing to say.", examples=[None]
+    )
 
 
 class Trial(Answer):
@@ -59,41 +63,49 @@ class Trial(Answer):
 
     study: StudyName
     number: int = Field(description="Number of the trial in its study, from 0.", examples=[12])
-    state: TrialState = Field(description="Optuna's word for its state.", examples=["COMPLETE"])
-    params: Params = Field(description="The parameters chosen for it.", examples=[{"learning_rate": 0.003}])
+    state: TrialState = Field(description="State of the trial, by Optuna's name.", examples=["COMPLETE"])
+    params: Params = Field(description="Parameters of the trial.", examples=[{"learning_rate": 0.003}])
     values: list[Number] | None = Field(
-        description="Objective values, in the order of the objectives; null until complete.",
+        description="Objective values, in the order of the objectives; null unless the trial is complete.",
         examples=[[0.978]],
     )
     metrics: Metrics = Field(
-        description="The last reported or the final value of each metric, in the metric's unit.",
+        description="Final value of each metric, or the last reported one, in the metric's unit.",
         examples=[{"validation_accuracy": 0.978}],
     )
     constraints: dict[str, Number] = Field(
         default_factory=dict,
-        description="By constraint how far the trial is beyond its bound, in the metric's unit; 0 or less when kept.",
+        description="How far the trial is beyond each constraint, in the metric's unit; 0 or less if it keeps it.",
         examples=[{"n_parameters <= 1e+06": -890614.0}],
     )
     paused_at_rung: int | None = Field(
-        None, description="The rung, from 0, at which it waits to be promoted; else null.", examples=[None]
+        None, description="The rung, from 0, at which the trial is paused; null if it is not paused.", examples=[None]
     )
     violated: list[str] = Field(
         default_factory=list,
-        description="The constraints that it breaks: such a trial is never the best.",
+        description="Names of the constraints that the trial breaks. Such a trial is never the best.",
         examples=[[]],
     )
     user_attrs: dict[str, JsonValue] = Field(
-        default_factory=dict, description="What an entrypoint has noted by set_user_attr.", examples=[{}]
+        default_factory=dict, description="User attributes of the trial, which entrypoints set.", examples=[{}]
     )
-    step: int | None = Field(description="Last reported step (epoch, from 0), or null.", examples=[19])
-    attempts: list[Attempt] = Field(description="Its leases, first to last.", examples=[[]])
-    reason: str | None = Field(description="Why it failed; null otherwise.", examples=[None])
-    worker: str | None = Field(description="Id of its last worker.", examples=["lab-gpu-1/cuda:0"])
+    step: int | None = Field(
+        description="Last reported step (epoch, from 0); null before the first report.", examples=[19]
+    )
+    attempts: list[Attempt] = Field(description="The leases of the trial, oldest first.", examples=[[]])
+    reason: str | None = Field(description="Why the trial failed; null if it did not.", examples=[None])
+    worker: str | None = Field(
+        description="Id of the last worker of the trial; null before the first.", examples=["lab-gpu-1/cuda:0"]
+    )
     started_at: Timestamp | None = Field(
-        description="When it was first given to a worker.", examples=["2026-01-02T03:04:05Z"]
+        description="When the trial was first given to a worker; null before.", examples=["2026-01-02T03:04:05Z"]
     )
-    finished_at: Timestamp | None = Field(description="When it ended.", examples=["2026-01-02T03:05:05Z"])
-    duration_seconds: float | None = Field(description="From start to end, in seconds.", examples=[60.0])
+    finished_at: Timestamp | None = Field(
+        description="When the trial ended; null before.", examples=["2026-01-02T03:05:05Z"]
+    )
+    duration_seconds: float | None = Field(
+        description="Seconds from started_at to finished_at; null before the end.", examples=[60.0]
+    )
 
 
 class Study(Answer):
@@ -102,89 +114,106 @@ class Study(Answer):
     name: StudyName
     final_of: StudyName | None = Field(
         None,
-        description="The study whose final evaluation this one's trials are; null for every other study.",
+        description="Name of the study whose final evaluation consists of this study's trials; null for other studies.",
         examples=[None],
     )
     state: StudyState = Field(description="State of the study.", examples=["running"])
     definition: AsWritten = Field(
-        description="The definition as it was written, with n_trials as it is now.", examples=[{"name": "mnist-mlp"}]
+        description="The definition as it was written, with the present n_trials.", examples=[{"name": "mnist-mlp"}]
     )
     n_imported: int = Field(
-        0, description="Trials from elsewhere that its sampler learns from; none of its own.", examples=[0]
+        0,
+        description="Number of imported trials. The sampler learns from them, but they are not trials of the study.",
+        examples=[0],
     )
-    trial_counts: TrialCounts = Field(description="Trials by state.", examples=[{"COMPLETE": 17}])
+    trial_counts: TrialCounts = Field(description="Number of trials by state.", examples=[{"COMPLETE": 17}])
     best: Trial | None = Field(
-        description="The best complete trial that keeps its constraints; null without, and with several objectives.",
+        description="The best complete trial that keeps the constraints; null without one or with several objectives.",
         examples=[None],
     )
-    created_at: Timestamp = Field(description="When it was created.", examples=["2026-01-02T03:04:05Z"])
+    created_at: Timestamp = Field(description="When the study was created.", examples=["2026-01-02T03:04:05Z"])
     started_at: Timestamp | None = Field(
-        description="When its first trial was given to a worker.", examples=["2026-01-02T03:04:06Z"]
+        description="When the first trial was given to a worker; null before.", examples=["2026-01-02T03:04:06Z"]
     )
-    finished_at: Timestamp | None = Field(description="When it ended.", examples=["2026-01-02T04:04:05Z"])
+    finished_at: Timestamp | None = Field(
+        description="When the study ended; null before.", examples=["2026-01-02T04:04:05Z"]
+    )
     finished_reason: str | None = Field(
-        description="Why it ended, in words; null while it goes on.", examples=["all 100 trials are finished"]
+        description="Why the study ended, in words; null before.", examples=["all 100 trials are finished"]
     )
     waits_for: str | None = Field(
-        None, description="Why no trial begins, when no worker allows the entrypoint; else null.", examples=[None]
+        None,
+        description="Why no trial can start, because no worker allows the entrypoint; null otherwise.",
+        examples=[None],
     )
     trials_per_hour: float | None = Field(
-        description="Finished trials per hour since started_at; null before the first.", examples=[412.5]
+        description="Ended trials per hour since started_at; null before the first end.", examples=[412.5]
     )
 
 
 class StudyList(Answer):
+    """A page of studies."""
+
     studies: list[Study] = Field(description="A page of studies, oldest first.", examples=[[]])
     next_cursor: Cursor
 
 
 class TrialList(Answer):
+    """A page of trials."""
+
     trials: list[Trial] = Field(description="A page of trials.", examples=[[]])
     next_cursor: Cursor
 
 
 class BestTrials(Answer):
+    """The best trials of a study, or its Pareto front."""
+
     trials: list[Trial] = Field(
         description="The best complete trials that keep their constraints, best first.", examples=[[]]
     )
     note: str | None = Field(
-        None, description="Why there is none although trials are complete; else null.", examples=[None]
+        None, description="Why the list is empty although trials are complete; null otherwise.", examples=[None]
     )
 
 
 class Curves(Answer):
-    """What a trial reported, epoch by epoch."""
+    """The metrics that a trial reported, step by step."""
 
     steps: list[int] = Field(description="The reported steps (epochs, from 0).", examples=[[0, 1, 2]])
     metrics: dict[str, list[Number | None]] = Field(
-        description="Per metric one value for each step, null where it was not reported; in the metric's unit.",
+        description="One value for each step, by metric, in the metric's unit; null if it was not reported.",
         examples=[{"validation_accuracy": [0.91, 0.94, 0.95]}],
     )
 
 
 class Importances(Answer):
-    """How much each parameter matters for the first objective."""
+    """The importance of each parameter for the first objective."""
 
-    metric: str = Field(description="The objective's metric.", examples=["validation_accuracy"])
+    metric: str = Field(description="Metric of the first objective.", examples=["validation_accuracy"])
     importances: dict[str, float] = Field(
-        description="Share of each parameter, largest first, summing to 1; empty before two trials differ.",
+        description="Share of each parameter, largest first; the sum is 1. Empty before two trials differ.",
         examples=[{"learning_rate": 0.8, "dropout": 0.2}],
     )
 
 
 class StudyChange(Body):
-    """A change of a study's state, or an extension."""
+    """A new state of a study, a larger number of trials, or both."""
 
-    state: RequestedState | None = Field(None, description="The state to bring it into.", examples=["paused"])
+    state: RequestedState | None = Field(None, description="The new state; null to leave it.", examples=["paused"])
     n_trials: int | None = Field(
-        None, strict=True, ge=1, le=1_000_000, description="A larger number of trials.", examples=[200]
+        None,
+        strict=True,
+        ge=1,
+        le=1_000_000,
+        description="The new number of trials, larger than before; null to leave it.",
+        examples=[200],
     )
 
 
 class NewTrial(Body):
-    """A configuration to try next."""
+    """A configuration to train next."""
 
     params: Params = Field(
-        description="Parameters of the search space; missing ones are sampled.",
+        description="Values of parameters of the search space. Missing parameters are sampled.",
         examples=[{"learning_rate": 0.01}],
     )

@@ -1,13 +1,13 @@
-"""Tokens of callers, as the API shows them. The secret is told once, by the call that makes the token."""
+"""Tokens as the API shows them. A secret is shown once, in the answer that creates its token."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from service.schemas.fields import NAME_PATTERN, Answer, StrictBody, Timestamp
+from service.schemas.fields import NAME_PATTERN, NAME_RULE, Answer, StrictBody, Timestamp
 
 Scope = Literal["read", "submit", "work", "admin"]
-"""read: look at everything; submit: read, and change studies; work: what workers call; admin: all of it, and tokens."""
+"""read: see everything; submit: read and change studies; work: the calls of workers; admin: everything, also tokens."""
 
 MAX_EXPIRES_SECONDS = 100 * 365 * 86_400
 
@@ -15,7 +15,7 @@ TokenName = Annotated[
     str,
     Field(
         pattern=NAME_PATTERN,
-        description="Name of the token: letters, digits, '.', '_' and '-', 128 characters at most.",
+        description=f"Name of the token: {NAME_RULE}.",
         examples=["lab-gpu"],
     ),
 ]
@@ -24,19 +24,23 @@ Scopes = Annotated[
     Field(
         min_length=1,
         max_length=16,
-        description="What the token opens. submit includes read; admin includes everything.",
+        description="The calls that the token allows. submit includes read; admin includes everything.",
         examples=[["work"]],
     ),
 ]
 
 
 class NewToken(StrictBody):
-    """A token to make."""
+    """A token to create."""
 
     name: TokenName
     scopes: Scopes
     expires_in_seconds: int | None = Field(
-        None, ge=1, le=MAX_EXPIRES_SECONDS, description="Lifetime in seconds; null for ever.", examples=[2_592_000]
+        None,
+        ge=1,
+        le=MAX_EXPIRES_SECONDS,
+        description="Lifetime in seconds; null for a token that does not expire.",
+        examples=[2_592_000],
     )
 
 
@@ -45,24 +49,29 @@ class Token(Answer):
 
     name: TokenName
     scopes: Scopes
-    created_at: Timestamp = Field(description="When it was made.", examples=["2026-01-02T03:04:05Z"])
+    created_at: Timestamp = Field(description="When the token was created.", examples=["2026-01-02T03:04:05Z"])
     expires_at: Timestamp | None = Field(
-        description="When it ends to be valid; null for never.", examples=["2026-02-01T03:04:05Z"]
+        description="When the token expires; null if it does not expire.", examples=["2026-02-01T03:04:05Z"]
     )
-    revoked_at: Timestamp | None = Field(description="When it was revoked; null if it was not.", examples=[None])
+    revoked_at: Timestamp | None = Field(
+        description="When the token was revoked; null if it was not revoked.", examples=[None]
+    )
     last_used_at: Timestamp | None = Field(
-        description="When it was last shown, to the minute; null if it never was.", examples=["2026-01-02T04:00:00Z"]
+        description="When the token was last used, to the minute; null if it never was.",
+        examples=["2026-01-02T04:00:00Z"],
     )
 
 
 class CreatedToken(Token):
-    """A token that was just made."""
+    """A new token with its secret."""
 
     token: str = Field(
-        description="The secret that callers send. It is kept nowhere: this answer is the only one to show it.",
+        description="The secret that callers send. It is stored nowhere, so no other answer shows it.",
         examples=["narrows_Zm9yIGRvY3VtZW50YXRpb24gb25seQ"],
     )
 
 
 class TokenList(Answer):
+    """All tokens, expired and revoked ones included."""
+
     tokens: list[Token] = Field(description="All tokens, oldest first.", examples=[[]])

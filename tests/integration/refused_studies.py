@@ -119,7 +119,7 @@ CASES: Cases = {
     "constraint on the test split": (
         {"training": {"entrypoint": "mine:train"}, "constraints": [{"metric": "test_loss", "max": 1.0}]},
         "constraints.0.metric",
-        "test data: 'test_loss'",
+        "must not use the test split: 'test_loss'",
     ),
     "constraint twice": (
         {"constraints": [{"metric": "seconds", "max": 1.0}, {"metric": "seconds", "min": 0.1}]},

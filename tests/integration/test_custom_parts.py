@@ -75,7 +75,7 @@ def test_a_stopped_study_ends_a_trial_that_never_reports(service: Service) -> No
         ),
         ({"model": {**MODEL, "name": "mlp"}}, {}, "training.model.name", "unknown field"),
         ({"dataset": {**DATASET, "n_train": 5}}, {}, "training.dataset.n_train", "unknown field"),
-        ({"dropout": 0.1}, {}, "training.dropout", "dropout is for the built-in models: give it to your own by"),
+        ({"dropout": 0.1}, {}, "training.dropout", "dropout is for the built-in models: give it to a custom model by"),
         (
             {},
             {"hidden_noise_std": {"type": "float", "low": 0.0, "high": 1.0}},
@@ -123,7 +123,7 @@ def test_a_stopped_study_ends_a_trial_that_never_reports(service: Service) -> No
             {"model": "mlp", "dataset": "digits", "step_timeout_seconds": 5.0},
             {},
             "training.step_timeout_seconds",
-            "step_timeout_seconds is for an own model or data set: neither has an entrypoint",
+            "step_timeout_seconds is for a custom model or data set: neither has an entrypoint",
         ),
     ],
 )

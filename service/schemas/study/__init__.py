@@ -1,1 +1,1 @@
-"""What a study definition says, and the rules that it must keep."""
+"""The study definition: its fields, and the rules that it must keep."""

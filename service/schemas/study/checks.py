@@ -7,10 +7,10 @@ from pydantic import ValidationError
 
 from service.schemas.fields import Scalar
 from service.schemas.locations import field_of, message_of, short
+from service.schemas.study.custom_part_checks import custom_part_errors
 from service.schemas.study.definition_fields import DefinitionFields
 from service.schemas.study.models import n_dropout_layers
 from service.schemas.study.narrowing_checks import narrowing_errors
-from service.schemas.study.own_part_checks import own_part_errors
 from service.schemas.study.resolve import MISSING, find, fixed_fields, is_index, resolve
 from service.schemas.study.search_space import (
     CategoricalParameter,
@@ -25,19 +25,20 @@ from service.schemas.study.user_code_checks import user_code_errors
 FieldError = tuple[str, str]
 
 MAX_GRID = 10_000
-"""Trainings that a grid may ask for; counting more of a conditional space would take seconds."""
+"""Limit on the configurations of an exhaustive sampler: to count more in a conditional space would take seconds."""
 SHORTHANDS = ("schedule",)
+"""Fields that may be searched together with their own parts: the name of a schedule and its options."""
 
 
 def definition_errors(definition: DefinitionFields) -> list[FieldError]:
-    """Every broken rule, as (field, message); empty when the definition holds together."""
+    """Every broken rule, as (field, message); empty when the definition breaks none."""
     keys = user_code_errors(definition) if definition.is_user_code else _key_errors(definition)
     structure = [*keys, *_condition_errors(definition.search_space)]
     if structure:
         return structure
     return [
         *(() if definition.is_user_code else _training_errors(definition)),
-        *own_part_errors(definition),
+        *custom_part_errors(definition),
         *_objective_errors(definition),
         *_constraint_errors(definition),
         *_sampler_errors(definition),
@@ -53,7 +54,7 @@ def _key_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     if not keys:
         yield (
             "search_space",
-            "search_space must have at least 1 item: only an entrypoint can ask for parameters as it runs",
+            "search_space must have at least 1 item: only an entrypoint can ask for parameters while it runs",
         )
     for key in keys:
         field = f"search_space.{key}"
@@ -70,7 +71,10 @@ def _key_errors(definition: DefinitionFields) -> Iterator[FieldError]:
 
 
 def _fixed_holder(fixed: Mapping[str, Any], key: str) -> str | None:
-    """The fixed field that already decides a key: itself, what it is part of, or what is part of it."""
+    """The fixed field that conflicts with a searched key: the key itself, a part of it, or what it is a part of.
+
+    None if nothing fixed conflicts with the key.
+    """
     parts = key.split(".")
     for length in range(1, len(parts) + 1):
         prefix = ".".join(parts[:length])
@@ -108,28 +112,28 @@ def _training_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     fixed = fixed_fields(definition.training)
     space = definition.search_space
     keys = {f"search_space.{name}" for name in space}
-    found: dict[str, str] = {}
-    elsewhere: dict[str, str] = {}
+    by_itself: dict[str, str] = {}
+    by_another: dict[str, str] = {}
     for name in space:
         for value in space[name].edges():
             for field, message in _resolved_errors(fixed, _example_params(space, name, value), name, value):
-                about_another = field in keys and field != f"search_space.{name}"
-                (elsewhere if about_another else found).setdefault(field, message)
-    # What another parameter's example value broke is said in that one's own words, if it has broken it alone.
-    yield from {**elsewhere, **found}.items()
+                is_of_another = field in keys and field != f"search_space.{name}"
+                (by_another if is_of_another else by_itself).setdefault(field, message)
+    # A parameter may also break a rule while another one is tried. Its own message says it more plainly.
+    yield from {**by_another, **by_itself}.items()
 
 
 def _example_params(space: Mapping[str, Parameter], name: str, value: Scalar) -> dict[str, Scalar]:
-    """A configuration in which one parameter has a given value, and its parents are such that it exists."""
-    wanted: dict[str, Scalar] = {name: value}
+    """A configuration in which one parameter has a given value and its parents have values for which it exists."""
+    given: dict[str, Scalar] = {name: value}
     for child in reversed(list(space)):
-        if child in wanted:
+        if child in given:
             for parent, values in (space[child].when or {}).items():
-                wanted.setdefault(parent, values[0])
+                given.setdefault(parent, values[0])
     params: dict[str, Scalar] = {}
     for key, parameter in space.items():
-        if key in wanted or is_active(parameter, params):
-            params[key] = wanted.get(key, parameter.edges()[0])
+        if key in given or is_active(parameter, params):
+            params[key] = given.get(key, parameter.edges()[0])
     return params
 
 
@@ -179,7 +183,7 @@ def _objective_errors(definition: DefinitionFields) -> Iterator[FieldError]:
 
 
 def _constraint_errors(definition: DefinitionFields) -> Iterator[FieldError]:
-    yield from _metric_errors(definition, "constraints", [one.metric for one in definition.constraints])
+    yield from _metric_errors(definition, "constraints", [constraint.metric for constraint in definition.constraints])
 
 
 def _metric_errors(definition: DefinitionFields, where: str, metrics: Sequence[str]) -> Iterator[FieldError]:
@@ -233,11 +237,11 @@ def _warm_start_errors(definition: DefinitionFields) -> Iterator[FieldError]:
 
 
 def params_errors(definition: DefinitionFields, params: Mapping[str, Scalar]) -> Iterator[FieldError]:
-    """What is wrong with a configuration that a user gives, as (parameter, message)."""
+    """Every parameter of a user's configuration that is unknown or outside the search space, with a message."""
     space = definition.search_space
     for name, value in params.items():
         if name not in space:
-            if definition.is_user_code:  # it may ask for the parameter as it runs
+            if definition.is_user_code:  # the code may ask for the parameter while it runs
                 continue
             yield name, f"{name!r} is not a parameter of the search space"
         elif not space[name].contains(value):

@@ -1,4 +1,4 @@
-"""Bounds on metrics that a trial has to keep to count as a result."""
+"""Bounds on the metrics of a trial. A trial that breaks one is not among the best."""
 
 from typing import Self
 
@@ -8,7 +8,7 @@ from service.schemas.fields import StrictBody
 
 
 class Constraint(StrictBody):
-    """A metric that must not be above `max`, below `min`, or both; a trial that breaks it is no result."""
+    """A metric that must not be above `max` or below `min`. A trial that breaks this is never the best."""
 
     metric: str = Field(
         min_length=1,
@@ -17,10 +17,10 @@ class Constraint(StrictBody):
         examples=["n_parameters"],
     )
     max: float | None = Field(
-        None, description="Largest value allowed, in the metric's unit; null for no such bound.", examples=[1e6]
+        None, description="Largest allowed value, in the metric's unit; null for no upper bound.", examples=[1e6]
     )
     min: float | None = Field(
-        None, description="Smallest value allowed, in the metric's unit; null for no such bound.", examples=[None]
+        None, description="Smallest allowed value, in the metric's unit; null for no lower bound.", examples=[None]
     )
 
     @model_validator(mode="after")
@@ -32,10 +32,10 @@ class Constraint(StrictBody):
         return self
 
     def distances(self, value: float) -> dict[str, float]:
-        """By the name of each bound, how far a value is beyond it: 0 or less where it is kept, as Optuna counts."""
-        found = {}
+        """How far a value is beyond each bound, by the bound's name; 0 or less if it keeps the bound, as in Optuna."""
+        distances = {}
         if self.max is not None:
-            found[f"{self.metric} <= {self.max:g}"] = value - self.max
+            distances[f"{self.metric} <= {self.max:g}"] = value - self.max
         if self.min is not None:
-            found[f"{self.metric} >= {self.min:g}"] = self.min - value
-        return found
+            distances[f"{self.metric} >= {self.min:g}"] = self.min - value
+        return distances

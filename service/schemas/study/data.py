@@ -1,4 +1,4 @@
-"""Which data a trial trains on, and how validation data is drawn from it."""
+"""The data that a trial trains on, and how it is split."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -31,7 +31,7 @@ TORCHVISION_DATASETS = {
     "svhn": "SVHN",
     "usps": "USPS",
 }
-"""Further sets by our name, with the name of torchvision's class."""
+"""Further data sets: our name and the name of torchvision's class."""
 
 
 Augment = Literal["none", "flip", "crop", "crop_flip", "cutout", "crop_cutout", "flip_cutout", "crop_flip_cutout"]
@@ -55,28 +55,28 @@ def named(value: Any) -> Any:
 
 
 class Dataset(StrictBody):
-    """The training data, and how it is split. The test split is not part of a search."""
+    """The training data, and how validation data is split off. A search does not use the test split."""
 
     name: str = Field(description="Name of the data set.", examples=["mnist"])
     path: str | None = Field(
         None,
         max_length=1024,
-        description="For image_folder: the folder of class folders, relative to the worker's data directory.",
+        description="For image_folder: the folder of class folders, in the worker's data directory; else null.",
         examples=["my-images"],
     )
     image_size: int | None = Field(
         None,
         ge=4,
         le=1024,
-        description="Side length in pixels that images are resized to; null keeps small sets as they are "
-        "and brings photographs to 96.",
+        description="Side length in pixels to which images are resized; null keeps small images as they are "
+        "and resizes photographs to 96.",
         examples=[96],
     )
     n_train: int | None = Field(
         None,
         ge=2,
         le=1_000_000_000,
-        description="How many of the training images to use, before validation is drawn from them; null for all.",
+        description="Number of training images to use, those for validation included; null for all.",
         examples=[500],
     )
     validation_fraction: float = Field(
@@ -90,7 +90,7 @@ class Dataset(StrictBody):
         examples=[0],
     )
     stratify: bool = Field(
-        True, description="Keep the share of each class in both parts of the split.", examples=[True]
+        True, description="Whether both parts of the split have the same share of each class.", examples=[True]
     )
     augment: AugmentField = "none"
 
@@ -111,21 +111,21 @@ class Dataset(StrictBody):
 
 
 class OwnDataset(StrictBody):
-    """A function of the user's own gives the data, in a process of its own, on workers that allow it."""
+    """A custom data set: a function returns the data, in a separate process on workers that allow it."""
 
     entrypoint: Entrypoint = Field(
-        description="The function, as package.module:function: it takes the arguments, a dict, and gives the parts "
-        "to train on and to validate with, and a third one to test with if there is one.",
+        description="The function, as package.module:function. It takes the arguments as a dict and returns the "
+        "data to train on, the data to validate on and, optionally, the data to test on.",
         examples=["mypkg.nets:build_dataset"],
     )
     arguments: Arguments = Field(
-        {}, max_length=MAX_ARGUMENTS, description="What the function is given.", examples=[{"split_seed": 0}]
+        {}, max_length=MAX_ARGUMENTS, description="The arguments that the function gets.", examples=[{"split_seed": 0}]
     )
     augment: AugmentField = "none"
 
 
 def kind_of_part(value: Any) -> str:
-    """Whether a data set or a model is a user's `own`, which has an entrypoint, or `built_in`."""
+    """The kind of a data set or model: `own` for a custom one, which has an entrypoint, or `built_in`."""
     has_entrypoint = "entrypoint" in value if isinstance(value, dict) else hasattr(value, "entrypoint")
     return "own" if has_entrypoint else "built_in"
 

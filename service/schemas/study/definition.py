@@ -1,4 +1,4 @@
-"""A study definition, version 1: what a user POSTs."""
+"""A study definition, version 1, which users POST to create a study."""
 
 from typing import Self
 
@@ -12,7 +12,7 @@ from service.schemas.study.training import FINAL_METRICS
 
 
 class Definition(DefinitionFields):
-    """What to search, what to train, how, and when to end."""
+    """A study: what to search, what to train, how, and when to end."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,4 +1,4 @@
-"""The fields of a study definition, version 1. The rules that span several fields are in the modules beside this."""
+"""The fields of a study definition, version 1. The rules that span several fields are in other modules."""
 
 from typing import Annotated, Literal
 
@@ -21,46 +21,46 @@ Params = dict[Annotated[str, Field(max_length=128)], Scalar]
 
 
 class Objective(StrictBody):
-    """One metric to make as large or as small as possible."""
+    """A metric to maximize or to minimize."""
 
     metric: str = Field(
         min_length=1,
         max_length=128,
-        description="Name of a metric that training reports.",
+        description="Name of the metric, which training reports.",
         examples=["validation_accuracy"],
     )
-    direction: Direction = Field(description="Which way is better.", examples=["maximize"])
+    direction: Direction = Field(description="Whether larger or smaller values are better.", examples=["maximize"])
 
 
 class Confirmation(StrictBody):
     """How the best trials of a study are confirmed before the test split is read."""
 
-    top_k: int = Field(
-        3, ge=1, le=30, description="How many of the best configurations are trained again.", examples=[3]
+    top_k: int = Field(3, ge=1, le=30, description="Number of best configurations to train again.", examples=[3])
+    n_seeds: int = Field(
+        3, ge=1, le=30, description="Number of fresh seeds to train each configuration with.", examples=[3]
     )
-    n_seeds: int = Field(3, ge=1, le=30, description="With how many fresh seeds each.", examples=[3])
 
 
 class Narrowing(StrictBody):
     """Rounds of trials, each sampled from ranges around the best trials so far."""
 
     rounds: int = Field(
-        ge=1, le=1000, description="How many rounds, the one with the whole ranges included.", examples=[3]
+        ge=1, le=1000, description="Number of rounds, including the first one with the whole ranges.", examples=[3]
     )
     trials_per_round: int = Field(
         ge=1,
         le=MAX_TRIALS,
-        description="Trials of each round; what n_trials has more belongs to the last one.",
+        description="Trials per round; any remainder of n_trials goes to the last round.",
         examples=[30],
     )
     keep_top: int = Field(
-        KEEP_TOP, ge=1, le=MAX_KEPT, description="The ranges close in on so many of the best trials.", examples=[5]
+        KEEP_TOP, ge=1, le=MAX_KEPT, description="Number of best trials around which the ranges narrow.", examples=[5]
     )
     margin: float = Field(
         MARGIN,
         ge=0,
         le=1,
-        description="Room on either side of them, as a share of the range that is narrowed, on its own scale.",
+        description="Margin on either side of those trials, as a share of the present range on the parameter's scale.",
         examples=[0.1],
     )
 
@@ -73,91 +73,95 @@ class DefinitionFields(StrictBody):
         [Objective(metric="validation_accuracy", direction="maximize")],
         min_length=1,
         max_length=8,
-        description="What to optimize; the first one drives pruning.",
+        description="The metrics to optimize. The first one drives pruning.",
         examples=[[{"metric": "validation_accuracy", "direction": "maximize"}]],
     )
     constraints: list[Constraint] = Field(
         [],
         max_length=16,
-        description="Bounds that a trial's final metrics must keep for it to be among the best.",
+        description="Bounds on final metrics. Trials that break one are not among the best.",
         examples=[[{"metric": "n_parameters", "max": 1e6}]],
     )
     search_space: SearchSpace = Field(
         {},
         max_length=MAX_PARAMETERS,
-        description="Training fields to search, by dotted name; with an entrypoint free names, or none at all. "
-        "A parent stands before what depends on it.",
+        description="Training fields to search, by dotted name. With an entrypoint the names are free, and there "
+        "may be none. A parameter that others depend on comes before them.",
         examples=[{"learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}],
     )
     training: AnyTraining = Field(
-        description="Training fields that are the same for every trial, or the entrypoint of your own code.",
+        description="Training fields with the same value in every trial, or the entrypoint of custom code.",
         examples=[{"dataset": "mnist", "model": {"name": "mlp", "hidden": [128, 64]}, "epochs": 20}],
     )
     sampler: Sampler = Field(
         Tpe(name="tpe"),
-        description="How parameters are chosen; a bare name stands for {name: …}.",
+        description="The sampler, which chooses the parameters; a bare name stands for {name: …}.",
         examples=[{"name": "tpe", "seed": 0}],
     )
     pruner: Pruner = Field(
         SuccessiveHalving(name="successive_halving", min_resource=1, reduction_factor=2, n_startup_trials=2),
-        description="Which trials are given up early; a bare name stands for {name: …}. Without it: successive_halving "
-        "that keeps the better half after the first two trials, or none for several objectives and for one that is "
-        "known only at the end.",
+        description="The pruner, which ends poor trials early; a bare name stands for {name: …}. The default is "
+        "successive_halving that keeps the better half and never prunes the first two trials, or none with several "
+        "objectives or a first objective that is known only at the end.",
         examples=[{"name": "median", "n_startup_trials": 5, "n_warmup_steps": 1}],
     )
     n_trials: int = Field(
-        ge=1, le=MAX_TRIALS, description="How many trials there will be: exactly so many.", examples=[100]
+        ge=1, le=MAX_TRIALS, description="Total number of trials, including failed ones.", examples=[100]
     )
     timeout_seconds: float | None = Field(
         None,
         gt=0,
         le=1e9,
-        description="End the study so many seconds after its first trial; null for never.",
+        description="Seconds after the start of the first trial at which the study ends; null for no limit.",
         examples=[3600.0],
     )
     target_value: float | None = Field(
         None,
-        description="End the study when a trial's objective value is as good, in the objective's unit.",
+        description="Objective value at which the study ends, in the metric's unit; null for none.",
         examples=[0.98],
     )
     max_attempts: int = Field(
-        3, ge=1, le=100, description="LoginRateLimiter at one trial when workers die under it.", examples=[3]
+        3,
+        ge=1,
+        le=100,
+        description="Maximum number of attempts at one trial if workers fail or disappear.",
+        examples=[3],
     )
     enqueue: list[Params] = Field(
         [],
         max_length=1000,
-        description="Configurations to try first; missing parameters are sampled.",
+        description="Configurations to train first. Missing parameters are sampled.",
         examples=[[{"learning_rate": 0.01}]],
     )
     warm_start_from: list[StudyName] = Field(
         [],
         max_length=20,
-        description="Studies of this service whose finished trials the sampler learns from, as far as they fit the "
-        "search space. They are no trials of this study.",
+        description="Names of studies of this service. The sampler learns from their finished trials that fit the "
+        "search space. These are not trials of this study.",
         examples=[["mnist-mlp-2025"]],
     )
     narrowing: Narrowing | None = Field(
         None,
-        description="Narrow the ranges of float parameters in rounds; null to sample from the whole ranges.",
+        description="Rounds in which the ranges of float parameters are narrowed; null to keep the whole ranges.",
         examples=[{"rounds": 3, "trials_per_round": 30, "keep_top": 5, "margin": 0.1}],
     )
     confirmation: Confirmation | None = Field(
         None,
-        description="Begin the final evaluation when the study has finished; null to begin it by a call.",
+        description="The final evaluation to begin when the study has finished; null to begin it only on request.",
         examples=[{"top_k": 3, "n_seeds": 3}],
     )
 
     @property
     def is_user_code(self) -> bool:
-        """Whether the user's own code trains, which may ask for parameters that are not in the search space."""
+        """Whether custom code trains, which may ask for parameters that are not in the search space."""
         return isinstance(self.training, UserTraining)
 
     @property
     def promotes(self) -> bool:
-        """Whether trials pause at rungs, and go on when they are promoted."""
+        """Whether trials pause at rungs and resume when they are promoted."""
         return self.pruner.promotes
 
     @property
     def entrypoints(self) -> tuple[str, ...]:
-        """What a worker must allow to train this; empty when all of it is built in."""
+        """The entrypoints that a worker must allow to train this; empty if everything is built in."""
         return self.training.entrypoints

@@ -1,4 +1,4 @@
-"""Entrypoints of users' own training code, and the prefixes of those that a worker runs."""
+"""Entrypoints of custom code, and the prefixes of the entrypoints that a worker runs."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -27,14 +27,14 @@ Prefix = Annotated[
     Field(
         pattern=MODULE_PATTERN,
         max_length=255,
-        description="A module or package whose entrypoints a worker runs, with all that lies below it.",
+        description="A module or package. A worker runs the entrypoints in it and below it.",
         examples=["mypkg"],
     ),
 ]
 
 
 Arguments = Annotated[dict[Annotated[str, Field(max_length=128)], JsonValue], AfterValidator(finite)]
-"""What a definition gives to the function of an entrypoint, by name."""
+"""Arguments that a definition gives to the function of an entrypoint, by name."""
 
 
 def is_allowed(entrypoint: str, prefixes: Iterable[str]) -> bool:

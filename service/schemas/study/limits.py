@@ -11,13 +11,13 @@ TimeoutSeconds = Annotated[float | None, Field(gt=0, le=1e9)]
 
 TrialTimeout = Annotated[
     TimeoutSeconds,
-    Field(description="An attempt at a trial fails after so many seconds; null for never.", examples=[3600.0]),
+    Field(description="Seconds after which an attempt at a trial fails; null for no limit.", examples=[3600.0]),
 ]
 StepTimeout = Annotated[
     TimeoutSeconds,
     Field(
-        description="An attempt fails when it has reported nothing for so many seconds, counted from its start, "
-        "and its end counts as a report; null for never.",
+        description="Seconds without a report after which an attempt fails. They count from the start, and the end "
+        "counts as a report; null for no limit.",
         examples=[600.0],
     ),
 ]
@@ -26,7 +26,7 @@ MemoryLimit = Annotated[
     Field(
         ge=64,
         le=2**30,
-        description="Memory that the process may allocate on the host (RLIMIT_DATA), in MiB; null for no limit.",
+        description="Memory in MiB that the process may allocate on the host (RLIMIT_DATA); null for no limit.",
         examples=[8192],
     ),
 ]

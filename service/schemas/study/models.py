@@ -1,4 +1,4 @@
-"""The built-in models, by their shapes."""
+"""The built-in models and their options, and custom models."""
 
 from typing import Annotated, Literal
 
@@ -13,12 +13,14 @@ Activation = Annotated[
     Literal["relu", "tanh", "sigmoid", "gelu", "silu", "elu", "leaky_relu"],
     Field(description="Activation function after every hidden layer.", examples=["relu"]),
 ]
-BatchNorm = Annotated[bool, Field(description="Batch normalization before every activation.", examples=[False])]
+BatchNorm = Annotated[
+    bool, Field(description="Whether to normalize batches before every activation.", examples=[False])
+]
 Initialization = Annotated[
     Literal["default", "he", "xavier"],
     Field(
-        description="First weights of every layer: default is PyTorch's own; he and xavier are normal by the "
-        "activation's gain, with biases of zero.",
+        description="Initial weights of every layer. default is PyTorch's; he and xavier are normal with the "
+        "activation's gain, and biases are zero.",
         examples=["default"],
     ),
 ]
@@ -29,7 +31,7 @@ class Mlp(StrictBody):
 
     name: Literal["mlp"] = Field(description="Kind of the model.", examples=["mlp"])
     hidden: list[Width] = Field(
-        [128, 64], max_length=64, description="Units of each hidden layer.", examples=[[128, 64]]
+        [128, 64], max_length=64, description="Number of units of each hidden layer.", examples=[[128, 64]]
     )
     activation: Activation = "relu"
     batch_norm: BatchNorm = False
@@ -39,7 +41,7 @@ class Mlp(StrictBody):
 class ConvBlock(StrictBody):
     """Convolution (stride 1, same padding), batch norm if asked for, activation, pooling, dropout."""
 
-    channels: int = Field(32, ge=1, le=4096, description="Output channels.", examples=[32])
+    channels: int = Field(32, ge=1, le=4096, description="Number of output channels.", examples=[32])
     kernel: int = Field(3, ge=1, le=15, description="Side length of the kernel in pixels.", examples=[3])
     pooling: Literal["max", "avg", "none"] = Field("max", description="Pooling after the activation.", examples=["max"])
     pool_size: int = Field(2, ge=2, le=8, description="Side length of a pooling window.", examples=[2])
@@ -57,7 +59,7 @@ class Cnn(StrictBody):
         examples=[[{"channels": 32}, {"channels": 64, "pooling": "avg"}]],
     )
     dense: list[Width] = Field(
-        [128], max_length=16, description="Units of each hidden layer of the head.", examples=[[128]]
+        [128], max_length=16, description="Number of units of each hidden layer after the blocks.", examples=[[128]]
     )
     activation: Activation = "relu"
     batch_norm: BatchNorm = False
@@ -85,23 +87,23 @@ Model = Annotated[
 
 
 class OwnModel(StrictBody):
-    """A function of the user's own builds the model, in a process of its own, on workers that allow it."""
+    """A custom model: a function builds it, in a separate process on workers that allow it."""
 
     entrypoint: Entrypoint = Field(
-        description="The function, as package.module:function: it takes the arguments, a dict, and gives a torch "
-        "module from a batch of inputs to logits, [batch, classes].",
+        description="The function, as package.module:function. It takes the arguments as a dict and returns a torch "
+        "module that maps a batch of inputs to logits, [batch, classes].",
         examples=["mypkg.nets:build_model"],
     )
     arguments: Arguments = Field(
         {},
         max_length=MAX_ARGUMENTS,
-        description="What the function is given, with what is searched as model.arguments.NAME.",
+        description="The arguments that the function gets, with the parameters model.arguments.NAME added.",
         examples=[{"width": 64}],
     )
     dropout: Rates | None = Field(
         None,
-        description="Rate of all the module's dropout layers, or a list with one for each, in the order of "
-        "module.modules(). Trials with different rates train in lanes together. null: what the function gives them.",
+        description="Rate of all dropout layers of the module, or a list with one rate for each in the order of "
+        "module.modules(). Trials with different rates can train in lanes together. Null keeps the function's rates.",
         examples=[0.2],
     )
 
@@ -113,7 +115,7 @@ AnyModel = Annotated[
 
 
 def n_dropout_layers(model: Mlp | Cnn | LeNet | ResNet18 | OwnModel) -> int:
-    """How many places of a model take a dropout rate of their own."""
+    """Number of layers of a model that have a dropout rate; 0 for a custom model."""
     match model:
         case Mlp():
             return len(model.hidden)
@@ -123,5 +125,5 @@ def n_dropout_layers(model: Mlp | Cnn | LeNet | ResNet18 | OwnModel) -> int:
             return 2
         case ResNet18():
             return 1
-        case OwnModel():  # it drops what its own layers say
+        case OwnModel():  # its layers have their own rates
             return 0

@@ -7,7 +7,7 @@ from service.schemas.study.search_space import FloatParameter
 
 
 def narrowing_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]]:
-    """What keeps a definition's rounds from being; nothing without narrowing."""
+    """Every reason why a definition cannot be narrowed in rounds; empty for a definition without narrowing."""
     narrowing, sampler = definition.narrowing, definition.sampler
     if narrowing is None:
         return

@@ -13,22 +13,41 @@ from service.schemas.fields import StrictBody
 from service.schemas.study.data import named
 
 StartupTrials = Annotated[
-    int, Field(ge=0, le=1_000_000, description="No pruning before so many trials are complete.", examples=[5])
+    int,
+    Field(ge=0, le=1_000_000, description="Number of trials that must be complete before any is pruned.", examples=[5]),
 ]
-WarmupSteps = Annotated[int, Field(ge=0, le=1_000_000, description="No pruning at steps below this.", examples=[1])]
-IntervalSteps = Annotated[int, Field(ge=1, le=1_000_000, description="Check at every so many steps.", examples=[1])]
+WarmupSteps = Annotated[
+    int,
+    Field(ge=0, le=1_000_000, description="First step (epoch, from 0) at which trials may be pruned.", examples=[1]),
+]
+IntervalSteps = Annotated[
+    int, Field(ge=1, le=1_000_000, description="Number of steps between two checks.", examples=[1])
+]
 MinTrials = Annotated[
     int,
-    Field(ge=1, le=1_000_000, description="No pruning at a step that fewer trials have reached.", examples=[1]),
+    Field(
+        ge=1,
+        le=1_000_000,
+        description="Number of trials that must have reached a step before any is pruned at it.",
+        examples=[1],
+    ),
 ]
-ReductionFactor = Annotated[int, Field(ge=2, le=1000, description="One in so many trials is promoted.", examples=[3])]
+ReductionFactor = Annotated[
+    int, Field(ge=2, le=1000, description="Ratio of trials to promoted trials at each rung.", examples=[3])
+]
 Bootstrap = Annotated[
-    int, Field(ge=0, le=1_000_000, description="Trials a rung needs before any is promoted.", examples=[0])
+    int,
+    Field(
+        ge=0,
+        le=1_000_000,
+        description="Number of trials that must have reached a rung before any is promoted.",
+        examples=[0],
+    ),
 ]
 
 
 def _check_resource(value: Any) -> Any:
-    """One message instead of one for each member of the union."""
+    """Raises one error instead of one for each member of the union."""
     if value != "auto" and (not isinstance(value, int) or isinstance(value, bool)):
         raise PydanticCustomError("resource", "must be a whole number or 'auto'")
     return value
@@ -38,14 +57,15 @@ AutoResource = Annotated[Annotated[int, Field(ge=1, le=1_000_000)] | Literal["au
 Promote = Annotated[
     bool,
     Field(
-        description="Pause a trial at a rung instead of pruning it, and go on from its checkpoint when it comes to be "
-        "among the best there. Rungs are then counted in whole epochs: the first is after min_resource of them.",
+        description="Whether to pause a trial at a rung instead of pruning it, and to resume it from its checkpoint "
+        "when it is among the best there. Rungs are then counted in whole epochs, the first after min_resource epochs.",
         examples=[True],
     ),
 ]
 
 
 def check_promote(promote: bool, bootstrap_count: int) -> None:
+    """Raises ValueError for `promote` with a bootstrap count."""
     if promote and bootstrap_count > 0:
         raise ValueError(f"promote cannot be combined with bootstrap_count: bootstrap_count={bootstrap_count}")
 
@@ -60,7 +80,7 @@ class PrunerOptions(StrictBody):
 
     @property
     def promotes(self) -> bool:
-        """Whether trials pause at rungs, and go on when they are promoted."""
+        """Whether trials pause at rungs and resume when they are promoted."""
         return False
 
 
@@ -93,7 +113,7 @@ class Percentile(PrunerOptions):
     grace_option = "n_warmup_steps"
 
     name: Literal["percentile"] = Field(description="Name of the pruner.", examples=["percentile"])
-    percentile: float = Field(25.0, ge=0, le=100, description="The share to keep, in percent.", examples=[25.0])
+    percentile: float = Field(25.0, ge=0, le=100, description="Share of trials to keep, in percent.", examples=[25.0])
     n_startup_trials: StartupTrials = 5
     n_warmup_steps: WarmupSteps = 0
     interval_steps: IntervalSteps = 1
@@ -107,12 +127,18 @@ class SuccessiveHalving(PrunerOptions):
     grace_option = "min_resource"
 
     name: Literal["successive_halving"] = Field(description="Name of the pruner.", examples=["successive_halving"])
-    min_resource: AutoResource = Field("auto", description="Steps before the first rung, or auto.", examples=["auto"])
+    min_resource: AutoResource = Field(
+        "auto",
+        description="Steps before the first rung; auto estimates them from the first complete trial.",
+        examples=["auto"],
+    )
     reduction_factor: ReductionFactor = 4
-    min_early_stopping_rate: int = Field(0, ge=0, le=100, description="Rungs left out at the start.", examples=[0])
+    min_early_stopping_rate: int = Field(
+        0, ge=0, le=100, description="Number of rungs to leave out at the start.", examples=[0]
+    )
     bootstrap_count: Bootstrap = 0
     n_startup_trials: int = Field(
-        0, ge=0, le=1_000_000, description="Trials, from the study's first on, that are never pruned.", examples=[5]
+        0, ge=0, le=1_000_000, description="Number of first trials of the study that are never pruned.", examples=[5]
     )
     promote: Promote = False
 
@@ -145,7 +171,9 @@ class Hyperband(PrunerOptions):
 
     name: Literal["hyperband"] = Field(description="Name of the pruner.", examples=["hyperband"])
     min_resource: int = Field(1, ge=1, le=1_000_000, description="Steps before the first rung.", examples=[1])
-    max_resource: AutoResource = Field("auto", description="Steps of a whole trial, or auto.", examples=[20])
+    max_resource: AutoResource = Field(
+        "auto", description="Steps of a whole trial; auto estimates them from the complete trials.", examples=[20]
+    )
     reduction_factor: ReductionFactor = 3
     bootstrap_count: Bootstrap = 0
     promote: Promote = False
@@ -180,10 +208,12 @@ class Threshold(PrunerOptions):
 
     name: Literal["threshold"] = Field(description="Name of the pruner.", examples=["threshold"])
     lower: float | None = Field(
-        None, description="Smallest value to go on with, in the objective's unit.", examples=[0.2]
+        None, description="Values below this are pruned, in the metric's unit; null for no lower bound.", examples=[0.2]
     )
     upper: float | None = Field(
-        None, description="Largest value to go on with, in the objective's unit.", examples=[10.0]
+        None,
+        description="Values above this are pruned, in the metric's unit; null for no upper bound.",
+        examples=[10.0],
     )
     n_warmup_steps: WarmupSteps = 0
     interval_steps: IntervalSteps = 1
@@ -204,8 +234,10 @@ class Wilcoxon(PrunerOptions):
     grace_option = "n_startup_steps"
 
     name: Literal["wilcoxon"] = Field(description="Name of the pruner.", examples=["wilcoxon"])
-    p_threshold: float = Field(0.1, ge=0, le=1, description="Prune below this p-value.", examples=[0.1])
-    n_startup_steps: int = Field(2, ge=0, le=1_000_000, description="Steps before the first test.", examples=[2])
+    p_threshold: float = Field(0.1, ge=0, le=1, description="p-value below which a trial is pruned.", examples=[0.1])
+    n_startup_steps: int = Field(
+        2, ge=0, le=1_000_000, description="Number of steps before the first test.", examples=[2]
+    )
 
 
 Wrapped = Annotated[
@@ -218,20 +250,28 @@ Wrapped = Annotated[
 
 
 class Patient(PrunerOptions):
-    """Let another pruner stop a trial only when it has not become better for some steps."""
+    """Let another pruner stop a trial only if the trial has not improved for some steps."""
 
     prunes = True
     grace_option = "patience"
 
     name: Literal["patient"] = Field(description="Name of the pruner.", examples=["patient"])
     wrapped_pruner: Wrapped | None = Field(
-        None, description="The pruner to ask; null to prune on patience alone.", examples=[{"name": "median"}]
+        None,
+        description="The other pruner; null to prune every trial that has not improved.",
+        examples=[{"name": "median"}],
     )
-    patience: int = Field(3, ge=0, le=1_000_000, description="Steps without a better value.", examples=[3])
+    patience: int = Field(
+        3,
+        ge=0,
+        le=1_000_000,
+        description="Number of steps without a better value before a trial may be pruned.",
+        examples=[3],
+    )
     min_delta: float = Field(
         0.0,
         ge=0,
-        description="Smallest change that counts as better, in the objective's unit.",
+        description="Smallest change that counts as better, in the metric's unit.",
         examples=[0.0],
     )
 

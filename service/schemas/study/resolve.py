@@ -9,7 +9,7 @@ from service.schemas.study.user_training import UserTraining
 
 
 def fixed_fields(training: Training | UserTraining) -> dict[str, Any]:
-    """The fields that the study's author wrote, without defaults."""
+    """The fields that the definition sets, without defaults."""
     return training.model_dump(exclude_unset=True)
 
 
@@ -41,7 +41,7 @@ def resolve(fixed: Mapping[str, Any], params: Mapping[str, Scalar]) -> dict[str,
     move up.
     """
     tree = _copy(fixed)
-    for key, value in sorted(params.items(), key=lambda item: item[0].count(".")):  # the whole before its parts
+    for key, value in sorted(params.items(), key=lambda item: item[0].count(".")):  # a field before its parts
         *parents, last = key.split(".")
         node = tree
         for part in parents:

@@ -13,9 +13,11 @@ from service.schemas.study.data import named
 
 Seed = Annotated[
     int | None,
-    Field(ge=0, lt=2**32, description="Seed of the sampler; null for a fresh one each time.", examples=[0]),
+    Field(ge=0, lt=2**32, description="Seed of the sampler; null for a random one.", examples=[0]),
 ]
-StartupTrials = Annotated[int, Field(ge=0, le=100_000, description="Trials sampled at random first.", examples=[10])]
+StartupTrials = Annotated[
+    int, Field(ge=0, le=100_000, description="Number of first trials whose parameters are random.", examples=[10])
+]
 
 
 MAX_IMPORTED = 10_000
@@ -42,7 +44,7 @@ class SamplerOptions(StrictBody):
 
 
 class Auto(SamplerOptions):
-    """brute_force for a small discrete space (all of it fits in n_trials), else multivariate tpe."""
+    """brute_force if n_trials is enough for the whole search space, otherwise multivariate tpe."""
 
     exhaustive = False
     whole_configurations = False
@@ -85,15 +87,19 @@ class Tpe(SamplerOptions):
     name: Literal["tpe"] = Field(description="Name of the sampler.", examples=["tpe"])
     seed: Seed = None
     n_startup_trials: StartupTrials = 10
-    n_ei_candidates: int = Field(24, ge=1, le=10_000, description="Candidates compared for each value.", examples=[24])
-    multivariate: bool = Field(True, description="Model the parameters together.", examples=[True])
+    n_ei_candidates: int = Field(
+        24, ge=1, le=10_000, description="Number of candidates that are compared for each value.", examples=[24]
+    )
+    multivariate: bool = Field(True, description="Whether to model the parameters together.", examples=[True])
     group: bool = Field(
         True,
-        description="With multivariate: model each group of parameters that occur together.",
+        description="Whether multivariate models each group of parameters that occur together.",
         examples=[True],
     )
     constant_liar: bool = Field(
-        True, description="Count running trials as bad, so that workers spread out.", examples=[True]
+        True,
+        description="Whether to count running trials as bad, so that concurrent trials differ more.",
+        examples=[True],
     )
 
 
@@ -133,15 +139,25 @@ class CmaEs(SamplerOptions):
     seed: Seed = None
     n_startup_trials: StartupTrials = 1
     sigma0: float | None = Field(
-        None, gt=0, description="First step size; null for a sixth of the range.", examples=[None]
+        None, gt=0, description="Initial step size; null for a sixth of the range.", examples=[None]
     )
     popsize: int | None = Field(
         None, ge=4, le=10_000, description="Population size; null for CMA-ES's own rule.", examples=[None]
     )
-    consider_pruned_trials: bool = Field(False, description="Learn from pruned trials too.", examples=[False])
-    use_separable_cma: bool = Field(False, description="Diagonal covariance, for many parameters.", examples=[False])
-    with_margin: bool = Field(False, description="Keep discrete parameters from collapsing.", examples=[False])
-    lr_adapt: bool = Field(False, description="Adapt CMA-ES's learning rate, for noise.", examples=[False])
+    consider_pruned_trials: bool = Field(
+        False, description="Whether to learn from pruned trials too.", examples=[False]
+    )
+    use_separable_cma: bool = Field(
+        False, description="Whether to use a diagonal covariance matrix, for many parameters.", examples=[False]
+    )
+    with_margin: bool = Field(
+        False,
+        description="Whether to keep a margin that prevents discrete parameters from collapsing.",
+        examples=[False],
+    )
+    lr_adapt: bool = Field(
+        False, description="Whether to adapt the learning rate of CMA-ES, for noisy objectives.", examples=[False]
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -165,7 +181,7 @@ class Qmc(SamplerOptions):
     name: Literal["qmc"] = Field(description="Name of the sampler.", examples=["qmc"])
     seed: Seed = None
     qmc_type: Literal["sobol", "halton"] = Field("sobol", description="Kind of the sequence.", examples=["sobol"])
-    scramble: bool = Field(True, description="Shuffle the sequence at random.", examples=[True])
+    scramble: bool = Field(True, description="Whether to scramble the sequence at random.", examples=[True])
 
 
 class Grid(SamplerOptions):
@@ -184,7 +200,7 @@ class Grid(SamplerOptions):
 
 
 class Genetic(SamplerOptions):
-    """What the genetic algorithms have in common."""
+    """The options of both genetic algorithms."""
 
     exhaustive = False
     whole_configurations = False
@@ -195,13 +211,17 @@ class Genetic(SamplerOptions):
     package = None
 
     seed: Seed = None
-    population_size: int = Field(50, ge=2, le=100_000, description="Trials in one generation.", examples=[50])
+    population_size: int = Field(50, ge=2, le=100_000, description="Number of trials in one generation.", examples=[50])
     mutation_prob: float | None = Field(
-        None, ge=0, le=1, description="Chance of each parameter to mutate; null for 1/n.", examples=[None]
+        None,
+        ge=0,
+        le=1,
+        description="Probability that a parameter mutates; null for 1 / number of parameters.",
+        examples=[None],
     )
-    crossover_prob: float = Field(0.9, ge=0, le=1, description="Chance of a crossover.", examples=[0.9])
+    crossover_prob: float = Field(0.9, ge=0, le=1, description="Probability of a crossover.", examples=[0.9])
     swapping_prob: float = Field(
-        0.5, ge=0, le=1, description="Chance of each parameter to swap in a crossover.", examples=[0.5]
+        0.5, ge=0, le=1, description="Probability that a parameter is swapped in a uniform crossover.", examples=[0.5]
     )
     crossover: Literal["uniform", "blxalpha", "sbx", "vsbx", "spx", "undx"] = Field(
         "uniform",
@@ -210,7 +230,7 @@ class Genetic(SamplerOptions):
     )
 
     mutation: Literal["polynomial"] | None = Field(
-        None, description="How numeric parameters mutate; null to sample them anew.", examples=[None]
+        None, description="How numeric parameters mutate; null to sample new values.", examples=[None]
     )
 
     @model_validator(mode="after")

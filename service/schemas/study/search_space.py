@@ -1,4 +1,4 @@
-"""The search space of a definition: which values each parameter may take, and when it exists."""
+"""The search space of a definition: the values of each parameter, and when the parameter exists."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -19,7 +19,9 @@ When = Annotated[
         examples=[{"optimizer": ["sgd"]}],
     ),
 ]
-Log = Annotated[bool, Field(description="Sample on a logarithmic scale; low must be above 0.", examples=[True])]
+Log = Annotated[
+    bool, Field(description="Whether to sample on a logarithmic scale; low must then be above 0.", examples=[True])
+]
 
 
 def same(left: Scalar, right: Scalar) -> bool:
@@ -28,17 +30,20 @@ def same(left: Scalar, right: Scalar) -> bool:
 
 
 def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number. True and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class FloatRange(StrictBody):
-    """A real number between two inclusive bounds, which may be one number where code asks for it as it runs."""
+    """A real number between two inclusive bounds, which may be equal if code asks for the parameter while it runs."""
 
     type: Literal["float"] = Field(description="Kind of the parameter.", examples=["float"])
     low: float = Field(description="Smallest value, inclusive; in the unit of the training field.", examples=[1e-6])
     high: float = Field(description="Largest value, inclusive; in the unit of the training field.", examples=[1e-2])
     log: Log = False
-    step: float | None = Field(None, gt=0, description="Grid step from low; null for continuous.", examples=[0.1])
+    step: float | None = Field(
+        None, gt=0, description="Step of the values from low; null for a continuous range.", examples=[0.1]
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -50,33 +55,36 @@ class FloatRange(StrictBody):
         return self
 
     def contains(self, value: Any) -> bool:
+        """Whether a JSON value is one of the parameter's values."""
         if not is_number(value) or not self.low <= value <= self.high:
             return False
         if self.step is None:
             return True
         steps = (value - self.low) / self.step
-        return bool(abs(steps - round(steps)) < 1e-8)  # as Optuna has it
+        return bool(abs(steps - round(steps)) < 1e-8)  # the tolerance of Optuna
 
     @property
     def last(self) -> float:
-        """The largest value that can come: `high`, or the last step below it."""
+        """The largest value that can be sampled: `high`, or the last step below it."""
         size = self.size()
         return self.high if size is None else self.at(size - 1)
 
     def edges(self) -> list[Scalar]:
+        """The values that training fields may refuse: the ends of a range, or all choices."""
         return [self.low, self.last]
 
     def size(self) -> int | None:
-        """Number of distinct values, or None when there is no end of them."""
+        """Number of distinct values; None for a continuous range."""
         if self.step is None:
             return None
         return int((Decimal(str(self.high)) - Decimal(str(self.low))) // Decimal(str(self.step))) + 1
 
     def grid(self) -> list[Scalar]:
+        """All values, in order; empty for a continuous range."""
         return [self.at(index) for index in range(self.size() or 0)]
 
     def at(self, index: int) -> float:
-        """A value of the grid, in decimal as Optuna counts: three steps of 0.1 are 0.3, not 0.30000000000000004."""
+        """The value at an index, in decimal as in Optuna: three steps of 0.1 are 0.3, not 0.30000000000000004."""
         assert self.step is not None, "a continuous range has no grid"
         return float(Decimal(str(self.low)) + index * Decimal(str(self.step)))
 
@@ -93,14 +101,14 @@ class FloatParameter(FloatRange):
 
 
 class IntRange(StrictBody):
-    """A whole number between two inclusive bounds, which may be one number where code asks for it as it runs."""
+    """A whole number between two inclusive bounds, which may be equal if code asks for the parameter while it runs."""
 
     type: Literal["int"] = Field(description="Kind of the parameter.", examples=["int"])
     low: int = Field(ge=-MAX_INT, le=MAX_INT, description="Smallest value, inclusive.", examples=[32])
     high: int = Field(ge=-MAX_INT, le=MAX_INT, description="Largest value, inclusive.", examples=[512])
     log: Log = False
     step: int | None = Field(
-        None, ge=1, le=MAX_INT, description="Step from low; null for every whole number.", examples=[32]
+        None, ge=1, le=MAX_INT, description="Step of the values from low; null for every whole number.", examples=[32]
     )
 
     @model_validator(mode="after")
@@ -111,23 +119,26 @@ class IntRange(StrictBody):
         return self
 
     def contains(self, value: Any) -> bool:
+        """Whether a JSON value is one of the parameter's values."""
         if isinstance(value, bool) or not isinstance(value, int):
             return False
         return self.low <= value <= self.high and (value - self.low) % (self.step or 1) == 0
 
     def edges(self) -> list[Scalar]:
+        """The values that training fields may refuse: the ends of a range, or all choices."""
         return [self.low, self.last]
 
     @property
     def last(self) -> int:
-        """The largest value that can come: `high`, or the last step below it."""
+        """The largest value that can be sampled: `high`, or the last step below it."""
         return self.high - (self.high - self.low) % (self.step or 1)
 
     def size(self) -> int | None:
-        """Number of distinct values; a log range counts too, as every whole number in it can come."""
+        """Number of distinct values. A log range counts too, because each whole number in it can be sampled."""
         return (self.high - self.low) // (self.step or 1) + 1
 
     def grid(self) -> Sequence[Scalar]:
+        """All values, in order."""
         return range(self.low, self.high + 1, self.step or 1)
 
 
@@ -156,21 +167,25 @@ class Choices(StrictBody):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for index, choice in enumerate(self.choices):
-            # Python's own equality: Optuna finds a choice by it, so 1 and true would be one choice there.
+            # Optuna finds a choice by Python's equality, so 1 and true would be the same choice.
             if any(choice == earlier for earlier in self.choices[:index]):
                 raise ValueError(f"choices must be distinct: {choice!r} is listed twice")
         return self
 
     def contains(self, value: Any) -> bool:
+        """Whether a JSON value is one of the parameter's values."""
         return any(same(value, choice) for choice in self.choices)
 
     def edges(self) -> list[Scalar]:
+        """The values that training fields may refuse: the ends of a range, or all choices."""
         return list(self.choices)
 
     def size(self) -> int | None:
+        """Number of choices."""
         return len(self.choices)
 
     def grid(self) -> list[Scalar]:
+        """All values, in order."""
         return list(self.choices)
 
 
@@ -181,11 +196,13 @@ class CategoricalParameter(Choices):
 
 
 def check_width(low: float, high: float) -> None:
+    """Raises ValueError for a range of no width."""
     if low >= high:
         raise ValueError(f"low must be below high: low={low}, high={high}")
 
 
 def check_bounds(low: float, high: float, log: bool) -> None:
+    """Raises ValueError for bounds in the wrong order, or that a log scale does not reach."""
     if low > high:
         raise ValueError(f"low must be below high: low={low}, high={high}")
     if log and low <= 0:
@@ -198,7 +215,7 @@ SearchSpace = dict[Annotated[str, Field(min_length=1, max_length=128)], Paramete
 
 
 def is_active(parameter: Parameter, params: Mapping[str, Scalar]) -> bool:
-    """Whether a conditional parameter exists beside the values already chosen."""
+    """Whether a parameter exists, given the parameters that come before it."""
     for parent, values in (parameter.when or {}).items():
         if parent not in params or not any(same(params[parent], value) for value in values):
             return False
@@ -206,7 +223,7 @@ def is_active(parameter: Parameter, params: Mapping[str, Scalar]) -> bool:
 
 
 def n_configurations(space: Mapping[str, Parameter], limit: int) -> int | None:
-    """Number of distinct configurations, counted up to `limit`; None when there is no end of them."""
+    """Number of distinct configurations, counted up to `limit`; None if a parameter is continuous."""
     if any(parameter.size() is None for parameter in space.values()):
         return None
     parents = {parent for parameter in space.values() for parent in (parameter.when or {})}

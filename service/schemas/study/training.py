@@ -1,4 +1,4 @@
-"""What a trial trains: every field that is fixed by a study or searched by it."""
+"""The training of a trial: every field that a study can fix, and most of which it can search."""
 
 from typing import Annotated, Literal
 
@@ -17,7 +17,7 @@ EPOCH_METRICS = (
     "learning_rate",
     "seconds",
 )
-"""Reported after every epoch."""
+"""Metrics that are reported after every epoch."""
 
 FINAL_METRICS = (
     "best_epoch",
@@ -27,17 +27,17 @@ FINAL_METRICS = (
     "training_seconds",
     "waiting_seconds",
 )
-"""Added when a trial completes."""
+"""Metrics that are added when a trial completes."""
 
 TEST_METRICS = ("test_loss", "test_accuracy", "n_test_images")
-"""Added by the one trial of a final evaluation that reads the test split."""
+"""Metrics that are added by the one trial of a final evaluation that reads the test split."""
 
 
 OptimizerKind = Literal["sgd", "adam", "adamw"]
 
 
 class Constant(StrictBody):
-    """The learning rate stays as it is."""
+    """A constant learning rate."""
 
     name: Literal["constant"] = Field(description="Kind of the schedule.", examples=["constant"])
 
@@ -47,7 +47,7 @@ class Cosine(StrictBody):
 
     name: Literal["cosine"] = Field(description="Kind of the schedule.", examples=["cosine"])
     final_fraction: float = Field(
-        0.0, ge=0, le=1, description="Last learning rate as a share of the first.", examples=[0.0]
+        0.0, ge=0, le=1, description="Final learning rate, as a share of the initial one.", examples=[0.0]
     )
 
 
@@ -55,14 +55,16 @@ class OneCycle(StrictBody):
     """Warm up to the learning rate, then anneal to almost zero (Smith and Topin, arXiv 1708.07120)."""
 
     name: Literal["onecycle"] = Field(description="Kind of the schedule.", examples=["onecycle"])
-    warmup_fraction: float = Field(0.3, gt=0, lt=1, description="Share of all steps spent warming up.", examples=[0.3])
+    warmup_fraction: float = Field(
+        0.3, gt=0, lt=1, description="Share of all steps that are spent warming up.", examples=[0.3]
+    )
 
 
 class Step(StrictBody):
     """Multiply the learning rate by gamma every few epochs."""
 
     name: Literal["step"] = Field(description="Kind of the schedule.", examples=["step"])
-    step_epochs: int = Field(10, ge=1, le=100_000, description="Epochs between two steps.", examples=[10])
+    step_epochs: int = Field(10, ge=1, le=100_000, description="Number of epochs between two steps.", examples=[10])
     gamma: float = Field(0.1, gt=0, le=1, description="Factor at each step.", examples=[0.1])
 
 
@@ -73,13 +75,17 @@ Schedule = Annotated[
 
 
 class EarlyStopping(StrictBody):
-    """End a trial when a metric has stopped getting better, and keep the weights of its best epoch."""
+    """End a trial when a metric has stopped improving, and keep the weights of the best epoch."""
 
     metric: Literal["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"] = Field(
-        "validation_accuracy", description="The metric that is watched.", examples=["validation_accuracy"]
+        "validation_accuracy", description="The metric to watch.", examples=["validation_accuracy"]
     )
     patience: int = Field(
-        5, ge=1, le=100_000, description="Epochs without a better value before the end.", examples=[4]
+        5,
+        ge=1,
+        le=100_000,
+        description="Number of epochs without a better value after which the trial ends.",
+        examples=[4],
     )
     min_delta: float = Field(
         0.0, ge=0, description="Smallest change that counts as better, in the metric's unit.", examples=[0.0]
@@ -87,18 +93,20 @@ class EarlyStopping(StrictBody):
 
 
 class Training(StrictBody):
-    """The configuration of one trial: what the study fixes, completed by the trial's parameters."""
+    """The training configuration of one trial: the fields that the study fixes and the trial's parameters."""
 
     dataset: AnyDataset = Field(
-        description="The data; a bare name stands for {name: …}. With an entrypoint it is your own.",
+        description="The data set; a bare name stands for {name: …}, an entrypoint for a custom data set.",
         examples=[{"name": "mnist"}],
     )
     model: AnyModel = Field(
-        description="The model; a bare name stands for {name: …}. With an entrypoint it is your own.",
+        description="The model; a bare name stands for {name: …}, an entrypoint for a custom model.",
         examples=[{"name": "mlp", "hidden": [128, 64]}],
     )
-    optimizer: OptimizerKind = Field("adam", description="The optimizer, as torch.optim has it.", examples=["adam"])
-    learning_rate: float = Field(1e-3, gt=0, le=1000, description="Learning rate, per step.", examples=[1e-3])
+    optimizer: OptimizerKind = Field(
+        "adam", description="The optimizer, by its name in torch.optim.", examples=["adam"]
+    )
+    learning_rate: float = Field(1e-3, gt=0, le=1000, description="Learning rate per step.", examples=[1e-3])
     weight_decay: float = Field(
         0.0,
         ge=0,
@@ -118,15 +126,15 @@ class Training(StrictBody):
     beta2: float = Field(
         0.999, ge=0, lt=1, description="Decay of the second moment; used by adam and adamw.", examples=[0.999]
     )
-    batch_size: int = Field(128, ge=1, le=65536, description="Images per step.", examples=[128])
-    epochs: int = Field(10, ge=1, le=100_000, description="Passes over the training data.", examples=[20])
+    batch_size: int = Field(128, ge=1, le=65536, description="Number of images per step.", examples=[128])
+    epochs: int = Field(10, ge=1, le=100_000, description="Number of passes over the training data.", examples=[20])
     dropout: Rates = Field(
         0.0,
-        description="Share of hidden units dropped in training: one rate for all hidden layers, "
-        "or a list with one for each.",
+        description="Share of hidden units that are dropped in training: one rate for all hidden layers, "
+        "or a list with one rate for each.",
         examples=[0.25],
     )
-    input_dropout: Rate = Field(0.0, description="Share of inputs dropped in training.", examples=[0.0])
+    input_dropout: Rate = Field(0.0, description="Share of inputs that are dropped in training.", examples=[0.0])
     noise_std: float = Field(
         0.0,
         ge=0,
@@ -142,27 +150,27 @@ class Training(StrictBody):
         examples=[0.0],
     )
     l1_decay: float = Field(
-        0.0, ge=0, le=1000, description="λ of λ‖w‖₁ in the loss, weights only, no biases.", examples=[0.0]
+        0.0, ge=0, le=1000, description="λ of λ‖w‖₁ in the loss, over weights without biases.", examples=[0.0]
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of the target spread over all classes.", examples=[0.0]
+        0.0, ge=0, lt=1, description="Share of the target that is spread over all classes.", examples=[0.0]
     )
     gradient_clip: float | None = Field(
-        None, gt=0, description="Largest norm of all gradients together; null for none.", examples=[1.0]
+        None, gt=0, description="Maximum norm of all gradients together; null for no clipping.", examples=[1.0]
     )
     schedule: Schedule = Field(
         Constant(name="constant"),
-        description="How the learning rate changes; a bare name stands for {name: …}.",
+        description="The schedule of the learning rate; a bare name stands for {name: …}.",
         examples=["cosine"],
     )
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32",
-        description="Number format of the forward pass; auto takes bf16 on devices with hardware for it "
-        "(on a CPU for models with convolutions).",
+        description="Number format of the forward pass; auto is bf16 on devices with hardware for it "
+        "(on a CPU only for models with convolutions), otherwise fp32.",
         examples=["fp32"],
     )
     early_stopping: EarlyStopping | None = Field(
-        None, description="When to end a trial that no longer gets better; null for never.", examples=[None]
+        None, description="When to end a trial that no longer improves; null for never.", examples=[None]
     )
     seed: int = Field(
         0,
@@ -177,19 +185,19 @@ class Training(StrictBody):
 
     @property
     def entrypoints(self) -> tuple[str, ...]:
-        """What a worker must allow to train this: that of an own model, and that of an own data set."""
+        """The entrypoints that a worker must allow to train this: those of a custom data set and a custom model."""
         parts = (self.dataset, self.model)
         return tuple(part.entrypoint for part in parts if isinstance(part, OwnDataset | OwnModel))
 
 
 PROCESS_LIMITS = ("trial_timeout_seconds", "step_timeout_seconds", "memory_limit_mib")
-"""Training fields of a process with an own model or data set."""
+"""Training fields that limit the process of a custom model or data set."""
 
 FIXED_ONLY = {
-    **dict.fromkeys(PROCESS_LIMITS, "it bounds the process of a trial, and no trial gets better by it"),
-    "seed": "each trial's own seed is drawn from it",
+    **dict.fromkeys(PROCESS_LIMITS, "it limits the process of a trial and does not change its result"),
+    "seed": "the seed of each trial is drawn from it",
     "model.entrypoint": "it decides which workers may train",
-    "model.name": "trials of one study share a kind of model",
+    "model.name": "all trials of a study have the same kind of model",
     "early_stopping.metric": "it decides which epoch counts, so all trials must share it",
 }
 """Training fields that a study cannot search, with the reason."""
@@ -203,6 +211,6 @@ def why_fixed(key: str) -> str | None:
 
 
 def training_field(parameter: str) -> str:
-    """Which field of a training a searched parameter is, or is a part of; an own model's `model.dropout` is dropout."""
+    """The training field that a parameter belongs to; `dropout` for `model.dropout` of a custom model."""
     first, _, rest = parameter.partition(".")
     return "dropout" if first == "model" and rest.partition(".")[0] == "dropout" else first

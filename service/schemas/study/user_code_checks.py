@@ -8,15 +8,15 @@ TEST_PREFIX = "test_"
 
 
 def user_code_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]]:
-    """What an entrypoint does not go together with."""
+    """The parts of a definition that cannot be combined with an entrypoint."""
     if definition.sampler.exhaustive and not definition.search_space:
         sampler = definition.sampler.name
-        yield "search_space", f"{sampler} must know every parameter: an entrypoint asks for them as it runs"
+        yield "search_space", f"{sampler} must know every parameter: an entrypoint asks for them while it runs"
     if definition.confirmation is not None:
         yield "confirmation", "confirmation needs the built-in training: an entrypoint has no test split that is known"
-    named = [(f"objectives.{index}", one.metric) for index, one in enumerate(definition.objectives)]
-    named += [(f"constraints.{index}", one.metric) for index, one in enumerate(definition.constraints)]
-    for field, metric in named:
+    metrics = [(f"objectives.{index}", one.metric) for index, one in enumerate(definition.objectives)]
+    metrics += [(f"constraints.{index}", one.metric) for index, one in enumerate(definition.constraints)]
+    for field, metric in metrics:
         if metric.startswith(TEST_PREFIX):
-            message = f"metric must not begin with {TEST_PREFIX}: the search does not look at test data"
+            message = f"metric must not begin with {TEST_PREFIX}: a search must not use the test split"
             yield f"{field}.metric", f"{message}: {metric!r}"

@@ -1,4 +1,4 @@
-"""What a trial of a user's own code is given: the entrypoint takes the place of data set, model and optimizer."""
+"""The training of a trial with custom code: an entrypoint replaces data set, model and optimizer."""
 
 from typing import Annotated, Any, Self
 
@@ -10,11 +10,11 @@ from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
 from service.schemas.study.training import Training
 
 FIRST_PARAMETERS = ("trial", "context")
-"""How the function's first parameter is called: an Optuna objective takes a trial, a train function a context."""
+"""Names of the function's first parameter: an Optuna objective takes a trial, a train function a context."""
 
 
 class UserTraining(StrictBody):
-    """A function of the user's own trains, in a process of its own, on workers that allow it."""
+    """Custom code: a function trains, in a separate process on workers that allow it."""
 
     entrypoint: Entrypoint
     arguments: Arguments = Field(
@@ -56,12 +56,12 @@ class UserTraining(StrictBody):
 
     @property
     def entrypoints(self) -> tuple[str, ...]:
-        """What a worker must allow to train this."""
+        """The entrypoints that a worker must allow to train this."""
         return (self.entrypoint,)
 
 
 def kind_of_training(value: Any) -> str:
-    """Which of the two a training is: `user_code` has an entrypoint."""
+    """The kind of a training: `user_code` if it has an entrypoint, else `built_in`."""
     has_entrypoint = "entrypoint" in value if isinstance(value, dict) else isinstance(value, UserTraining)
     return "user_code" if has_entrypoint else "built_in"
 
