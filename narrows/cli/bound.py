@@ -1,7 +1,6 @@
-"""`python -m narrows.cli.bound PARENT COMMAND…` becomes a command that is asked to end when its parent dies.
+"""Run a command that receives SIGTERM when its parent process dies: `python -m narrows.cli.bound PARENT COMMAND…`.
 
-However the parent dies, kill -9 included: it is the kernel that sends SIGTERM. Only Linux does; elsewhere the command
-runs all the same.
+The kernel sends the signal, so it also comes after kill -9. Only Linux does this; elsewhere the command just runs.
 """
 
 import ctypes
@@ -12,21 +11,22 @@ from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
 MODULE = __name__
-"""This module, wherever the package is installed; as `python -m` runs it, it starts nothing."""
+"""The import name of this module, which differs between a checkout and a wheel."""
 
 
 def bound(command: Sequence[str]) -> list[str]:
-    """A command line that runs another one bound to this process. Its first word must be a path."""
+    """Return the command line that runs `command` bound to this process. The first word of `command` must be a path."""
     return [sys.executable, "-P", "-m", MODULE, str(os.getpid()), *command]
 
 
-def main(parent: int, command: Sequence[str]) -> None:
+def become(parent: int, command: Sequence[str]) -> None:
+    """Replace this process by the command; return without running it if the parent has already ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # outlives exec
-        if os.getppid() != parent:  # it died before that
+        if os.getppid() != parent:  # the parent died before prctl
             return
     os.execv(command[0], list(command))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    become(int(sys.argv[1]), sys.argv[2:])

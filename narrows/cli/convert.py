@@ -1,3 +1,5 @@
+"""`narrows convert`: definitions of other systems as study definitions."""
+
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,20 +10,22 @@ File = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="W&B sweep (YAML, JSON or Python), or a search space of Ray Tune (Python or JSON).",
+        help="W&B sweep (YAML, JSON or Python), or Ray Tune search space (Python or JSON).",
         show_default=False,
     ),
 ]
-To = Annotated[Path | None, typer.Option("--to", help="File to write, instead of standard output.")]
-Name = Annotated[str | None, typer.Option("--name", help="Name of the study.")]
-NTrials = Annotated[int | None, typer.Option("--n-trials", help="Trials of the study.", min=1)]
+To = Annotated[Path | None, typer.Option("--to", help="File to write.", show_default="standard output")]
+Name = Annotated[str | None, typer.Option("--name", help="Name of the study.", show_default="that of the file")]
+NTrials = Annotated[int | None, typer.Option("--n-trials", help="Number of trials of the study.", min=1)]
 Metric = Annotated[str | None, typer.Option("--metric", help="Metric to optimize.")]
-Direction = Annotated[Literal["maximize", "minimize"] | None, typer.Option("--direction", help="Which way is better.")]
+Direction = Annotated[
+    Literal["maximize", "minimize"] | None, typer.Option("--direction", help="Direction of the metric.")
+]
 Entrypoint = Annotated[
-    str | None, typer.Option("--entrypoint", help="Function that trains, as package.module:function.")
+    str | None, typer.Option("--entrypoint", help="Function that trains a trial, as package.module:function.")
 ]
 Space = Annotated[
-    str | None, typer.Option("--space", help="Dictionary to take of a Python file that has several of them.")
+    str | None, typer.Option("--space", help="Name of the dictionary to convert, in a Python file with several.")
 ]
 
 
@@ -35,16 +39,17 @@ def convert(
     entrypoint: Entrypoint = None,
     space: Space = None,
 ) -> None:
-    """Write the definition of a W&B sweep or of Ray Tune's search space as a study definition.
+    """Convert a W&B sweep or a Ray Tune search space to a study definition.
 
-    What has no counterpart is an error that names the field; what differs is a comment. A Python file is not run.
+    A field that has no counterpart is an error. A difference in meaning is a comment in the output. A Python file is
+    read but not run.
     """
     from narrows.conversion.draft import ConversionError, Given
-    from narrows.conversion.files import convert
+    from narrows.conversion.files import convert_file
     from narrows.errors import CommandError
 
     try:
-        text = convert(file, Given(name, entrypoint, metric, direction, n_trials, space))
+        text = convert_file(file, Given(name, entrypoint, metric, direction, n_trials, space))
     except ConversionError as error:
         raise CommandError("\n".join(f"{file}: {line}" for line in error.lines)) from error
     if to is None:

@@ -1,9 +1,9 @@
-"""Trials in a CSV file: of our own export, of Optuna's data frames, or written by hand.
+"""Trials in a CSV file: from `narrows export`, from one of Optuna's data frames, or written by hand.
 
-Where a column begins with `params_`, those are the parameters, and of the others the values, `state` and those that
-begin with `constraints_` alone are read; otherwise every column is one of these. The value of an objective is
-`value_METRIC`, `values_METRIC`, METRIC, or, of the first one, `values_0` or `value`. An empty cell is a parameter that
-the trial does not have.
+If there are columns that begin with `params_`, those are the parameters, and of the others only the objective values,
+`state` and columns that begin with `constraints_` are read. Without any, every other column is a parameter.
+The column of an objective is `value_METRIC`, `values_METRIC`, METRIC or `values_INDEX`; `value` is that of the first
+objective. An empty cell means that the trial does not have the parameter.
 """
 
 import csv
@@ -24,11 +24,11 @@ STATES: tuple[str, ...] = get_args(TrialState)
 
 
 class CsvError(ValueError):
-    """The file breaks a rule; the message says where."""
+    """The file breaks a rule; the message names the line or the column."""
 
 
 def read_csv(text: str, definition: Definition) -> list[dict[str, Any]]:
-    """The trials as an import has them. Raises CsvError."""
+    """Return the trials as the API's import takes them. Raises CsvError."""
     reader = csv.reader(io.StringIO(text, newline=""))
     header = next(reader, [])
     params, values = _columns(header, definition)
@@ -38,15 +38,15 @@ def read_csv(text: str, definition: Definition) -> list[dict[str, Any]]:
         if any(row)
     ]
     if not trials:
-        raise CsvError("a file must have a trial at least: there is none after the header")
+        raise CsvError("a file must have at least one trial: there is none after the header")
     return trials
 
 
 def _columns(header: Sequence[str], definition: Definition) -> tuple[dict[str, str], list[str]]:
-    """Columns of the parameters by name, and of the objective values in order."""
-    twice = next((name for index, name in enumerate(header) if name in header[:index]), None)
-    if twice is not None:
-        raise CsvError(f"column {twice!r} must not stand twice")
+    """Return the columns of the parameters by name, and those of the objective values in order."""
+    repeated = next((name for index, name in enumerate(header) if name in header[:index]), None)
+    if repeated is not None:
+        raise CsvError(f"column {repeated!r} must not be listed twice")
     values = list(_value_columns(header, definition))
     if any(name.startswith(PREFIX) for name in header):
         params = {name.removeprefix(PREFIX): name for name in header if name.startswith(PREFIX)}
@@ -62,10 +62,10 @@ def _value_columns(header: Sequence[str], definition: Definition) -> Iterator[st
     for index, objective in enumerate(definition.objectives):
         metric = objective.metric
         names = [f"value_{metric}", f"values_{metric}", metric, f"values_{index}", *(["value"] if index == 0 else [])]
-        found = next((name for name in names if name in header), None)
-        if found is None:
+        column = next((name for name in names if name in header), None)
+        if column is None:
             raise CsvError(f"a column must have the values of {metric}: {' or '.join(names)}")
-        yield found
+        yield column
 
 
 def _cells(header: Sequence[str], row: Sequence[str], line: int) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _wire(number: float) -> float | str:
 
 
 def _param(parameter: Parameter, cell: str, where: str) -> Any:
-    """A value as the search space writes it; one that it does not have stays text, and is left out later."""
+    """Return a value with the type of its parameter. A text that is no choice stays text; the service leaves it out."""
     if isinstance(parameter, CategoricalParameter):
         return next((choice for choice in parameter.choices if _is_choice(choice, cell)), cell)
     number = _number(cell, where)

@@ -1,3 +1,5 @@
+"""`narrows diagnose`: the verdict on each trial's learning curves."""
+
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
     from service.schemas.diagnosis import Diagnosis, TrialDiagnosis
 
-Limit = Annotated[int, typer.Option("--limit", min=1, help="How many trials to show at most.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Largest number of trials to show.")]
 
 
 def diagnose(
@@ -21,7 +23,7 @@ def diagnose(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Show which trials overfit, underfit or diverged by their train and validation curves, and what to change next."""
+    """Show which trials overfit, underfit or diverged, judged by their learning curves, and what to change next."""
     from narrows.cli.output import console, print_json
     from service.client import Client, quoted
 
@@ -31,24 +33,24 @@ def diagnose(
             return
         found = client.diagnosis(study)
     if not found.trials:
-        print(f"{study} has no trial that has begun yet.")
+        print(f"No trial of {study} has begun yet.")
         return
     out = console()
     shown = _worst_first(found)[:limit]
-    out.print(trial_table(found, shown))
+    out.print(diagnosis_table(shown))
     out.print(f"\n{_counted(found)}, by {found.train_metric} and {found.validation_metric}.")
     if len(shown) < len(found.trials):
         are = "This is" if len(shown) == 1 else "These are"
         out.print(f"{are} {len(shown)} of {len(found.trials)} trials: --limit shows more.")
     if found.n_left_out:
-        out.print(f"{found.n_left_out} older trials were not looked at.")
+        out.print(f"{found.n_left_out} older trials were not examined.")
     out.print("\nWhat to change next", style="bold")
     for advice in found.advice:
         out.print(f"  - {advice.message}", soft_wrap=True)
 
 
-def trial_table(found: "Diagnosis", trials: "Sequence[TrialDiagnosis]") -> "Table":
-    """One row a trial: its verdict, the figures that it rests on, and why."""
+def diagnosis_table(trials: "Sequence[TrialDiagnosis]") -> "Table":
+    """Return a table with a row for each trial: its verdict, the figures behind it, and the reason."""
     from rich.text import Text
 
     from narrows.cli.output import plain_table

@@ -1,10 +1,10 @@
-"""What went wrong, in lines for people."""
+"""Errors as the lines that a command prints."""
 
 from narrows.errors import CommandError
 
 
 def lines_of(error: Exception) -> list[str] | None:
-    """The lines to print for an error that can happen, or None for one that should not."""
+    """Return the lines to print for an expected error; None for one that is a fault of Narrows."""
     from service.client import ClientError, ServiceError
 
     if isinstance(error, ServiceError) and error.problem.errors:

@@ -6,6 +6,6 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def example(name: str) -> Path:
-    """The file of an example: a wheel has it inside the package, a checkout in `examples/` beside it."""
+    """Return the file of an example: inside the package in a wheel, in `examples/` beside it in a checkout."""
     inside = PACKAGE / "examples" / name
     return inside if inside.exists() else PACKAGE.parent / "examples" / name

@@ -1,4 +1,4 @@
-"""`narrows experiment`: studies beside the figures that others have published."""
+"""`narrows experiment`: measure published figures again."""
 
 import os
 import tempfile
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 LOGS = Path("narrows-logs")
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the experiment, or its file.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the experiment, or path of its YAML file.")]
 List = Annotated[bool, typer.Option("--list", help="List the experiments.")]
 Seeds = Annotated[
     int | None,
-    typer.Option("--seeds", min=1, max=100, help="Run all of it with so many seeds.", show_default="its own"),
+    typer.Option("--seeds", min=1, max=100, help="Number of seeds to run all of it with.", show_default="its own"),
 ]
-Quick = Annotated[bool, typer.Option("--quick", help="Two epochs and three trials: does it run, not what it shows.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Train two epochs and three trials: a check that it runs.")]
 Report = Annotated[
-    Path | None, typer.Option("--report", metavar="DIR", help="Write a page of each search with its first seed.")
+    Path | None,
+    typer.Option("--report", metavar="DIR", help="Write an HTML report of each search with its first seed."),
 ]
-Record = Annotated[bool, typer.Option("--record", help="Keep the tables in benchmarks/records/ of the checkout.")]
+Record = Annotated[bool, typer.Option("--record", help="Write the tables to benchmarks/records/ of the checkout.")]
 
 
 def experiment(
@@ -43,41 +44,42 @@ def experiment(
 ) -> None:
     """Run an experiment on this machine, and show its figures beside the published ones.
 
-    Starts a service with a database of its own, and workers, and ends them again.
+    The command starts a service with its own database, and workers, and ends them again. The experiments are part of
+    the repository, so it needs a checkout, or the path of a YAML file.
     """
     from narrows.cli.report import check_installed
     from narrows.errors import CommandError
     from narrows.experiments.definition import read_experiment
-    from narrows.experiments.studies import quick as shortened
+    from narrows.experiments.studies import quick_version
 
     if listed or name is None:
-        _list()
+        _print_list()
         return
     if record and quick:
-        raise CommandError("--record must not be given with --quick: its figures show nothing")
+        raise CommandError("--record must not be given with --quick, whose figures mean nothing")
     if record and not RECORDS.is_dir():
-        raise CommandError(f"--record needs a checkout: there is no {RECORDS}")
+        raise CommandError(f"--record needs a checkout of the repository: there is no {RECORDS}")
     if report is not None:
         check_installed()
-    wanted = shortened(read_experiment(name)) if quick else read_experiment(name)
+    chosen = quick_version(read_experiment(name)) if quick else read_experiment(name)
     if seeds is not None:
-        wanted = wanted.model_copy(update={"seeds": seeds})
+        chosen = chosen.model_copy(update={"seeds": seeds})
     stem = Path(name).stem
-    found = _run(stem, wanted, quick, data_dir, report)
+    results = _run(stem, chosen, quick, data_dir, report)
     if record:
-        print(f"kept as {_keep(stem, wanted, found)}")
+        print(f"recorded as {_write_record(stem, chosen, results)}")
 
 
-def _list() -> None:
+def _print_list() -> None:
     from narrows.cli.output import console, plain_table
-    from narrows.experiments.definition import names, read_experiment
+    from narrows.experiments.definition import experiment_names, read_experiment
 
     table = plain_table()
     for header in ("experiment", "what it shows", "data"):
         table.add_column(header)
-    for name in names():
-        one = read_experiment(name)
-        table.add_row(name, one.title, one.data)
+    for name in experiment_names():
+        listed = read_experiment(name)
+        table.add_row(name, listed.title, listed.data)
     console().print(table)
 
 
@@ -88,12 +90,12 @@ def _run(name: str, experiment: "Experiment", quick: bool, data_dir: str, report
     out = console()
     out.print(f"{experiment.title} ({experiment.source})", style="bold")
     if quick:
-        out.print("quick: a few epochs and trials, so the figures show nothing but that it runs")
-    found = tables(experiment, _measure(name, experiment, data_dir, report))
-    for rows in found:
-        _show(rows)
+        out.print("quick: a few epochs and trials, so the figures only show that it runs")
+    results = tables(experiment, _measure(name, experiment, data_dir, report))
+    for rows in results:
+        _print_rows(rows)
     out.print(f"\n{experiment.differences.strip()}", soft_wrap=True)
-    return found
+    return results
 
 
 def _measure(name: str, experiment: "Experiment", data_dir: str, report: Path | None) -> "list[list[Measured]]":
@@ -114,15 +116,15 @@ def _measure(name: str, experiment: "Experiment", data_dir: str, report: Path | 
 
 
 def _write_reports(client: "Client", measured: "list[list[Measured]]", folder: Path) -> None:
-    from narrows.cli.report import write
+    from narrows.cli.report import write_report
     from narrows.experiments.definition import Search
 
     for first, *_ in measured:
-        if isinstance(first.one, Search):
-            print(f"{first.one.label}: {write(client, first.final.study, folder / first.final.study)}")
+        if isinstance(first.variant, Search):
+            print(f"{first.variant.label}: {write_report(client, first.final.study, folder / first.final.study)}")
 
 
-def _show(rows: "Rows") -> None:
+def _print_rows(rows: "Rows") -> None:
     from narrows.cli.output import console, plain_table
 
     table = plain_table(f"\n{rows.title}")
@@ -133,12 +135,12 @@ def _show(rows: "Rows") -> None:
     console().print(table)
 
 
-def _keep(name: str, experiment: "Experiment", found: "list[Rows]") -> str:
+def _write_record(name: str, experiment: "Experiment", results: "list[Rows]") -> str:
     from narrows.experiments.machine import describe
     from narrows.experiments.rows import markdown
 
     about = f"- data: {experiment.data}\n- published by: {experiment.source}\n- seeds: {experiment.seeds}"
-    parts = [f"# {experiment.title}", f"{describe()}\n{about}", *map(markdown, found), experiment.differences.strip()]
+    parts = [f"# {experiment.title}", f"{describe()}\n{about}", *map(markdown, results), experiment.differences.strip()]
     path = RECORDS / f"{datetime.now(UTC):%Y-%m-%d}-experiment-{name}.md"
     path.write_text("\n\n".join(parts) + "\n")
     return path.name

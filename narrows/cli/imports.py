@@ -1,3 +1,5 @@
+"""`narrows import`: trials from elsewhere for a study's sampler."""
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +15,13 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="FILE_OR_URL",
-        help="CSV file, or address of a database of Optuna's, such as sqlite:///optuna.db.",
+        help="CSV file, or URL of an Optuna database such as sqlite:///optuna.db.",
         show_default=False,
     ),
 ]
-Into = Annotated[str, typer.Option("--into", metavar="STUDY", help="Study whose sampler learns.", show_default=False)]
+Into = Annotated[
+    str, typer.Option("--into", metavar="STUDY", help="Study whose sampler learns from the trials.", show_default=False)
+]
 SourceStudy = Annotated[
     str | None,
     typer.Option("--source-study", help="Name of the study in the database.", show_default="the only one there"),
@@ -31,26 +35,26 @@ def import_trials(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Let a study's sampler learn from trials of a CSV file or of an Optuna database."""
+    """Give a study's sampler the trials of a CSV file or of an Optuna database to learn from."""
     from service.client import Client
 
     with Client(server, token) as client:
         definition = client.study(into).definition
         if "://" in source:
-            wanted = _of_database(source, source_study, definition)
+            new = _import_of_database(source, source_study, definition)
         elif source_study is not None:
-            raise typer.BadParameter("--source-study goes with a database: a CSV file has one study")
+            raise typer.BadParameter("--source-study needs a database: a CSV file has one study")
         else:
-            wanted = _of_file(Path(source), definition)
-        made = client.import_trials(into, wanted)
+            new = _import_of_file(Path(source), definition)
+        made = client.import_trials(into, new)
     reasons = {name: n for name, n in made.left_out.model_dump().items() if n}
-    left_out = ", ".join(f"{n} by their {name}" for name, n in reasons.items())
+    left_out = ", ".join(f"{n} because of their {name}" for name, n in reasons.items())
     print(
         f"{into} learns from {made.n_trials} trials of {made.source}" + (f"; left out: {left_out}" if reasons else "")
     )
 
 
-def _of_file(file: Path, definition: "Definition") -> dict[str, Any]:
+def _import_of_file(file: Path, definition: "Definition") -> dict[str, Any]:
     from narrows.cli.csv_trials import CsvError, read_csv
 
     try:
@@ -60,7 +64,7 @@ def _of_file(file: Path, definition: "Definition") -> dict[str, Any]:
     return {"source": file.name, "trials": trials}
 
 
-def _of_database(url: str, name: str | None, definition: "Definition") -> dict[str, Any]:
+def _import_of_database(url: str, name: str | None, definition: "Definition") -> dict[str, Any]:
     from service.schemas.optuna import described, imported
     from storage import StorageError
     from storage.stock import read_study
@@ -72,8 +76,9 @@ def _of_database(url: str, name: str | None, definition: "Definition") -> dict[s
     theirs = [direction.name.lower() for direction in study.directions]
     ours = [objective.direction for objective in definition.objectives]
     if theirs != ours:
-        wanted, given = ", ".join(ours), ", ".join(theirs)
-        raise CommandError(f"directions must be those of {definition.name} ({wanted}): {study.name} has {given}")
+        raise CommandError(
+            f"directions must be those of {definition.name} ({', '.join(ours)}): {study.name} has {', '.join(theirs)}"
+        )
     trials = list(study.trials)
     distributions = {key: described(one) for trial in trials for key, one in trial.distributions.items()}
     unread = {"last_step", "last_value"} if len(ours) > 1 else set()

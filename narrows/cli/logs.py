@@ -1,3 +1,5 @@
+"""`narrows logs`: the output of the code of a trial with an entrypoint."""
+
 import re
 import sys
 import tempfile
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
     from service.client import Client
 
 Number = Annotated[int, typer.Argument(metavar="N", min=0, help="Number of the trial.", show_default=False)]
-Follow = Annotated[bool, typer.Option("--follow", help="Go on until the trial has ended.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Print new output until the trial has ended.")]
 
 POLL_SECONDS = 1.0
 LAST_POLLS = 3
-"""How often to look after the end of the trial: its worker may just be sending the last of its output."""
+"""Polls after the end of the trial, because its worker may still be sending the last output."""
 CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-"""What makes a terminal do more than show text: it is somebody else's code that wrote it."""
+"""Control sequences of terminals. Output of users' code is shown in a terminal without them."""
 DROPPED = re.compile(rb"\[the first (\d+) bytes are not kept\]\n")
 
 
@@ -30,30 +32,30 @@ def logs(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Show what the code of a trial with an entrypoint has written, of its last attempt; a few seconds late."""
+    """Show the output of a trial with an entrypoint, from its last attempt. It arrives a few seconds late."""
     from service.client import Client
 
     with Client(server, token) as client:
-        client.trial(study, trial)  # or there is none
-        shown = Shown()
-        shown.show(output_of(client, study, trial))
+        client.trial(study, trial)  # an error if there is no such trial
+        printer = OutputPrinter()
+        printer.print_new(output_of(client, study, trial))
         if follow:
-            _follow(client, study, trial, shown)
+            _follow(client, study, trial, printer)
 
 
-def _follow(client: "Client", study: str, number: int, shown: "Shown") -> None:
+def _follow(client: "Client", study: str, number: int, printer: "OutputPrinter") -> None:
     n_polls = 0
     while n_polls < LAST_POLLS:
         time.sleep(POLL_SECONDS)
         is_over = client.trial(study, number).state not in ("WAITING", "RUNNING")
-        is_new = shown.show(output_of(client, study, number))
+        is_new = printer.print_new(output_of(client, study, number))
         if is_over and is_new:
             return
         n_polls += is_over
 
 
 def output_of(client: "Client", study: str, number: int) -> bytes:
-    """What there is of it so far."""
+    """Return the output that the service has so far."""
     if "output" not in [artifact.name for artifact in client.artifacts(study, number)]:
         return b""
     with tempfile.TemporaryDirectory(prefix="narrows-") as folder:
@@ -62,14 +64,14 @@ def output_of(client: "Client", study: str, number: int) -> bytes:
         return path.read_bytes()
 
 
-class Shown:
-    """Writes what was not written before. A next attempt's output, which is shorter, is shown from its beginning."""
+class OutputPrinter:
+    """Prints the output that is new. Shorter output is that of a new attempt, and is printed from its start."""
 
     def __init__(self) -> None:
         self._n_bytes = 0
 
-    def show(self, content: bytes) -> bool:
-        """Whether there was anything new."""
+    def print_new(self, content: bytes) -> bool:
+        """Print the new part of `content`, and return whether there was one."""
         first = DROPPED.match(content)
         start = 0 if first is None else int(first[1])
         text = content if first is None else content[first.end() :]

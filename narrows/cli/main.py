@@ -1,4 +1,4 @@
-"""The `narrows` command. Each command imports what it needs when it runs, so that none waits for another's imports."""
+"""The `narrows` command. Each subcommand imports what it needs when it runs, so that none waits for unused imports."""
 
 import sys
 from importlib.metadata import version
@@ -58,8 +58,8 @@ app.command("import")(imports.import_trials)
 app.add_typer(token.app, name="token")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(given: bool) -> None:
+    if given:
         print(f"narrows {version('narrows')}")
         raise typer.Exit
 
@@ -72,16 +72,17 @@ def root(
 ) -> None:
     """Hyperparameter search for PyTorch: a service, its workers, and commands to use it.
 
-    Every setting is a flag or an environment variable; the flag wins.
+    Every setting can be given by a flag or by an environment variable. The flag wins.
     """
 
 
 def main() -> None:
+    """Run the command line of this process and exit."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Returns the status to exit with: 0, 1 for an error, 2 for a wrong usage, 130 after Ctrl-C."""
+    """Run a command and return the exit status: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
     try:
         status = app(arguments, prog_name="narrows", standalone_mode=False)
         sys.stdout.flush()
@@ -106,7 +107,7 @@ def _fail(lines: list[str], status: int) -> int:
 
 
 def _silence() -> int:
-    """Whoever read our output has gone: say nothing more, not even at the interpreter's end."""
+    """Nobody reads the output any more: discard the rest, also what the interpreter flushes at its end."""
     sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
     return 1
 

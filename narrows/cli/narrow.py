@@ -1,4 +1,4 @@
-"""`narrows narrow`: let the ranges of a study close in on its best trials, or show how they have."""
+"""`narrows narrow`: narrow the ranges of a study around its best trials, or show the rounds so far."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from service.schemas.rounds import Range, Round
 
 BAR = 32
-"""Characters for the whole of a first range."""
+"""Width of the first round's range, in characters."""
 
 KeepTop = Annotated[
-    int | None, typer.Option("--keep-top", min=1, help="Best trials to close in on.", show_default="the study's, or 5")
+    int | None,
+    typer.Option(
+        "--keep-top",
+        min=1,
+        help="Number of best trials that the new ranges are drawn around.",
+        show_default="the study's, or 5",
+    ),
 ]
 Margin = Annotated[
     float | None,
@@ -25,15 +31,21 @@ Margin = Annotated[
         "--margin",
         min=0,
         max=1,
-        help="Room on either side of them, as a share of the range.",
+        help="Margin on each side of them, as a share of the range.",
         show_default="the study's, or 0.1",
     ),
 ]
 Number = Annotated[
-    int | None, typer.Option("--round", min=2, help="Round to begin, to be safe to repeat.", show_default="the next")
+    int | None,
+    typer.Option(
+        "--round",
+        min=2,
+        help="Number of the round to start, so that a repeated command starts no second one.",
+        show_default="the next",
+    ),
 ]
-Preview = Annotated[bool, typer.Option("--preview", help="Show what the ranges would be, and change nothing.")]
-Show = Annotated[bool, typer.Option("--show", help="Show the ranges of every round so far, and change nothing.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Show the ranges of the next round without starting it.")]
+Show = Annotated[bool, typer.Option("--show", help="Show the ranges of every round so far without starting another.")]
 
 
 def narrow(
@@ -47,22 +59,23 @@ def narrow(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Sample from ranges around the best trials from now on, and show the ranges of every round."""
+    """Start a round that samples from ranges around the best trials, and show the ranges of every round."""
     from narrows.cli.output import console, print_json
     from service.client import Client, quoted
 
-    asked: dict[str, Any] = {"keep_top": keep_top, "margin": margin, "round": number, "preview": preview or None}
+    options: dict[str, Any] = {"keep_top": keep_top, "margin": margin, "round": number, "preview": preview or None}
     with Client(server, token) as client:
-        given = {name: value for name, value in asked.items() if value is not None}
-        made = None if show else client.narrow(study, given)
+        given = {name: value for name, value in options.items() if value is not None}
+        started = None if show else client.narrow(study, given)
         if as_json:
-            print_json(client.get(f"studies/{quoted(study)}/rounds") if made is None else made.model_dump_json())
+            print_json(client.get(f"studies/{quoted(study)}/rounds") if started is None else started.model_dump_json())
             return
-        show_rounds([*client.rounds(study), *([made] if made is not None and made.preview else [])], console())
+        preview_only = [started] if started is not None and started.preview else []
+        print_rounds([*client.rounds(study), *preview_only], console())
 
 
-def show_rounds(rounds: "Sequence[Round]", console: "Console") -> None:
-    """A line for each round of each range, with a bar of where it lies in the first one."""
+def print_rounds(rounds: "Sequence[Round]", console: "Console") -> None:
+    """Print a line for each round of each range, with a bar that shows the range within that of the first round."""
     from narrows.cli.output import plain_table
     from service.client.text import number
 
@@ -75,23 +88,23 @@ def show_rounds(rounds: "Sequence[Round]", console: "Console") -> None:
         table.add_column(name, justify="right")
     table.add_column("", overflow="fold")
     for name, first in rounds[0].ranges.items():
-        for one in rounds:
-            now = one.ranges[name]
-            best = "" if one.best is None else number(one.best)
-            cells = (number(now.low, 3), number(now.high, 3), bar(first, now), _trials(one), best, now.note or "")
-            table.add_row(name if one is rounds[0] else "", _title(one), *cells)
+        for stage in rounds:
+            now = stage.ranges[name]
+            best = "" if stage.best is None else number(stage.best)
+            cells = (number(now.low, 3), number(now.high, 3), bar(first, now), _trials(stage), best, now.note or "")
+            table.add_row(name if stage is rounds[0] else "", _title(stage), *cells)
     console.print(table)
-    for one in rounds:
-        if one.note is not None:
-            console.print(f"Round {one.round}: no range was shrunk, {one.note}", soft_wrap=True)
+    for stage in rounds:
+        if stage.note is not None:
+            console.print(f"Round {stage.round}: no range was shrunk, {stage.note}", soft_wrap=True)
 
 
 def bar(first: "Range", now: "Range") -> str:
-    """Where a range lies in the first one, on its own scale."""
+    """Return a bar of BAR characters with the part that a range has of the first one, on a log scale if it has one."""
     from math import log
 
     def place(value: float) -> float:
-        low, high, at = (log(each) if first.log else each for each in (first.low, first.high, value))
+        low, high, at = (log(bound) if first.log else bound for bound in (first.low, first.high, value))
         return BAR * (at - low) / (high - low)
 
     start = min(BAR - 1, round(place(now.low)))
@@ -99,9 +112,9 @@ def bar(first: "Range", now: "Range") -> str:
     return "·" * start + "━" * (end - start) + "·" * (BAR - end)
 
 
-def _title(one: "Round") -> str:
-    return f"{one.round} (preview)" if one.began_at is None and one.round > 1 else str(one.round)
+def _title(stage: "Round") -> str:
+    return f"{stage.round} (preview)" if stage.began_at is None and stage.round > 1 else str(stage.round)
 
 
-def _trials(one: "Round") -> str:
-    return str(one.n_trials) if one.n_trials else ""
+def _trials(stage: "Round") -> str:
+    return str(stage.n_trials) if stage.n_trials else ""

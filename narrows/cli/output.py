@@ -15,20 +15,24 @@ from service.schemas.tokens import Token
 
 MAX_PARAM_COLUMNS = 6
 WIDE = 200
-"""Columns when the output is no terminal: enough to keep a row on one line."""
+"""Columns when the output is not a terminal: enough to keep most rows on one line."""
 
 
 def console() -> Console:
-    """Brackets and words between colons are the user's own, no markup and no emoji."""
+    """Return the console of standard output. It prints brackets and `:words:` as they are: they are users' text."""
     return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False, emoji=False)
 
 
 def print_json(text: str) -> None:
+    """Print JSON text from the API as it is."""
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
 
 
 def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool, title: str | None = None) -> Table:
-    """One row a trial: objective values, parameters, epochs, duration; with `states` its state and reason too."""
+    """Return a table with a row for each trial: objective values, parameters, epochs and duration.
+
+    With `states` it also has state and reason, and trials without objective values show the last reported ones.
+    """
     params = list(dict.fromkeys(name for trial in trials for name in trial.params))
     in_columns = len(params) <= MAX_PARAM_COLUMNS
     table = plain_table(title)
@@ -44,7 +48,7 @@ def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool
     for trial in trials:
         shown = [_cell(trial, name) for name in params] if in_columns else []
         line = [] if in_columns else [params_line(trial.params)]
-        values = [number(value) for value in trial.values] if trial.values else [""] * len(metrics)
+        values = [number(value) for value in trial.values] if trial.values else [_last(trial, name) for name in metrics]
         epochs = "" if trial.step is None else str(trial.step + 1)
         cells = [*values, *shown, epochs, seconds(trial.duration_seconds), *line]
         row = [str(trial.number), *([trial.state, *cells, _reason(trial)] if states else cells)]
@@ -52,11 +56,19 @@ def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool
     return table
 
 
+def _last(trial: Trial, metric: str) -> str:
+    """Return the last reported value of a trial that is running, paused or pruned."""
+    return f"last {number(trial.metrics[metric])}" if trial.state != "FAIL" and metric in trial.metrics else ""
+
+
 def _reason(trial: Trial) -> str:
-    """Why it failed, is no result, or waits."""
+    """Return why a trial failed, counts as no result, or waits: one line, the last one of a traceback."""
     if trial.paused_at_rung is not None:
         return f"paused at rung {trial.paused_at_rung}"
-    return trial.reason or (f"violates {', '.join(trial.violated)}" if trial.violated else "")
+    lines = (trial.reason or "").strip().splitlines()
+    if lines:
+        return lines[-1].strip() if any("Traceback" in line for line in lines) else " ".join(lines)
+    return f"violates {', '.join(trial.violated)}" if trial.violated else ""
 
 
 def best_of(client: Client, study: Study, k: int) -> list[Trial]:
@@ -67,6 +79,7 @@ def best_of(client: Client, study: Study, k: int) -> list[Trial]:
 
 
 def plain_table(title: str | None = None) -> Table:
+    """Return an empty table in the style of all commands."""
     return Table(
         title=title,
         title_justify="left",
@@ -80,8 +93,12 @@ def plain_table(title: str | None = None) -> Table:
 
 
 def _header(name: str) -> str:
-    """A field's name on lines of its own, so that a column is not much wider than its numbers."""
-    return re.sub(r"_|\.(?=[a-z])", "\n", name)
+    """Return a name on at most two lines, broken at the `_` or `.` nearest to its middle, to keep columns narrow."""
+    breaks = [found for found in re.finditer(r"_|\.(?=[a-z])", name) if found.start() > 0]
+    if not breaks:
+        return name
+    middle = min(breaks, key=lambda found: abs(found.start() - len(name) / 2))
+    return f"{name[: middle.start()]}\n{name[middle.end() :]}"
 
 
 def _cell(trial: Trial, name: str) -> str:
@@ -89,6 +106,7 @@ def _cell(trial: Trial, name: str) -> str:
 
 
 def study_table(studies: Sequence[Study]) -> Table:
+    """Return a table with a row for each study: state, trial counts and the best value of its first objective."""
     table = plain_table()
     for name in ("study", "state"):
         table.add_column(name)
@@ -103,6 +121,7 @@ def study_table(studies: Sequence[Study]) -> Table:
 
 
 def token_table(tokens: Sequence[Token]) -> Table:
+    """Return a table with a row for each token: scopes and times, without the secret."""
     table = plain_table()
     for name in ("token", "scopes", "created (UTC)", "expires", "revoked", "last used"):
         table.add_column(name)

@@ -1,3 +1,5 @@
+"""`narrows report`: a study as an HTML page."""
+
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,21 +12,23 @@ from narrows.errors import CommandError
 if TYPE_CHECKING:
     from service.client import Client
 
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the page.", show_default=False)]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder to write the page to, as index.html.", show_default=False)
+]
 
 
 def report(study: StudyName, out: Out, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
-    """Write a study as one HTML page that needs no network: plots, curves, and what to change next."""
+    """Write a study as one HTML page with plots, curves and what to change next. The page needs no network."""
     from service.client import Client
 
     check_installed()
     with Client(server, token) as client:
-        file = write(client, study, out)
+        file = write_report(client, study, out)
     print(f"The report of {study} is in {file}")
 
 
 def check_installed() -> None:
-    """Raises CommandError when a package that draws is missing."""
+    """Raise CommandError when a package that a report needs is missing."""
     try:
         import narrows.html_report.gather
         import narrows.html_report.page  # noqa: F401
@@ -35,8 +39,8 @@ def check_installed() -> None:
         raise CommandError(f"a report needs {package}: pip install 'narrows[report]'") from error
 
 
-def write(client: "Client", study: str, out: Path) -> Path:
-    """Make the page in a folder, which is made where it is not there, and say which file it is."""
+def write_report(client: "Client", study: str, out: Path) -> Path:
+    """Write the page of a study into a folder, which is created if it is missing, and return the file."""
     import optuna
 
     from narrows.html_report.gather import gather

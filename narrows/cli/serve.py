@@ -1,3 +1,5 @@
+"""`narrows serve`: the service."""
+
 from narrows.cli.options import (
     DEFAULT,
     Artifacts,
@@ -26,7 +28,7 @@ def serve(
     log_level: LogLevel = DEFAULT["log_level"],
     log_format: LogFormat = DEFAULT["log_format"],
 ) -> None:
-    """Run the service until SIGTERM or Ctrl-C. It prints one line with its address when it is ready."""
+    """Run the service until SIGTERM or Ctrl-C. It prints a line with its address when it is ready."""
     from service.web import server
     from service.web.listening import ServeError
     from storage import StorageError

@@ -1,4 +1,4 @@
-"""Every setting of the command: one table, read by the command line, the environment and the README's test."""
+"""Every setting of the command in one table: the source of flags, environment variables and the README's table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,11 +76,11 @@ SETTINGS = (
     Setting(
         "artifacts",
         None,
-        "Where files of trials go, checkpoints above all: a folder, or s3://BUCKET/PREFIX.",
+        "Where the files of trials are stored, mostly checkpoints: a folder, or s3://BUCKET/PREFIX.",
         ("serve",),
         default_text="narrows-artifacts beside the SQLite file, or in the current folder",
     ),
-    Setting("max_artifact_mib", 1024, "Largest file that a trial may have.", ("serve",), int, unit="MiB"),
+    Setting("max_artifact_mib", 1024, "Size limit of each file of a trial.", ("serve",), int, unit="MiB"),
     Setting(
         "standby",
         False,
@@ -91,7 +91,7 @@ SETTINGS = (
     Setting(
         "lease_seconds",
         60.0,
-        "A trial goes to another worker when its own was silent for so long.",
+        "Reassign a trial after this long without a report or renewal from its worker.",
         ("serve",),
         float,
         unit="seconds",
@@ -99,14 +99,14 @@ SETTINGS = (
     Setting(
         "token",
         None,
-        "Token: workers and commands send it; the service takes it for an admin's, beside those it has stored.",
+        "Token that workers and commands send. The service accepts it as an admin token, besides its stored tokens.",
         ("serve", "worker", *CLIENTS),
         default_text="no token",
     ),
     Setting(
         "log_level",
         "info",
-        "Least level that is logged: debug, info, warning or error.",
+        "Lowest level that is logged: debug, info, warning or error.",
         ("serve", "worker"),
         choices=("debug", "info", "warning", "error"),
     ),

@@ -1,3 +1,5 @@
+"""`narrows submit` and `narrows watch`: create a study, and follow its progress."""
+
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Show the study's progress 
 def submit(
     file: File, watch: Watch = False, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]
 ) -> None:
-    """Create a study from a definition. The same definition again finds the study that is there."""
+    """Create a study from a definition. The same definition again returns the existing study."""
     from narrows.cli.output import console
     from service.client import Client
 
@@ -34,7 +36,7 @@ def watch(study: StudyName, server: Server = DEFAULT["server"], token: Token = D
 
 
 def read_definition(file: Path) -> dict[str, Any]:
-    """The definition in a file, as it is written there; the service checks what it says."""
+    """Return the definition in a file, unchecked: the service checks it. Raises CommandError."""
     from narrows.errors import CommandError
     from service.schemas.yaml_text import YamlError, load
 
@@ -43,5 +45,5 @@ def read_definition(file: Path) -> dict[str, Any]:
     except YamlError as error:
         raise CommandError(f"{file}: {error}") from error
     if not isinstance(definition, dict):
-        raise CommandError(f"{file}: a definition must have named fields, as examples/digits.yaml has")
+        raise CommandError(f"{file}: a definition must be a mapping of fields, as in examples/digits.yaml")
     return definition

@@ -1,3 +1,5 @@
+"""`narrows token`: create, list and revoke the tokens of a service."""
+
 import re
 import sys
 from typing import Annotated
@@ -6,7 +8,7 @@ import typer
 
 from narrows.cli.options import DEFAULT, AsJson, Server, Token
 
-app = typer.Typer(help="Make, list and revoke the tokens of a service.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Create, list and revoke the tokens of a service.", no_args_is_help=True, rich_markup_mode=None)
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -22,14 +24,23 @@ Scopes = Annotated[
     list[str],
     typer.Option(
         "--scope",
-        help="What it opens: read; submit, which includes read; work, for workers; admin, for all. Or several: a,b.",
+        help="What the token allows: read; submit, which includes read; work, for workers; admin, for everything. "
+        "Repeat the flag for several scopes, or separate them by commas.",
         show_default=False,
     ),
 ]
-NewName = Annotated[str, typer.Option("--name", help="A name to know it by.", show_default=False)]
+NewName = Annotated[
+    str, typer.Option("--name", help="Name of the token, for the list and to revoke it.", show_default=False)
+]
 ExpiresIn = Annotated[
     int | None,
-    typer.Option("--expires-in", metavar="TIME", parser=_seconds, help="How long it is valid, such as 12h or 30d."),
+    typer.Option(
+        "--expires-in",
+        metavar="TIME",
+        parser=_seconds,
+        help="How long the token is valid, such as 12h or 30d.",
+        show_default="forever",
+    ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the token.", show_default=False)]
 
@@ -42,22 +53,22 @@ def create(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Make a token and print it. It is shown this once; the service keeps a hash of it.
+    """Create a token and print it. It is shown only once, because the service stores only a hash of it.
 
-    The first one is made on the service's machine; from then on, every call needs a token.
+    The first token must be created on the service's machine. From then on every call needs a token.
     """
     from service.client import Client
     from service.client.text import utc
 
     with Client(server, token) as client:
-        made = client.create_token(name, [word for words in scope for word in words.split(",")], expires_in)
-    print(made.token)
-    until = "" if made.expires_at is None else f", valid until {utc(made.expires_at)} UTC"
-    _note(f"{made.name} opens {', '.join(made.scopes)}{until}. The token is not shown again.")
+        created = client.create_token(name, [word for words in scope for word in words.split(",")], expires_in)
+    print(created.token)
+    until = "" if created.expires_at is None else f", valid until {utc(created.expires_at)} UTC"
+    _note(f"{created.name} allows {', '.join(created.scopes)}{until}. The token is not shown again.")
     if not token:
         _note("From now on every call needs a token: --token or NARROWS_TOKEN.")
-        if "admin" not in made.scopes:
-            _note("No token is an admin's yet: narrows token create --scope admin --name NAME")
+        if "admin" not in created.scopes:
+            _note("There is no admin token yet: narrows token create --scope admin --name NAME")
 
 
 def _note(line: str) -> None:
@@ -66,22 +77,22 @@ def _note(line: str) -> None:
 
 @app.command("list")
 def list_tokens(as_json: AsJson = False, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
-    """List the tokens, without their secrets."""
+    """List the tokens, without the secrets."""
     from narrows.cli.output import console, print_json, token_table
     from service.client import Client
 
     with Client(server, token) as client:
         if as_json:
             print_json(client.get("tokens"))
-        elif found := client.tokens():
-            console().print(token_table(found))
+        elif listed := client.tokens():
+            console().print(token_table(listed))
         else:
-            print("There are no tokens yet: narrows token create --scope admin --name NAME makes one.")
+            print("There are no tokens yet: narrows token create --scope admin --name NAME creates one.")
 
 
 @app.command()
 def revoke(name: Name, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
-    """End a token at once."""
+    """Revoke a token: from now on the service refuses it."""
     from service.client import Client
 
     with Client(server, token) as client:

@@ -1,3 +1,5 @@
+"""`narrows trials`, `best`, `export` and `model`: the results of a study."""
+
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,15 +18,18 @@ State = Annotated[
 OrderBy = Annotated[
     str,
     typer.Option(
-        "--order-by", help="number, value, started_at or duration_seconds; with a - before it, largest first."
+        "--order-by",
+        help="Field to sort by: number, value, started_at or duration_seconds. A minus before it reverses the order.",
     ),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="How many trials at most.")]
-K = Annotated[int, typer.Option("-k", min=1, help="How many trials.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Largest number of trials to show.")]
+K = Annotated[int, typer.Option("-k", min=1, help="Number of trials to show.")]
 Format = Annotated[
     Literal["csv", "json", "optuna"] | None,
     typer.Option(
-        "--format", help="Format of the file; optuna: JSON lines with all that Optuna has.", show_default="csv"
+        "--format",
+        help="Format of the file. optuna is JSON lines with everything that Optuna stores.",
+        show_default="csv",
     ),
 ]
 To = Annotated[
@@ -32,7 +37,7 @@ To = Annotated[
     typer.Option(
         "--to",
         metavar="URL",
-        help="Database to write an Optuna study into instead, such as sqlite:///optuna.db.",
+        help="URL of a database to write an Optuna study to, such as sqlite:///optuna.db, instead of a file.",
         show_default=False,
     ),
 ]
@@ -76,24 +81,23 @@ def best(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Show the best trials of a study, best first; with several objectives, those that none beats in all of them."""
-    from narrows.cli.output import console, print_json, trial_table
+    """Show the best trials of a study, best first. With several objectives: those on the Pareto front."""
+    from narrows.cli.output import best_of, console, print_json, trial_table
     from service.client import Client, quoted
     from service.client.text import metrics_of
 
     with Client(server, token) as client:
         about = client.study(study)
         metrics = metrics_of(about)
-        several = len(metrics) > 1
         if as_json:
             path = f"studies/{quoted(study)}"
-            print_json(client.get(f"{path}/pareto") if several else client.get(f"{path}/best", {"k": k}))
+            print_json(client.get(f"{path}/pareto") if len(metrics) > 1 else client.get(f"{path}/best", {"k": k}))
             return
-        found = client.pareto(study)[:k] if several else client.best(study, k)
-    if found:
-        console().print(trial_table(metrics, found, states=False))
+        shown = best_of(client, about, k)
+    if shown:
+        console().print(trial_table(metrics, shown, states=False))
     elif about.trial_counts.COMPLETE:
-        print(f"None of {about.trial_counts.COMPLETE} complete trials of {study} satisfies every constraint.")
+        print(f"None of the {about.trial_counts.COMPLETE} complete trials of {study} satisfies every constraint.")
     else:
         print(f"{study} has no complete trial yet.")
 
@@ -106,11 +110,11 @@ def export(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Write all trials of a study to a file, to standard output, or into a database that Optuna reads."""
+    """Write all trials of a study to a file, to standard output, or to a database that Optuna reads."""
     from service.client import Client
 
     if to is not None and (format or out):
-        raise typer.BadParameter("--to writes into a database: it goes with neither --format nor --out")
+        raise typer.BadParameter("--to writes to a database: it must not be given with --format or --out")
     with Client(server, token) as client:
         if to is not None:
             _export_to(client, study, to)
@@ -120,7 +124,7 @@ def export(
             for piece in pieces:
                 sys.stdout.buffer.write(piece)
             return
-        first = next(pieces, b"")  # a study that is not there leaves no file behind
+        first = next(pieces, b"")  # raises before the file is created if there is no such study
         with out.open("wb") as file:
             file.write(first)
             file.writelines(pieces)
@@ -134,12 +138,12 @@ def _export_to(client: "Client", study: str, url: str) -> None:
     from storage.stock import StockStudy, write_study
 
     head, trials = read(client.export(study, "optuna"))
-    found = StockStudy(head.study_name, directions_of(head), head.metric_names, head.user_attrs, trials)
+    copy = StockStudy(head.study_name, directions_of(head), head.metric_names, head.user_attrs, trials)
     try:
-        n_trials = write_study(url, found)
+        n_trials = write_study(url, copy)
     except StorageError as error:
         raise CommandError(str(error)) from error
-    print(f"Study {study} with {n_trials} trials is in that database: optuna.load_study reads it")
+    print(f"Study {study} with {n_trials} trials is in that database; optuna.load_study reads it")
 
 
 def model(
@@ -149,14 +153,14 @@ def model(
     server: Server = DEFAULT["server"],
     token: Token = DEFAULT["token"],
 ) -> None:
-    """Bring the trained model of a trial, without --trial of the best one, to a file in the safetensors format."""
+    """Download the trained model of a trial to a file in the safetensors format."""
     from service.client import Client
 
     with Client(server, token) as client:
         number = _best_number(client, study) if trial is None else trial
         if "model" not in [artifact.name for artifact in client.artifacts(study, number)]:
             raise typer.BadParameter(
-                f"trial {number} of {study} must have kept its model (see --keep-models of worker)"
+                f"the model of trial {number} of {study} was not kept (see --keep-models of narrows worker)"
             )
         client.download_artifact(study, number, "model", out)
     print(f"The model of trial {number} of {study} is in {out}")
@@ -164,8 +168,8 @@ def model(
 
 def _best_number(client: "Client", study: str) -> int:
     if len(client.study(study).definition.objectives) > 1:
-        raise typer.BadParameter(f"{study} has several objectives: --trial must tell which trial")
-    found = client.best(study, 1)
-    if not found:
-        raise typer.BadParameter(f"{study} must have a complete trial that keeps its constraints: it has none yet")
-    return found[0].number
+        raise typer.BadParameter(f"{study} has several objectives: choose a trial with --trial")
+    best_trials = client.best(study, 1)
+    if not best_trials:
+        raise typer.BadParameter(f"{study} has no complete trial that satisfies its constraints yet")
+    return best_trials[0].number

@@ -19,7 +19,7 @@ MOST_BYTES = 1024 * 1024
 NOTHING = "holds neither a W&B sweep (method and parameters) nor a search space of Ray Tune"
 
 
-def convert(path: Path, given: Given) -> str:
+def convert_file(path: Path, given: Given) -> str:
     """The definition as YAML, which the service accepts. Raises ConversionError and OSError."""
     content = path.read_bytes()
     if len(content) > MOST_BYTES:

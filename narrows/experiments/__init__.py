@@ -1,1 +1,1 @@
-"""Published figures, measured again."""
+"""Experiments: published figures, measured again by studies of this service."""

@@ -1,4 +1,4 @@
-"""An experiment: studies to run beside figures that others have published, in one YAML file."""
+"""An experiment, read from one YAML file: the studies to run, and the published figures to compare them with."""
 
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,15 @@ Published = dict[str, float | str]
 
 
 class Variant(StrictBody):
-    """One configuration: a study of its own, so that it has a test figure of its own."""
+    """One configuration. It is trained as its own study, so that the test split is used once for each configuration."""
 
-    label: str = Field(description="What the row of the table is called.", examples=["dropout 0.2"])
-    training: Json = Field({}, description="Training fields beside the experiment's.", examples=[{"dropout": 0.2}])
+    label: str = Field(description="Name of its row in the tables.", examples=["dropout 0.2"])
+    training: Json = Field({}, description="Training fields besides the experiment's.", examples=[{"dropout": 0.2}])
     published: Published = Field({}, description="Published figures by name.", examples=[{"train_accuracy": 1.0}])
 
 
 class Search(Variant):
-    """A study that searches; the searches of an experiment run one after another, so that their seconds compare."""
+    """A study that searches. The searches of an experiment run one after another, so that their durations compare."""
 
     search_space: Json = Field(
         description="As in a definition.", examples=[{"dropout": {"type": "float", "low": 0.1, "high": 0.2}}]
@@ -45,10 +45,10 @@ class Search(Variant):
 class Experiment(StrictBody):
     """What is run, what was published, and why the two differ."""
 
-    title: str = Field(description="What it shows, in a line.", examples=["Overfitting on 300 MNIST images"])
+    title: str = Field(description="What it shows, in one line.", examples=["Overfitting on 300 MNIST images"])
     source: str = Field(description="Where the published figures come from.", examples=["a textbook"])
-    data: str = Field(description="The data that it needs.", examples=["MNIST, 300 training images"])
-    training: Json = Field(description="What all its studies train.", examples=[{"dataset": "mnist", "model": "mlp"}])
+    data: str = Field(description="The data that the experiment needs.", examples=["MNIST, 300 training images"])
+    training: Json = Field(description="Training of all its studies.", examples=[{"dataset": "mnist", "model": "mlp"}])
     figures: list[str] = Field(description="Columns of the table, by name.", examples=[["test_accuracy"]])
     variants: list[Variant] = Field([], description="Single configurations, trained side by side.", examples=[[]])
     searches: list[Search] = Field([], description="Searches, after the variants.", examples=[[]])
@@ -56,7 +56,7 @@ class Experiment(StrictBody):
         1,
         ge=1,
         le=100,
-        description="So often all of it is run, each time with another seed of split, trainings and sampler.",
+        description="Number of repetitions, each with another seed for split, training and sampler.",
         examples=[10],
     )
     confirmation: Confirmation = Field(
@@ -66,7 +66,8 @@ class Experiment(StrictBody):
     )
     winner_bias: bool = Field(
         False,
-        description="Evaluate the best trial of each search by itself before that, to see how much too good it looked.",
+        description="Also evaluate the best trial of each search without confirmation, to measure how much its value "
+        "in the search exceeds that on the test split.",
         examples=[False],
     )
     saved_model: bool = Field(
@@ -77,15 +78,18 @@ class Experiment(StrictBody):
     differences: str = Field(description="Why measured and published figures differ.", examples=["another optimizer"])
 
 
-def names() -> list[str]:
+def experiment_names() -> list[str]:
+    """Return the names of the published experiments. Raises CommandError outside of a checkout."""
+    if not FOLDER.is_dir():
+        raise CommandError(f"the published experiments are part of the repository, and there is no folder {FOLDER}")
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def read_experiment(name: str) -> Experiment:
-    """An experiment by its name, or by the path of its file. Raises CommandError."""
+    """Return an experiment by its name, or by the path of its file. Raises CommandError."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        raise CommandError(f"NAME must be one of {', '.join(names()) or 'none, without a checkout'}: {name!r}")
+        raise CommandError(f"NAME must be one of {', '.join(experiment_names())}, or a YAML file: {name!r}")
     try:
         experiment = Experiment.model_validate(load(path.read_bytes()))
     except YamlError as error:
@@ -95,5 +99,5 @@ def read_experiment(name: str) -> Experiment:
         raise CommandError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     unknown = set(experiment.figures) - set(FIGURES)
     if unknown:
-        raise CommandError(f"{path}: figures must be of {', '.join(FIGURES)}: {', '.join(sorted(unknown))}")
+        raise CommandError(f"{path}: figures must be among {', '.join(FIGURES)}: {', '.join(sorted(unknown))}")
     return experiment

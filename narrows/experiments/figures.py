@@ -1,4 +1,4 @@
-"""The figures of one model: the one that a final evaluation has tested."""
+"""The figures that a table may show of a tested model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from service.schemas.final import TestScore
 
 
 @dataclass(frozen=True)
-class Model:
-    """The tested model: its metrics, its validation losses by epoch, what the test split said of it."""
+class EvaluatedModel:
+    """The model that a final evaluation tested: its metrics, its validation loss by epoch, its test score."""
 
     metrics: Mapping[str, float]
     validation_losses: Sequence[float]
     test: TestScore
 
 
-def _metric(name: str) -> Callable[[Model], float]:
+def _metric(name: str) -> Callable[[EvaluatedModel], float]:
     return lambda model: model.metrics[name]
 
 
-def lowest_epoch(model: Model) -> float:
-    """The epoch, from 1, after which the validation loss was lowest."""
+def lowest_epoch(model: EvaluatedModel) -> float:
+    """Return the epoch, counted from 1, after which the validation loss was lowest."""
     return 1 + min(range(len(model.validation_losses)), key=model.validation_losses.__getitem__)
 
 
-FIGURES: dict[str, Callable[[Model], float]] = {
+FIGURES: dict[str, Callable[[EvaluatedModel], float]] = {
     "train_accuracy": _metric("train_accuracy"),
     "train_loss": _metric("train_loss"),
     "validation_accuracy": _metric("validation_accuracy"),
@@ -39,4 +39,4 @@ FIGURES: dict[str, Callable[[Model], float]] = {
     "parameters": _metric("n_parameters"),
     "training_seconds": _metric("training_seconds"),
 }
-"""What a table may show, by name. The gap is train minus test accuracy."""
+"""Functions of a model by the name of the figure. The gap is train minus test accuracy."""

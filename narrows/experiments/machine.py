@@ -1,4 +1,4 @@
-"""Describe the machine and the versions that a figure was measured with."""
+"""A description of the machine and the versions that a figure was measured with."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ PACKAGES = ("narrows", "optuna", "torch", "torchvision", "sqlalchemy", "fastapi"
 
 
 def describe() -> str:
-    """Processor, memory, system and package versions, one fact a line."""
+    """Return time, processor, memory, system and package versions as a Markdown list."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return "\n".join(
@@ -24,7 +24,7 @@ def describe() -> str:
 
 
 def _processor() -> str:
-    """Its name, with family and model where there are such, as virtual machines often hide which one it is."""
+    """Return the name of the processor, with family and model, because virtual machines often hide the name."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor()

@@ -1,4 +1,4 @@
-"""A table: rows of text, for the terminal and for a record alike."""
+"""A table of text, for the terminal and for a Markdown record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rows:
+    """A table with its title."""
+
     title: str
     header: list[str]
     rows: list[list[str]]
 
 
 def markdown(rows: Rows) -> str:
+    """Return the table in Markdown, below its title."""
     lines = [f"{rows.title}:", "", _line(rows.header), _line(["---"] * len(rows.header)), *map(_line, rows.rows)]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The best model of a search: brought to a file, loaded from it again, and evaluated on the validation split."""
+"""The check that the best model of a search can be saved, loaded again, and has the recorded validation figures."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ FIGURES = ("validation_accuracy", "validation_loss")
 
 @dataclass(frozen=True)
 class Saved:
-    """FIGURES of a trial as they were recorded, and those of its model once it was loaded."""
+    """The values of FIGURES that a trial recorded, and those of its model after loading."""
 
     trial: int
     recorded: Sequence[float]
@@ -26,24 +26,27 @@ class Saved:
 
 
 def save_and_load(client: Client, study: str, data_dir: str) -> Saved:
-    """Of the study's best trial. Raises CommandError when its model cannot be loaded, and what the client raises."""
+    """Download and load the model of the study's best trial.
+
+    Raises CommandError when the model cannot be loaded, and ClientError.
+    """
     from workers import __name__ as workers
 
     (best,) = client.best(study, 1)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         client.download_artifact(study, best.number, "model", path)
-        # PyTorch stays out of this process: another program loads the model.
+        # Another process loads the model, so that this one does not import PyTorch.
         command = [sys.executable, "-P", "-m", f"{workers}.saved.check", str(path), f"--data-dir={data_dir}"]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         raise CommandError(f"the model of trial {best.number} of {study} cannot be loaded: {ran.stderr.strip()}")
-    found = json.loads(ran.stdout)
-    return Saved(best.number, [best.metrics[name] for name in FIGURES], [found[name] for name in FIGURES])
+    loaded = json.loads(ran.stdout)
+    return Saved(best.number, [best.metrics[name] for name in FIGURES], [loaded[name] for name in FIGURES])
 
 
 def saved_rows(label: str, saved: Sequence[Saved]) -> Rows:
-    """A line for each seed."""
+    """Return a table with a row for each seed."""
     columns = [name.replace("_", " ") for name in FIGURES]
     header = ["trial", *(f"{column}, {when}" for column in columns for when in ("recorded", "loaded"))]
     rows = [

@@ -1,4 +1,4 @@
-"""What a search cost, and how soon it was as good as another."""
+"""What a search cost, and how soon it was as good as another one."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,32 +10,32 @@ from service.schemas.results import Trial
 
 @dataclass(frozen=True)
 class Reached:
-    """The epochs that all trials together had trained, and the seconds that had passed, when a search was as good."""
+    """How much a search had cost when it reached a target: epochs of all its trials, and seconds since its start."""
 
     epochs: float
-    """A whole number, or infinity."""
+    """A whole number, or infinity if the target was never reached."""
     seconds: float
 
 
 EpochSeconds = Mapping[int, Sequence[float | None]]
-"""How long each reported epoch took, first to last, by the number of the trial."""
+"""Duration of each reported epoch in order, by trial number."""
 NEVER = Reached(math.inf, math.inf)
 
 
 def n_epochs(trials: Sequence[Trial]) -> int:
-    """Epochs that were reported, of complete and pruned trials alike."""
+    """Return the number of reported epochs of all trials, pruned ones included."""
     return sum(_epochs(trial) for trial in trials)
 
 
 def best_value(trials: Sequence[Trial]) -> float:
-    """Raises ValueError when no trial is complete."""
+    """Return the largest objective value. Raises ValueError when no trial is complete."""
     return max(trial.values[0] for trial in trials if trial.values)
 
 
 def reached(trials: Sequence[Trial], epoch_seconds: EpochSeconds, target: float) -> Reached:
-    """When the first trial with an objective value of at least the target was complete; NEVER without any.
+    """Return the cost when the first trial with an objective value of at least `target` was complete, or NEVER.
 
-    Of a trial that was training at that moment those epochs count that were over.
+    Of the trials that were training at that moment, only the finished epochs count.
     """
     started = [trial.started_at for trial in trials if trial.started_at is not None]
     hits = [trial.finished_at for trial in trials if trial.values and trial.values[0] >= target and trial.finished_at]
@@ -51,7 +51,10 @@ def _epochs(trial: Trial) -> int:
 
 
 def _epochs_until(moment: datetime, trial: Trial, seconds: Sequence[float | None]) -> int:
-    """Counted back from its end: a trial ends with its last epoch, but is claimed before its first one begins."""
+    """Return the epochs of a trial that were finished at a moment.
+
+    They are counted back from its end, where its last epoch ends; its start is some time before its first epoch.
+    """
     epochs = _epochs(trial)
     if trial.started_at is None or trial.started_at >= moment:
         return 0

@@ -1,4 +1,4 @@
-"""The studies of an experiment: the definitions to POST, and small ones that show whether all of it runs."""
+"""The study definitions of an experiment, and the small version of an experiment for `--quick`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,32 +11,34 @@ QUICK_TRIALS = 3
 QUICK_CONFIRMATION = Confirmation(top_k=1, n_seeds=1)
 
 
-def study_definition(name: str, experiment: Experiment, one: Variant, seed: int = 0) -> Json:
-    """The definition of a variant's or a search's study; split, trainings and sampler have the seed."""
+def study_definition(name: str, experiment: Experiment, variant: Variant, seed: int = 0) -> Json:
+    """Return the definition of the study of a variant or search, with `seed` for split, training and sampler."""
     seeds = {"seed": seed, "dataset": {"split_seed": seed}}
-    training = merged(merged(experiment.training, one.training), seeds)
-    if not isinstance(one, Search):
+    training = merged(merged(experiment.training, variant.training), seeds)
+    if not isinstance(variant, Search):
         rate = {"type": "categorical", "choices": [training.pop("learning_rate", 1e-3)]}
         fixed: Json = {"search_space": {"learning_rate": rate}, "sampler": "random", "pruner": "none", "n_trials": 1}
         return {"name": name, "training": training, **fixed}
-    chosen = {"pruner": one.pruner, "enqueue": one.enqueue or None, "narrowing": one.narrowing}
+    chosen = {"pruner": variant.pruner, "enqueue": variant.enqueue or None, "narrowing": variant.narrowing}
     return {
         "name": name,
-        "search_space": one.search_space,
-        "training": {field: value for field, value in training.items() if field not in one.search_space},
-        "sampler": {"name": "tpe", **(one.sampler or {}), "seed": seed},
-        "n_trials": one.n_trials,
+        "search_space": variant.search_space,
+        "training": {field: value for field, value in training.items() if field not in variant.search_space},
+        "sampler": {"name": "tpe", **(variant.sampler or {}), "seed": seed},
+        "n_trials": variant.n_trials,
         **{field: value for field, value in chosen.items() if value is not None},
     }
 
 
-def quick(experiment: Experiment) -> Experiment:
-    """The same with a few epochs and trials and one seed: whether it runs, not what it shows."""
+def quick_version(experiment: Experiment) -> Experiment:
+    """Return the experiment with few epochs and trials and one seed, to check that it runs."""
     few = {"n_trials": QUICK_TRIALS, "narrowing": None}
     searches = [
         search.model_copy(update=few | {"training": _without_epochs(search.training)}) for search in experiment.searches
     ]
-    variants = [one.model_copy(update={"training": _without_epochs(one.training)}) for one in experiment.variants]
+    variants = [
+        variant.model_copy(update={"training": _without_epochs(variant.training)}) for variant in experiment.variants
+    ]
     training = {**experiment.training, "epochs": QUICK_EPOCHS}
     return experiment.model_copy(
         update={
@@ -54,7 +56,7 @@ def _without_epochs(training: Json) -> Json:
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Json:
-    """The base with the changes, object by object; a bare name counts as the object of that name."""
+    """Return `base` with `changes`, merged object by object. A bare name stands for the object of that name."""
     result = dict(base)
     for name, value in changes.items():
         inner = result.get(name)

@@ -72,7 +72,7 @@ def test_what_was_exported_can_be_imported(client: Client, tmp_path: Path) -> No
     narrows(client, "export", "every", "--to", database)
     client.trials_dataframe("every").to_csv(frame, index=False)
 
-    left_out = "left out: 3 by their state"
+    left_out = "left out: 3 because of their state"
     assert narrows(client, "import", str(file), "--into", "csv") == (
         0,
         f"csv learns from 4 trials of every.csv; {left_out}\n",
@@ -91,7 +91,7 @@ def test_what_was_exported_can_be_imported(client: Client, tmp_path: Path) -> No
     assert 0 < n_null < 4
     assert narrows(client, "import", str(frame), "--into", "frame") == (
         0,
-        f"frame learns from {4 - n_null} trials of frame.csv; {left_out}, {n_null} by their names\n",
+        f"frame learns from {4 - n_null} trials of frame.csv; {left_out}, {n_null} because of their names\n",
     )
 
 

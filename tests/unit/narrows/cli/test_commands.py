@@ -133,7 +133,7 @@ def test_each_wrong_field_is_a_line(service: StandIn, capsys: Capture, tmp_path:
     ("text", "message"),
     [
         ("name: a\nname: b", "line 2, column 1: a key must not be listed twice: 'name'"),
-        ("- 1", "a definition must have named fields, as examples/digits.yaml has"),
+        ("- 1", "a definition must be a mapping of fields, as in examples/digits.yaml"),
     ],
 )
 def test_a_file_that_is_no_definition_is_one_line(capsys: Capture, tmp_path: Path, text: str, message: str) -> None:

@@ -85,11 +85,11 @@ def test_constraints_have_columns_of_their_own() -> None:
     ("text", "message"),
     [
         ("", "a column must have the values of validation_accuracy: value_validation_accuracy or"),
-        ("learning_rate,value\n", "a file must have a trial at least"),
+        ("learning_rate,value\n", "a file must have at least one trial"),
         ("learning_rate\n0.1\n", "a column must have the values of validation_accuracy"),
         ("depth,value\n3,0.5\n", "column 'depth' must be a parameter of the search space, a value or state"),
         ("params_depth,value\n3,0.5\n", "column 'params_depth' must be a parameter"),
-        ("value,value\n1,2\n", "column 'value' must not stand twice"),
+        ("value,value\n1,2\n", "column 'value' must not be listed twice"),
         ("learning_rate,value\n0.1,0.5\n0.1\n", "line 3 must have 2 cells: 1"),
         ("learning_rate,value\nfast,0.5\n", "line 2, column learning_rate: must be a number: 'fast'"),
         ("learning_rate,value\n0.1,\n", "line 2, column value: must be a number: ''"),

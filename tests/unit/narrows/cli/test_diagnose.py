@@ -77,13 +77,13 @@ def test_what_is_not_shown_is_told(service: StandIn, capsys: Capture) -> None:
     assert run(["diagnose", "digits", "--limit", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "This is 1 of 3 trials: --limit shows more." in lines
-    assert "7 older trials were not looked at." in lines
+    assert "7 older trials were not examined." in lines
 
 
 def test_a_study_that_has_not_begun_is_a_line(service: StandIn, capsys: Capture) -> None:
     service.answers[ROUTE] = (200, diagnosis_json())
     assert run(["diagnose", "digits"]) == 0
-    assert capsys.readouterr().out == "digits has no trial that has begun yet.\n"
+    assert capsys.readouterr().out == "No trial of digits has begun yet.\n"
 
 
 def test_json_is_the_answer_as_the_service_sent_it(service: StandIn, capsys: Capture) -> None:

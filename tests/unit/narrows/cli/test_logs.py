@@ -5,7 +5,7 @@ from io import BytesIO, TextIOWrapper
 
 import pytest
 
-from narrows.cli.logs import Shown
+from narrows.cli.logs import OutputPrinter
 from narrows.cli.main import run
 from service.client.progress import line
 from service.schemas.results import Study
@@ -14,11 +14,11 @@ from tests.unit.narrows.cli.stand_in import StandIn, study_json, trial_json
 
 def written(monkeypatch: pytest.MonkeyPatch, *contents: bytes) -> list[bytes]:
     """What each content adds."""
-    shown, pieces = Shown(), []
+    printer, pieces = OutputPrinter(), []
     for content in contents:
         out = BytesIO()
         monkeypatch.setattr(sys, "stdout", TextIOWrapper(out))
-        shown.show(content)
+        printer.print_new(content)
         pieces.append(out.getvalue())
     return pieces
 
@@ -48,7 +48,7 @@ def test_a_terminal_is_shown_text_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
     out = BytesIO()
     monkeypatch.setattr(sys, "stdout", Terminal(out))
-    Shown().show("\x1b]0;title\x07a\x1b[31mr\x1b[0m\tb\r\n\x1b[2Jé\n".encode())
+    OutputPrinter().print_new("\x1b]0;title\x07a\x1b[31mr\x1b[0m\tb\r\n\x1b[2Jé\n".encode())
     assert out.getvalue().decode() == "]0;titlear\tb\r\né\n"
 
 

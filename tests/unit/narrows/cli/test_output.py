@@ -14,7 +14,7 @@ FIELDS = {
     "worker": None,
     "started_at": None,
     "finished_at": None,
-    "duration_seconds": None,
+    "duration_seconds": 1.0,
 }
 
 
@@ -22,6 +22,13 @@ FIELDS = {
     ("fields", "said"),
     [
         ({"state": "FAIL", "reason": "it broke"}, "it broke"),
+        ({"state": "FAIL", "reason": "it\nbroke"}, "it broke"),
+        (
+            {"state": "FAIL", "reason": "Traceback (most recent call last):\n  File x\nValueError: no\n"},
+            "s  ValueError: no",
+        ),
+        ({"state": "PRUNED", "reason": None, "values": None, "metrics": {"accuracy": 0.25}}, "last 0.25"),
+        ({"state": "RUNNING", "reason": None, "values": None, "metrics": {}}, "RUNNING"),
         ({"state": "COMPLETE", "reason": None, "violated": ["seconds <= 2", "size"]}, "violates seconds <= 2, size"),
         ({"state": "WAITING", "reason": None, "paused_at_rung": 1}, "paused at rung 1"),
     ],
@@ -32,3 +39,20 @@ def test_the_table_tells_why_a_trial_is_no_result(
     trial = Trial.model_validate({**FIELDS, **fields})
     console().print(trial_table(["accuracy"], [trial], states=True))
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("dropout", ["dropout"]),
+        ("validation_accuracy", ["validation", "accuracy"]),
+        ("model.hidden.0", ["model", "hidden.0"]),
+        ("seconds_of_the_slowest_epoch", ["seconds_of_the", "slowest_epoch"]),
+    ],
+)
+def test_a_header_has_two_lines_at_most(name: str, header: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    trial = Trial.model_validate({**FIELDS, "state": "COMPLETE", "reason": None})
+    console().print(trial_table([name], [trial], states=True))
+    lines = capsys.readouterr().out.partition("──")[0].splitlines()
+    assert len(lines) == len(header)
+    assert all(words in line for words, line in zip(header, lines, strict=True))

@@ -18,7 +18,7 @@ def test_the_token_alone_goes_to_standard_output(service: StandIn, capsys: Captu
     assert service.requests == [("POST /v1/tokens", body)]
     printed = capsys.readouterr()
     assert printed.out == f"{SECRET}\n"
-    assert printed.err == "lab-gpu opens work, valid until 2026-02-01 03:04 UTC. The token is not shown again.\n"
+    assert printed.err == "lab-gpu allows work, valid until 2026-02-01 03:04 UTC. The token is not shown again.\n"
 
 
 @pytest.mark.parametrize("scopes", [["--scope", "read,work"], ["--scope", "read", "--scope", "work"]])
@@ -33,7 +33,7 @@ def test_who_makes_the_first_token_is_told_what_follows(service: StandIn, capsys
     assert run(["token", "create", "--scope", "work", "--name", "lab-gpu"]) == 0
     _, second, third = capsys.readouterr().err.splitlines()
     assert second == "From now on every call needs a token: --token or NARROWS_TOKEN."
-    assert third == "No token is an admin's yet: narrows token create --scope admin --name NAME"
+    assert third == "There is no admin token yet: narrows token create --scope admin --name NAME"
 
     service.answers["POST /v1/tokens"] = (201, token_json(token=SECRET, scopes=["admin"]))
     assert run(["token", "create", "--scope", "admin", "--name", "root"]) == 0

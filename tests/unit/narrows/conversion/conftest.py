@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from narrows.conversion.draft import ConversionError, Given
-from narrows.conversion.files import convert
+from narrows.conversion.files import convert_file
 from service.schemas import yaml_text as yaml_loader
 
 Converted = Callable[..., dict[str, Any]]
@@ -19,7 +19,7 @@ def text_of(tmp_path: Path) -> Callable[..., str]:
     def text_of(content: str, file: str = "sweep.yaml", **given: Any) -> str:
         path = tmp_path / file
         path.write_text(content)
-        return convert(path, Given(**given))
+        return convert_file(path, Given(**given))
 
     return text_of
 

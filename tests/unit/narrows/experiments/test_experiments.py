@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from narrows.errors import CommandError
-from narrows.experiments.definition import names, read_experiment
-from narrows.experiments.figures import FIGURES, Model
+from narrows.experiments.definition import experiment_names, read_experiment
+from narrows.experiments.figures import FIGURES, EvaluatedModel
 from narrows.experiments.rows import Rows, markdown
 from narrows.experiments.searches import NEVER, Reached, best_value, n_epochs, reached
 from narrows.experiments.spread import mean_and_error, spread
-from narrows.experiments.studies import merged, quick, study_definition
+from narrows.experiments.studies import merged, quick_version, study_definition
 from service.schemas.final import TestScore
 from service.schemas.results import Trial
 from service.schemas.study.definition import Definition
@@ -36,8 +36,8 @@ def trial(begin: float, end: float, epochs: int, value: float | None, number: in
     )
 
 
-@pytest.mark.parametrize("name", names())
-@pytest.mark.parametrize("change", [quick, lambda experiment: experiment], ids=["quick", "whole"])
+@pytest.mark.parametrize("name", experiment_names())
+@pytest.mark.parametrize("change", [quick_version, lambda experiment: experiment], ids=["quick", "whole"])
 def test_every_study_of_every_experiment_holds_together(name: str, change: object) -> None:
     assert callable(change)
     experiment = change(read_experiment(name))
@@ -47,9 +47,9 @@ def test_every_study_of_every_experiment_holds_together(name: str, change: objec
 
 
 def test_quick_leaves_two_epochs_and_three_trials_even_where_a_variant_has_epochs_of_its_own() -> None:
-    experiment = quick(read_experiment("mnist-dropout"))
+    experiment = quick_version(read_experiment("mnist-dropout"))
     assert {study_definition("s", experiment, one)["training"]["epochs"] for one in experiment.variants} == {2}
-    assert {search.n_trials for search in quick(read_experiment("random-search")).searches} == {3}
+    assert {search.n_trials for search in quick_version(read_experiment("random-search")).searches} == {3}
 
 
 def test_an_unknown_experiment_is_told_with_those_that_there_are() -> None:
@@ -80,7 +80,7 @@ def test_changes_go_into_inner_objects_and_leave_the_base_alone() -> None:
 
 
 def test_figures_are_of_the_tested_model() -> None:
-    model = Model({"train_accuracy": 1.0}, [0.5, 0.2, 0.4], SCORE)
+    model = EvaluatedModel({"train_accuracy": 1.0}, [0.5, 0.2, 0.4], SCORE)
     wanted = {"gap": 0.25, "lowest_at_epoch": 2, "lowest_validation_loss": 0.2, "last_validation_loss": 0.4}
     assert {name: FIGURES[name](model) for name in wanted} == wanted
 

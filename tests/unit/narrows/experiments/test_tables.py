@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from narrows.experiments.definition import Experiment, Search, Variant
-from narrows.experiments.figures import Model
+from narrows.experiments.figures import EvaluatedModel
 from narrows.experiments.runner import Measured
 from narrows.experiments.saved import Saved, saved_rows
 from narrows.experiments.tables import best_rows, figure_rows, search_rows, tables
@@ -36,7 +36,7 @@ def trial(number: int, value: float | None, epochs: int) -> Trial:
 def measured(one: Variant, seed: int, accuracy: float, trials: Sequence[Trial] = ()) -> Measured:
     score = TestScore(loss=0.3, accuracy=accuracy, accuracy_low=0.0, accuracy_high=1.0, n_images=100)
     fields: dict[str, Any] = {"candidates": [], "test_said": score}
-    return Measured(one, seed, list(trials), Final.model_construct(**fields), Model({}, [0.5], score))
+    return Measured(one, seed, list(trials), Final.model_construct(**fields), EvaluatedModel({}, [0.5], score))
 
 
 def experiment(**fields: Any) -> Experiment:

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from narrows.experiments.definition import Variant
-from narrows.experiments.figures import Model
+from narrows.experiments.figures import EvaluatedModel
 from narrows.experiments.runner import Measured
-from narrows.experiments.winner_bias import Report, best_alone, bias_rows, confirmed
+from narrows.experiments.winner_bias import ReportedAccuracy, best_trial_accuracy, bias_rows, confirmed_accuracy
 from service.schemas.final import Candidate, Final, TestScore
 
 
@@ -31,14 +31,14 @@ def score(accuracy: float) -> TestScore:
 
 
 def measured(seed: int, best: Final | None, last: Final) -> Measured:
-    return Measured(Variant(label="searched"), seed, [], last, Model({}, [], score(0.5)), best)
+    return Measured(Variant(label="searched"), seed, [], last, EvaluatedModel({}, [], score(0.5)), best)
 
 
 def test_each_report_stands_beside_the_test_of_its_own_winner() -> None:
     best, last = final(0.75, candidate(0.9, [0.8])), final(0.7, candidate(0.85, [0.7, 0.8]), candidate(0.9, [0.7]))
-    assert best_alone(best) == Report(0.9, 0.75)
-    assert confirmed(last) == Report(0.75, 0.7)
-    assert best_alone(best).bias == pytest.approx(0.15)
+    assert best_trial_accuracy(best) == ReportedAccuracy(0.9, 0.75)
+    assert confirmed_accuracy(last) == ReportedAccuracy(0.75, 0.7)
+    assert best_trial_accuracy(best).bias == pytest.approx(0.15)
 
 
 def test_the_table_has_the_mean_of_all_studies_with_its_error_and_each_study() -> None:
