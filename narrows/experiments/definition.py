@@ -81,7 +81,7 @@ class Experiment(StrictBody):
 def experiment_names() -> list[str]:
     """Return the names of the published experiments. Raises CommandError outside of a checkout."""
     if not FOLDER.is_dir():
-        raise CommandError(f"the published experiments are part of the repository, and there is no folder {FOLDER}")
+        raise CommandError(f"the published experiments need a checkout of the repository: there is no folder {FOLDER}")
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 

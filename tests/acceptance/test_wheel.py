@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,7 +108,8 @@ def test_a_wheel_has_one_package(wheel: Path) -> None:
         metadata = next(name for name in names if name.endswith("/top_level.txt"))
         assert archive.read(metadata).decode().split() == ["narrows"]
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"narrows"}
-    assert {"narrows/py.typed", "narrows/examples/digits.yaml", "narrows/storage/migrations/env.py"} <= set(names)
+    files = {"py.typed", "examples/digits.yaml", "storage/migrations/env.py", "html_report/templates/report.html"}
+    assert {f"narrows/{file}" for file in files} <= set(names)
 
 
 def test_the_public_names_are_there_beside_packages_of_the_users_own(installed: Path, project: Path) -> None:
@@ -122,7 +124,17 @@ def test_the_public_names_are_there_beside_packages_of_the_users_own(installed: 
 
 def test_the_demo_ends_well_in_the_users_project(installed: Path, project: Path, free_port: int) -> None:
     printed = run(installed, project, "narrows", "demo", NARROWS_PORT=str(free_port), TMPDIR=str(project))
-    assert "Test said accuracy" in printed
+    assert re.search(r"accuracy 0\.\d+ \(95 % interval", printed)
+    assert [path.name for path in project.iterdir() if path.suffix == ".db"] == []
+
+
+@pytest.mark.parametrize("arguments", [("--list",), ("mnist-dropout", "--quick")])
+def test_published_experiments_need_a_checkout(installed: Path, project: Path, arguments: tuple[str, ...]) -> None:
+    command = [str(installed / "narrows"), "experiment", *arguments]
+    ran = subprocess.run(command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("narrows: the published experiments need a checkout of the repository: ")
+    assert len(ran.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -142,5 +154,7 @@ def test_a_trial_imports_the_users_own_packages(installed: Path, project: Path, 
             run(installed, project, "narrows", *worker, **environment)
             (best,) = json.loads(run(installed, project, "narrows", "best", name, "--json", **environment))["trials"]
             assert best["state"] == "COMPLETE"
+            run(installed, project, "narrows", "report", name, "--out", f"{name}-page", **environment)
+            assert "<!DOCTYPE html>" in (project / f"{name}-page" / "index.html").read_text()
         finally:
             service.terminate()

@@ -64,7 +64,7 @@ def test_an_unknown_field_and_an_unknown_figure_are_named(tmp_path: Path) -> Non
     with pytest.raises(CommandError, match="colour: Extra inputs"):
         read_experiment(str(file))
     file.write_text(text.replace("figures: [", "figures: [beauty, "))
-    with pytest.raises(CommandError, match=r"figures must be of train_accuracy.*: beauty"):
+    with pytest.raises(CommandError, match=r"figures must be among train_accuracy.*: beauty"):
         read_experiment(str(file))
 
 
