@@ -1,1 +1,1 @@
-"""A study as one HTML page that stands alone, made of what the API tells."""
+"""A study as one HTML page that needs no network, made from the answers of the API."""

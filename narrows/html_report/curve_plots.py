@@ -1,4 +1,4 @@
-"""How the trials learned: curves, gaps, and weights near zero."""
+"""Plots of how the trials learned: curves, gaps, and weights near zero."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,13 @@ ROW_HEIGHT = 170
 GAP_FIELDS = ("weight_decay", "dropout", "input_dropout", "l1_decay", "label_smoothing")
 MAX_GAP_PLOTS = 4
 NEAR_ZERO = 1e-3
-"""What the metric n_near_zero_weights counts is smaller."""
+"""Weights smaller than this are counted by the metric n_near_zero_weights."""
 
 VALIDATION, TRAINING = "#1f5fae", "#d98a00"
 
 
 def curve_plots(gathered: Gathered) -> Iterator[Plot]:
+    """Yield the plots that the study has data for."""
     yield from _grid(gathered)
     yield from _gaps(gathered)
     yield from _weights(gathered)
@@ -67,7 +68,7 @@ def _has_any(curves: Curves | None, names: Sequence[str]) -> bool:
 
 
 def _heading(gathered: Gathered, trial: Trial) -> str:
-    verdict = next((one.verdict for one in gathered.diagnosis.trials if one.number == trial.number), None)
+    verdict = next((judged.verdict for judged in gathered.diagnosis.trials if judged.number == trial.number), None)
     value = f"{trial.values[0]:.4g}" if trial.values else ""
     shown = "" if verdict in (None, "healthy", "unclear") else f" · {verdict}"
     return f"#{trial.number} · {value}{shown}"
@@ -113,7 +114,7 @@ def _gaps(gathered: Gathered) -> Iterator[Plot]:
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     note = (
         f"How much better {gathered.diagnosis.train_metric} is than {gathered.diagnosis.validation_metric} "
-        "when a trial ends, against what holds it down."
+        "when a trial ends, against the regularization that reduces the difference."
     )
     yield Plot("Gap against regularization", styled(figure, 420, legend=legend, margin={**MARGIN, "t": 48}), note)
 
@@ -151,7 +152,7 @@ def _weights(gathered: Gathered) -> Iterator[Plot]:
     figure.add_annotation(text="near zero", showarrow=False, **place)
     figure.update_xaxes(type="log", title_text="size of a weight", dtick=1)
     figure.update_yaxes(title_text="share of the weights", tickformat=".0%")
-    note = f"Linear and convolution layers of the best models that were kept; near zero is below {NEAR_ZERO:g}."
+    note = f"Weights of the linear and convolution layers of the best saved models; near zero is below {NEAR_ZERO:g}."
     yield Plot("Weights near zero", styled(figure, 400), note)
 
 
@@ -166,5 +167,5 @@ def _near_zero(gathered: Gathered) -> Iterator[Plot]:
     figure = go.Figure(go.Bar(x=list(shares), y=list(shares.values()), marker_color=VALIDATION, width=0.6))
     figure.update_xaxes(title_text="trial, best first", type="category")
     figure.update_yaxes(title_text="share of the parameters", tickformat=".1%", rangemode="tozero")
-    note = f"Weights below {NEAR_ZERO:g} in size among all parameters of the best trials: more of them, sparser models."
+    note = f"Share of the parameters smaller than {NEAR_ZERO:g} in the best trials: the larger, the sparser the model."
     yield Plot("Share of weights near zero", styled(figure, 340), note)

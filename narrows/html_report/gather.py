@@ -1,3 +1,5 @@
+"""What a report needs from the service."""
+
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +27,11 @@ MAX_MODEL_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class Gathered:
-    """All that a report tells: `best` are the best trials, best first, `curves` are by number of the trial.
+    """The content of a report.
 
-    `as_optuna` is the study as Optuna has it, with intermediate values of the trials with curves alone.
+    best: the best trials, best first.
+    curves, weights: by trial number.
+    as_optuna: the study in Optuna's form; only trials in `curves` have intermediate values.
     """
 
     study: Study
@@ -42,15 +46,16 @@ class Gathered:
 
     @property
     def has_several_objectives(self) -> bool:
+        """Whether the study has more than one objective."""
         return len(self.study.definition.objectives) > 1
 
 
 def gather(client: Client, name: str) -> Gathered:
-    """Ask the service for a study, with curves of the best and of the newest trials. Raises ClientError."""
+    """Fetch a study, with the curves of its best and of its newest trials. Raises ClientError."""
     study = client.study(name)
-    diagnosis = client.diagnosis(name, N_DIAGNOSED)  # before the trials, among which are all that it judges
+    diagnosis = client.diagnosis(name, N_DIAGNOSED)  # fetched before the trials, so that they include every judged one
     trials = list(client.trials(name))
-    best = best_trials(client, study)
+    best = _best_trials(client, study)
     numbers = dict.fromkeys(trial.number for trial in (*best, *reversed(trials)) if trial.step is not None)
     curves = {number: client.curves(name, number) for number in list(numbers)[:N_CURVES]}
     return Gathered(
@@ -66,7 +71,7 @@ def gather(client: Client, name: str) -> Gathered:
     )
 
 
-def best_trials(client: Client, study: Study) -> list[Trial]:
+def _best_trials(client: Client, study: Study) -> list[Trial]:
     if len(study.definition.objectives) > 1:
         return client.pareto(study.name)[:N_BEST]
     return client.best(study.name, N_BEST)
@@ -74,11 +79,11 @@ def best_trials(client: Client, study: Study) -> list[Trial]:
 
 def _as_optuna(client: Client, name: str, drawn: Container[int]) -> optuna.Study:
     study, trials = read(client.export(name, "optuna"))
-    return read_only_study(study, (_as_drawn(one, has_curve=one.number in drawn) for one in trials))
+    return read_only_study(study, (_as_drawn(trial, has_curve=trial.number in drawn) for trial in trials))
 
 
 def _as_drawn(trial: FrozenTrial, *, has_curve: bool) -> FrozenTrial:
-    """Values that no axis can span are infinite, which plots leave out."""
+    """Replace values that no axis can span by infinity, which plots leave out."""
     kept = trial.intermediate_values if has_curve else {}
     trial.intermediate_values = {step: _spanned(value) for step, value in kept.items()}
     if trial.values is not None:
@@ -91,7 +96,7 @@ def _spanned(value: float) -> float:
 
 
 def _final(client: Client, name: str) -> Final | None:
-    """The final evaluation, if there is one."""
+    """Return the final evaluation, or None without one."""
     try:
         return client.final(name)
     except ServiceError as error:
@@ -101,26 +106,31 @@ def _final(client: Client, name: str) -> Final | None:
 
 
 def _rounds(client: Client, name: str) -> list[Round]:
-    """The ranges of every round of a study that was narrowed."""
+    """Return the ranges of every round; nothing for a study that was never narrowed."""
     rounds = client.rounds(name)
     if len(rounds) == 1:
         return []
-    bounds = [{key: Bounds(low=now.low, high=now.high) for key, now in one.ranges.items()} for one in rounds]
-    return [Round(round=one.round, ranges=ranges) for one, ranges in zip(rounds, bounds, strict=True)]
+    return [
+        Round(
+            round=answer.round,
+            ranges={key: Bounds(low=now.low, high=now.high) for key, now in answer.ranges.items()},
+        )
+        for answer in rounds
+    ]
 
 
 def _weights(client: Client, name: str, best: Sequence[Trial]) -> dict[int, Histogram]:
-    """Histograms of the best trials that have kept their models, by number."""
-    found: dict[int, Histogram] = {}
+    """Return the histograms of the best trials whose models were saved, by trial number."""
+    histograms: dict[int, Histogram] = {}
     with TemporaryDirectory(prefix="narrows-report-") as folder:
         for trial in best:
             sizes = {artifact.name: artifact.size_bytes for artifact in client.artifacts(name, trial.number)}
-            if len(found) == N_MODELS or sizes.get(MODEL, MAX_MODEL_BYTES + 1) > MAX_MODEL_BYTES:
+            if len(histograms) == N_MODELS or sizes.get(MODEL, MAX_MODEL_BYTES + 1) > MAX_MODEL_BYTES:
                 continue
             path = Path(folder) / f"{trial.number}.safetensors"
             client.download_artifact(name, trial.number, MODEL, path)
             histogram = histogram_of(path)
             path.unlink()
             if histogram is not None:
-                found[trial.number] = histogram
-    return found
+                histograms[trial.number] = histogram
+    return histograms

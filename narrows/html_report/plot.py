@@ -1,3 +1,5 @@
+"""The look that all plots of the page share."""
+
 import math
 from dataclasses import dataclass
 
@@ -21,7 +23,7 @@ COLOURS = ("#1f5fae", "#d98a00", "#2a9d60", "#8e5bb5", "#c0392b", "#3aa6b9", "#8
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with its heading, and a line that says how to read it."""
+    """A figure with its heading and a line on how to read it."""
 
     title: str
     figure: go.Figure
@@ -29,7 +31,7 @@ class Plot:
 
 
 def styled(figure: go.Figure, height: int = 420, **layout: object) -> go.Figure:
-    """The look that all figures share; a heading in the page takes the place of the figure's title."""
+    """Give a figure the common look, and return it. It loses its title, because the page has a heading for it."""
     figure.update_layout(template="plotly_white", font=FONT, height=height, title=None, margin=MARGIN)
     figure.update_layout(colorway=COLOURS)
     figure.update_layout(**layout)
@@ -39,7 +41,7 @@ def styled(figure: go.Figure, height: int = 420, **layout: object) -> go.Figure:
 
 
 def _in_powers(axis: go.layout.XAxis | go.layout.YAxis) -> None:
-    """Ticks of a logarithmic axis at powers of ten, where there is room for two of them."""
+    """Put the ticks of a log axis at powers of ten, if its range has at least two of them."""
     if axis.type == "log":
         axis.exponentformat = "power"
         if axis.range is not None and axis.range[1] - axis.range[0] >= WIDE_DECADES:
@@ -47,7 +49,7 @@ def _in_powers(axis: go.layout.XAxis | go.layout.YAxis) -> None:
 
 
 def axis_range(parameter: FloatParameter | IntParameter) -> tuple[str, list[float]]:
-    """Kind and range of an axis that shows all of a parameter's range, with a little room at both ends."""
+    """Return type and range of an axis that shows a parameter's whole range, with some room at both ends."""
     ends = [float(parameter.low), float(parameter.high)]
     kind, (low, high) = ("log", [math.log10(end) for end in ends]) if parameter.log else ("linear", ends)
     room = ROOM * (high - low)

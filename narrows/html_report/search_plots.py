@@ -1,4 +1,4 @@
-"""How the search went, as Optuna's own visualization shows it."""
+"""Plots of how the search went, by Optuna's visualization."""
 
 import math
 import warnings
@@ -18,19 +18,19 @@ MAX_PARAMS = 12
 N_TIMELINE = 200
 SLICE_WIDTH = 200
 MAX_SLICES = 5
-"""More than so many stand in a row that can be scrolled."""
+"""With more parameters than this, the slices stand in one wide row that scrolls."""
 
 Target = Callable[[FrozenTrial], float]
 
 
 def search_plots(gathered: Gathered) -> Iterator[Plot]:
-    """Those of Optuna's plots that the study has trials for."""
+    """Yield those of Optuna's plots that the study has trials for."""
     study = gathered.as_optuna
     metric = gathered.study.definition.objectives[0].metric
     finite = [trial for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if _is_finite(trial)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.simplefilter("ignore", UserWarning)  # the evaluator says that it looks for low values
+        warnings.simplefilter("ignore", UserWarning)  # PED-ANOVA warns that it takes low values as good
         if gathered.has_several_objectives:
             yield from _fronts(study, gathered, finite)
         if finite:
@@ -47,7 +47,7 @@ def _fronts(study: optuna.Study, gathered: Gathered, finite: Sequence[FrozenTria
     names = [objective.metric for objective in gathered.study.definition.objectives]
     if finite and len(names) <= 3:
         figure = visualization.plot_pareto_front(study, target_names=names)
-        yield Plot("Pareto front", styled(figure, 520), "Trials that no other one beats in every objective, in red.")
+        yield Plot("Pareto front", styled(figure, 520), "Trials that no other trial beats in every objective are red.")
 
 
 def _histories(study: optuna.Study, gathered: Gathered) -> Iterator[Plot]:
@@ -92,7 +92,7 @@ def _of_parameters(
 
 def _distribution(study: optuna.Study, metric: str) -> Plot:
     figure = visualization.plot_edf(study, target=_value(0), target_name=metric)
-    note = f"Share of the complete trials whose {metric} is at most so large."
+    note = f"Share of the complete trials whose {metric} is at most the value on the axis."
     return Plot("Empirical distribution", styled(figure, showlegend=False), note)
 
 
@@ -105,11 +105,11 @@ def _n_drawn(study: optuna.Study) -> int:
 
 
 def _low_is_good(study: optuna.Study) -> Target:
-    """The first objective as the evaluator takes it."""
+    """Return the first objective with its sign such that low values are good, as PED-ANOVA expects."""
     sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
     return lambda trial: sign * float(trial.values[0])
 
 
 def _value(index: int) -> Target:
-    """What takes one objective's value of a trial."""
+    """Return a function that returns the value of one objective of a trial."""
     return lambda trial: float(trial.values[index])

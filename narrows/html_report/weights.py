@@ -1,3 +1,5 @@
+"""How large the weights of a saved model are."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,9 @@ N_BINS = 40
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many weights of a model have which size: `counts[i]` have one from `edges[i]` to `edges[i + 1]`.
+    """Weights of a model by absolute value: `counts[i]` of them are between `edges[i]` and `edges[i + 1]`.
 
-    The first and the last bin have those beyond too, zeros included.
+    The first bin also counts smaller weights, zeros included, and the last one larger ones.
     """
 
     edges: Sequence[float]
@@ -22,14 +24,18 @@ class Histogram:
 
     @property
     def n_weights(self) -> int:
+        """Number of all weights."""
         return sum(self.counts)
 
 
 def histogram_of(path: Path) -> Histogram | None:
-    """The weights of linear and convolution layers in a safetensors file; None when there is nothing to read."""
+    """Return the histogram of the weights of linear and convolution layers in a safetensors file.
+
+    None if the file cannot be read or has no such layer.
+    """
     try:
         tensors = load_file(path)
-    except (SafetensorError, KeyError, TypeError):  # damaged, or of numbers that numpy does not have
+    except (SafetensorError, KeyError, TypeError):  # damaged, or a dtype that numpy does not have
         return None
     weights = [tensor for name, tensor in tensors.items() if name.endswith("weight") and tensor.ndim >= 2]
     if not weights:
