@@ -12,12 +12,12 @@ from service.client.transport import Transport
 from service.schemas.artifacts import Artifact
 
 KEEPING_SECONDS = 300.0
-"""How long the service may take, beyond the usual, to hand a large file on to where it is kept."""
+"""How much longer than usual the service may take to store a large file."""
 PIECE_BYTES = 1024**2
 
 
 def upload(transport: Transport, path: str, content: Path | bytes, step: int | None) -> Artifact:
-    """Send a file, or bytes, to a path of the API. Raises OSError when the file cannot be read."""
+    """Send a file or bytes to a path of the API. Raises OSError if the file cannot be read."""
     with closing(_opened(content)) as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         file.seek(0)
@@ -27,7 +27,7 @@ def upload(transport: Transport, path: str, content: Path | bytes, step: int | N
 
 
 def download(transport: Transport, source: str, path: Path) -> None:
-    """Bring the answer of a path of the API to a file. Raises UnexpectedAnswerError when it is damaged."""
+    """Write the answer of a path of the API to a file. Raises UnexpectedAnswerError if the answer is damaged."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with transport.opened(source) as response, part.open("xb") as file:
@@ -36,9 +36,7 @@ def download(transport: Transport, source: str, path: Path) -> None:
                 sha256.update(piece)
                 file.write(piece)
             if response.headers.get("Content-Digest") != _digest_header(sha256.digest()):
-                raise UnexpectedAnswerError(
-                    f"{transport.server} sent a file with another SHA-256 than it says: {source}"
-                )
+                raise UnexpectedAnswerError(f"{transport.server} sent a file with a wrong SHA-256: {source}")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -1,3 +1,5 @@
+"""The client of the HTTP API."""
+
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -58,16 +60,16 @@ DATAFRAME = (
     *("number", "value", "datetime_start", "datetime_complete", "duration"),
     *("params", "user_attrs", "system_attrs", "state"),
 )
-"""What Optuna puts into a data frame without being told."""
+"""The columns of a data frame that Optuna has by default."""
 AWAY_SECONDS = 30.0
-"""A study is watched on for so long while the service does not answer."""
+"""How long `watch` goes on while the service does not answer."""
 
 
 class Client:
     """The calls of the HTTP API, one method each; a failed one raises a ClientError.
 
-    Nothing is repeated here: see service.client.retries for the calls that are safe to repeat. One client may be
-    used by several threads.
+    Calls are not repeated; `service.client.retries` repeats those that are safe to repeat. Several threads may share a
+    client.
     """
 
     def __init__(
@@ -87,10 +89,11 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._transport.close()
 
     def health(self) -> None:
-        """Return when the service is ready for work."""
+        """Return if the service is ready to work."""
         self._transport.send("GET", "/readyz")
 
     def get(self, path: str, query: Query | None = None) -> str:
@@ -100,9 +103,11 @@ class Client:
     # Studies
 
     def create_study(self, definition: Definition | Mapping[str, Any]) -> ClientStudy:
+        """Create a study, or return the same study if it exists. Safe to repeat."""
         return self._study("POST", "/v1/studies", body=definition)
 
     def studies_page(self, limit: int | None = None, cursor: str | None = None) -> StudyList:
+        """A page of studies, oldest first, from a cursor of the page before."""
         query: Query = {"limit": limit, "cursor": cursor}
         return self._transport.call(StudyList, "GET", "/v1/studies", query=query)
 
@@ -115,13 +120,14 @@ class Client:
             yield from page.studies
 
     def study(self, name: str) -> ClientStudy:
+        """A study as it is now."""
         return self._study("GET", study_path(name))
 
     def _study(self, method: Method, path: str, body: BodyToSend = None) -> ClientStudy:
         return ClientStudy.bound(self._transport, self._transport.send(method, path, body=body))
 
     def watch(self, name: str, console: "Console | None" = None) -> ClientStudy:
-        """Show a study's progress, in a terminal or a notebook, until it ends, and return it as it is then."""
+        """Show the progress of a study in a terminal or notebook until the study ends, and return it."""
         from rich.console import Console
 
         from service.client.progress import follow
@@ -137,11 +143,13 @@ class Client:
         state: RequestedState | None = None,
         n_trials: int | None = None,
     ) -> ClientStudy:
+        """Change a study's state, its number of trials, or both, and return it."""
         body = {"state": state, "n_trials": n_trials}
         change = StudyChange.model_validate({key: value for key, value in body.items() if value is not None})
         return self._study("PATCH", study_path(name), body=change)
 
     def delete(self, name: str) -> None:
+        """Delete a study with its trials and their files."""
         self._transport.send("DELETE", study_path(name))
 
     # Trials
@@ -155,6 +163,7 @@ class Client:
         limit: int | None = None,
         cursor: str | None = None,
     ) -> TrialList:
+        """A page of a study's trials, from a cursor of the page before."""
         query: Query = {"state": state, "order_by": order_by, "limit": limit, "cursor": cursor}
         return self._transport.call(TrialList, "GET", f"{study_path(name)}/trials", query=query)
 
@@ -167,55 +176,62 @@ class Client:
             yield from page.trials
 
     def trial(self, name: str, number: int) -> Trial:
+        """A trial by its number."""
         return self._transport.call(Trial, "GET", f"{study_path(name)}/trials/{number}")
 
     def curves(self, name: str, number: int) -> Curves:
+        """The metrics that a trial reported, step by step."""
         return self._transport.call(Curves, "GET", f"{study_path(name)}/trials/{number}/curves")
 
     def enqueue(self, name: str, params: Params) -> Trial:
+        """Add a configuration to train next, and return its trial."""
         body = NewTrial(params=params)
         return self._transport.call(Trial, "POST", f"{study_path(name)}/trials", body=body)
 
     def import_trials(self, name: str, wanted: NewImport | Mapping[str, Any]) -> Import:
-        """Let the sampler learn from trials that are none of the study's. Safe to repeat."""
+        """Let the sampler learn from trials that are not trials of the study. Safe to repeat."""
         return self._transport.call(Import, "POST", f"{study_path(name)}/imports", body=wanted)
 
     def imports(self, name: str) -> list[Import]:
-        """What the sampler has learned from besides the study's own trials."""
+        """The imports of a study, oldest first."""
         return self._transport.call(ImportList, "GET", f"{study_path(name)}/imports").imports
 
     # Results
 
     def best(self, name: str, k: int | None = None) -> list[Trial]:
+        """The best complete trials of a study, or its Pareto front with several objectives."""
         return self._transport.call(BestTrials, "GET", f"{study_path(name)}/best", query={"k": k}).trials
 
     def pareto(self, name: str) -> list[Trial]:
+        """The Pareto front of a study."""
         return self._transport.call(BestTrials, "GET", f"{study_path(name)}/pareto").trials
 
     def begin_final(self, name: str, wanted: FinalRequest | Mapping[str, Any] | None = None) -> Final:
-        """Begin the final evaluation, or find what there is of it. Safe to repeat."""
+        """Begin the final evaluation, or return the present one. Safe to repeat."""
         return self._transport.call(Final, "POST", f"{study_path(name)}/final", body=wanted or {})
 
     def final(self, name: str) -> Final:
-        """How far the final evaluation is, or its record."""
+        """The latest final evaluation of a study."""
         return self._transport.call(Final, "GET", f"{study_path(name)}/final")
 
     def narrow(self, name: str, wanted: NarrowRequest | Mapping[str, Any] | None = None) -> NarrowedRound:
-        """Begin the next narrowing round, or preview it. With its number it is safe to repeat: it begins once."""
+        """Begin the next narrowing round, or preview it. Safe to repeat with the number of the round."""
         return self._transport.call(NarrowedRound, "POST", f"{study_path(name)}/narrow", body=wanted or {})
 
     def rounds(self, name: str) -> list[Round]:
-        """The ranges of every round, the first one first."""
+        """The narrowing rounds of a study, oldest first."""
         return self._transport.call(RoundList, "GET", f"{study_path(name)}/rounds").rounds
 
     def importance(self, name: str) -> Importances:
+        """The importance of each parameter for the first objective."""
         return self._transport.call(Importances, "GET", f"{study_path(name)}/importance")
 
     def diagnosis(self, name: str, limit: int | None = None) -> Diagnosis:
+        """Which trials overfit, underfit or diverged, and what to change; `limit` counts the newest trials."""
         return self._transport.call(Diagnosis, "GET", f"{study_path(name)}/diagnosis", query={"limit": limit})
 
     def trials_dataframe(self, name: str, attrs: tuple[str, ...] = DATAFRAME, multi_index: bool = False) -> "DataFrame":
-        """All trials as Optuna's Study.trials_dataframe has them. Raises MissingPackageError without pandas."""
+        """All trials, as from Optuna's Study.trials_dataframe. Raises MissingPackageError without pandas."""
         try:
             import pandas  # noqa: F401
         except ModuleNotFoundError as error:
@@ -223,24 +239,25 @@ class Client:
         return self.study(name).optuna().trials_dataframe(attrs, multi_index)
 
     def export(self, name: str, format: ExportFormat = "csv") -> Iterator[bytes]:
-        """All trials, in pieces as they arrive."""
+        """The bytes of a file with all trials, in pieces as they arrive."""
         return self._transport.stream(f"{study_path(name)}/export", {"format": format})
 
     # Artifacts
 
     def artifacts(self, name: str, number: int) -> list[Artifact]:
+        """The files of a trial, ordered by name."""
         path = f"{study_path(name)}/trials/{number}/artifacts"
         return self._transport.call(ArtifactList, "GET", path).artifacts
 
     def upload_artifact(self, lease_id: str, name: str, content: Path | bytes, *, step: int | None = None) -> Artifact:
-        """Keep a file, or bytes, with the leased trial; the one called `checkpoint` needs a step.
+        """Upload a file or bytes for a leased trial. An artifact of the name `checkpoint` needs a step.
 
         Safe to repeat. Raises OSError when the file cannot be read.
         """
         return upload(self._transport, f"/v1/artifacts/{quoted(lease_id)}/{quoted(name)}", content, step)
 
     def download_artifact(self, name: str, number: int, artifact: str, path: Path) -> None:
-        """Bring a trial's file to a path: whole and as its checksum says, or not at all.
+        """Download a trial's file to a path, only if it is whole and has the right checksum.
 
         Raises OSError when it cannot be written.
         """
@@ -249,50 +266,64 @@ class Client:
     # Tokens
 
     def create_token(self, name: str, scopes: Sequence[str], expires_in_seconds: int | None = None) -> CreatedToken:
-        """A new token with its secret, which is told this once."""
+        """Create a token, and return it with its secret, which no other call returns."""
         body = {"name": name, "scopes": list(scopes), "expires_in_seconds": expires_in_seconds}
         return self._transport.call(CreatedToken, "POST", "/v1/tokens", body=body)
 
     def tokens(self) -> list[Token]:
+        """All tokens, oldest first, without their secrets."""
         return self._transport.call(TokenList, "GET", "/v1/tokens").tokens
 
     def revoke_token(self, name: str) -> Token:
+        """Revoke a token. Safe to repeat."""
         return self._transport.call(Token, "DELETE", f"/v1/tokens/{quoted(name)}")
 
     # Workers
 
     def workers(self) -> WorkerList:
+        """All workers, the last seen first."""
         return self._transport.call(WorkerList, "GET", "/v1/workers")
 
     def claim(self, claim: Claim) -> Claimed:
+        """Ask for trials. Safe to repeat with the same claim_id."""
         return self._transport.call(Claimed, "POST", "/v1/claims", body=claim, wait_seconds=claim.wait_seconds)
 
     def report(self, reports: Reports) -> Decisions:
+        """Report metrics and get a decision for each report. Safe to repeat."""
         return self._transport.call(Decisions, "POST", "/v1/reports", body=reports)
 
     def complete(self, lease_id: str, complete: Complete) -> Closed:
+        """End a trial with its results. Safe to repeat."""
         return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/complete", body=complete)
 
     def fail(self, lease_id: str, fail: Fail) -> Closed:
+        """End an attempt that failed. Safe to repeat."""
         return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/fail", body=fail)
 
     def release(self, lease_id: str) -> Closed:
+        """Give a trial back untouched. Safe to repeat."""
         return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/release")
 
     def prune(self, lease_id: str) -> Closed:
+        """End a trial that its own code pruned. Safe to repeat."""
         return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/prune")
 
     def pause(self, lease_id: str) -> Closed:
+        """Pause a trial at the rung where a decision told it to. Safe to repeat."""
         return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/pause")
 
     def suggest(self, lease_id: str, suggest: Suggest) -> Suggested:
+        """The value of a parameter that an entrypoint asks for. Safe to repeat."""
         return self._transport.call(Suggested, "POST", f"{lease_path(lease_id)}/suggest", body=suggest)
 
     def set_user_attrs(self, lease_id: str, user_attrs: NewUserAttrs) -> KnownUserAttrs:
+        """Set user attributes of a leased trial, and return all of them. Safe to repeat."""
         return self._transport.call(KnownUserAttrs, "POST", f"{lease_path(lease_id)}/user-attrs", body=user_attrs)
 
     def set_constraints(self, lease_id: str, constraints: NewConstraints) -> KnownConstraints:
+        """Set constraint values of a leased trial, and return all of them. Safe to repeat."""
         return self._transport.call(KnownConstraints, "POST", f"{lease_path(lease_id)}/constraints", body=constraints)
 
     def renew(self, renew: Renew) -> Renewed:
+        """Extend leases. Safe to repeat."""
         return self._transport.call(Renewed, "POST", "/v1/leases/renew", body=renew)

@@ -1,4 +1,4 @@
-"""A study as the client gives it: what the service told, and what can be made of it."""
+"""The study that the client returns: the service's answer, and its trials as an Optuna study."""
 
 from typing import TYPE_CHECKING
 
@@ -13,20 +13,21 @@ if TYPE_CHECKING:
 
 
 class ClientStudy(Study):
-    """A study as it was when the service was asked."""
+    """A study as it was when the service answered."""
 
     _transport: Transport = PrivateAttr()
 
     @classmethod
     def bound(cls, transport: Transport, answer: bytes) -> "ClientStudy":
+        """The study of an answer, which can fetch its trials over `transport`. Raises UnexpectedAnswerError."""
         study = transport.parse(cls, answer)
         study._transport = transport
         return study
 
     def optuna(self) -> "optuna.Study":
-        """All its trials as they are now, as an Optuna study: for plots, importances, and whatever reads one.
+        """An Optuna study with all trials as they are now, for plots, importances and other readers.
 
-        It is a copy: to write to it raises ReadOnlyError. The metrics of a trial are among its user attributes.
+        It is a copy, and writing to it raises ReadOnlyError. The user attributes of a trial include its metrics.
         """
         from service.client.optuna_copy import read, read_only_study
 

@@ -1,4 +1,4 @@
-"""What a call can end with instead of an answer.
+"""The errors that calls raise.
 
 * ClientError
   + UnreachableError
@@ -11,19 +11,19 @@ from service.schemas.problem import Problem
 
 
 class ClientError(Exception):
-    """A call to the service did not go well; the message is one readable line."""
+    """A call to the service failed. The message is one readable line."""
 
 
 class UnreachableError(ClientError):
-    """No answer came: no connection, or none in time."""
+    """There was no connection, or no answer in time."""
 
 
 class UnexpectedAnswerError(ClientError):
-    """An answer came that Narrows does not send."""
+    """The answer is not one that Narrows sends."""
 
 
 class ServiceError(ClientError):
-    """The service refused the call, and said why."""
+    """The service refused the call. The message is the reason."""
 
     def __init__(self, problem: Problem, retry_after_seconds: float | None = None) -> None:
         super().__init__(problem.detail)
@@ -32,12 +32,14 @@ class ServiceError(ClientError):
 
     @property
     def status(self) -> int:
+        """The HTTP status."""
         return self.problem.status
 
     @property
     def code(self) -> str:
+        """The stable name of the error."""
         return self.problem.code
 
 
 class MissingPackageError(ClientError):
-    """What was asked for needs a package that is not installed; the message names it."""
+    """The call needs a package that is not installed. The message names it."""

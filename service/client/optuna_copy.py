@@ -1,4 +1,4 @@
-"""A study of the service as an Optuna study, made of the lines of its export; nothing that is written to it is kept."""
+"""A read-only Optuna study, made from the export of a study of the service."""
 
 import json
 import warnings
@@ -16,11 +16,11 @@ from service.schemas.optuna import OptunaStudy, OptunaTrial, local
 
 
 class ReadOnlyError(RuntimeError):
-    """The study is a copy: what was written to it would not reach the service."""
+    """The study is a copy: a change of it would not reach the service."""
 
 
 class ReadOnlyStorage(InMemoryStorage):
-    """One study that can be read. Raises ReadOnlyError for what would change it."""
+    """A storage with one study. Every method that would change it raises ReadOnlyError."""
 
     def __init__(self, study: OptunaStudy, trials: Iterable[FrozenTrial]) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ReadOnlyStorage(InMemoryStorage):
             super().create_new_trial(study_id, trial)
 
     def _refuse(self, *_arguments: Any, **_options: Any) -> NoReturn:
-        raise ReadOnlyError("this study is a copy to read: change it through the service")
+        raise ReadOnlyError("this study is a read-only copy: change it through the service")
 
     create_new_study = delete_study = create_new_trial = _refuse
     set_study_user_attr = set_study_system_attr = _refuse
@@ -52,9 +52,11 @@ def _metric_names_attrs(study: OptunaStudy) -> dict[str, Any]:
 
 
 def read_only_study(study: OptunaStudy, trials: Iterable[FrozenTrial]) -> optuna.Study:
-    """A study with these trials, in memory; they are numbered as they come."""
+    """An Optuna study in memory with these trials, numbered in their order."""
     verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))  # or it says that it has made a study
+    optuna.logging.set_verbosity(
+        max(verbosity, optuna.logging.WARNING)
+    )  # at INFO, Optuna logs that it has created a study
     try:
         storage = ReadOnlyStorage(study, trials)
     finally:
@@ -63,9 +65,9 @@ def read_only_study(study: OptunaStudy, trials: Iterable[FrozenTrial]) -> optuna
 
 
 def read(pieces: Iterable[bytes]) -> tuple[OptunaStudy, Iterator[FrozenTrial]]:
-    """The study in the bytes of an export in Optuna's format and, as they come in, its trials.
+    """The study of an export in Optuna's format and an iterator over its trials, which reads on as needed.
 
-    Raises pydantic's ValidationError for what is no export.
+    Raises pydantic's ValidationError if the bytes are not an export.
     """
     lines = _lines(pieces)
     study = OptunaStudy.model_validate_json(next(lines, b""))
@@ -73,11 +75,12 @@ def read(pieces: Iterable[bytes]) -> tuple[OptunaStudy, Iterator[FrozenTrial]]:
 
 
 def directions_of(study: OptunaStudy) -> list[StudyDirection]:
+    """The direction of each objective."""
     return [StudyDirection[direction.upper()] for direction in study.directions]
 
 
 def frozen_trial(trial: OptunaTrial) -> FrozenTrial:
-    """A trial as Optuna has it; its metrics are user attributes, where it has none of that name."""
+    """An Optuna trial. Its metrics become user attributes, unless it has a user attribute of that name."""
     distributions = {name: json_to_distribution(json.dumps(one)) for name, one in trial.distributions.items()}
     return FrozenTrial(
         number=trial.number,

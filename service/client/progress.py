@@ -1,4 +1,4 @@
-"""The progress of a study: a live display in a terminal or notebook, a plain line now and then elsewhere."""
+"""The progress of a study: a live display in a terminal or notebook, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ Shown = TypeVar("Shown", bound=Study)
 
 
 def follow(fetch: Callable[[], Shown], console: Console, *, sleep: Callable[[float], None] = time.sleep) -> Shown:
-    """Show a study until it has ended, and return it as it is then."""
+    """Show a study until it has ended, and return it as it is at the end."""
     with display_on(console) as show:
         study = fetch()
         show(study)
@@ -39,7 +39,7 @@ def follow(fetch: Callable[[], Shown], console: Console, *, sleep: Callable[[flo
 
 @contextmanager
 def display_on(console: Console) -> Iterator[Callable[[Study], None]]:
-    """What shows one state of a study after another, as it suits the place that a console writes to."""
+    """A function that shows the present state of a study, in the way that suits the console."""
     if console.is_jupyter:
         yield NotebookDisplay().show
     elif console.is_terminal:
@@ -50,12 +50,13 @@ def display_on(console: Console) -> Iterator[Callable[[Study], None]]:
 
 
 class NotebookDisplay:
-    """One output of a notebook's cell that is replaced, which every notebook can, with or without its widgets."""
+    """Replaces one output of a notebook's cell. Every notebook can do this, also without widgets."""
 
     def __init__(self) -> None:
         self._handle: Any = None
 
     def show(self, study: Study) -> None:
+        """Show a study in place of what was shown before."""
         from IPython.display import display
 
         bundle = _html_and_text(panel(study))
@@ -73,7 +74,7 @@ def _html_and_text(shown: RenderableType) -> dict[str, str]:
 
 
 class LineDisplay:
-    """Prints a line when trials have ended since the last one, or none can begin, every few seconds at most."""
+    """Prints a line if trials have ended since the last one or no trial can start, at most every LINE_SECONDS."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -82,6 +83,7 @@ class LineDisplay:
         self._printed_at = float("-inf")
 
     def show(self, study: Study) -> None:
+        """Print a line about a study, if it is due."""
         done, now = n_done(study), self._clock()
         if (done, study.waits_for) == self._shown or now - self._printed_at < LINE_SECONDS:
             return
@@ -90,18 +92,20 @@ class LineDisplay:
 
 
 def n_done(study: Study) -> int:
+    """Number of trials that have ended."""
     counts = study.trial_counts
     return counts.COMPLETE + counts.PRUNED + counts.FAIL
 
 
 def seconds_left(study: Study) -> float | None:
-    """Seconds to the last trial at the speed so far; None before the first one has ended."""
+    """Estimated seconds to the end of the study; None if it is not running or no trial has ended."""
     if not study.trials_per_hour or study.state != "running":
         return None
     return (study.definition.n_trials - n_done(study)) / study.trials_per_hour * 3600
 
 
 def line(study: Study) -> str:
+    """The progress of a study in one line."""
     counts = study.trial_counts
     parts = [
         f"{study.name}: {n_done(study)}/{study.definition.n_trials} trials done",
@@ -116,7 +120,7 @@ def line(study: Study) -> str:
 
 
 def panel(study: Study) -> RenderableType:
-    """What the live display shows: a bar, the counts, and the best trial."""
+    """The live display of a study: a bar, the counts, and the best trial."""
     counts, n_trials = study.trial_counts, study.definition.n_trials
     bar = Table.grid(padding=(0, 2, 0, 0))
     bar.add_row(
@@ -140,6 +144,7 @@ def panel(study: Study) -> RenderableType:
 
 
 def closing_line(study: Study) -> str:
+    """How a study ended, in one line."""
     counts = study.trial_counts
     reason = f" ({study.finished_reason})" if study.finished_reason else ""
     took = ""

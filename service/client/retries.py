@@ -1,4 +1,4 @@
-"""Repeating the calls that are safe to repeat: those of workers, by claim_id, (lease_id, step) or lease_id."""
+"""Repeats calls that are safe to repeat: those of workers, by claim_id, (lease_id, step) or lease_id."""
 
 import logging
 from collections.abc import Callable
@@ -25,18 +25,20 @@ LONGEST_RETRY_AFTER_SECONDS = 60.0
 
 
 class GiveUp(Protocol):
-    """Says when nobody waits for an answer any more; a threading.Event is one."""
+    """A flag that ends retries. A threading.Event is one."""
 
-    def is_set(self) -> bool: ...
+    def is_set(self) -> bool:
+        """Whether the retries should end."""
 
-    def wait(self, seconds: float, /) -> object: ...
+    def wait(self, seconds: float, /) -> object:
+        """Return when the flag is set, or after `seconds`."""
 
 
 class Retries:
-    """Calls again while the service is away: exponential backoff, full jitter, Retry-After, and a total limit.
+    """Repeats a call while the service is away, with exponential backoff, full jitter, Retry-After and a total limit.
 
-    The last error is raised when the limit is over or `give_up` is set; any other error at once. `give_up` also ends
-    a wait that is going on.
+    Raises the last error when the limit is over or `give_up` is set, and every other error at once. `give_up` also ends
+    a wait in progress.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Retries:
         )
 
     def __call__(self, call: Callable[[], Answer], longest_wait_seconds: float | None = None) -> Answer:
-        """The call's answer. No wait is longer than the longest, if given, not even one that the service asks for."""
+        """The call's answer. No wait is longer than `longest_wait_seconds`, not even one that the service asks for."""
         if longest_wait_seconds is None:
             return self._retrying(call)
         longest = longest_wait_seconds
@@ -79,7 +81,7 @@ class Retries:
 
 
 def will_pass(error: BaseException) -> bool:
-    """Whether the same call may get another answer in a while."""
+    """Whether the same call may succeed later."""
     if isinstance(error, ServiceError):
         return error.status in PASSING_STATUS
     return isinstance(error, UnreachableError)

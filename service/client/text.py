@@ -1,4 +1,4 @@
-"""How numbers, times, parameters and a final evaluation read in a terminal."""
+"""Texts for a terminal: numbers, times, parameters and final evaluations."""
 
 from datetime import datetime
 
@@ -8,11 +8,12 @@ from service.schemas.results import Study
 
 
 def number(value: Scalar, digits: int = 4) -> str:
+    """A value, rounded to `digits` significant digits if it is a float."""
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def seconds(value: float | None) -> str:
-    """A duration as people read it: 3.2 s, 45 s, 4:05, 1:02:03."""
+    """A duration: 3.2 s, 45 s, 4:05 or 1:02:03; empty for None."""
     if value is None:
         return ""
     if value < 60:
@@ -23,31 +24,35 @@ def seconds(value: float | None) -> str:
 
 
 def utc(moment: datetime | None) -> str:
+    """A time to the minute; empty for None."""
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def params_line(params: dict[str, Scalar]) -> str:
+    """The parameters of a trial in one line."""
     return "  ".join(f"{name}={number(value, 3)}" for name, value in params.items())
 
 
 def metrics_of(study: Study) -> list[str]:
+    """The metrics of the objectives, in order."""
     return [objective.metric for objective in study.definition.objectives]
 
 
-def sentences(found: Final) -> list[str]:
-    if found.state == "running":
-        return [f"{progress(found)}; narrows final {found.study} shows the rest"]
-    if found.test_said is None:
-        return [f"No test score: {found.failure}"]
-    score, best = found.test_said, found.candidates[0]
+def sentences(final: Final) -> list[str]:
+    """The result of a final evaluation, or how far it is, in lines."""
+    if final.state == "running":
+        return [f"{progress(final)}; narrows final {final.study} shows the rest"]
+    if final.test_said is None:
+        return [f"No test score: {final.failure}"]
+    score, best = final.test_said, final.candidates[0]
     lead = {True: "better than the runner-up", False: "not distinguishable from the runner-up"}
-    verdict = f": {lead[found.distinguishable]}" if found.distinguishable is not None else ""
-    looked = f"looked at again, because: {found.reason}" if found.forced else "looked at once"
-    on = "train and validation data" if found.train_on_validation else "train data"
-    model = f"narrows model {found.linked_study} --trial {found.tested_trial} --out FILE"
-    out = [one for one in found.candidates if one.violated]
+    verdict = f": {lead[final.distinguishable]}" if final.distinguishable is not None else ""
+    looked = f"looked at again, because: {final.reason}" if final.forced else "looked at once"
+    on = "train and validation data" if final.train_on_validation else "train data"
+    model = f"narrows model {final.linked_study} --trial {final.tested_trial} --out FILE"
+    out = [one for one in final.candidates if one.violated]
     return [
-        f"The winner is trial {found.winner}{verdict} ({found.comparison})",
+        f"The winner is trial {final.winner}{verdict} ({final.comparison})",
         f"Validation said {number(best.validation_said)}, confirmed mean {number(best.confirmed_mean)}",
         f"Test said accuracy {number(score.accuracy)} (95 % interval {number(score.accuracy_low)} to "
         f"{number(score.accuracy_high)}, {score.n_images} images), loss {number(score.loss)}",
@@ -56,8 +61,9 @@ def sentences(found: Final) -> list[str]:
     ]
 
 
-def progress(found: Final) -> str:
-    n_confirmations = found.trials_total - 1
-    if found.winner is not None:
-        return f"{found.study}: trial {found.winner} is confirmed, its test runs"
-    return f"{found.study}: {found.trials_done}/{n_confirmations} confirmations done"
+def progress(final: Final) -> str:
+    """How many trials of a running final evaluation have ended."""
+    n_confirmations = final.trials_total - 1
+    if final.winner is not None:
+        return f"{final.study}: trial {final.winner} is confirmed, its test runs"
+    return f"{final.study}: {final.trials_done}/{n_confirmations} confirmations done"

@@ -1,4 +1,4 @@
-"""One HTTP exchange with the service, its errors translated."""
+"""HTTP requests to the service, with errors translated into those of the client."""
 
 import json
 import re
@@ -23,7 +23,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Transport:
-    """Sends requests. Raises UnreachableError, UnexpectedAnswerError and ServiceError, and nothing of httpx."""
+    """Sends requests. Raises UnreachableError, UnexpectedAnswerError and ServiceError, and no errors of httpx."""
 
     def __init__(
         self, server: str, token: str | None, transport: httpx.BaseTransport | None, timeout_seconds: float
@@ -36,10 +36,11 @@ class Transport:
                 headers={} if token is None else {"Authorization": f"Bearer {token}"},
                 transport=transport,
                 timeout=timeout_seconds,
-                trust_env=httpx.URL(self.server).host not in LOOPBACK,  # no proxy knows this machine's loopback
+                trust_env=httpx.URL(self.server).host not in LOOPBACK,  # a proxy cannot reach this machine's loopback
             )
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def call(
@@ -52,7 +53,7 @@ class Transport:
         body: BodyToSend = None,
         wait_seconds: float = 0.0,
     ) -> Answer:
-        """Send a request whose answer is a JSON object; `wait_seconds` is how long the service may take on purpose."""
+        """Send a request and parse the JSON answer. `wait_seconds` is how long the service may delay it on purpose."""
         return self.parse(answer, self.send(method, path, query=query, body=body, wait_seconds=wait_seconds))
 
     def send(
@@ -64,6 +65,7 @@ class Transport:
         body: BodyToSend = None,
         wait_seconds: float = 0.0,
     ) -> bytes:
+        """Send a request and return the body of the answer."""
         with self._translated():
             response = self._http.request(
                 method,
@@ -77,12 +79,13 @@ class Transport:
         return response.content
 
     def stream(self, path: str, query: Query) -> Iterator[bytes]:
+        """The body of the answer to a GET request, in pieces as they arrive."""
         with self.opened(path, query) as response:
             yield from response.iter_bytes()
 
     @contextmanager
     def opened(self, path: str, query: Query | None = None) -> Iterator[httpx.Response]:
-        """A good answer whose body is still to be read."""
+        """The answer to a GET request, whose body is not read yet."""
         with self._translated(), self._http.stream("GET", path, params=_given(query)) as response:
             if not response.is_success:
                 response.read()
@@ -92,7 +95,7 @@ class Transport:
     def upload(
         self, path: str, query: Query, content: BinaryIO, headers: Mapping[str, str], wait_seconds: float
     ) -> bytes:
-        """Send a file as it is, read piece by piece."""
+        """PUT the content of a file, read piece by piece, and return the body of the answer."""
         with self._translated():
             response = self._http.put(
                 path,
@@ -105,11 +108,12 @@ class Transport:
         return response.content
 
     def parse(self, model: type[Answer], content: bytes) -> Answer:
+        """The answer in a body. Raises UnexpectedAnswerError."""
         try:
             return model.model_validate_json(content)
         except ValidationError as error:
             raise UnexpectedAnswerError(
-                f"{self.server} did not answer as this version of Narrows does: {first_error(error)}"
+                f"{self.server} sent an answer that this version of Narrows does not know: {first_error(error)}"
             ) from error
 
     def _check(self, response: httpx.Response) -> None:
@@ -138,7 +142,7 @@ def _encode(body: BodyToSend) -> bytes | None:
         return None
     if isinstance(body, BaseModel):
         return body.model_dump_json(exclude_unset=True).encode()
-    # nan and infinity go out as they are: it is the service that says which field must not hold them.
+    # nan and infinity are sent as they are, so that the service names the field that must not hold them.
     return json.dumps(body, ensure_ascii=False).encode(errors="surrogatepass")
 
 

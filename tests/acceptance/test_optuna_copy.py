@@ -86,7 +86,7 @@ def test_the_copy_refuses_to_be_written_to(client: Client) -> None:
     study_in_every_state(client, "every")
     copy = client.study("every").optuna()
     for write in (copy.ask, lambda: copy.tell(5, 0.5), lambda: copy.add_trial(copy.trials[0])):
-        with pytest.raises(ReadOnlyError, match="a copy to read"):
+        with pytest.raises(ReadOnlyError, match="a read-only copy"):
             write()
     with pytest.raises(ReadOnlyError):
         copy.set_user_attr("note", 1)

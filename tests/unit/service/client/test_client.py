@@ -237,7 +237,9 @@ def test_an_error_that_is_no_problem_names_the_server_and_the_status() -> None:
 def test_another_kind_of_answer_is_an_error() -> None:
     with Service(httpx.Response(200, text="hello")).client() as client, pytest.raises(UnexpectedAnswerError) as caught:
         client.study("x")
-    assert str(caught.value).startswith("http://service:8000 did not answer as this version of Narrows does: ")
+    assert str(caught.value).startswith(
+        "http://service:8000 sent an answer that this version of Narrows does not know: "
+    )
 
 
 @pytest.mark.parametrize(
