@@ -1,6 +1,7 @@
-"""What one transaction writes: rows to put and rows to remove, joined from many callers."""
+"""What one transaction writes: rows to upsert and rows to remove, joined from many callers."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,43 +9,40 @@ Row = tuple[Any, ...]
 """Raw values of all columns of a table, in the order of its `Upsert`."""
 
 
-class Puts:
-    """Rows by table and key; a later row of the same key replaces the earlier one."""
+class Upserts:
+    """Rows to insert or replace, by table and key. A later row with the same key replaces the earlier one."""
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[Any, Row]] = {}
 
-    def __len__(self) -> int:
-        return sum(len(rows) for rows in self.tables.values())
+
+@dataclass(frozen=True, slots=True)
+class RowRemoval:
+    """Remove the rows of a table that have a value in a column; with `after_step`, only those of later steps."""
+
+    table: str
+    column: str
+    value: int | str
+    after_step: int | None = None
 
 
-class Removal:
-    """Rows of a table to remove, by the value of one column; of those, if `after_step` is given, later steps alone."""
-
-    def __init__(self, table: str, column: str, value: int | str, after_step: int | None = None) -> None:
-        self.table = table
-        self.column = column
-        self.value = value
-        self.after_step = after_step
-
-
+@dataclass(frozen=True, slots=True)
 class StudyRemoval:
-    """A study to remove, with all that belongs to it in every table."""
+    """Remove a study and all its rows in every table."""
 
-    def __init__(self, study_id: int) -> None:
-        self.study_id = study_id
-
-
-class Probe:
-    """A question to the database that changes nothing: whether it still takes our writes."""
+    study_id: int
 
 
-Step = Puts | Removal | StudyRemoval | Probe
+class Ping:
+    """Ask the database for an answer. Nothing changes."""
+
+
+Step = Upserts | RowRemoval | StudyRemoval | Ping
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A batch that is on disk: its rows, the seconds from taking it up until then, and the notes in it."""
+    """A committed batch: its number of rows, the seconds its transaction took, and the notes in it."""
 
     n_rows: int
     seconds: float
@@ -52,45 +50,53 @@ class Commit:
 
 
 class Batch:
-    """An ordered list of puts and removals. Not safe for threads: its owner has a lock."""
+    """An ordered list of writes. Not thread-safe: the caller locks."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.n_rows = 0
         self.notes: list[Any] = []
-        """Not written: those who listen to commits get them once all of it is on disk."""
+        """Objects for the commit listeners. They are not written."""
         self.when_committed: list[Callable[[], None]] = []
-        """Quick calls that the writer makes once all of it is on disk."""
+        """Callbacks that the writer thread runs after the commit. They must be quick."""
 
     def put(self, table: str, key: Any, row: Row) -> None:
-        puts = self.steps[-1] if self.steps else None
-        if not isinstance(puts, Puts):
-            puts = Puts()
-            self.steps.append(puts)
-        puts.tables.setdefault(table, {})[key] = row
+        """Insert a row, or replace the row with this key."""
+        upserts = self.steps[-1] if self.steps else None
+        if not isinstance(upserts, Upserts):
+            upserts = Upserts()
+            self.steps.append(upserts)
+        upserts.tables.setdefault(table, {})[key] = row
         self.n_rows += 1
 
     def remove(self, table: str, column: str, value: int | str, *, after_step: int | None = None) -> None:
-        self.steps.append(Removal(table, column, value, after_step))
-        self.n_rows += 1
+        """Remove the rows that have this value in a column; with `after_step`, only those of later steps."""
+        self._append(RowRemoval(table, column, value, after_step))
 
     def remove_study(self, study_id: int) -> None:
-        self.steps.append(StudyRemoval(study_id))
-        self.n_rows += 1
+        """Remove a study and all its rows in every table."""
+        self._append(StudyRemoval(study_id))
 
-    def probe(self) -> None:
-        self.steps.append(Probe())
+    def ping(self) -> None:
+        """Ask the database for an answer, so that the commit of this batch proves that it takes writes."""
+        self._append(Ping())
+
+    def _append(self, step: Step) -> None:
+        self.steps.append(step)
         self.n_rows += 1
 
     def join(self, other: "Batch") -> None:
-        """Append what another batch writes."""
+        """Append the writes, notes and callbacks of another batch."""
         self.notes += other.notes
         self.when_committed += other.when_committed
         for step in other.steps:
-            if not isinstance(step, Puts):
-                self.steps.append(step)
-                self.n_rows += 1
+            if not isinstance(step, Upserts):
+                self._append(step)
                 continue
             for table, rows in step.tables.items():
                 for key, row in rows.items():
                     self.put(table, key, row)
+
+
+Transaction = Callable[[], AbstractContextManager[Batch]]
+"""Opens a transaction: the block's writes are committed together, and the block leaves after the commit."""

@@ -1,17 +1,17 @@
 """Errors of the storage.
 
 StorageError
-├── InvalidDatabaseUrlError   the address of the database cannot be used
+├── InvalidDatabaseUrlError   the database URL cannot be used
 ├── DatabaseUnavailableError  the database does not answer
-├── StorageFailedError        the database refused a write for good; nothing is written any more
+├── StorageFailedError        the database refused a write permanently; nothing is written any more
 ├── StorageClosedError        the storage was closed
-├── DatabaseOwnedError        another service has the database
-│   └── DatabaseTakenError    another service had the database while this one was cut off from it
-├── DuplicateStudyError       a study of that name exists
-├── MissingStudyError         there is no such study
-├── InvalidArtifactsError     the place for artifacts cannot be used
-└── BlobStoreError            the place for artifacts does not work at the moment
-    ├── BlobStoreFullError    it has no room
+├── DatabaseOwnedError        another service owns the database
+│   └── DatabaseTakenError    another service took the database while this one was disconnected
+├── DuplicateStudyError       a study with this name exists
+├── MissingStudyError         another database has no such study
+├── InvalidArtifactsError     the folder or bucket for artifacts cannot be used
+└── BlobStoreError            the blob store does not work at the moment
+    ├── BlobStoreFullError    it has no space left
     └── BlobMissingError      it has no such blob
 """
 
@@ -19,15 +19,15 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, TimeoutError
 
 DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, TimeoutError, StorageInternalError)
-"""What a call ends in when the database is gone or overloaded; the last one is Optuna's name for them."""
+"""Errors of calls to a database that is gone or overloaded. Optuna wraps some of them in StorageInternalError."""
 
 
 class StorageError(Exception):
-    """Anything that the storage refuses or cannot do."""
+    """Base class of all errors that the storage raises itself."""
 
 
 class InvalidDatabaseUrlError(StorageError):
-    """The address of the database cannot be used."""
+    """The database URL cannot be used."""
 
 
 class DatabaseUnavailableError(StorageError):
@@ -35,15 +35,15 @@ class DatabaseUnavailableError(StorageError):
 
 
 class DuplicateStudyError(StorageError):
-    """A study of that name exists, made by Narrows or by Optuna."""
+    """A study with this name exists, created by Narrows or by Optuna."""
 
 
 class MissingStudyError(StorageError):
-    """There is no such study in another database."""
+    """Another database has no such study."""
 
 
 class StorageFailedError(StorageError):
-    """The database refused a write for good; nothing is written any more."""
+    """The database refused a write permanently, so nothing is written any more."""
 
 
 class StorageClosedError(StorageError):
@@ -51,31 +51,31 @@ class StorageClosedError(StorageError):
 
 
 class DatabaseOwnedError(StorageError):
-    """Another service has the database."""
+    """Another service owns the database."""
 
 
 class DatabaseTakenError(DatabaseOwnedError):
-    """Another service had the database while this one was cut off from it."""
+    """Another service took the database while this one was disconnected."""
 
 
 class InvalidArtifactsError(StorageError):
-    """The place for artifacts cannot be used."""
+    """The folder or bucket for artifacts cannot be used."""
 
 
 class BlobStoreError(StorageError):
-    """The place for artifacts does not work at the moment."""
+    """The blob store does not work at the moment."""
 
 
 class BlobStoreFullError(BlobStoreError):
-    """The place for artifacts has no room."""
+    """The blob store has no space left."""
 
 
 class BlobMissingError(BlobStoreError):
-    """There is no such blob: it was removed, by us or behind our back."""
+    """The blob store has no such blob: it was removed, by the service or by another program."""
 
 
 def reason_of(error: Exception) -> str:
-    """What the database itself said, in one line."""
-    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    lines = str(said).strip().splitlines()
-    return lines[0] if lines else type(said).__name__
+    """The first line of the database's own error message, or the error's type if it has no message."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__

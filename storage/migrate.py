@@ -1,4 +1,4 @@
-"""Bring our own tables to the newest version. Optuna keeps its own, under its own version table."""
+"""Migrations of our own tables. Optuna migrates its tables itself, with a version table of its own."""
 
 from pathlib import Path
 
@@ -11,11 +11,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Run the missing migrations on a connection. The caller commits."""
+    """Run the missing migrations up to `revision`. The caller commits."""
     command.upgrade(configuration(connection), revision)
 
 
 def configuration(connection: Connection) -> Config:
+    """Alembic's configuration for our migrations on a connection."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

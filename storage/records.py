@@ -1,4 +1,4 @@
-"""The rows of our own tables, as values."""
+"""Rows of our own tables as immutable values."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +17,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study beside Optuna's own row of it. `definition` is the JSON that made it."""
+    """A study, besides Optuna's own row for it. `definition` is its definition as JSON."""
 
     study_id: int
     name: str
@@ -32,7 +32,7 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """One lease, which is one attempt at a trial or a part of it (`release` does not end the attempt)."""
+    """A lease: one attempt at a trial, or part of an attempt, because a `release` does not end the attempt."""
 
     lease_id: str
     study_id: int
@@ -46,12 +46,12 @@ class LeaseRecord:
     outcome: Outcome | None = None
     reason: str | None = None
     state: TrialStateName | None = None
-    """State of the trial that the call which ended the lease was answered with."""
+    """State of the trial after the lease ended: the answer to the call that ended it."""
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What a trial reported at one step, and how the report was answered."""
+    """The report of a trial at one step, and the decision that answered it."""
 
     trial_id: int
     step: int
@@ -63,7 +63,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class ResultRecord:
-    """How a trial ended: written before Optuna's row, so that a crash between the two loses nothing."""
+    """The result of a trial that has ended. It is committed together with Optuna's row for the trial."""
 
     trial_id: int
     study_id: int
@@ -75,7 +75,7 @@ class ResultRecord:
 
 @dataclass(frozen=True)
 class ArtifactRecord:
-    """A file that a worker uploaded for a trial. Its bytes are the blob of that id; `sha256` is in hexadecimal."""
+    """A file that a worker uploaded for a trial. The blob `blob_id` has its bytes; `sha256` is hexadecimal."""
 
     trial_id: int
     name: str
@@ -91,7 +91,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """A worker that has claimed."""
+    """A worker that has claimed at least once, as of its last claim."""
 
     worker_id: str
     host: str
@@ -103,10 +103,10 @@ class WorkerRecord:
 
 @dataclass(frozen=True)
 class FinalRecord:
-    """One final evaluation of a study, whose trials are those of the linked study.
+    """A final evaluation of a study. Its trials belong to the linked study.
 
-    `plan` is what it does and `reason` why it looks at the test split again; `ranking` is there when the
-    confirmations have ended, `test` or `failure` when all has.
+    `plan` says what is trained and `reason` why the test split is read again. `ranking` is set once the confirmations
+    have ended, and `test` or `failure` once the final evaluation has.
     """
 
     study_id: int
@@ -125,10 +125,10 @@ class FinalRecord:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """One narrowing of a study: the ranges of its float parameters from a trial on.
+    """A round of a study: the ranges of its float parameters from trial number `first_trial` on.
 
-    The first round has no record: its ranges are the definition's. `kept` are the numbers of the trials that the ranges
-    close in on, best first, and `requested_by` is who asked.
+    The first round has no record, because its ranges are the definition's. `kept` are the numbers of the trials around
+    which the ranges were narrowed, best first. `requested_by` names the caller.
     """
 
     study_id: int
@@ -145,10 +145,10 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class ImportRecord:
-    """Trials from elsewhere that a study's sampler learns from; they are no trials of the study.
+    """Trials from elsewhere that a study's sampler learns from. They do not become trials of the study.
 
-    `source` says from where, in words, `digest` what was given, `left_out` how many trials were not taken and why.
-    `distributions` are those of parameters that the study's search space does not have.
+    `source` describes their origin and `digest` identifies the imported content. `left_out` maps a reason to the number
+    of trials that were not imported for it. `distributions` are those of parameters outside the study's search space.
     """
 
     study_id: int
@@ -164,7 +164,7 @@ class ImportRecord:
 
 @dataclass(frozen=True)
 class TokenRecord:
-    """A token without its secret: `digest` is the secret's SHA-256, in hexadecimal."""
+    """A token without its secret. `digest` is the SHA-256 of the secret, in hexadecimal."""
 
     name: str
     digest: str

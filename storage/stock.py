@@ -15,7 +15,7 @@ from sqlalchemy import URL, create_engine, inspect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from storage.batch import Batch, Puts
+from storage.batch import Batch, Upserts
 from storage.database.opening import check_folder, parse_address, translated
 from storage.errors import DuplicateStudyError, InvalidDatabaseUrlError, MissingStudyError
 from storage.optuna_seam.objects import METRIC_NAMES_ATTR, set_trial_id, study_id_of
@@ -102,7 +102,7 @@ def _add_trials(session: Session, study_id: int, first: int, trials: Sequence[Fr
 
 def _insert(session: Session, batch: Batch, but: str = "") -> None:
     for step in batch.steps:
-        assert isinstance(step, Puts), "nothing is removed here"
+        assert isinstance(step, Upserts), "nothing is removed here"
         for name, found in step.tables.items():
             if name != but:
                 columns = UPSERTS[name].columns

@@ -119,7 +119,7 @@ class StudyEvents:
         self._trial_event("trial_paused", lease, step=step)
 
     def _event(self, kind: EventType, **fields: Any) -> None:
-        self._store.note(Event(kind, self._name, self._clock.now(), **fields))
+        self._store.notify_on_commit(Event(kind, self._name, self._clock.now(), **fields))
 
     def _trial_event(self, kind: EventType, lease: LeaseRecord, **fields: Any) -> None:
         self._event(kind, trial=lease.trial_number, attempt=lease.attempt, worker=lease.worker_id, **fields)

@@ -183,7 +183,7 @@ def _value(trial: FrozenTrial) -> float | None:
 def _give_up(live: LiveStudy, what: str, numbers: Sequence[int]) -> None:
     """With the reasons of the leases of these trials."""
     trials = live.study.get_trials(deepcopy=False)
-    leases = live.store.leases_of_trials([trial_id_of(trials[number]) for number in numbers])
+    leases = live.store.leases.of_trials([trial_id_of(trials[number]) for number in numbers])
     reasons = dict.fromkeys(lease.reason for lease in leases if lease.reason)
     _fail(live, f"{what}: {'; '.join(reasons) or 'no trial is complete'}")
 

@@ -177,12 +177,12 @@ class Artifacts:
         """Remove the blobs that no artifact has and nobody writes. Raises storage.StorageError."""
         removed = []
         try:
-            for blob_id in self._index.removable():
+            for blob_id in self._index.removable_blobs():
                 self._blobs.remove(blob_id)
                 removed.append(blob_id)
         finally:
             if removed:
-                self._index.removed(removed)
+                self._index.forget_blobs(removed)
 
     async def _run(self, call: Callable[..., Answer], *arguments: object) -> Answer:
         return await to_thread.run_sync(partial(call, *arguments), limiter=self._threads)

@@ -127,7 +127,7 @@ def check_open(registry: Registry, live: LiveStudy, lease_id: str) -> None:
 
 
 def _has_ended_its_trial(registry: Registry, lease_id: str) -> bool:
-    lease = registry.store.lease(lease_id)
+    lease = registry.store.leases.get(lease_id)
     return lease is not None and lease.outcome != "expire" and lease.state in ("COMPLETE", "PRUNED", "FAIL")
 
 
@@ -201,7 +201,7 @@ def _refusal(ended: LeaseRecord) -> LeaseLostError | LeaseClosedError:
 
 def _find(registry: Registry, lease_id: str) -> tuple[LiveStudy | None, LeaseRecord | None]:
     """The study of a lease, and the lease, open or not. It is its worker who asks."""
-    record = registry.store.lease(lease_id)
+    record = registry.store.leases.get(lease_id)
     if record is None:
         return None, None
     registry.sightings.note(record.worker_id)
@@ -218,7 +218,7 @@ def known(registry: Registry, lease_id: str) -> tuple[LiveStudy, LeaseRecord]:
 
 
 def _ended(registry: Registry, lease_id: str) -> LeaseRecord:
-    ended = registry.store.lease(lease_id)
+    ended = registry.store.leases.get(lease_id)
     if ended is None:
         raise LeaseNotFoundError(f"no lease of this id: {lease_id}")
     return ended

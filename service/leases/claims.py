@@ -31,7 +31,7 @@ def quick_study(registry: Registry, claim: Claim) -> LiveStudy | None:
     live = _only_running(registry, claim)
     if live is None or live.final is not None or live.definition.entrypoints or not has_quick_sampler(live):
         return None
-    return None if registry.store.leases_of_claim(claim.claim_id) else live
+    return None if registry.store.leases.of_claim(claim.claim_id) else live
 
 
 def claim_at_once(registry: Registry, live: LiveStudy, claim: Claim) -> Granted | None:
@@ -41,7 +41,7 @@ def claim_at_once(registry: Registry, live: LiveStudy, claim: Claim) -> Granted 
             if not lock.acquire(blocking=False):
                 return None
             held.callback(lock.release)
-        if live.queue.suggestions.is_sampling or registry.store.leases_of_claim(claim.claim_id):
+        if live.queue.suggestions.is_sampling or registry.store.leases.of_claim(claim.claim_id):
             return None
         granted, committed = grant(live, claim, claim.max_trials)
     return granted, [committed]
@@ -88,7 +88,7 @@ def _repeated(registry: Registry, claim: Claim) -> list[Lease]:
     """The answer that this claim had before. Leases that have ended since are in it with no time left."""
     answer = []
     store = registry.store
-    known = store.leases_of_claim(claim.claim_id)
+    known = store.leases.of_claim(claim.claim_id)
     if known:
         store.optuna.commits.barrier()  # the first answer may not have been given for want of the database
     for record in known:

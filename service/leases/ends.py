@@ -155,7 +155,7 @@ def _expire(live: LiveStudy, lease: LeaseRecord) -> None:
 
 def _all_reasons(live: LiveStudy, lease: LeaseRecord, reason: str) -> str:
     """Why each attempt at a trial has ended, this last one included."""
-    earlier = live.store.leases_of_trials([lease.trial_id])
+    earlier = live.store.leases.of_trials([lease.trial_id])
     reasons = [f"attempt {past.attempt}: {past.reason}" for past in earlier if past.reason]
     return "; ".join([*reasons, f"attempt {lease.attempt}: {reason}"])
 

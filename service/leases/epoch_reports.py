@@ -55,7 +55,7 @@ def _known_epoch(live: LiveStudy, lease: LeaseRecord, step: int) -> EpochRecord 
     """What was reported at a step under this very lease."""
     if live.leases.get(lease.lease_id) is not None:
         return live.leases.epoch(lease.lease_id, step)
-    closed = live.store.lease(lease.lease_id)
+    closed = live.store.leases.get(lease.lease_id)
     if closed is None or closed.outcome == "expire" or closed.state == TrialState.WAITING.name:
         return None  # what it reported may live on with the trial, but no longer under this lease
     known = live.store.epoch(lease.trial_id, step)
@@ -63,7 +63,7 @@ def _known_epoch(live: LiveStudy, lease: LeaseRecord, step: int) -> EpochRecord 
 
 
 def _closed_decision(live: LiveStudy, lease_id: str) -> Decision:
-    closed = live.store.lease(lease_id)
+    closed = live.store.leases.get(lease_id)
     return closed.outcome if closed is not None and closed.outcome in ("prune", "stop") else "lost"
 
 

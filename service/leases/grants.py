@@ -55,7 +55,7 @@ def _fair_part(live: LiveStudy, claim: Claim) -> int:
 
 def _n_lanes_in_use(live: LiveStudy, worker_id: str, n_held: int, since: datetime) -> int:
     """A worker's lanes, but only as many as it has trials if it has not asked since then."""
-    worker = live.store.worker(worker_id)
+    worker = live.store.workers.get(worker_id)
     n_lanes = 1 if worker is None else worker.n_lanes
     return n_lanes if worker is not None and worker.last_seen_at >= since else min(n_lanes, n_held)
 
@@ -130,7 +130,7 @@ def _lease_record(live: LiveStudy, trial: PreparedTrial, claim: Claim) -> LeaseR
 
 def _n_attempts(live: LiveStudy, trial_id: int) -> int:
     """How many attempts at a trial have ended; a release does not count."""
-    earlier = live.store.leases_of_trials([trial_id])
+    earlier = live.store.leases.of_trials([trial_id])
     return sum(lease.outcome in ("expire", "fail") for lease in earlier)
 
 

@@ -188,7 +188,7 @@ class Registry:
         now = self.clock.now()
         worker = claim.worker
         with self.store.deferred():
-            self.store.worker_seen(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
+            self.store.workers.put(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
 
     def waits_for(self, live: LiveStudy) -> str | None:
         """Why no trial of a study begins, when no worker allows its entrypoint."""

@@ -143,7 +143,7 @@ def trial_views(store: Store, live: LiveStudy, trials: Sequence[FrozenTrial]) ->
     last = {epoch.trial_id: epoch for epoch in store.last_epochs(ids)}
     results = {result.trial_id: result for result in store.results(ids)}
     attempts: defaultdict[int, list[LeaseRecord]] = defaultdict(list)
-    for lease in store.leases_of_trials(ids):
+    for lease in store.leases.of_trials(ids):
         attempts[lease.trial_id].append(lease)
     return [
         _trial_view(live, trial, last.get(trial_id), results.get(trial_id), attempts[trial_id])
@@ -185,7 +185,7 @@ def _trial_view(
 
 def attempts_of(store: Store, trial_id: int) -> list[Attempt]:
     """The leases of a trial, first to last."""
-    return [_attempt(lease) for lease in store.leases_of_trials([trial_id])]
+    return [_attempt(lease) for lease in store.leases.of_trials([trial_id])]
 
 
 def _attempt(lease: LeaseRecord) -> Attempt:

@@ -37,7 +37,7 @@ def load_study(
         record.name, store.optuna, build_sampler(definition, len(trials)), build_pruner(definition.pruner)
     )
     # A trial's open lease is its last one, even if the machine's clock was set back since.
-    leases = sorted(store.leases_of_study(record.study_id), key=lambda lease: lease.ended_at is None)
+    leases = sorted(store.leases.of_study(record.study_id), key=lambda lease: lease.ended_at is None)
     retries = _mend(store, trials, leases)
     book = OpenLeases(clock, term_seconds)
     unfinished = {trial_id_of(trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}

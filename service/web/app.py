@@ -84,8 +84,8 @@ def create_app(
     `blobs`, by default in the default folder of the artifacts setting.
     """
     clock, signal, stream, metrics = clock or SystemClock(), WorkSignal(), stream or EventRing(), Metrics()
-    store.listen(stream.publish_commit)
-    store.listen(metrics.observe_commit)
+    store.add_commit_listener(stream.publish_commit)
+    store.add_commit_listener(metrics.observe_commit)
     registry = Registry(store, clock, lease_seconds, signal, metrics.observe_sampling, tick)
     metrics.collect_from(registry, stream)
     app = FastAPI(

@@ -113,7 +113,7 @@ class StateCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The present state of workers, writer and event stream."""
         store, events = self._registry.store, self._events
-        workers = store.workers()
+        workers = store.workers.newest_first()
         yield GaugeMetricFamily("narrows_workers", "Workers that have ever claimed.", value=len(workers))
         yield GaugeMetricFamily(
             "narrows_workers_seen",

@@ -5,67 +5,63 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Table, Text
+from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
-
-from storage.batch import Row
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware times, kept as UTC; SQLite has no time zones, so they are put back on reading."""
+    """Aware times, stored in UTC. SQLite stores no time zone, so reading adds it."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """The time in UTC."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """The time as an aware UTC time."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class JsonText(TypeDecorator[Any]):
-    """JSON in a text column, which both databases keep to the letter: key order, numbers, all of Unicode.
+    """JSON in a text column, so that both databases keep key order, numbers and all of Unicode exactly.
 
-    PostgreSQL refuses the character U+0000 in text; the JSON encoding escapes it, so it is safe here.
+    PostgreSQL refuses the character U+0000 in text, but JSON escapes it.
     """
 
     impl = Text
     cache_ok = True
 
     def to_text(self, value: Any) -> str | None:
+        """The JSON text of a value; None stays None. Raises ValueError for nan and infinities."""
         return None if value is None else json.dumps(value, allow_nan=False)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """The JSON text of the value."""
         return self.to_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """The value of the JSON text."""
         return None if value is None else json.loads(value)
 
 
 class Floats(JsonText):
-    """A list or an object of floats; nan and infinities become strings, as JSON has no numbers for them."""
+    """A list or an object of floats. JSON has no nan and no infinities, so they are stored as strings."""
 
     cache_ok = True
 
     def to_text(self, value: Any) -> str | None:
+        """The JSON text of a list or an object of floats; None stays None."""
         return super().to_text(_map(value, _to_json))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """The floats of the JSON text."""
         return _map(super().process_result_value(value, dialect), _from_json)
-
-
-def row_of(table: Table, record: object) -> Row:
-    """A record's values in the order of a table's columns, JSON as text."""
-    return tuple(_raw(column.type, getattr(record, column.name)) for column in table.c)
-
-
-def _raw(kind: object, value: Any) -> Any:
-    return kind.to_text(value) if isinstance(kind, JsonText) else value
 
 
 def _map(tree: Any, convert: Any) -> Any:

@@ -1,25 +1,23 @@
-"""Final evaluations in memory, by study and by the linked study, and in the database."""
+"""All final evaluations, in memory and in the database."""
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from storage.batch import Batch
+from storage.batch import Transaction
 from storage.errors import StorageError
 from storage.records import FinalRecord
-from storage.tables.columns import row_of
+from storage.tables.record_rows import put_record
 from storage.tables.schema import finals
 
 
 class FinalIndex:
-    """Final evaluations. Writes are answered when they are committed, those in a transaction with it."""
+    """Final evaluations by study and by linked study. Writes return after their commit, or join an open transaction."""
 
-    def __init__(self, connection: Connection, transaction: Callable[[], AbstractContextManager[Batch]]) -> None:
+    def __init__(self, connection: Connection, transaction: Transaction) -> None:
         self._transaction = transaction
         self._lock = threading.Lock()
         self._by_study: defaultdict[int, dict[int, FinalRecord]] = defaultdict(dict)
@@ -28,22 +26,22 @@ class FinalIndex:
             self._remember(FinalRecord(**row._mapping))
 
     def of_study(self, study_id: int) -> list[FinalRecord]:
-        """All final evaluations of a study, first to last."""
+        """All final evaluations of a study, in the order of their numbers."""
         with self._lock:
             return list(self._by_study.get(study_id, {}).values())
 
     def of_linked(self, linked_study_id: int) -> FinalRecord | None:
-        """The final evaluation whose trials a study holds; None for every other study."""
+        """The final evaluation whose trials are in this linked study; None for a study that is not linked."""
         return self._by_linked.get(linked_study_id)
 
     def add(self, record: FinalRecord) -> None:
-        """Keep a new one. Raises StorageError when its number is taken."""
+        """Save a new final evaluation. Raises StorageError if its number is taken."""
         if any(known.number == record.number for known in self.of_study(record.study_id)):
-            raise StorageError(f"final evaluation {record.number} of study {record.study_id} must not be kept twice")
+            raise StorageError(f"final evaluation {record.number} of study {record.study_id} must not be saved twice")
         self._put(record)
 
     def change(self, record: FinalRecord, **values: Any) -> FinalRecord:
-        """Change columns, and answer the changed record. Raises StorageError when it has ended: then it is for good."""
+        """Change columns and return the changed record. Raises StorageError if the final evaluation has ended."""
         known = self._by_linked[record.linked_study_id]
         if known.ended_at is not None:
             raise StorageError(f"final evaluation {known.number} of study {known.study_id} has ended: it cannot change")
@@ -52,17 +50,16 @@ class FinalIndex:
         return changed
 
     def remove_study(self, study_id: int) -> None:
-        """Forget the final evaluations of a study; their rows go with those of the study."""
+        """Forget the final evaluations of a study. Their rows are removed with the study."""
         with self._lock:
             for record in self._by_study.pop(study_id, {}).values():
                 del self._by_linked[record.linked_study_id]
 
     def _put(self, record: FinalRecord) -> None:
-        row = row_of(finals, record)  # raises before anything is remembered that no row can hold
         with self._transaction() as batch:
+            put_record(batch, finals, record)  # first: it raises for a plan that JSON cannot hold
             with self._lock:
                 self._remember(record)
-            batch.put("narrows_finals", (record.study_id, record.number), row)
 
     def _remember(self, record: FinalRecord) -> None:
         self._by_study[record.study_id][record.number] = record

@@ -1,62 +1,104 @@
-"""All leases in memory: by id, by claim, by trial."""
+"""All leases, in memory and in the database."""
 
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from sys import intern
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from storage.records import LeaseRecord
+from storage.batch import Batch, Transaction
+from storage.errors import StorageError
+from storage.records import LeaseRecord, Outcome, TrialStateName
+from storage.tables.record_rows import put_record
 from storage.tables.schema import leases
 
 CHUNK_ROWS = 5_000
 
 
 class LeaseIndex:
-    """Open and ended leases. Its owner has a lock."""
+    """Open and ended leases by id, claim and trial. Writes return after their commit, or join an open transaction."""
 
-    def __init__(self, records: Iterable[LeaseRecord] = ()) -> None:
+    def __init__(self, connection: Connection, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._lock = threading.Lock()
         self._by_id: dict[str, LeaseRecord] = {}
-        self._by_claim: defaultdict[str, list[str]] = defaultdict(list)
-        self._by_trial: defaultdict[int, list[str]] = defaultdict(list)
-        for record in records:
-            self.put(record)
-
-    @classmethod
-    def load(cls, connection: Connection) -> "LeaseIndex":
+        self._ids_by_claim: defaultdict[str, list[str]] = defaultdict(list)
+        self._ids_by_trial: defaultdict[int, list[str]] = defaultdict(list)
         statement = select(leases).order_by(leases.c.granted_at, leases.c.attempt, leases.c.trial_id)
-        return cls(map(_record, connection.execute(statement.execution_options(yield_per=CHUNK_ROWS))))
-
-    def put(self, record: LeaseRecord) -> None:
-        if record.lease_id not in self._by_id:
-            self._by_claim[record.claim_id].append(record.lease_id)
-            self._by_trial[record.trial_id].append(record.lease_id)
-        self._by_id[record.lease_id] = record
+        for row in connection.execute(statement.execution_options(yield_per=CHUNK_ROWS)):
+            self._remember(_record(row))
 
     def get(self, lease_id: str) -> LeaseRecord | None:
-        return self._by_id.get(lease_id)
+        """An open or ended lease; None if there is none with this id."""
+        with self._lock:
+            return self._by_id.get(lease_id)
 
     def of_claim(self, claim_id: str) -> list[LeaseRecord]:
-        return [self._by_id[lease_id] for lease_id in self._by_claim.get(claim_id, ())]
-
-    def of_trials(self, trial_ids: Sequence[int]) -> list[LeaseRecord]:
-        """Trial by trial, oldest first."""
-        return [self._by_id[lease_id] for trial_id in trial_ids for lease_id in self._by_trial.get(trial_id, ())]
+        """The leases that answered a claim."""
+        with self._lock:
+            return [self._by_id[lease_id] for lease_id in self._ids_by_claim.get(claim_id, ())]
 
     def of_study(self, study_id: int) -> list[LeaseRecord]:
-        """Oldest first."""
-        return [record for record in self._by_id.values() if record.study_id == study_id]
+        """All leases of a study, oldest first."""
+        with self._lock:
+            return self._of_study(study_id)
+
+    def of_trials(self, trial_ids: Sequence[int]) -> list[LeaseRecord]:
+        """All leases of these trials, in the order of the trials, the oldest of each first."""
+        with self._lock:
+            found = self._ids_by_trial
+            return [self._by_id[lease_id] for trial_id in trial_ids for lease_id in found.get(trial_id, ())]
+
+    def add(self, granted: Sequence[LeaseRecord]) -> None:
+        """Save new leases. Raises StorageError if an id occurs twice or is known."""
+        ids = [lease.lease_id for lease in granted]
+        with self._lock:
+            known = any(lease_id in self._by_id for lease_id in ids)
+        if known or len(set(ids)) < len(ids):
+            raise StorageError(f"a lease must not be granted twice: {ids}")
+        with self._transaction() as batch:
+            for lease in granted:
+                self._put(batch, lease)
+
+    def end(
+        self, lease: LeaseRecord, outcome: Outcome, state: TrialStateName, reason: str | None, ended_at: datetime
+    ) -> None:
+        """End a lease and save its outcome and the state of its trial. Raises StorageError if it has ended."""
+        known = self.get(lease.lease_id)
+        if known is not None and known.ended_at is not None:
+            raise StorageError(f"lease {lease.lease_id} has ended by {known.outcome}")
+        with self._transaction() as batch:
+            self._put(batch, replace(lease, outcome=outcome, state=state, reason=reason, ended_at=ended_at))
 
     def remove_study(self, study_id: int) -> None:
-        for record in self.of_study(study_id):
-            del self._by_id[record.lease_id]
-            self._by_trial.pop(record.trial_id, None)
-            self._by_claim[record.claim_id].remove(record.lease_id)
+        """Forget the leases of a study. Their rows are removed with the study."""
+        with self._lock:
+            for lease in self._of_study(study_id):
+                del self._by_id[lease.lease_id]
+                self._ids_by_trial.pop(lease.trial_id, None)
+                self._ids_by_claim[lease.claim_id].remove(lease.lease_id)
+
+    def _of_study(self, study_id: int) -> list[LeaseRecord]:
+        return [lease for lease in self._by_id.values() if lease.study_id == study_id]
+
+    def _put(self, batch: Batch, lease: LeaseRecord) -> None:
+        put_record(batch, leases, lease)
+        with self._lock:
+            self._remember(lease)
+
+    def _remember(self, lease: LeaseRecord) -> None:
+        if lease.lease_id not in self._by_id:
+            self._ids_by_claim[lease.claim_id].append(lease.lease_id)
+            self._ids_by_trial[lease.trial_id].append(lease.lease_id)
+        self._by_id[lease.lease_id] = lease
 
 
 def _record(row: Row[Any]) -> LeaseRecord:
-    """A row as a record; words that many rows share are one string, where the driver makes one for every row."""
+    """A row as a record. The driver makes a new string for every row; equal worker ids and words become one string."""
     values = row._asdict()
     for name in ("worker_id", "outcome", "state"):
         if values[name] is not None:

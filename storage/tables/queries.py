@@ -1,14 +1,14 @@
-"""Reads of what is not in memory: reports and results, and our own rows at the start."""
+"""Queries for reports and results, which are not in memory, and for all studies at the start."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from storage.records import EpochRecord, Metrics, ResultRecord, StudyRecord, WorkerRecord
-from storage.tables.schema import epochs, results, studies, workers
+from storage.records import EpochRecord, Metrics, ResultRecord, StudyRecord
+from storage.tables.schema import epochs, results, studies
 
-CHUNK = 10_000
-"""Databases limit the number of parameters of one statement (SQLite 32,766, PostgreSQL 65,535)."""
+MAX_IDS = 10_000
+"""Trial ids per statement: databases limit its parameters (SQLite to 32,766, PostgreSQL to 65,535)."""
 
 
 def all_studies(connection: Connection) -> list[StudyRecord]:
@@ -17,25 +17,20 @@ def all_studies(connection: Connection) -> list[StudyRecord]:
     return [StudyRecord(**row._mapping) for row in rows]
 
 
-def all_workers(connection: Connection) -> list[WorkerRecord]:
-    """All workers."""
-    return [WorkerRecord(**row._mapping) for row in connection.execute(select(workers))]
-
-
 def epoch(connection: Connection, trial_id: int, step: int) -> EpochRecord | None:
-    """What a trial reported at a step."""
+    """The report of a trial at a step; None if there is none."""
     row = connection.execute(select(epochs).where(epochs.c.trial_id == trial_id, epochs.c.step == step)).one_or_none()
     return None if row is None else EpochRecord(**row._mapping)
 
 
 def epochs_of_trial(connection: Connection, trial_id: int) -> list[EpochRecord]:
-    """All that a trial reported, by step."""
+    """All reports of a trial, in the order of their steps."""
     statement = select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.step)
     return [EpochRecord(**row._mapping) for row in connection.execute(statement)]
 
 
 def metrics_of_trials(connection: Connection, trial_ids: Sequence[int]) -> list[tuple[int, int, Metrics]]:
-    """Trial, step and metrics of all that some trials reported, by trial and step."""
+    """Trial id, step and metrics of all reports of these trials, sorted by trial id and step within each chunk."""
     found: list[tuple[int, int, Metrics]] = []
     for chunk in _chunks(trial_ids):
         columns = select(epochs.c.trial_id, epochs.c.step, epochs.c.metrics)
@@ -45,7 +40,7 @@ def metrics_of_trials(connection: Connection, trial_ids: Sequence[int]) -> list[
 
 
 def last_epochs(connection: Connection, trial_ids: Sequence[int]) -> list[EpochRecord]:
-    """The last report of each of some trials."""
+    """The last report of each of these trials that has one."""
     found = []
     for chunk in _chunks(trial_ids):
         last = (
@@ -60,7 +55,7 @@ def last_epochs(connection: Connection, trial_ids: Sequence[int]) -> list[EpochR
 
 
 def results_of_trials(connection: Connection, trial_ids: Sequence[int]) -> list[ResultRecord]:
-    """How some trials ended."""
+    """The results of those of these trials that have ended."""
     return [
         ResultRecord(**row._mapping)
         for chunk in _chunks(trial_ids)
@@ -69,4 +64,4 @@ def results_of_trials(connection: Connection, trial_ids: Sequence[int]) -> list[
 
 
 def _chunks(trial_ids: Sequence[int]) -> list[Sequence[int]]:
-    return [trial_ids[start : start + CHUNK] for start in range(0, len(trial_ids), CHUNK)]
+    return [trial_ids[start : start + MAX_IDS] for start in range(0, len(trial_ids), MAX_IDS)]

@@ -1,4 +1,4 @@
-"""Our own tables. They stand beside Optuna's and name its ids, but never change its schema."""
+"""Our own tables. They refer to ids in Optuna's tables of the same database, but never change Optuna's schema."""
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
 
@@ -16,7 +16,7 @@ studies = Table(
     "narrows_studies",
     metadata,
     Column("name", String(128), primary_key=True),
-    # Null while the study is being made: a crash before Optuna's row is there is mended at the next start.
+    # Never null, because the row is committed together with Optuna's; the first migration allows null.
     Column("study_id", Integer, unique=True),
     Column("definition", JsonText, nullable=False),
     Column("state", String(16), nullable=False),
@@ -85,7 +85,7 @@ artifacts = Table(
 loose_blobs = Table(
     "narrows_loose_blobs",
     metadata,
-    # Blobs of no artifact: being uploaded, or to be removed. Whatever is here at a start is removed.
+    # Blobs without an artifact: being uploaded, or about to be removed. Those that are here at a start are removed.
     Column("blob_id", String(32), primary_key=True),
     Column("since", UtcDateTime, nullable=False),
 )
@@ -162,7 +162,7 @@ imports = Table(
 ids = Table(
     "narrows_ids",
     metadata,
-    # "study" and "trial": the next id, kept so that the id of something deleted is not given again.
+    # The next id of a "study" and of a "trial", so that the id of a deleted one is not used again.
     Column("kind", String(16), primary_key=True),
     Column("next_id", BigInteger, nullable=False),
 )
@@ -170,7 +170,7 @@ ids = Table(
 owners = Table(
     "narrows_owners",
     metadata,
-    # One row: the service that has the database. It writes only while the row names it.
+    # One row: the service that owns the database. A service that finds another token here has lost the database.
     Column("owner", Integer, primary_key=True, autoincrement=False),
     Column("token", String(64), nullable=False),
     Column("since", UtcDateTime, nullable=False),

@@ -1,23 +1,21 @@
-"""All tokens in memory, by name and by the digest of their secret, and in the database."""
+"""All tokens, in memory and in the database."""
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from storage.batch import Batch
+from storage.batch import Transaction
 from storage.records import TokenRecord
-from storage.tables.columns import row_of
+from storage.tables.record_rows import put_record
 from storage.tables.schema import tokens
 
 
 class TokenIndex:
-    """Tokens, revoked and expired ones included. Writes are answered when they are committed."""
+    """Tokens by name and by digest, with those revoked or expired. Writes return after their commit."""
 
-    def __init__(self, connection: Connection, transaction: Callable[[], AbstractContextManager[Batch]]) -> None:
+    def __init__(self, connection: Connection, transaction: Transaction) -> None:
         self._transaction = transaction
         self._lock = threading.Lock()
         rows = connection.execute(select(tokens).order_by(tokens.c.created_at, tokens.c.name))
@@ -33,27 +31,26 @@ class TokenIndex:
             return list(self._by_name.values())
 
     def get(self, name: str) -> TokenRecord | None:
-        """One token by its name."""
+        """The token with this name; None if there is none."""
         return self._by_name.get(name)
 
     def by_digest(self, digest: str) -> TokenRecord | None:
-        """One token by the SHA-256 of its secret, in hexadecimal."""
+        """The token whose secret has this SHA-256, in hexadecimal; None if there is none."""
         return self._by_digest.get(digest)
 
     def put(self, record: TokenRecord) -> None:
-        """Keep a token; it takes the place of an earlier one of its name."""
+        """Save a token. It replaces the token with its name."""
         with self._transaction() as batch:
+            put_record(batch, tokens, record)
             with self._lock:
                 self._remember(record)
-            batch.put("narrows_tokens", record.name, row_of(tokens, record))
 
     def change(self, name: str, **values: Any) -> TokenRecord:
-        """Change columns of a token, and answer the changed record. Raises KeyError."""
-        with self._transaction() as batch:
-            with self._lock:
-                record = replace(self._by_name[name], **values)
-                self._remember(record)
-            batch.put("narrows_tokens", name, row_of(tokens, record))
+        """Change columns of a token and return the changed record. Raises KeyError."""
+        with self._transaction() as batch, self._lock:
+            record = replace(self._by_name[name], **values)
+            put_record(batch, tokens, record)
+            self._remember(record)
         return record
 
     def _remember(self, record: TokenRecord) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from storage.batch import Batch, Probe, Puts, Removal, Row, Step, StudyRemoval
+from storage.batch import Batch, Ping, Row, RowRemoval, Step, StudyRemoval, Upserts
 from storage.writing.upserts import UPSERTS, postgresql_statement, removal, study_removals
 
 
@@ -40,18 +40,18 @@ def _translated(connection: Connection) -> Iterator[None]:
 
 def _write_postgresql(driver: Any, steps: Sequence[Step]) -> None:
     with driver.cursor() as cursor:
-        if len(steps) == 1 and isinstance(steps[0], Puts):  # one statement is a transaction of its own
+        if len(steps) == 1 and isinstance(steps[0], Upserts):  # one statement is a transaction of its own
             _put_postgresql(cursor, steps[0])
             return
         with driver.transaction():
             for step in steps:
-                if isinstance(step, Puts):
+                if isinstance(step, Upserts):
                     _put_postgresql(cursor, step)
                 else:
                     _execute(cursor, step, "%s")
 
 
-def _put_postgresql(cursor: Any, puts: Puts) -> None:
+def _put_postgresql(cursor: Any, puts: Upserts) -> None:
     names = tuple(sorted(puts.tables))  # in an order of their own, so that the same tables are the same statement
     cursor.execute(postgresql_statement(names), [_json(puts.tables[name].values()) for name in names], prepare=True)
 
@@ -72,7 +72,7 @@ def _write_sqlite(driver: Any, steps: Sequence[Step]) -> None:
     cursor.execute("BEGIN IMMEDIATE")  # a deferred one fails at once when another writes between its first two steps
     try:
         for step in steps:
-            if isinstance(step, Puts):
+            if isinstance(step, Upserts):
                 _put_sqlite(cursor, step)
             else:
                 _execute(cursor, step, "?")
@@ -85,7 +85,7 @@ def _write_sqlite(driver: Any, steps: Sequence[Step]) -> None:
         cursor.close()
 
 
-def _put_sqlite(cursor: Any, puts: Puts) -> None:
+def _put_sqlite(cursor: Any, puts: Upserts) -> None:
     for name, upsert in UPSERTS.items():  # parents before their children
         rows = puts.tables.get(name)
         if rows:
@@ -108,11 +108,11 @@ def _sqlite_time(moment: datetime) -> str:
     return naive.isoformat(" ", timespec="microseconds")
 
 
-def _execute(cursor: Any, step: Removal | StudyRemoval | Probe, mark: str) -> None:
-    if isinstance(step, Probe):
+def _execute(cursor: Any, step: RowRemoval | StudyRemoval | Ping, mark: str) -> None:
+    if isinstance(step, Ping):
         cursor.execute("SELECT 1")
         return
-    if isinstance(step, Removal):
+    if isinstance(step, RowRemoval):
         values = (step.value,) if step.after_step is None else (step.value, step.after_step)
         cursor.execute(removal(step.table, step.column, mark, after_step=len(values) > 1), values)
         return

@@ -116,7 +116,7 @@ def test_the_record_and_the_end_of_its_trial_are_one_transaction(sqlite_service:
     service.complete(service.claim_one(name))
     lease = service.claim_one(name)
     commits: list[Commit] = []
-    service.store.listen(commits.append)
+    service.store.add_commit_listener(commits.append)
 
     assert complete(service, lease, **SCORE).status_code == 200
 

@@ -46,7 +46,7 @@ def worker_record(service: Service) -> WorkerRecord:
 
 
 def stored_lease(service: Service, lease: Json) -> LeaseRecord:
-    record = service.store.lease(lease["lease_id"])
+    record = service.store.leases.get(lease["lease_id"])
     assert record is not None
     return record
 
@@ -256,7 +256,7 @@ def test_a_trial_that_was_being_put_back_is_put_back(fresh_service: Service, opt
     if optuna_was_told:
         fresh_service.store.optuna.set_trial_state_values(record.trial_id, TrialState.WAITING)
     else:
-        fresh_service.store.end_lease(record, "expire", "WAITING", "gone", fresh_service.clock.now())
+        fresh_service.store.leases.end(record, "expire", "WAITING", "gone", fresh_service.clock.now())
 
     fresh_service.restart()
 

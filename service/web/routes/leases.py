@@ -63,7 +63,7 @@ async def claim_leases(body: Claim, registry: RegistryDependency, request: Reque
         if not leases and not has_been_seen:  # granted leases record the contact themselves
             registry.seen(body)
             has_been_seen = True
-        await registry.store.committed(committed)
+        await registry.store.wait_all(committed)
         remaining = deadline - loop.time()
         if leases or remaining <= 0 or registry.signal.closed:
             return Claimed(leases=leases)
@@ -188,7 +188,7 @@ async def suggest_parameter(
     value, committed = await to_thread.run_sync(
         define_by_run.suggest, registry, lease_id, body, limiter=request.app.state.sampling_threads
     )
-    await registry.store.committed(committed)
+    await registry.store.wait_all(committed)
     return Suggested(value=value)
 
 
@@ -263,10 +263,10 @@ async def _durable(
             if free:
                 answer, committed = call()
         if free:
-            await registry.store.committed(committed)
+            await registry.store.wait_all(committed)
             return answer
     answer, committed = await run_in_threadpool(call)
-    await registry.store.committed(committed)
+    await registry.store.wait_all(committed)
     return answer
 
 

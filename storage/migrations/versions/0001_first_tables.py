@@ -15,6 +15,7 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    """Create what this version adds."""
     op.create_table(
         "narrows_studies",
         sa.Column("name", sa.String(128), nullable=False),
@@ -83,5 +84,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop what this version adds."""
     for table in ("workers", "results", "epochs", "leases", "studies"):
         op.drop_table(f"narrows_{table}")

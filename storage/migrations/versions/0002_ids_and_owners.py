@@ -1,4 +1,4 @@
-"""The next ids, and which service has the database."""
+"""The next ids of studies and trials, and the service that owns the database."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create what this version adds."""
     op.create_table(
         "narrows_ids",
         sa.Column("kind", sa.String(16), nullable=False),
@@ -26,5 +27,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop what this version adds."""
     op.drop_table("narrows_owners")
     op.drop_table("narrows_ids")

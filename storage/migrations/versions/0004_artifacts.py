@@ -1,4 +1,4 @@
-"""Artifacts of trials, and the blobs that no artifact has."""
+"""Artifacts of trials, and the blobs without an artifact."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    """Create what this version adds."""
     op.create_table(
         "narrows_artifacts",
         sa.Column("trial_id", sa.Integer, nullable=False, autoincrement=False),
@@ -37,5 +38,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop what this version adds."""
     op.drop_table("narrows_loose_blobs")
     op.drop_table("narrows_artifacts")

@@ -12,6 +12,7 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    """Create what this version adds."""
     op.create_table(
         "narrows_tokens",
         sa.Column("name", sa.String(128), nullable=False),
@@ -27,4 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop what this version adds."""
     op.drop_table("narrows_tokens")

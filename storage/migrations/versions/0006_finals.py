@@ -12,6 +12,7 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    """Create what this version adds."""
     op.create_table(
         "narrows_finals",
         sa.Column("study_id", sa.Integer, nullable=False, autoincrement=False),
@@ -32,4 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop what this version adds."""
     op.drop_table("narrows_finals")

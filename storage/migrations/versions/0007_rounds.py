@@ -1,4 +1,4 @@
-"""Narrowing rounds: the ranges of each after the first."""
+"""Narrowing rounds: the ranges of every round after the first."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create what this version adds."""
     op.create_table(
         "narrows_rounds",
         sa.Column("study_id", sa.Integer, nullable=False, autoincrement=False),
@@ -27,4 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop what this version adds."""
     op.drop_table("narrows_rounds")

@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create what this version adds."""
     op.create_table(
         "narrows_imports",
         sa.Column("study_id", sa.Integer, nullable=False, autoincrement=False),
@@ -26,4 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop what this version adds."""
     op.drop_table("narrows_imports")

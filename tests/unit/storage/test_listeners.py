@@ -27,19 +27,19 @@ def store(url: str) -> Iterator[Store]:
 
 
 def see(store: Store, worker_id: str = "w") -> None:
-    store.worker_seen(WorkerRecord(worker_id, "host", "cpu", 1, NOW, NOW))
+    store.workers.put(WorkerRecord(worker_id, "host", "cpu", 1, NOW, NOW))
 
 
 def test_notes_are_given_after_the_commit_and_before_the_answer(store: Store) -> None:
     heard: list[Commit] = []
-    store.listen(heard.append)
+    store.add_commit_listener(heard.append)
 
     with store.transaction():
         see(store, "a")
-        store.note("first")
+        store.notify_on_commit("first")
         with store.transaction():
             see(store, "b")
-            store.note("second")
+            store.notify_on_commit("second")
         assert heard == []
 
     (commit,) = heard
@@ -50,27 +50,27 @@ def test_notes_are_given_after_the_commit_and_before_the_answer(store: Store) ->
 
 def test_notes_of_one_thread_keep_their_order_over_many_commits(store: Store) -> None:
     heard: list[Commit] = []
-    store.listen(heard.append)
+    store.add_commit_listener(heard.append)
 
     waiting = []
     for number in range(200):
         with store.deferred() as committed:
             see(store)
-            store.note(number)
+            store.notify_on_commit(number)
         waiting.append(committed)
-    asyncio.run(store.committed(waiting))
+    asyncio.run(store.wait_all(waiting))
 
     assert [note for commit in heard for note in commit.notes] == list(range(200))
 
 
 def test_what_is_written_before_a_failure_is_told_as_it_is_kept(store: Store) -> None:
     heard: list[Commit] = []
-    store.listen(heard.append)
+    store.add_commit_listener(heard.append)
 
     def write_half() -> None:
         with store.transaction():
             see(store)
-            store.note("kept")
+            store.notify_on_commit("kept")
             raise ValueError("halfway")
 
     with pytest.raises(ValueError, match="halfway"):
@@ -78,12 +78,12 @@ def test_what_is_written_before_a_failure_is_told_as_it_is_kept(store: Store) ->
 
     store.optuna.commits.barrier()
     assert [note for commit in heard for note in commit.notes] == ["kept"]
-    assert [worker.worker_id for worker in store.workers()] == ["w"]
+    assert [worker.worker_id for worker in store.workers.newest_first()] == ["w"]
 
 
 def test_a_note_outside_of_a_transaction_is_a_mistake(store: Store) -> None:
     with pytest.raises(AssertionError, match="needs a transaction"):
-        store.note("alone")
+        store.notify_on_commit("alone")
 
 
 def test_a_listener_that_fails_stops_nobody(store: Store, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,8 +92,8 @@ def test_a_listener_that_fails_stops_nobody(store: Store, caplog: pytest.LogCapt
     def fail(_commit: Commit) -> None:
         raise ValueError("a listener's own mistake")
 
-    store.listen(fail)
-    store.listen(heard.append)
+    store.add_commit_listener(fail)
+    store.add_commit_listener(heard.append)
 
     with caplog.at_level(logging.ERROR):
         see(store)

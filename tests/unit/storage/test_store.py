@@ -111,11 +111,11 @@ def test_leases_are_found_by_id_claim_study_and_trial(store: Store, study: Study
     store.grant([first], worker())
     store.grant([second], worker())
 
-    assert store.lease(first.lease_id) == first
-    assert store.lease("no-such-lease") is None
-    assert store.leases_of_claim(first.claim_id) == [first, second]
-    assert store.leases_of_study(study.study_id) == store.leases_of_trials([trial_id]) == [first, second]
-    assert store.leases_of_trials([]) == []
+    assert store.leases.get(first.lease_id) == first
+    assert store.leases.get("no-such-lease") is None
+    assert store.leases.of_claim(first.claim_id) == [first, second]
+    assert store.leases.of_study(study.study_id) == store.leases.of_trials([trial_id]) == [first, second]
+    assert store.leases.of_trials([]) == []
 
 
 def test_a_grant_is_kept_whole_or_not_at_all(store: Store, study: StudyRecord, trial_id: int) -> None:
@@ -124,8 +124,8 @@ def test_a_grant_is_kept_whole_or_not_at_all(store: Store, study: StudyRecord, t
     with pytest.raises(StorageError, match="granted twice"):
         store.grant([first, second, first], worker("never"))
 
-    assert store.leases_of_trials([trial_id]) == []
-    assert "never" not in [found.worker_id for found in store.workers()]
+    assert store.leases.of_trials([trial_id]) == []
+    assert "never" not in [found.worker_id for found in store.workers.newest_first()]
 
 
 def test_reports_are_kept_in_order_of_steps(store: Store, study: StudyRecord, trial_id: int) -> None:
@@ -154,7 +154,7 @@ def test_a_finished_trial_has_a_result_and_a_closed_lease(store: Store, study: S
     store.finish(granted, "complete", result, NOW)
 
     assert store.results([trial_id]) == [result]
-    assert store.lease(granted.lease_id) == replace(granted, outcome="complete", state="COMPLETE", ended_at=NOW)
+    assert store.leases.get(granted.lease_id) == replace(granted, outcome="complete", state="COMPLETE", ended_at=NOW)
     store.set_final_metrics(trial_id, {"n": 4.0})
     assert store.results([trial_id])[0].metrics == {"n": 4.0}
 
@@ -191,7 +191,7 @@ def test_a_trial_that_is_put_back_forgets_its_reports_after_a_step(
     assert intermediate_steps(store, trial_id) == kept
     assert list(store.optuna.get_trial(other).intermediate_values) == intermediate_steps(store, other) == [0, 1, 8]
     assert len(store.epochs(other)) == 3
-    assert store.lease(granted.lease_id) == replace(
+    assert store.leases.get(granted.lease_id) == replace(
         granted, outcome="expire", state="WAITING", reason="gone", ended_at=NOW
     )
 
@@ -223,19 +223,19 @@ def test_deleting_a_study_leaves_the_others(store: Store, study: StudyRecord, tr
     store.delete_study(study)
 
     assert [found.name for found in store.studies() if found.name.startswith(study.name)] == [kept.name]
-    assert store.leases_of_study(study.study_id) == []
+    assert store.leases.of_study(study.study_id) == []
     assert store.epochs(trial_id) == []
-    assert len(store.leases_of_study(kept.study_id)) == len(store.epochs(kept_trial)) == 1
+    assert len(store.leases.of_study(kept.study_id)) == len(store.epochs(kept_trial)) == 1
 
 
 def test_a_worker_keeps_its_first_time_and_gets_its_last(store: Store) -> None:
     later = NOW + timedelta(hours=1)
-    store.worker_seen(worker("seen"))
-    store.worker_seen(replace(worker("seen", later), device="cuda:0", n_lanes=8))
+    store.workers.put(worker("seen"))
+    store.workers.put(replace(worker("seen", later), device="cuda:0", n_lanes=8))
 
-    found = next(record for record in store.workers() if record.worker_id == "seen")
+    found = next(record for record in store.workers.newest_first() if record.worker_id == "seen")
     assert found == WorkerRecord("seen", "host", "cuda:0", 8, NOW, later)
-    assert store.workers()[0] == found, "last seen first"
+    assert store.workers.newest_first()[0] == found, "last seen first"
 
 
 def test_a_worker_seen_by_many_at_once_is_one(store: Store) -> None:
@@ -244,7 +244,7 @@ def test_a_worker_seen_by_many_at_once_is_one(store: Store) -> None:
     def see() -> None:
         try:
             for _ in range(5):
-                store.worker_seen(worker("contended"))
+                store.workers.put(worker("contended"))
         except Exception as error:  # noqa: BLE001
             errors.append(error)
 
@@ -255,7 +255,7 @@ def test_a_worker_seen_by_many_at_once_is_one(store: Store) -> None:
         thread.join()
 
     assert errors == []
-    assert [record.worker_id for record in store.workers()].count("contended") == 1
+    assert [record.worker_id for record in store.workers.newest_first()].count("contended") == 1
 
 
 def test_all_that_is_kept_is_there_when_a_file_is_opened_again(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_all_that_is_kept_is_there_when_a_file_is_opened_again(tmp_path: Path) -
     again = Store.open(url)
 
     assert again.studies() == [study]
-    assert again.leases_of_study(study.study_id) == [granted]
+    assert again.leases.of_study(study.study_id) == [granted]
     assert [direction.name for direction in again.optuna.get_study_directions(study.study_id)] == [
         "MAXIMIZE",
         "MINIMIZE",

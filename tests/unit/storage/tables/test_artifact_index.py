@@ -36,7 +36,7 @@ class Database:
             return [blob[0] for blob in found]
 
     def removable(self) -> list[str]:
-        return sorted(blob[0] for blob in self.store.artifacts.removable())
+        return sorted(blob[0] for blob in self.store.artifacts.removable_blobs())
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_blob_that_was_abandoned_is_removed_and_forgotten(database: Database) 
     database.store.artifacts.abandon("b" * 32)
     assert database.removable() == ["a"]
 
-    database.store.artifacts.removed(["a" * 32])
+    database.store.artifacts.forget_blobs(["a" * 32])
 
     assert database.loose() == database.removable() == []
 

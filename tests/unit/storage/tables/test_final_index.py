@@ -44,7 +44,7 @@ def test_what_has_ended_is_for_good(store: Store) -> None:
 
 def test_a_number_is_given_once(store: Store) -> None:
     store.finals.add(RECORD)
-    with pytest.raises(StorageError, match="must not be kept twice"):
+    with pytest.raises(StorageError, match="must not be saved twice"):
         store.finals.add(replace(RECORD, linked_study_id=8))
 
 
