@@ -1,1 +1,1 @@
-"""Trains trials on the devices of one machine. Of the service it knows the schemas and the client alone."""
+"""Trains trials on the devices of one machine. Uses only the schemas and the client of the service."""

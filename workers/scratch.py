@@ -16,8 +16,7 @@ OPENING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Scratch:
-    """A new folder, locked as long as this process lives. A process that can take the lock of a folder has found it
-    abandoned."""
+    """A new folder, locked as long as this process lives: another process that can lock it may delete it."""
 
     def __init__(self) -> None:
         """Raises OSError."""

@@ -9,7 +9,7 @@ from narrows.cli.options import with_settings
 
 @with_settings("worker")
 def worker(token: str | None, **settings: Any) -> None:
-    """Train trials on this machine's devices, until SIGTERM or Ctrl-C; trials at hand are given back."""
+    """Train trials on this machine's devices, until SIGTERM or Ctrl-C; unfinished trials are given back."""
     if token:
         os.environ["NARROWS_TOKEN"] = token
     sys.stdout.flush()

@@ -1,1 +1,1 @@
-"""The processes of one machine, one for each device."""
+"""The worker processes of one machine."""

@@ -1,4 +1,4 @@
-"""Which devices to train on, and how many processes, found without importing torch where there is no GPU."""
+"""Which devices to train on, and with how many processes. Does not import torch where there is no GPU."""
 
 import math
 import os
@@ -15,18 +15,21 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class NoDeviceError(Exception):
-    """The named devices are not there; the message is one line."""
+    """A named device does not exist. The message is one line."""
 
 
 def process_devices(devices: str, processes: int | None, count_gpus: Callable[[], int], n_cores: int) -> list[str]:
-    """The device of each process: one for each GPU, one for each core of the CPU, or `processes` spread evenly."""
-    found = _found(devices, count_gpus)
+    """The device of each process: one process for each GPU or CPU core, or `processes` of them, spread evenly.
+
+    Raises NoDeviceError.
+    """
+    names = _names(devices, count_gpus)
     if processes is not None:
-        return list(islice(cycle(found), processes))
-    return [device for device in found for _ in range(n_cores if device == "cpu" else 1)]
+        return list(islice(cycle(names), processes))
+    return [device for device in names for _ in range(n_cores if device == "cpu" else 1)]
 
 
-def _found(devices: str, count_gpus: Callable[[], int]) -> list[str]:
+def _names(devices: str, count_gpus: Callable[[], int]) -> list[str]:
     names = [name.strip() for name in devices.split(",")]
     unknown = [name for name in names if name != "auto" and not DEVICE.fullmatch(name)]
     if unknown or ("auto" in names and len(names) > 1):
@@ -45,7 +48,7 @@ def _found(devices: str, count_gpus: Callable[[], int]) -> list[str]:
 
 
 def count_gpus() -> int:
-    """How many GPUs torch can use. Asks a process of its own, as importing torch takes seconds."""
+    """Number of GPUs that torch can use. Asks in a subprocess, as importing torch takes seconds."""
     if not any(next(Path("/dev").glob(pattern), None) for pattern in GPU_FILES):
         return 0
     command = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
@@ -54,7 +57,7 @@ def count_gpus() -> int:
 
 
 def n_cores(quota: Path = CPU_QUOTA) -> int:
-    """Cores that this process may use: its affinity, and the share that a container was given."""
+    """Number of CPU cores that this process may use, by its affinity and its container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         share, period = quota.read_text().split()

@@ -15,16 +15,19 @@ from workers.fleet.stopping import end_signals
 logger = logging.getLogger("narrows.fleet")
 
 GOOD, CRASHED, USELESS = 0, 1, 2
-"""Exit statuses of a worker process; after USELESS, a restart would end the same way."""
+"""Exit statuses of a worker process. USELESS: a restart would end the same way."""
 
 MAX_CRASHES = 5
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
+"""A process that lived this long had not crashed at its start: its crashes are counted anew."""
 DRAIN_SECONDS = 30.0
+"""How long processes may take to end after the first signal."""
 AT_ONCE_SECONDS = 2.0
+"""How long processes may take to end after the second signal."""
 ECHO_SECONDS = 1.0
-"""A signal that comes so soon after another one is the same: `timeout` sends it to a process, and to its group too."""
+"""A signal this soon after another one is the same one: `timeout` sends it to a process and then to its group."""
 POLL_SECONDS = 0.1
 
 Clock = Callable[[], float]
@@ -32,23 +35,26 @@ Clock = Callable[[], float]
 
 @dataclass
 class WorkerSlot:
-    """One device's process, and its history of crashes.
+    """Keeps one worker process running.
 
-    A crashed process is started again after 1, 2, 4, … 30 seconds. Five crashes in a row end its place; a process that
-    lived for a minute begins a new row.
+    A process that crashed is started again after 1, 2, 4, … 30 seconds. After five crashes in a row the slot gives up;
+    a crash after a minute or more is the first of a new row.
+
+    started_at and start_at are in seconds of the fleet's clock. status is the slot's final exit status, None until it
+    has ended.
     """
 
     name: str
     command: Sequence[str]
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
+    started_at: float = 0.0
     start_at: float = 0.0
-    crashes: int = 0
+    n_crashes: int = 0
     status: int | None = None
 
     def tend(self, now: float) -> None:
-        """Start the process when its time has come; take note when it has ended."""
+        """Start the process if it is time, or handle its end if it has ended."""
         if self.status is not None:
             return
         if self.process is None:
@@ -60,35 +66,36 @@ class WorkerSlot:
             self._ended(code, now)
 
     def _start(self, now: float) -> None:
-        # Its own session: a terminal's Ctrl-C reaches the fleet alone, which then tells its processes once.
-        # Its stdin: a pipe that ends when the fleet dies, however it dies.
+        # A session of its own: Ctrl-C in a terminal reaches only the fleet, which signals each process once.
+        # Its stdin is a pipe that ends when the fleet dies, even by kill -9.
         environment = {**os.environ, **self.environment}
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
-        self.started = now
+        self.started_at = now
 
     def _ended(self, code: int, now: float) -> None:
         self._forget()
         if code in (GOOD, USELESS):
             self.status = code
             return
-        self.crashes = 1 if now - self.started >= STEADY_SECONDS else self.crashes + 1
+        self.n_crashes = 1 if now - self.started_at >= STEADY_SECONDS else self.n_crashes + 1
         how = f"signal {-code}" if code < 0 else f"status {code}"
-        if self.crashes >= MAX_CRASHES:
-            logger.error("%s: ended with %s, %d times in a row: given up", self.name, how, self.crashes)
+        if self.n_crashes >= MAX_CRASHES:
+            logger.error("%s: ended with %s, %d times in a row: given up", self.name, how, self.n_crashes)
             self.status = CRASHED
             return
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (self.crashes - 1))
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (self.n_crashes - 1))
         logger.warning("%s: ended with %s, starts again in %g s", self.name, how, pause)
         self.start_at = now + pause
 
     def end(self, number: signal.Signals) -> None:
+        """Send a signal to the process; without a process the slot has ended."""
         if self.process is None:
             self.status = self.status if self.status is not None else GOOD
         else:
             self.process.send_signal(number)
 
     def settle(self) -> None:
-        """Take note of an end that was asked for: whatever its status, nothing starts again."""
+        """Set the status if the process has ended after a signal of the fleet. It is not started again."""
         if self.process is not None and (code := self.process.poll()) is not None:
             self._forget()
             self.status = GOOD if code == GOOD else CRASHED
@@ -101,54 +108,55 @@ class WorkerSlot:
 
 
 class Fleet:
-    """Runs until every place has ended, or a signal ends them all; a second signal ends them at once."""
+    """Runs its slots until each has ended. A signal ends them all; a second one ends them at once."""
 
-    def __init__(self, places: Sequence[WorkerSlot], clock: Clock = time.monotonic) -> None:
-        self._places = places
+    def __init__(self, slots: Sequence[WorkerSlot], clock: Clock = time.monotonic) -> None:
+        self._slots = slots
         self._clock = clock
-        self._signals = 0
-        self._deaf_until = -math.inf
+        self._n_signals = 0
+        self._echo_until = -math.inf
 
     def install(self) -> None:
+        """Handle the signals that ask this process to end."""
         for number in end_signals():
             signal.signal(number, self._on_signal)
 
     def run(self) -> int:
-        """The status to exit with: 0 when every process ended well."""
+        """Run until every process has ended. Returns the status to exit with: GOOD if each of them ended with it."""
         try:
-            while self._signals == 0 and self._alive():
-                for place in self._places:
-                    place.tend(self._clock())
+            while self._n_signals == 0 and self._is_running():
+                for slot in self._slots:
+                    slot.tend(self._clock())
                 time.sleep(POLL_SECONDS)
             self._drain()
         finally:
-            self._tell(signal.SIGKILL)
-        return GOOD if all(place.status == GOOD for place in self._places) else CRASHED
+            self._send(signal.SIGKILL)
+        return GOOD if all(slot.status == GOOD for slot in self._slots) else CRASHED
 
-    def _alive(self) -> bool:
-        return any(place.status is None for place in self._places)
+    def _is_running(self) -> bool:
+        return any(slot.status is None for slot in self._slots)
 
     def _drain(self) -> None:
-        """Pass every signal on, as SIGTERM; after half a minute, or soon after the second one, kill."""
-        reportable_metrics, deadline = 0, self._clock() + DRAIN_SECONDS
-        while self._alive():
-            if reportable_metrics < self._signals:
-                reportable_metrics += 1
-                self._tell(signal.SIGTERM)
-                if reportable_metrics == 2:
+        """Pass each signal on as SIGTERM. Kill after DRAIN_SECONDS, or AT_ONCE_SECONDS after the second one."""
+        n_passed_on, deadline = 0, self._clock() + DRAIN_SECONDS
+        while self._is_running():
+            if n_passed_on < self._n_signals:
+                n_passed_on += 1
+                self._send(signal.SIGTERM)
+                if n_passed_on == 2:
                     deadline = min(deadline, self._clock() + AT_ONCE_SECONDS)
             if self._clock() > deadline:
-                self._tell(signal.SIGKILL)
-            for place in self._places:
-                place.settle()
+                self._send(signal.SIGKILL)
+            for slot in self._slots:
+                slot.settle()
             time.sleep(POLL_SECONDS)
 
-    def _tell(self, number: signal.Signals) -> None:
-        for place in self._places:
-            place.end(number)
+    def _send(self, number: signal.Signals) -> None:
+        for slot in self._slots:
+            slot.end(number)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         now = self._clock()
-        if now >= self._deaf_until:
-            self._deaf_until = now + ECHO_SECONDS
-            self._signals += 1
+        if now >= self._echo_until:
+            self._echo_until = now + ECHO_SECONDS
+            self._n_signals += 1

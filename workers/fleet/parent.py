@@ -1,4 +1,4 @@
-"""A worker process does not outlive the fleet that started it, however the fleet ends."""
+"""Ends a worker process when the fleet that started it has died."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ from workers.fleet.fleet import CRASHED, DRAIN_SECONDS
 
 
 def end_with_parent(drain_seconds: float = DRAIN_SECONDS) -> None:
-    """Ask this process to end when its stdin does: the fleet holds the other end of the pipe until it dies.
+    """Send this process SIGTERM when its stdin ends, that is, when the fleet at the other end of the pipe has died.
 
-    A process that has not ended after `drain_seconds`, as a dead fleet can't kill it, ends with CRASHED.
+    If it has not ended `drain_seconds` later, it exits with CRASHED: a dead fleet cannot kill it.
     """
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""What a worker that runs users' code hides from it: its own environment and memory, where the token is."""
+"""Hides the token from the users' code that a worker runs: in the worker's environment and memory."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ PR_SET_DUMPABLE = 4
 
 
 def take_token() -> str | None:
-    """The token, which is then no longer in this process's environment, nor in what /proc shows of it."""
+    """Returns the token, or None, and removes it from this process's environment and from what /proc shows of that."""
     token = os.environ.get(TOKEN)
     if token is not None:
         if sys.platform == "linux":
@@ -19,17 +19,17 @@ def take_token() -> str | None:
 
 
 def close_memory() -> None:
-    """Let no other process of the same user read this one's memory or files, as far as Linux can: root still may."""
+    """Forbid other processes of the same user to read this one's memory; Linux only, and root still may."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _overwrite(prefix: bytes) -> None:
-    """Blank the value of a variable where the kernel put it: /proc/PID/environ is read from there."""
+    """Overwrite the value of a variable in the memory from which the kernel serves /proc/PID/environ."""
     strings = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
     index = 0
     while (address := strings[index]) is not None:
-        found = ctypes.string_at(address)
-        if found.startswith(prefix):
-            ctypes.memset(address + len(prefix), ord("x"), len(found) - len(prefix))
+        entry = ctypes.string_at(address)
+        if entry.startswith(prefix):
+            ctypes.memset(address + len(prefix), ord("x"), len(entry) - len(prefix))
         index += 1

@@ -1,4 +1,4 @@
-"""Where a trial goes on after a break: kept in memory, and with the service for whoever trains it then."""
+"""Checkpoints of trials, stored with the service, from which any worker can continue them."""
 
 import logging
 
@@ -7,7 +7,7 @@ from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease
 from workers.errors import CheckpointError
 from workers.lanes.lane_state import LaneState
-from workers.leases.reporter import OPEN, Reporter
+from workers.leases.reporter import OPEN_DECISIONS, Reporter
 from workers.saved.files import dump_checkpoint, read_checkpoint
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.scratch import Scratch
@@ -18,20 +18,20 @@ CHECKPOINT = "checkpoint"
 
 
 class CheckpointKeeper:
-    """Uploads and downloads the artifact `checkpoint`. A failure costs time at most, so it is only logged;
-    who pauses a trial asks."""
+    """Uploads and downloads the artifact `checkpoint`. Failures are only logged: they cost training time at most."""
 
     def __init__(self, client: Client, reporter: Reporter) -> None:
         self._client = client
         self._reporter = reporter
 
     def upload(self, trial: LeasedTrial, retries: Retries, patience_seconds: float) -> bool:
-        """Keep the state of a trial with the service, once what was reported up to there is answered.
+        """Upload a trial's state, once the reports up to there are answered, for which it waits `patience_seconds`.
 
-        False when it is not kept for now, so that it is worth another attempt.
+        False if the checkpoint is missing for now, so that another attempt may succeed; True if it is stored, is not
+        needed, or will never be accepted.
         """
         lease, state = trial.lease, trial.state
-        if state is None or state.n_epochs == 0 or self._reporter.decision(lease.lease_id) not in OPEN:
+        if state is None or state.n_epochs == 0 or self._reporter.decision(lease.lease_id) not in OPEN_DECISIONS:
             return True
         if not self._reporter.flush(lease.lease_id, patience_seconds):
             return False
@@ -45,7 +45,7 @@ class CheckpointKeeper:
         return True
 
     def fetch(self, lease: Lease, retries: Retries) -> LeasedTrial:
-        """A trial as it is to be loaded: where an earlier attempt left it, or from its beginning."""
+        """The trial of a new lease, with the state of an earlier attempt if there is one that can be read."""
         trial = LeasedTrial(lease)
         if lease.resume is None:
             return trial
@@ -69,5 +69,5 @@ class CheckpointKeeper:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether the service will never have what was uploaded, such as a checkpoint that is too large."""
+    """Whether the service will never accept the upload, because it is too large, for example."""
     return isinstance(error, ServiceError) and error.status < 500 and not will_pass(error)

@@ -1,3 +1,5 @@
+"""Claims: how a worker asks the service for trials."""
+
 import logging
 import threading
 from collections.abc import Sequence
@@ -14,7 +16,10 @@ CLOSING_SECONDS = 3.0
 
 
 class Claims:
-    """Asks the service for trials, one claim at a time. A claim without an answer is made again, so none is lost."""
+    """Sends one claim at a time. A claim that was not answered is sent again under its id, so that no lease is lost.
+
+    `study` limits all claims to one study. Safe for threads.
+    """
 
     def __init__(self, client: Client, worker: WorkerInfo, *, study: str | None) -> None:
         self._client = client
@@ -34,9 +39,10 @@ class Claims:
         fair: bool = False,
         study: str | None = None,
     ) -> list[Lease]:
-        """Up to so many trials, as soon as there is one; or one of an allowed entrypoint. Raises ClientError.
+        """Leases of up to `n_trials` trials; empty if there is none within `wait_seconds`. Raises ClientError.
 
-        With `fair` no more than this worker's part of those that are left; with `study` of that one alone.
+        n_lanes: how many trials the worker trains at a time. allow: prefixes of the entrypoints that it runs. fair:
+        take no more than this worker's share of the trials that are left. study: take trials of this study only.
         """
         with self._lock:
             claim = self._open or Claim(
@@ -51,14 +57,14 @@ class Claims:
             try:
                 leases = retries(lambda: self._client.claim(claim)).leases
             except ClientError as error:
-                if not will_pass(error):  # the same claim again would be refused as this one
+                if not will_pass(error):  # the service would refuse the same claim again
                     self._open = None
                 raise
             self._open = None
             return leases
 
     def return_unanswered(self) -> None:
-        """Give back what a claim without an answer may have brought: the same claim again tells."""
+        """Release the leases that an unanswered claim may have been granted: sending it again returns them."""
         if self._open is None:
             return
         retries = Retries(CLOSING_SECONDS)

@@ -1,4 +1,4 @@
-"""Calls to the service that training does not wait for."""
+"""Calls to the service for which training does not wait."""
 
 import logging
 import threading
@@ -11,9 +11,11 @@ Errand = Callable[[], object]
 
 
 class Errands:
-    """Runs errands one after another, in the order given, on a thread of its own.
+    """Runs functions one after another, in the order of `submit`, on one background thread.
 
-    An errand that raises ends them all: the rest is not run, and `check` raises the error in the caller's thread.
+    After an error no further errand is run, and `check` raises the error in the caller's thread. This is not a
+    ThreadPoolExecutor: that would run the rest after an error, and its thread would keep the process from ending while
+    a call to the service hangs.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,7 @@ class Errands:
         self._thread.start()
 
     def submit(self, errand: Errand) -> None:
+        """Queue an errand."""
         with self._changed:
             self._queue.append(errand)
             self._n_open += 1
@@ -33,20 +36,21 @@ class Errands:
 
     @property
     def is_busy(self) -> bool:
+        """Whether an errand is queued or running."""
         return self._n_open > 0 and self._error is None
 
     def check(self) -> None:
-        """Raise what an errand has raised."""
+        """Raise the error of an errand, if there was one."""
         if self._error is not None:
             raise self._error
 
     def finish(self, timeout_seconds: float) -> bool:
-        """Wait until every errand has run, or one has raised; False when that took too long."""
+        """Wait until every errand has run, or one has raised. False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not self.is_busy, timeout_seconds)
 
     def close(self) -> None:
-        """Run no more; one that is running is not waited for."""
+        """Run no further errand. Does not wait for one that is running."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

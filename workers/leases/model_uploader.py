@@ -13,14 +13,15 @@ logger = logging.getLogger("narrows.worker")
 
 MODEL = "model"
 Values = tuple[float, ...]
+"""One for each objective of the study."""
 
 
 class ModelUploader:
-    """Uploads the models of finished trials: all, none, or those that are as good as any that this process knows of.
+    """Uploads the models of finished trials: all, none, or those that no result known to this process beats.
 
-    It knows of the best when the study was first asked for and of what it trained since. So the best trial of a study
-    always has its model, and some that were beaten later have theirs. One that violates a constraint is never good, one
-    that is tested in a final evaluation always.
+    Known are the best values at the first request for the study, and the trials that this process has trained since.
+    The best trial of a study therefore always has a model, and so have some trials that were beaten later. The model of
+    a trial that violates a constraint is not uploaded; that of a trial tested in a final evaluation always is.
     """
 
     def __init__(self, client: Client, studies: StudyFactsCache, mode: KeepModels, retries: Retries) -> None:
@@ -33,9 +34,9 @@ class ModelUploader:
     def upload_if_wanted(
         self, lease: Lease, metrics: dict[str, float], content: Callable[[], bytes], *, is_feasible: bool = True
     ) -> None:
-        """Upload the model if it is to be kept; without success its trial completes all the same.
+        """Upload the model if it is wanted. An upload that fails is logged, and the trial completes without its model.
 
-        `is_feasible`: the trial's own code has set no constraint that it violates.
+        `is_feasible`: the trial violates no constraint that its own code has set.
         """
         if self._mode == "none" or not self._is_wanted(lease, metrics, is_feasible):
             return
@@ -51,14 +52,14 @@ class ModelUploader:
         facts = self._studies.facts(lease.study)
         if facts is None:
             return True
-        return is_feasible and _keeps(facts, metrics) and self._is_good(lease.study, facts, metrics)
+        return is_feasible and _is_feasible(facts, metrics) and self._is_unbeaten(lease.study, facts, metrics)
 
-    def _is_good(self, study: str, facts: StudyFacts, metrics: dict[str, float]) -> bool:
-        """Whether nothing known is better in every objective, and better at all; it is known from now on."""
+    def _is_unbeaten(self, study: str, facts: StudyFacts, metrics: dict[str, float]) -> bool:
+        """Whether no known result beats this one, which is known from now on."""
         if any(objective.metric not in metrics for objective in facts.objectives):
             return True
-        values = _upwards(facts, tuple(metrics[objective.metric] for objective in facts.objectives))
-        known = self._best.setdefault(study, [] if facts.best is None else [_upwards(facts, facts.best)])
+        values = _to_maximize(facts, tuple(metrics[objective.metric] for objective in facts.objectives))
+        known = self._best.setdefault(study, [] if facts.best is None else [_to_maximize(facts, facts.best)])
         if any(_beats(other, values) for other in known):
             return False
         known[:] = [other for other in known if not _beats(values, other)]
@@ -67,17 +68,22 @@ class ModelUploader:
         return True
 
 
-def _keeps(facts: StudyFacts, metrics: dict[str, float]) -> bool:
-    """Whether no constraint is violated, as far as these metrics tell."""
-    known = [one.distances(metrics[one.metric]) for one in facts.constraints if one.metric in metrics]
-    return all(distance <= 0 for distances in known for distance in distances.values())
+def _is_feasible(facts: StudyFacts, metrics: dict[str, float]) -> bool:
+    """Whether no constraint on these metrics is violated."""
+    return all(
+        distance <= 0
+        for constraint in facts.constraints
+        if constraint.metric in metrics
+        for distance in constraint.distances(metrics[constraint.metric]).values()
+    )
 
 
-def _upwards(facts: StudyFacts, values: Values) -> Values:
-    """So that larger is better."""
+def _to_maximize(facts: StudyFacts, values: Values) -> Values:
+    """The objective values with signs by which larger is better."""
     signs = [1.0 if objective.direction == "maximize" else -1.0 for objective in facts.objectives]
     return tuple(sign * value for sign, value in zip(signs, values, strict=True))
 
 
-def _beats(one: Values, other: Values) -> bool:
-    return one != other and all(a >= b for a, b in zip(one, other, strict=True))
+def _beats(values: Values, others: Values) -> bool:
+    """Whether values are as good in every objective, and better in one."""
+    return values != others and all(a >= b for a, b in zip(values, others, strict=True))

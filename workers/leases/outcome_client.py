@@ -1,9 +1,12 @@
+"""Calls that end a lease."""
+
 import logging
 from collections.abc import Callable
 
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries
 from service.schemas.protocol import Closed, Complete, Decision, Fail, Lease, NewUserAttrs
+from service.schemas.results import TrialState
 from workers.faults import Fault
 from workers.fleet.stopping import Stopping
 from workers.leases.reporter import LOST_CODES
@@ -14,16 +17,16 @@ logger = logging.getLogger("narrows.worker")
 
 AWAY_LIMIT_SECONDS = 3600.0
 CLOSING_SECONDS = 5.0
-ENDINGS: dict[Decision, tuple[str | None, str]] = {
+CLOSING_DECISIONS: dict[Decision, tuple[TrialState | None, str]] = {
     "prune": ("PRUNED", "PRUNED"),
     "stop": ("FAIL", "stopped with its study"),
     "lost": (None, "lost to another worker"),
 }
-"""The trial's state then, as far as this worker knows, and how the log says it."""
+"""The state in which each decision leaves the trial, None where this worker does not know it, and the log's words."""
 
 
 class OutcomeClient:
-    """Hands a trial's outcome in, logs a line about it, and tells `fanout`. A lease lost meanwhile is no error."""
+    """Sends a trial's outcome, logs it in one line, and tells the sinks. A lease that is lost by then is no error."""
 
     def __init__(self, client: Client, stopping: Stopping, fanout: MetricFanout = NO_SINKS) -> None:
         self._client = client
@@ -33,29 +36,28 @@ class OutcomeClient:
         self._briefly = Retries(CLOSING_SECONDS)
 
     def complete(self, lease: Lease, metrics: dict[str, float], values: list[float] | None = None) -> None:
-        """Without objective values they are taken from the metrics."""
+        """Complete a trial. `values` are its objective values; None to take them from the metrics."""
         complete = Complete(metrics=metrics, values=values)
         try:
-            closed = self._close(lease, lambda: self._client.complete(lease.lease_id, complete))
+            closed = self._close(lease, lambda: self._client.complete(lease.lease_id, complete), metrics=metrics)
         except ServiceError as error:
             if error.status != 422:
                 raise
             self.fail(lease, Fault(f"the service refused the result: {error}"))
         else:
             if closed is not None:
-                self._fanout.end_lease(lease.lease_id, closed.state, metrics)
                 logger.info("%s: %s, %s", title(lease), closed.state, summary(metrics))
 
     def fail(self, lease: Lease, fault: Fault) -> None:
+        """Fail a trial, or give it to another attempt, as the fault says."""
         reason = fault.reason.encode(errors="replace").decode()  # an exception's text may be no Unicode
         fail = Fail(reason=reason, retry=fault.retry)
         closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
         if closed is not None:
-            self._fanout.end_lease(lease.lease_id, closed.state)
             logger.warning("%s: %s: %s", title(lease), closed.state, fault.reason)
 
     def add_user_attrs(self, lease: Lease, user_attrs: dict[str, str]) -> None:
-        """A trial without its note is none the worse for it."""
+        """Add user attributes to a trial. A failure is logged: the trial does without them."""
         attrs = NewUserAttrs(user_attrs=user_attrs)
         try:
             self._briefly(lambda: self._client.set_user_attrs(lease.lease_id, attrs))
@@ -63,13 +65,13 @@ class OutcomeClient:
             logger.warning("%s: %s are not noted: %s", title(lease), user_attrs, error)
 
     def prune(self, lease: Lease) -> None:
+        """End a trial that its own code has pruned."""
         closed = self._close(lease, lambda: self._client.prune(lease.lease_id))
         if closed is not None:
-            self._fanout.end_lease(lease.lease_id, closed.state)
             logger.info("%s: %s by its own code", title(lease), closed.state)
 
     def pause(self, lease: Lease) -> None:
-        """Give a trial back that the service does not know to be told to pause."""
+        """Leave a trial paused. If the service has not decided to pause it, it is released."""
         try:
             closed = self._close(lease, lambda: self._client.pause(lease.lease_id))
         except ServiceError as error:
@@ -79,39 +81,46 @@ class OutcomeClient:
             self.release(lease)
             return
         if closed is not None:
-            self._fanout.end_lease(lease.lease_id, closed.state)
             logger.info("%s: %s", title(lease), "paused" if closed.state == "WAITING" else closed.state)
 
     def release(self, lease: Lease) -> None:
-        """Give a trial back; a service that is away finds out by itself."""
+        """Give a trial back. A service that cannot be reached finds out when the lease expires."""
         closed = self._close(lease, lambda: self._client.release(lease.lease_id), self._briefly)
         if closed is not None:
-            self._fanout.end_lease(lease.lease_id, closed.state)
             logger.info("%s: given back", title(lease))
 
     def note_closed(self, lease: Lease, decision: Decision) -> None:
-        """Take note of a trial that the service has closed with its decision on a report."""
-        state, words = ENDINGS[decision]
+        """Log a trial that the service has closed with its decision on a report, and tell the sinks."""
+        state, words = CLOSING_DECISIONS[decision]
         self._fanout.end_lease(lease.lease_id, state)
         logger.info("%s: %s", title(lease), words)
 
-    def _close(self, lease: Lease, call: Callable[[], Closed], retries: Retries | None = None) -> Closed | None:
-        """The answer; None when the lease is no longer this worker's or the service stays away."""
+    def _close(
+        self,
+        lease: Lease,
+        call: Callable[[], Closed],
+        retries: Retries | None = None,
+        metrics: dict[str, float] | None = None,
+    ) -> Closed | None:
+        """Make a call that ends a lease, and tell the sinks. None if the lease is lost or the service stays away."""
         if retries is None:
             retries = self._briefly if self._stopping.is_set() else self._patiently
         try:
-            return retries(call)
+            closed = retries(call)
         except ServiceError as error:
             if error.code not in LOST_CODES and error.status < 500:
                 raise
             logger.warning("%s: lost: %s", title(lease), error)
+            return None
         except ClientError as error:
             logger.warning("%s: lost: %s", title(lease), error)
-        return None
+            return None
+        self._fanout.end_lease(lease.lease_id, closed.state, metrics)
+        return closed
 
 
 def summary(metrics: dict[str, float]) -> str:
-    """The numbers that tell a trial's story in one line."""
+    """The metrics that the log shows of a complete trial, in one line."""
     parts = [f"{name} {metrics[name]:.4g}" for name in ("validation_accuracy", "validation_loss") if name in metrics]
     for name in ("training_seconds", "waiting_seconds"):
         if name in metrics:

@@ -1,4 +1,4 @@
-"""Sends reports in order and renews leases, on a thread of its own, so that training never waits for the service."""
+"""Reports and renewals, sent by a background thread, so that training never waits for the service."""
 
 import logging
 import math
@@ -19,17 +19,17 @@ logger = logging.getLogger("narrows.worker")
 MAX_BATCH = 1024
 RENEWALS_PER_TERM = 3
 PAUSES_PER_TERM = 12
-"""While the service is away: once it is back, it is called before a twelfth of the shortest term has passed."""
+"""While the service is away it is called this often in the shortest term, so that no lease expires once it is back."""
 LONGEST_PAUSE_SECONDS = 5.0
 SHORTEST_PAUSE_SECONDS = 0.05
-OPEN = ("continue", "pause")
-"""Decisions after which the lease is still this worker's."""
+OPEN_DECISIONS = ("continue", "pause")
+"""Decisions after which this worker still holds the lease."""
 LOST_CODES = ("lease_lost", "lease_closed", "lease_not_found", "study_not_found")
 
 
 @dataclass
 class _Followed:
-    """What the reporter knows of one lease."""
+    """One lease. `renew_at` is in seconds of the clock; `queue` holds the reports without an answer."""
 
     renew_at: float
     term_seconds: float
@@ -39,10 +39,10 @@ class _Followed:
 
 
 class Reporter:
-    """Follows leases from `follow` to `forget`. While the service is away, reports wait and are sent in order later.
+    """Sends the reports of each lease in order, and renews the leases, from `follow` to `forget`.
 
-    `retries` repeats calls as long as the service is away; `clock` counts seconds; `fanout` hears of every report
-    that the service has taken.
+    While the service is away, reports stay queued, and `retries` repeats the calls. `fanout` is told of every report
+    that the service has accepted.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Reporter:
         self._thread.start()
 
     def follow(self, lease: Lease) -> None:
+        """Renew a lease from now on, and accept its reports."""
         with self._changed:
             term_seconds = lease.expires_in_seconds
             self._followed[lease.lease_id] = _Followed(self._next_renewal(term_seconds), term_seconds)
@@ -71,46 +72,47 @@ class Reporter:
             self._changed.notify_all()
 
     def forget(self, lease_id: str) -> None:
+        """Renew a lease no more, and drop its queued reports. An unknown lease is no error."""
         with self._changed:
             followed = self._followed.pop(lease_id, None)
             self._fanout.end_lease(lease_id)
-            if followed is not None and followed.decision not in OPEN:
+            if followed is not None and followed.decision not in OPEN_DECISIONS:
                 self._n_closed -= 1
             self._changed.notify_all()
 
     def report(self, lease_id: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Queue a report; never waits for the service."""
+        """Queue a report; dropped if the lease is closed. Does not wait for the service. Raises KeyError."""
         with self._changed:
             followed = self._followed[lease_id]
-            if followed.decision in OPEN:
+            if followed.decision in OPEN_DECISIONS:
                 followed.queue.append(Report(lease_id=lease_id, step=step, metrics=dict(metrics)))
                 self._changed.notify_all()
 
     def add_param(self, lease_id: str, name: str, value: Scalar) -> None:
-        """Take note of a parameter that a trial's code has asked for."""
+        """Tell the sinks of a parameter that a trial's code has asked for."""
         self._fanout.add_param(lease_id, name, value)
 
     def decision(self, lease_id: str) -> Decision:
-        """The last decision on a lease."""
+        """The last decision on a lease. Raises KeyError if it is not followed."""
         return self._followed[lease_id].decision
 
     def refusal(self, lease_id: str) -> ClientError | None:
-        """Why the service refused a report of this lease, if it did; the decision is then `lost`."""
+        """The error with which the service refused a report of this lease, if it did; the decision is then `lost`."""
         return self._followed[lease_id].refusal
 
     @property
     def has_closed(self) -> bool:
-        """Whether any followed lease is closed by a decision; cheap enough to ask after every batch."""
+        """Whether a decision has closed any followed lease; cheap enough to ask after every batch."""
         return self._n_closed > 0
 
     def flush(self, lease_id: str, timeout_seconds: float) -> bool:
-        """Wait until every report of a lease is answered; False when that took too long."""
+        """Wait until every report of a lease is answered. False after the timeout. Raises KeyError."""
         followed = self._followed[lease_id]
         with self._changed:
             return self._changed.wait_for(lambda: not followed.queue, timeout_seconds)
 
     def close(self, timeout_seconds: float = 5.0) -> None:
-        """Stop; what is still queued is dropped."""
+        """End the thread, and drop the reports that are still queued."""
         with self._changed:
             self._closed = True  # errands that are still under way may ask for decisions
             self._changed.notify_all()
@@ -132,10 +134,10 @@ class Reporter:
                 self._renew(stale)
 
     def _open(self) -> dict[str, _Followed]:
-        return {lease_id: lease for lease_id, lease in self._followed.items() if lease.decision in OPEN}
+        return {lease_id: lease for lease_id, lease in self._followed.items() if lease.decision in OPEN_DECISIONS}
 
     def _batch(self) -> list[Report]:
-        """The oldest reports of all leases; they stay queued until they are answered."""
+        """The oldest reports, up to MAX_BATCH. They stay queued until they are answered."""
         queued = [report for followed in self._followed.values() for report in followed.queue]
         return queued[:MAX_BATCH]
 
@@ -147,13 +149,13 @@ class Reporter:
             if len(lease_ids) == 1 or will_pass(error):
                 self._refused(lease_ids, error)
                 return
-            for lease_id in lease_ids:  # a batch is refused as a whole, for what may be the fault of one trial
+            for lease_id in lease_ids:  # the service refuses a whole batch, perhaps because of one trial
                 self._send([report for report in reports if report.lease_id == lease_id])
             return
-        taken = {(one.lease_id, one.step) for one in answer.decisions if one.decision != "lost"}
+        accepted = {(answered.lease_id, answered.step) for answered in answer.decisions if answered.decision != "lost"}
         with self._changed:
             for report in reports:
-                if (report.lease_id, report.step) in taken:  # before the decision is known, which may end the trial
+                if (report.lease_id, report.step) in accepted:  # before `decision` changes, which may end the trial
                     self._fanout.report(report.lease_id, report.step, report.metrics)
             for decision in answer.decisions:
                 self._decided(decision.lease_id, decision.decision)
@@ -171,10 +173,10 @@ class Reporter:
 
     def _decided(self, lease_id: str, decision: Decision) -> None:
         followed = self._followed.get(lease_id)
-        if followed is None or followed.decision not in OPEN or decision == "continue":
+        if followed is None or followed.decision not in OPEN_DECISIONS or decision == "continue":
             return
         followed.decision = decision
-        if decision not in OPEN:
+        if decision not in OPEN_DECISIONS:
             followed.queue.clear()
             self._n_closed += 1
 
@@ -189,13 +191,13 @@ class Reporter:
                 followed = self._followed.get(lease.lease_id)
                 if not lease.alive:
                     self._decided(lease.lease_id, "lost")
-                elif followed is not None:  # a lease that was claimed again had less than a whole term
+                elif followed is not None:  # a lease from a repeated claim had less than a whole term left
                     followed.term_seconds = lease.expires_in_seconds
                     followed.renew_at = self._next_renewal(followed.term_seconds)
             self._changed.notify_all()
 
     def _refused(self, lease_ids: Iterable[str], error: ClientError) -> None:
-        """The service is away for longer than is waited, or it will not have these leases' reports at all."""
+        """Pause if the service stays away longer than `retries` waits; otherwise close the leases that it refused."""
         if will_pass(error):
             logger.warning("%s; still training, reports are kept", error)
             with self._changed:
@@ -215,7 +217,7 @@ class Reporter:
         return self._clock() + term_seconds / RENEWALS_PER_TERM
 
     def _longest_pause(self) -> float:
-        """So short that no lease runs out between two calls."""
+        """Longest wait between two calls, short enough that no lease expires meanwhile."""
         with self._changed:
             terms = [followed.term_seconds for followed in self._open().values()]
         shortest = min(terms, default=math.inf) / PAUSES_PER_TERM

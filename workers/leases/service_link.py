@@ -42,7 +42,6 @@ class ServiceLink:
         client: Client,
         worker: WorkerInfo,
         stopping: Stopping,
-        *,
         study: str | None,
         keep_models: KeepModels,
         n_processes: int,

@@ -1,4 +1,4 @@
-"""What a worker has to know of the studies whose trials it trains."""
+"""What a worker knows about the studies whose trials it trains."""
 
 import logging
 import threading
@@ -13,19 +13,19 @@ from service.schemas.study.definition_fields import Objective
 logger = logging.getLogger("narrows.worker")
 
 IN_TRAINING_TO_SAMPLE, IN_TRAINING_TO_PRUNE = 1 / 8, 1 / 4
-"""Share of a study's trials that one machine trains at a time, where the sampler learns, and where the pruner alone.
+"""Share of a study's trials that one machine trains at a time: if its sampler learns from finished trials, and if only
+its pruner does.
 
-More at a time finish sooner, but the sampler knows less then, and the pruner gives up fewer.
+With more at a time the study finishes sooner, but its sampler knows fewer results, and its pruner prunes fewer trials.
 """
 
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """Of one study: what its trials are measured by and must keep, the best values when it was asked, how many train at
-    once.
+    """Facts about a study: objectives, constraints, best values at the time of the request, maximum number of lanes.
 
-    A sampler that learns, and a pruner, do so from what has finished, so a process trains its part of a share of such
-    a study at a time, and never more than there are trials.
+    best: one value for each objective; None if the service names no best trial.
+    max_lanes: trials of the study that one process may train at a time.
     """
 
     objectives: tuple[Objective, ...]
@@ -35,10 +35,10 @@ class StudyFacts:
 
 
 class StudyFactsCache:
-    """Asks the service once for each study. Safe for threads."""
+    """Requests each study once. Safe for threads."""
 
     def __init__(self, client: Client, retries: Retries, n_processes: int = 1) -> None:
-        """`n_processes` is how many train on this machine."""
+        """`n_processes` is the number of worker processes on this machine."""
         self._n_processes = n_processes
         self._client = client
         self._retries = retries
@@ -46,23 +46,24 @@ class StudyFactsCache:
         self._facts: dict[str, StudyFacts | None] = {}
 
     def facts(self, name: str) -> StudyFacts | None:
-        """None for a study that the service does not tell of, or not now."""
+        """Facts about a study, or None if the service refuses. If it is unreachable, the next call asks it again."""
         with self._lock:
             if name in self._facts:
                 return self._facts[name]
             try:
                 facts = facts_of(self._retries(lambda: self._client.study(name)), self._n_processes)
             except UnreachableError as error:
-                logger.warning("%s: nothing is known of the study yet: %s", name, error)
+                logger.warning("%s: cannot ask for the study yet: %s", name, error)
                 return None
             except ClientError as error:
-                logger.warning("%s: nothing is known of the study: %s", name, error)
+                logger.warning("%s: cannot ask for the study: %s", name, error)
                 facts = None
             self._facts[name] = facts
             return facts
 
 
 def facts_of(study: Study, n_processes: int) -> StudyFacts:
+    """Facts about a study, for one of `n_processes` worker processes that train its trials on this machine."""
     definition = study.definition
     best = None if study.best is None or study.best.values is None else tuple(study.best.values)
     if definition.sampler.guided:

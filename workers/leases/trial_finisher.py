@@ -1,4 +1,4 @@
-"""How the trials of this process end: with the service, in order, while others train."""
+"""How trials leave this process: their last calls to the service, made in order while other trials train."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from workers.leases.checkpoint_keeper import CheckpointKeeper
 from workers.leases.errands import Errands
 from workers.leases.model_uploader import ModelUploader
 from workers.leases.outcome_client import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, OutcomeClient
-from workers.leases.reporter import OPEN, Reporter
+from workers.leases.reporter import OPEN_DECISIONS, Reporter
 from workers.scheduling.lane_scheduler import Content
 from workers.scheduling.leased_trial import LeasedTrial
 
@@ -24,7 +24,7 @@ SAVING_SECONDS = 10.0
 
 
 class TrialFinisher:
-    """Every method returns at once, and what it promises is done by `errands`."""
+    """Ends trials. Every method returns at once; `errands` makes the calls."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class TrialFinisher:
         *,
         is_feasible: bool = True,
     ) -> None:
-        """Keep the model and close the trial, once all its reports are answered; unless one closed it already."""
+        """Upload the model and complete the trial, once its reports are answered and if none of them has closed it."""
 
         def complete() -> None:
             if model is not None:
@@ -63,11 +63,11 @@ class TrialFinisher:
         self._errands.submit(lambda: self._when_answered(lease, complete))
 
     def prune(self, lease: Lease) -> None:
-        """The same for a trial that its own code gave up."""
+        """End a trial that its own code has pruned, once its reports are answered and if none of them has closed it."""
         self._errands.submit(lambda: self._when_answered(lease, lambda: self._outcomes.prune(lease)))
 
     def note_closed(self, lease: Lease) -> None:
-        """Take note that the service has closed a trial with its decision on a report."""
+        """End a trial that the service has closed with its decision on a report; fail it if the report was refused."""
         refusal = self._reporter.refusal(lease.lease_id)
         if refusal is not None:
             self.fail(lease, Fault(f"the service refused a report: {refusal}"))
@@ -75,39 +75,41 @@ class TrialFinisher:
         self._outcomes.note_closed(lease, self._reporter.decision(lease.lease_id))
         self._errands.submit(
             lambda: self._reporter.forget(lease.lease_id)
-        )  # errands before it still ask for the decision
+        )  # earlier errands still ask for the decision
 
     def fail(self, lease: Lease, fault: Fault) -> None:
+        """Fail a trial; as its fault says, another attempt may follow."""
         self._errands.submit(lambda: self._close(lease, lambda: self._outcomes.fail(lease, fault)))
 
     def release(self, lease: Lease) -> None:
+        """Give a trial back."""
         self._errands.submit(lambda: self._close(lease, lambda: self._outcomes.release(lease)))
 
     def add_user_attrs(self, lease: Lease, user_attrs: dict[str, str]) -> None:
-        """Keep with a trial how it is trained here."""
+        """Add user attributes to a trial."""
         self._errands.submit(lambda: self._outcomes.add_user_attrs(lease, user_attrs))
 
     def upload_checkpoint(self, trial: LeasedTrial) -> None:
-        """Keep a trial's state with the service, for whoever may have to go on with it."""
+        """Upload the state of a trial, from which another worker can continue it."""
         retries = Retries(SAVING_SECONDS, self._stopping)
         self._errands.submit(lambda: self._checkpoints.upload(trial, retries, SAVING_SECONDS))
 
     def upload_and_release(self, trial: LeasedTrial) -> None:
-        """Give a trial back, to go on elsewhere from here."""
+        """Upload the state of a trial, and give the trial back."""
         retries = Retries(CLOSING_SECONDS)
         self._errands.submit(lambda: self._checkpoints.upload(trial, retries, CLOSING_SECONDS))
         self.release(trial.lease)
 
     def upload_and_pause(self, trial: LeasedTrial) -> None:
-        """Keep a trial's state, from which it goes on once it is promoted."""
+        """Upload the state of a trial, from which it continues once it is promoted, and pause the trial."""
         retries = Retries(AWAY_LIMIT_SECONDS, self._stopping)
         self.pause(trial.lease, lambda: self._checkpoints.upload(trial, retries, SAVING_SECONDS))
 
-    def pause(self, lease: Lease, keep: Callable[[], bool]) -> None:
-        """Leave a trial beside its checkpoint, or give it back when `keep` could not keep that for now."""
+    def pause(self, lease: Lease, upload: Callable[[], bool]) -> None:
+        """Pause a trial once its reports are answered and `upload` has stored its checkpoint; release it otherwise."""
 
         def pause() -> None:
-            if keep():
+            if upload():
                 self._outcomes.pause(lease)
             else:
                 self._outcomes.release(lease)
@@ -120,7 +122,7 @@ class TrialFinisher:
 
     def _when_answered(self, lease: Lease, close: Callable[[], None]) -> None:
         answered = self._reports_answered(lease.lease_id)
-        if self._reporter.decision(lease.lease_id) not in OPEN:
+        if self._reporter.decision(lease.lease_id) not in OPEN_DECISIONS:
             self.note_closed(lease)
         elif not answered:
             self._close(lease, lambda: self._outcomes.release(lease))
@@ -128,7 +130,7 @@ class TrialFinisher:
             self._close(lease, close)
 
     def _reports_answered(self, lease_id: str) -> bool:
-        """Wait until the service has answered every report; not for long when this process was asked to end."""
+        """Wait until all reports are answered, for a short time once this process is to end. False if some are not."""
         deadline = self._clock() + AWAY_LIMIT_SECONDS
         while not self._reporter.flush(lease_id, POLL_SECONDS):
             if self._stopping.is_set():

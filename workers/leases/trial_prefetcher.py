@@ -1,4 +1,4 @@
-"""Trials that are claimed before a lane is free for them, on a thread, so that no lane waits for the service."""
+"""Claims trials on a background thread before their lanes are free, so that no lane waits for the service."""
 
 import logging
 import threading
@@ -15,11 +15,11 @@ from workers.scheduling.leased_trial import LeasedTrial
 logger = logging.getLogger("narrows.worker")
 
 PAUSE_SECONDS = 1.0
-"""Between two questions while others train and the service has no trial."""
+"""Time between two claims while the service has no trial and others train."""
 
 
 class TrialPrefetcher:
-    """Keeps as many trials ready as are wanted. `receive` makes a lease a trial to be loaded."""
+    """Keeps as many trials ready as `want` says. `receive` makes a trial of a lease, and is called on the thread."""
 
     def __init__(
         self,
@@ -34,49 +34,49 @@ class TrialPrefetcher:
         self._clock = clock
         self._changed = threading.Condition()
         self._ready: deque[LeasedTrial] = deque()
-        self._wanted, self._n_lanes = 0, 1
+        self._n_wanted, self._n_lanes = 0, 1
         self._allow: Sequence[str] = ()
         self._study: str | None = None
         self._pause_until = -float("inf")
-        self._asking = False
+        self._is_claiming = False
         self._error: ClientError | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="prefetcher", daemon=True)
         self._thread.start()
 
     def want(self, n_trials: int, n_lanes: int, allow: Sequence[str] = (), study: str | None = None) -> None:
-        """How many to keep ready from now on, for a worker with so many lanes; of allowed entrypoints, of one study."""
-        wanted = n_trials, n_lanes, allow, study
-        if wanted != (self._wanted, self._n_lanes, self._allow, self._study):
+        """Keep `n_trials` ready from now on. `n_lanes`, `allow` and `study` are those of the claims."""
+        request = n_trials, n_lanes, allow, study
+        if request != (self._n_wanted, self._n_lanes, self._allow, self._study):
             with self._changed:
-                self._wanted, self._n_lanes, self._allow, self._study = wanted
+                self._n_wanted, self._n_lanes, self._allow, self._study = request
                 self._changed.notify_all()
 
     def take(self) -> LeasedTrial | None:
-        """The next trial that is ready."""
+        """The next trial that is ready, or None. Another one is claimed for it only after the next `want`."""
         if not self._ready:
             return None
         with self._changed:
-            self._wanted = max(0, self._wanted - 1)  # until it is said anew whether there is room for one more
+            self._n_wanted = max(0, self._n_wanted - 1)  # until `want` says whether there is room for another one
             return self._ready.popleft()
 
     @property
     def found_nothing(self) -> bool:
-        """Whether the service had no trial when it was last asked."""
+        """Whether the service had no trial a moment ago."""
         return self._clock() < self._pause_until
 
     def check(self) -> None:
-        """Raise what ended the asking: the service will not have this worker."""
+        """Raise the ClientError with which the service has refused this worker's claims."""
         if self._error is not None:
             raise self._error
 
     def pause(self) -> bool:
-        """Want nothing, and say whether nothing is under way or ready any more."""
+        """Claim nothing further. True once no claim is under way and no trial is ready."""
         self.want(0, self._n_lanes)
-        return not self._asking and not self._ready
+        return not self._is_claiming and not self._ready
 
     def close(self, timeout_seconds: float) -> list[LeasedTrial]:
-        """Ask no more; returns what is ready and was not taken."""
+        """End the thread. Returns the trials that are ready and were not taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -86,29 +86,29 @@ class TrialPrefetcher:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while (n_trials := self._n_to_ask()) == 0 and not self._closed:
+                while (n_trials := self._n_to_claim()) == 0 and not self._closed:
                     self._changed.wait(self._seconds_to_wait())
                 if self._closed or self._error is not None:
                     return
-                n_lanes, allow, study, self._asking = self._n_lanes, self._allow, self._study, True
+                n_lanes, allow, study, self._is_claiming = self._n_lanes, self._allow, self._study, True
             try:
-                self._ask(n_trials, n_lanes, allow, study)
+                self._claim(n_trials, n_lanes, allow, study)
             finally:
-                self._asking = False
+                self._is_claiming = False
 
-    def _n_to_ask(self) -> int:
-        lacking = max(0, self._wanted - len(self._ready))
-        return 0 if self._clock() < self._pause_until else lacking
+    def _n_to_claim(self) -> int:
+        n_missing = max(0, self._n_wanted - len(self._ready))
+        return 0 if self.found_nothing else n_missing
 
     def _seconds_to_wait(self) -> float | None:
         left = self._pause_until - self._clock()
         return left if left > 0 else None
 
-    def _ask(self, n_trials: int, n_lanes: int, allow: Sequence[str], study: str | None) -> None:
+    def _claim(self, n_trials: int, n_lanes: int, allow: Sequence[str], study: str | None) -> None:
         try:
             leases = self._claims.claim(n_trials, n_lanes, 0.0, self._retries, allow, fair=True, study=study)
         except ClientError as error:
-            # The trials in training are of that study, and lost by now.
+            # The study was deleted, and with it the trials in training.
             is_gone = study is not None and isinstance(error, ServiceError) and error.problem.code == "study_not_found"
             if not will_pass(error) and not is_gone:
                 self._error = error

@@ -8,7 +8,7 @@ import torch
 from service.schemas.study.user_training import UserTraining
 from workers.faults import fault_of
 from workers.fleet.stopping import Interrupted, Stopping
-from workers.leases.reporter import OPEN
+from workers.leases.reporter import OPEN_DECISIONS
 from workers.leases.service_link import POLL_SECONDS, ServiceLink
 from workers.loop.fault_backoff import FaultBackoff
 from workers.loop.trainer_router import TrainerRouter
@@ -21,7 +21,7 @@ from workers.user_code.objectives.objective_runner import ObjectiveRunner
 logger = logging.getLogger("narrows.worker")
 
 TURN_SECONDS = 0.02
-"""Trained between two looks at everything else, which take 0.04 ms: 1 % of a step of small models."""
+"""Training time between two looks at everything else. A look takes 0.04 ms, 1 % of a step of small models."""
 
 
 class BrokenDeviceError(Exception):
@@ -38,20 +38,20 @@ class ActiveTrials:
         self,
         link: ServiceLink,
         trainer: TrainerRouter,
-        objective_runner: ObjectiveRunner,
         stopping: Stopping,
         utilization: Utilization,
         backoff: FaultBackoff,
+        clock: Callable[[], float],
         *,
+        objectives: ObjectiveRunner,
         device: str,
         checkpoint_seconds: float,
-        clock: Callable[[], float],
     ) -> None:
         self._link = link
         self._reporter = link.reporter
         self._finisher = link.finisher
         self._trainer = trainer
-        self._objective_runner = objective_runner
+        self._objectives = objectives
         self._stopping = stopping
         self._utilization = utilization
         self._backoff = backoff
@@ -100,7 +100,7 @@ class ActiveTrials:
         """It comes when the lanes are empty, and they stay empty until its end."""
         self._trainer.end_idle_process()
         self._utilization.switch("training")
-        fault = self._objective_runner.run(trial.lease)
+        fault = self._objectives.run(trial.lease)
         self._utilization.switch("waiting")
         self._utilization.take_waiting()
         self._backoff.note_result(fault)
@@ -198,7 +198,7 @@ class ActiveTrials:
         """Remove the trials that the service has closed with its decision on a report."""
         if self._reporter.has_closed:
             for trial in self._trainer.trials:
-                if self._reporter.decision(trial.lease_id) not in OPEN:
+                if self._reporter.decision(trial.lease_id) not in OPEN_DECISIONS:
                     self._trainer.remove(trial.lease_id)
                     self._finisher.note_closed(trial.lease)
 

@@ -46,17 +46,7 @@ class Loop:
         """`trainer` trains built-in models; `n_processes` is the number of worker processes on this machine."""
         self._stopping = stopping
         self._utilization = Utilization(clock)
-        backoff = FaultBackoff(clock)
-        self._link = link = ServiceLink(
-            client,
-            worker,
-            stopping,
-            study=study,
-            keep_models=keep_models,
-            n_processes=n_processes,
-            fanout=fanout,
-            clock=clock,
-        )
+        self._link = link = ServiceLink(client, worker, stopping, study, keep_models, n_processes, fanout, clock)
         custom = SubprocessTrainer(user_code, worker.device, client, link.errands, stopping, clock)
         self._trainer = TrainerRouter(trainer, custom)
         objectives = ObjectiveRunner(
@@ -70,26 +60,10 @@ class Loop:
             checkpoint_seconds=checkpoint_seconds,
             clock=clock,
         )
-        self._source = TrialSource(
-            link,
-            self._trainer,
-            stopping,
-            self._utilization,
-            backoff,
-            allow=user_code.allow,
-            exit_when_idle_seconds=exit_when_idle_seconds,
-            clock=clock,
-        )
+        shared = (link, self._trainer, stopping, self._utilization, FaultBackoff(clock), clock)
+        self._source = TrialSource(*shared, allow=user_code.allow, exit_when_idle_seconds=exit_when_idle_seconds)
         self._active = ActiveTrials(
-            link,
-            self._trainer,
-            objectives,
-            stopping,
-            self._utilization,
-            backoff,
-            device=worker.device,
-            checkpoint_seconds=checkpoint_seconds,
-            clock=clock,
+            *shared, objectives=objectives, device=worker.device, checkpoint_seconds=checkpoint_seconds
         )
 
     def run(self) -> None:

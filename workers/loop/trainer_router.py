@@ -13,45 +13,36 @@ class Trainer(Protocol):
     @property
     def n_lanes(self) -> int:
         """Number of trials that train at a time."""
-        ...
 
     @property
     def trials(self) -> list[LeasedTrial]:
         """All trials that were started and are not over, including those that wait for a lane."""
-        ...
 
     @property
     def n_training(self) -> int:
         """Number of trials in lanes."""
-        ...
 
     @property
     def room(self) -> int:
         """Number of further trials to claim."""
-        ...
 
     def n_free_within(self, seconds: float) -> int:
         """Number of lanes that will be free within this time, as far as can be foreseen."""
-        ...
 
     def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
         """Load a trial of a study that may have `max_lanes` at a time, or put it in a queue for a lane.
 
         Raises what is wrong with the trial or its data; the trainer has then not taken the trial.
         """
-        ...
 
     def remove(self, lease_id: str) -> LeasedTrial:
         """Stop training a trial, wherever it is. Raises KeyError."""
-        ...
 
     def save_state(self, trial: LeasedTrial) -> None:
         """Set `trial.state` to where the trial is now, or to its newest state that is known."""
-        ...
 
     def step(self) -> list[FinishedEpoch | FailedTrial]:
         """Train every trial in a lane a little. Returns what happened; trials that are over have left the trainer."""
-        ...
 
 
 class TrainerRouter:

@@ -33,10 +33,10 @@ class TrialSource:
         stopping: Stopping,
         utilization: Utilization,
         backoff: FaultBackoff,
+        clock: Callable[[], float],
         *,
         allow: Sequence[str],
         exit_when_idle_seconds: float | None,
-        clock: Callable[[], float],
     ) -> None:
         self._link = link
         self._prefetcher = link.prefetcher

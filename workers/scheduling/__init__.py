@@ -1,1 +1,1 @@
-"""The trials in training on one device."""
+"""Which trials train together on one device, and how many."""

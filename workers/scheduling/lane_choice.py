@@ -1,4 +1,4 @@
-"""How many trials train at a time: measured on this device, with this model, for each fusion key."""
+"""How many lanes are fastest: measured on this device for each fusion key."""
 
 import logging
 import time
@@ -18,20 +18,25 @@ logger = logging.getLogger("narrows.worker")
 
 MEASURED_SECONDS = 0.03
 N_MEASUREMENTS = 5
-"""Of so many seconds of training at each number of lanes. The fastest counts: what else a machine does only slows."""
+"""Each lane count is timed N_MEASUREMENTS times for MEASURED_SECONDS; the fastest run is kept, because background load
+can only slow a run down."""
 MARGIN = 0.05
-"""A doubling that brings less is not worth the memory, nor the trials that a sampler has not seen the end of."""
+"""Doubling the lanes must gain more than this: it costs memory, and the sampler then knows fewer finished trials."""
 LONGEST_SECONDS = 3.0
-"""A measurement is not begun later: the models of a thousand lanes alone take seconds to make."""
+"""No measurement starts later than this: just making the models of a thousand lanes takes seconds."""
 N_SLOW = 2
-"""So many doublings in a row without a gain end the search."""
+"""The search ends after this many doublings in a row without a gain."""
 
 Measure = Callable[[Training, TrialData, int], float]
+"""Batches per second of all lanes together, for a training, its data and a number of lanes."""
 NewGroup = Callable[[Training, TrialData, torch.device, int], LaneGroup]
 
 
 class LaneChoice:
-    """`n_lanes` fixes the number for all keys; None measures. `measure` gives the batches per second of all lanes."""
+    """Chooses the number of lanes for each fusion key.
+
+    `n_lanes` fixes the number for all keys; None measures it with `measure`.
+    """
 
     def __init__(
         self,
@@ -46,29 +51,33 @@ class LaneChoice:
         self._rates: dict[str, dict[int, float]] = {}
         self._limits: dict[str, int] = {}
 
-    def choose(self, training: Training, data: TrialData, most: int | None) -> int:
-        """At most `most`. Raises what the measured training of a single lane raises."""
+    def choose(self, training: Training, data: TrialData, max_lanes: int | None) -> int:
+        """The best number of lanes up to `max_lanes`. Raises what training a single lane raises.
+
+        A fixed number is not limited by `max_lanes`.
+        """
         key = fusion_key(training)
-        most = min(most or MAX_LANES, self._limits.get(key, MAX_LANES))
+        limit = self._limits.get(key, MAX_LANES)
         if self._n_lanes is not None:
-            return min(self._n_lanes, self._limits.get(key, MAX_LANES))
+            return min(self._n_lanes, limit)
+        limit = min(limit, max_lanes or MAX_LANES)
         rates = self._rates.setdefault(key, {})
-        if self._measure_more(rates, training, data, most):
-            self._tell(training, rates)
-        return _smallest_good({n: rate for n, rate in rates.items() if n <= most})
+        if self._measure_more(rates, training, data, limit):
+            self._log(training, rates)
+        return _smallest_good({n: rate for n, rate in rates.items() if n <= limit})
 
     def halve(self, key: str, n_lanes: int) -> int:
-        """So many were too many: remember, and say how many are left."""
+        """Halve the limit of a fusion key after `n_lanes` were too many. Returns the new limit."""
         self._limits[key] = max(1, n_lanes // 2)
         return self._limits[key]
 
-    def _measure_more(self, rates: dict[int, float], training: Training, data: TrialData, most: int) -> bool:
-        """Measure one number of lanes after the other, up to `most`, as far as memory goes and it is worth while.
+    def _measure_more(self, rates: dict[int, float], training: Training, data: TrialData, limit: int) -> bool:
+        """Measure 1, 2, 4, … lanes up to `limit`, while memory lasts and the rate grows.
 
-        Whether there was one to measure. Raises what a single lane raises.
+        Returns whether anything was measured. Raises what training a single lane raises.
         """
-        began, n_before = self._clock(), len(rates)
-        while (n := 2 ** len(rates)) <= most and _goes_on(rates) and self._clock() - began < LONGEST_SECONDS:
+        started_at, n_before = self._clock(), len(rates)
+        while (n := 2 ** len(rates)) <= limit and _goes_on(rates) and self._clock() - started_at < LONGEST_SECONDS:
             try:
                 rates[n] = self._measure(training, data, n)
             except Exception as error:
@@ -77,7 +86,7 @@ class LaneChoice:
                 rates[n] = 0.0
         return len(rates) > n_before
 
-    def _tell(self, training: Training, rates: dict[int, float]) -> None:
+    def _log(self, training: Training, rates: dict[int, float]) -> None:
         n_lanes = _smallest_good(rates)
         shown = ", ".join(f"{n}: {rate:,.0f}" for n, rate in rates.items() if rate)
         model = training.model.model_dump_json(exclude_defaults=True)
@@ -89,7 +98,7 @@ class LaneChoice:
 def batches_per_second(
     training: Training, data: TrialData, device: torch.device, n_lanes: int, new_group: NewGroup = LaneGroup
 ) -> float:
-    """Of all lanes together, in training with whatever belongs to it; 0 for lanes that would not train together."""
+    """Batches per second of all lanes together, evaluation included; 0 if the model cannot train in several lanes."""
     endless = training.model_copy(update={"epochs": 100_000, "early_stopping": None})
     group = new_group(endless, data, device, n_lanes)
     if n_lanes > 1 and not group.fuses:
@@ -102,18 +111,18 @@ def batches_per_second(
 
 
 def _steps_per_second(group: LaneGroup, device: torch.device) -> float:
-    started, n_steps = time.perf_counter(), 0
+    started_at, n_steps = time.perf_counter(), 0
     while True:
         group.step()
         n_steps += 1
         _wait_for(device)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started_at
         if seconds >= MEASURED_SECONDS:
             return n_steps / seconds
 
 
 def _goes_on(rates: dict[int, float]) -> bool:
-    """Whether one of the last doublings was a gain, and the last one possible."""
+    """Whether to measure twice as many lanes: they fitted into memory so far, and a recent doubling was a gain."""
     measured = list(rates.values())
     if 0.0 in measured:
         return False

@@ -1,4 +1,4 @@
-"""The trials in training on one device, in groups of those that train together."""
+"""Loads trials into the lanes of one device, and trains those of the same fusion key together."""
 
 import logging
 from collections import deque
@@ -29,7 +29,10 @@ Test = Callable[[Lease, nn.Module, TrialData], Metrics]
 
 @dataclass(frozen=True)
 class FinishedEpoch:
-    """An epoch of a trial is over; with `final` so is the trial, and `model` gives it as a file's content."""
+    """A trial has finished an epoch, and with it the training if there are `final` metrics.
+
+    `model` returns the content of the trained model's file.
+    """
 
     trial: LeasedTrial
     epoch: int
@@ -40,17 +43,18 @@ class FinishedEpoch:
 
 @dataclass(frozen=True)
 class FailedTrial:
-    """A trial cannot go on; it has left the bench."""
+    """A trial raised an error, and has left the trainer."""
 
     trial: LeasedTrial
     error: Exception
 
 
 class LaneScheduler:
-    """Each trial is loaded into a lane of the group of its fusion key; `step` takes one batch of every trial.
+    """A `Trainer` of built-in models, with a group of lanes for each fusion key.
 
-    When training a group raises, its trials go back to where they were last kept and go on by halves, so that the one
-    that cannot be trained is found alone, and what is too much for the memory together is trained one after another.
+    When a group raises an error, its trials return to their last saved state and continue in a group half as large. So
+    the trial that caused the error is found, and trials that do not fit into memory together train one after another.
+    Trials that wait for a lane are parked.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class LaneScheduler:
         test: Test,
         new_group: NewGroup = LaneGroup,
     ) -> None:
-        """`test` evaluates a model on the test split, for a lease that says so."""
+        """`test` evaluates a model on the test split, if its lease asks for that."""
         self._prepare = prepare
         self._new_group = new_group
         self._test = test
@@ -76,32 +80,33 @@ class LaneScheduler:
 
     @property
     def trials(self) -> list[LeasedTrial]:
-        """All trials, parked ones included."""
+        """All trials, including parked ones."""
         return list(self._trials.values())
 
     @property
     def n_training(self) -> int:
+        """Number of trials in lanes."""
         return len(self._lanes)
 
     @property
     def room(self) -> int:
-        """How many more trials may come: at first one, then always twice as many as turned out to train together."""
+        """Number of further trials to claim. Starts at 1 and doubles while claimed trials keep sharing a fusion key."""
         return max(0, min(self._target, self.n_lanes) - len(self._trials))
 
     def n_free_within(self, seconds: float) -> int:
-        """How many lanes will be free within so many seconds, as far as can be foreseen."""
+        """Number of lanes that will be free within this time, as far as can be foreseen."""
         return 0 if self._parked else sum(lane.seconds_left <= seconds for _, lane in self._lanes.values())
 
     def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
-        """Load a trial. Raises what is wrong with it, or with its data; it is then not on the bench."""
+        """Load a trial into a lane, or park it. Raises what is wrong with it or its data; it is then not here."""
         key = trial.key
         data = self._data_of(trial)
         group = self._groups.get(key)
         if group is None or not group.lanes:
             n_lanes = self._choice.choose(trial.lease.built_in, data, max_lanes)
             if group is None or group.n_lanes != n_lanes:
-                group = self._make(trial, data, n_lanes)
-        self._expect(key, group)
+                group = self._make_group(trial, data, n_lanes)
+        self._adapt_target(key, group)
         self._trials[trial.lease_id] = trial
         try:
             self._load(group, trial)
@@ -110,7 +115,7 @@ class LaneScheduler:
             raise
 
     def remove(self, lease_id: str) -> LeasedTrial:
-        """Take a trial off the bench, wherever it is."""
+        """Take a trial out of its lane or its place in the queue. Raises KeyError."""
         trial = self._trials.pop(lease_id)
         if lease_id in self._lanes:
             group, lane = self._lanes.pop(lease_id)
@@ -120,19 +125,20 @@ class LaneScheduler:
         return trial
 
     def save_state(self, trial: LeasedTrial) -> None:
-        """Note where a trial is, to go on from there."""
+        """Set `trial.state` to the state of its lane; a parked trial has its state already."""
         if trial.lease_id in self._lanes:
             group, lane = self._lanes[trial.lease_id]
             trial.state = group.state(lane)
 
     def step(self) -> list[FinishedEpoch | FailedTrial]:
+        """Train one batch of every trial in a lane. Returns what happened."""
         events: list[FinishedEpoch | FailedTrial] = []
         for key, group in list(self._groups.items()):
             if not group.lanes:
                 continue
             try:
                 results = group.step()
-            except Exception as error:  # noqa: BLE001 - whichever of its trials it is that cannot be trained
+            except Exception as error:  # noqa: BLE001 - any of its trials may be the cause
                 events += self._split(key, group, error)
             else:
                 events += [self._finished(group, result) for result in results]
@@ -142,19 +148,19 @@ class LaneScheduler:
         data = self._prepare(trial.lease.built_in.dataset)
         return merge_validation_into_train(data) if trial.lease.train_on_validation else data
 
-    def _expect(self, key: str, group: LaneGroup) -> None:
-        """Adapt to whether trials turn out to share a fusion key."""
+    def _adapt_target(self, key: str, group: LaneGroup) -> None:
+        """Claim more trials if they share this group's fusion key, fewer if they do not. Drop other idle groups."""
         self.n_lanes = group.n_lanes
-        alone = all(other is group or not other.lanes for other in self._groups.values())
-        if alone or group.lanes:
+        is_only = all(other is group or not other.lanes for other in self._groups.values())
+        if is_only or group.lanes:
             self._target = min(group.n_lanes, max(self._target, 2 * (len(group.lanes) + 1)))
         else:
             self._target = max(1, self._target // 2)
         for idle in [other for other, lanes in self._groups.items() if other != key and not lanes.lanes]:
             del self._groups[idle]
 
-    def _make(self, trial: LeasedTrial, data: TrialData, n_lanes: int) -> LaneGroup:
-        """A group with so many lanes, or as many as there is memory for."""
+    def _make_group(self, trial: LeasedTrial, data: TrialData, n_lanes: int) -> LaneGroup:
+        """A group with `n_lanes`, or with as many as fit into memory."""
         key = trial.key
         self._groups.pop(key, None)
         while True:
@@ -192,7 +198,7 @@ class LaneScheduler:
         if trial.lease.test:
             try:
                 final |= self._test(trial.lease, group.model(weights), group.data)
-            except Exception as error:  # noqa: BLE001 - the trial is trained, but cannot be tested here
+            except Exception as error:  # noqa: BLE001 - whatever testing raises fails this trial
                 return FailedTrial(trial, error)
 
         def model() -> bytes:
@@ -201,7 +207,7 @@ class LaneScheduler:
         return FinishedEpoch(trial, result.epoch, metrics, final, model)
 
     def _split(self, key: str, group: LaneGroup, error: Exception) -> list[FinishedEpoch | FailedTrial]:
-        """Go on with half of the trials of a group that raised; a single one cannot go on."""
+        """Continue with half of the trials of a group that raised an error; if it had only one, fail that."""
         trials: list[LeasedTrial] = [lane.trial.tag for lane in group.lanes]
         del self._groups[key]
         for trial in trials:
@@ -220,7 +226,7 @@ class LaneScheduler:
         return self._regroup(trials[0], n_lanes)
 
     def _unpark(self) -> list[FinishedEpoch | FailedTrial]:
-        """Load parked trials into lanes that became free; for one whose group is gone, make it again."""
+        """Load parked trials into free lanes, making the group of the first one again if it is gone."""
         events: list[FinishedEpoch | FailedTrial] = []
         while self._parked:
             trial = self._parked[0]
@@ -235,12 +241,12 @@ class LaneScheduler:
         return events
 
     def _regroup(self, trial: LeasedTrial, n_lanes: int | None) -> list[FinishedEpoch | FailedTrial]:
-        """Make the group of a parked trial, with so many lanes or the best number; what cannot be made breaks it."""
+        """Make the group of a parked trial with `n_lanes`, None for the best number. Fails the trial if that raises."""
         training = trial.lease.built_in
         try:
             data = self._data_of(trial)
-            group = self._make(trial, data, n_lanes or self._choice.choose(training, data, len(self._parked)))
-        except Exception as error:  # noqa: BLE001 - it is this trial that cannot be trained
+            group = self._make_group(trial, data, n_lanes or self._choice.choose(training, data, len(self._parked)))
+        except Exception as error:  # noqa: BLE001 - the error is this trial's own
             self._parked.remove(trial)
             del self._trials[trial.lease_id]
             return [FailedTrial(trial, error)]
@@ -250,7 +256,7 @@ class LaneScheduler:
     def _load_again(self, group: LaneGroup, trial: LeasedTrial) -> list[FinishedEpoch | FailedTrial]:
         try:
             self._load(group, trial)
-        except Exception as error:  # noqa: BLE001 - it is this trial that cannot be trained
+        except Exception as error:  # noqa: BLE001 - the error is this trial's own
             del self._trials[trial.lease_id]
             return [FailedTrial(trial, error)]
         return []

@@ -12,11 +12,11 @@ from workers.sinks.tensorboard import TensorBoard
 logger = logging.getLogger("narrows.worker")
 
 PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
-"""The package that a flag needs; its extra has the flag's name."""
+"""The package that each flag needs. The extra of Narrows that installs it is named like the flag."""
 
 
 def missing(tensorboard: Path | None, mlflow: str | None) -> str | None:
-    """What to install for the flags that are given, or None when all is there."""
+    """A sentence that says what to install for the flags that are given; None if nothing is missing."""
     given = {"tensorboard": tensorboard, "mlflow": mlflow}
     for flag, package in PACKAGES.items():
         if given[flag] is not None and importlib.util.find_spec(package) is None:
@@ -25,7 +25,7 @@ def missing(tensorboard: Path | None, mlflow: str | None) -> str | None:
 
 
 def open_sinks(tensorboard: Path | None, mlflow: str | None) -> list[Sink]:
-    """One that cannot be opened is left out, with a line in the log."""
+    """The sinks of the flags that are given. One that cannot be opened is logged and left out."""
     makers: list[tuple[str, Callable[[], Sink]]] = []
     if tensorboard is not None:
         makers.append(("TensorBoard", lambda: TensorBoard(tensorboard)))

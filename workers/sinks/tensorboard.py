@@ -12,7 +12,7 @@ STATE = "trial_state"
 
 
 class TensorBoard:
-    """Writes to FOLDER/STUDY/NUMBER. When a trial repeats steps, TensorBoard shows what was written last."""
+    """Writes to FOLDER/STUDY/NUMBER. Of a step that a trial repeats, TensorBoard shows the last values."""
 
     name = "TensorBoard"
 
@@ -20,19 +20,21 @@ class TensorBoard:
         self._folder = folder
         self._new_writer: Any = importlib.import_module("torch.utils.tensorboard").SummaryWriter
         self._writers: dict[str, Any] = {}
-        self._begun: set[str] = set()
+        self._opened: set[str] = set()
 
     def write(self, event: MetricsReported | LeaseEnded) -> None:
+        """Write an event to the trial's folder. Raises what the writer raises."""
         try:
             if isinstance(event, MetricsReported):
                 self._report(event)
             else:
-                self._leave(event)
+                self._end(event)
         except Exception:
-            self._writers.pop(event.lease.lease_id, None)  # its thread may have ended: the next report gets another
+            self._writers.pop(event.lease.lease_id, None)  # its thread may have ended: the next report opens another
             raise
 
     def close(self) -> None:
+        """Close the files of all trials."""
         for writer in self._writers.values():
             writer.close()
 
@@ -42,13 +44,13 @@ class TensorBoard:
             writer.add_scalar(name, value, event.step)
         writer.flush()
 
-    def _leave(self, event: LeaseEnded) -> None:
+    def _end(self, event: LeaseEnded) -> None:
         lease_id = event.lease.lease_id
         if event.state not in (None, "WAITING"):
             hparams = {name: _hparam(value) for name, value in event.params.items()}
             metrics = {f"final/{name}": value for name, value in event.metrics.items()}
             self._writer(event.lease).add_hparams({**hparams, STATE: event.state}, metrics, run_name=".")
-        self._begun.discard(lease_id)
+        self._opened.discard(lease_id)
         if (writer := self._writers.pop(lease_id, None)) is not None:
             writer.close()
 
@@ -56,9 +58,9 @@ class TensorBoard:
         if lease.lease_id not in self._writers:
             folder = self._folder / lease.study / f"{lease.trial_number:05d}"
             first = 0 if lease.resume is None else lease.resume.step + 1
-            repeats = lease.lease_id not in self._begun and any(folder.glob("events.out.*"))
+            repeats = lease.lease_id not in self._opened and any(folder.glob("events.out.*"))
             self._writers[lease.lease_id] = self._new_writer(str(folder), purge_step=first if repeats else None)
-            self._begun.add(lease.lease_id)
+            self._opened.add(lease.lease_id)
         return self._writers[lease.lease_id]
 
 

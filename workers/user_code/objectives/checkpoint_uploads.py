@@ -11,7 +11,7 @@ from service.schemas.artifacts import CHECKPOINT
 from service.schemas.protocol import Lease
 from workers.leases.checkpoint_keeper import is_refused
 from workers.leases.errands import Errands
-from workers.leases.reporter import OPEN, Reporter
+from workers.leases.reporter import OPEN_DECISIONS, Reporter
 from workers.scheduling.leased_trial import title
 from workers.user_code.objectives.folder import FileList, FolderError, list_files, pack_folder, unpack_folder
 
@@ -120,7 +120,7 @@ class CheckpointUploads:
             # Wait for the answer to the step's report: a trial must not resume after a step that was not reported.
             if not self._reporter.flush(lease_id, UPLOAD_SECONDS):
                 return False
-            if self._reporter.decision(lease_id) in OPEN:
+            if self._reporter.decision(lease_id) in OPEN_DECISIONS:
                 retries(lambda: self._client.upload_artifact(lease_id, CHECKPOINT, archive, step=step))
         except (ClientError, OSError) as error:
             self._warn(step, error)

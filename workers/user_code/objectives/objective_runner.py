@@ -15,7 +15,7 @@ from workers.faults import MAX_REASON, Fault
 from workers.fleet.stopping import StopFlag, Stopping
 from workers.leases.errands import Errands
 from workers.leases.outcome_client import AWAY_LIMIT_SECONDS
-from workers.leases.reporter import OPEN, Reporter
+from workers.leases.reporter import OPEN_DECISIONS, Reporter
 from workers.leases.trial_finisher import TrialFinisher
 from workers.scheduling.leased_trial import title
 from workers.scratch import Scratch
@@ -133,7 +133,7 @@ class ObjectiveRunner:
     def _hand_over(
         self, lease: Lease, outcome: Outcome, last_lines: str, model: Path, *, is_feasible: bool
     ) -> Fault | None:
-        if self._reporter.decision(lease.lease_id) not in OPEN:
+        if self._reporter.decision(lease.lease_id) not in OPEN_DECISIONS:
             self._finisher.note_closed(lease)
             return None
         match outcome:

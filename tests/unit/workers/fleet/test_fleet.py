@@ -9,7 +9,7 @@ from tests.unit.workers.fakes import FakeTime
 from workers.fleet.fleet import CRASHED, GOOD, USELESS, Fleet, WorkerSlot
 
 
-def place(code: str) -> WorkerSlot:
+def slot(code: str) -> WorkerSlot:
     """Return a slot whose process runs a line of Python."""
     return WorkerSlot("cpu", [sys.executable, "-S", "-c", code], {"MARK": "x"})
 
@@ -23,17 +23,17 @@ def tend_until_ended(place: WorkerSlot, time: FakeTime) -> None:
 
 @pytest.mark.parametrize(("codes", "status"), [(["0", "0"], GOOD), (["0", "2"], CRASHED)])
 def test_the_fleet_succeeds_only_if_every_process_did(codes: Sequence[str], status: int) -> None:
-    places = [place(f"raise SystemExit({code})") for code in codes]
-    assert Fleet(places).run() == status
+    slots = [slot(f"raise SystemExit({code})") for code in codes]
+    assert Fleet(slots).run() == status
 
 
 def test_a_process_gets_the_environment_of_its_slot() -> None:
-    only = place("import os; raise SystemExit(0 if os.environ['MARK'] == 'x' else 2)")
+    only = slot("import os; raise SystemExit(0 if os.environ['MARK'] == 'x' else 2)")
     assert Fleet([only]).run() == GOOD
 
 
 def test_a_process_that_crashes_again_is_restarted_after_growing_pauses() -> None:
-    time, only = FakeTime(), place("raise SystemExit(1)")
+    time, only = FakeTime(), slot("raise SystemExit(1)")
     pauses = []
     for _ in range(4):
         tend_until_ended(only, time)
@@ -48,19 +48,19 @@ def test_a_process_that_crashes_again_is_restarted_after_growing_pauses() -> Non
 
 
 def test_the_pause_is_short_again_after_a_process_has_run_for_long() -> None:
-    time, only = FakeTime(), place("raise SystemExit(1)")
+    time, only = FakeTime(), slot("raise SystemExit(1)")
     for _ in range(10):
         only.tend(time())
         assert only.process is not None
         only.process.wait(5.0)
         time.sleep(60.0)
         only.tend(time())
-        assert (only.crashes, only.status) == (1, None)
+        assert (only.n_crashes, only.status) == (1, None)
         time.now = only.start_at
 
 
 def test_a_process_that_would_fail_again_is_not_restarted() -> None:
-    time, only = FakeTime(), place(f"raise SystemExit({USELESS})")
+    time, only = FakeTime(), slot(f"raise SystemExit({USELESS})")
     tend_until_ended(only, time)
     assert only.status == USELESS
 
@@ -74,8 +74,8 @@ WAITS_FOR_SIGTERM = (
 def test_a_signal_ends_every_process_and_then_the_fleet() -> None:
     code = (
         "import sys; from workers.fleet.fleet import Fleet, WorkerSlot; "
-        f"places = [WorkerSlot('cpu', [sys.executable, '-S', '-c', {WAITS_FOR_SIGTERM!r}], {{}}) for _ in range(2)]; "
-        "fleet = Fleet(places); fleet.install(); sys.exit(fleet.run())"
+        f"slots = [WorkerSlot('cpu', [sys.executable, '-S', '-c', {WAITS_FOR_SIGTERM!r}], {{}}) for _ in range(2)]; "
+        "fleet = Fleet(slots); fleet.install(); sys.exit(fleet.run())"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as fleet:
         assert fleet.stdout is not None

@@ -60,8 +60,7 @@ def test_a_trial_that_ends_at_a_rung_completes() -> None:
 def test_a_trial_that_is_pruned_or_lost_at_its_rung_is_removed() -> None:
     for decision in ("prune", "lost"):
         worker = worker_with_rungs()
-        reportable_metrics = decision
-        worker.service.decide = lambda _lease_id, _step, reportable_metrics=reportable_metrics: reportable_metrics  # type: ignore[misc]
+        worker.service.decide = lambda _lease_id, _step, decision=decision: decision  # type: ignore[misc]
         worker.run()
         assert worker.ended() == []
         assert worker.reports() == [("lease-0", 0)]
@@ -71,7 +70,7 @@ def test_a_stopped_worker_releases_trials_that_wait_at_a_rung() -> None:
     worker = worker_with_rungs()
 
     def ask(_lease_id: str, _step: int) -> str:
-        worker.stopping._asked = True
+        worker.stopping._is_requested = True
         return "continue"
 
     worker.service.decide = ask

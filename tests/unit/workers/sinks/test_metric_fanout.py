@@ -86,7 +86,7 @@ def test_a_sink_that_fails_says_so_in_one_line_and_is_tried_again_later(caplog: 
     for step in range(3):
         fanout.report("lease-0", step, {"loss": 1.0})
     wait_until_idle(fanout)  # or the sink would look at the clock after it has gone on
-    time.now += feeds.REST_SECONDS - 0.1
+    time.now += feeds.PAUSE_SECONDS - 0.1
     fanout.report("lease-0", 3, {"loss": 1.0})
     wait_until_idle(fanout)
     assert other.steps() == [0, 1, 2, 3]
@@ -105,14 +105,14 @@ def test_a_sink_that_fails_says_so_in_one_line_and_is_tried_again_later(caplog: 
 
 
 def wait_until_idle(fanout: MetricFanout) -> None:
-    for outlet in fanout._outlets:
+    for outlet in fanout._sink_threads:
         outlet.wait_until_idle()
 
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, SinkThread, threading.Event]]:
     """Return a sink that hangs until the event is set, after a hundred reports and the end of its feed."""
-    monkeypatch.setattr(feeds, "MOST_WAITING", 5)
+    monkeypatch.setattr(feeds, "MAX_QUEUED", 5)
     monkeypatch.setattr(feeds, "CLOSING_SECONDS", 0.0)
     sink, go_on = Kept(), threading.Event()
     sink.on_write = lambda: None if go_on.wait(60) else fail()
@@ -121,7 +121,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, SinkThread,
     for step in range(100):
         fanout.report("lease-0", step, {"loss": 1.0})
     fanout.close()
-    (outlet,) = fanout._outlets
+    (outlet,) = fanout._sink_threads
     yield sink, outlet, go_on
     go_on.set()
     outlet.join(30)

@@ -7,6 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
+from service.schemas.results import TrialState
 from tests.unit.workers.fakes import lease, lease_json
 from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 from workers.sinks.mlflow import MLflow
@@ -52,7 +53,7 @@ def curve(uri: str, run: Any, name: str) -> list[tuple[int, float]]:
 
 
 @pytest.mark.parametrize(("state", "status"), [("COMPLETE", "FINISHED"), ("PRUNED", "KILLED"), ("FAIL", "FAILED")])
-def test_a_trial_is_a_run(uri: str, study: str, state: str, status: str) -> None:
+def test_a_trial_is_a_run(uri: str, study: str, state: TrialState, status: str) -> None:
     sink = MLflow(uri)
     report(sink, first(study), range(3), 0.5)
     (run,) = runs(uri, study)
@@ -89,7 +90,7 @@ def test_a_continued_trial_has_no_step_twice(uri: str, study: str, left: LeaseEn
 
 
 @pytest.mark.parametrize("state", ["COMPLETE", "WAITING"])
-def test_another_trial_of_the_same_number_gets_another_run(uri: str, study: str, state: str) -> None:
+def test_another_trial_of_the_same_number_gets_another_run(uri: str, study: str, state: TrialState) -> None:
     for _ in range(2):  # the study was deleted, as it had ended or while the trial was paused, and made again
         sink = MLflow(uri)
         report(sink, first(study), range(2), 0.5)

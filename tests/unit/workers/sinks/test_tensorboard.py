@@ -8,6 +8,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
+from service.schemas.results import TrialState
 from tests.unit.workers.fakes import lease, lease_json
 from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 from workers.sinks.tensorboard import TensorBoard
@@ -61,7 +62,7 @@ def test_reports_become_scalars_and_the_end_of_a_trial_hparams(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("left", "state"), [(True, "WAITING"), (True, None), (False, None)])
-def test_a_continued_trial_has_no_step_twice(tmp_path: Path, left: bool, state: str | None) -> None:
+def test_a_continued_trial_has_no_step_twice(tmp_path: Path, left: bool, state: TrialState | None) -> None:
     first = TensorBoard(tmp_path)
     report(first, lease(), range(6), 0.5)
     if left:
