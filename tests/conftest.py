@@ -1,7 +1,6 @@
 """What tests share: real databases, real service processes, the data sets of this machine."""
 
 import os
-import secrets
 import select
 import signal
 import socket
@@ -10,21 +9,19 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
-from sqlalchemy import make_url
 
 from narrows.cli.bound import bound
+from tests.skipping import skip_or_fail
 
 ROOT = Path(__file__).resolve().parents[1]
 NARROWS = str(Path(sys.executable).with_name("narrows"))
 READY = "Narrows is ready at "
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
+pytest_plugins = ("tests.databases", "tests.tiers")
 
 StartService = Callable[..., "ServiceProcess"]
 """`start(*flags, environment={...}, expect_exit=0)` runs `narrows serve` with those flags on a free port, and waits
@@ -54,13 +51,6 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def skip_or_fail(reason: str, require: str) -> NoReturn:
-    """Skip with the reason, or fail where the variable `require` says that nothing may be missing."""
-    if os.environ.get(require) == "1":
-        pytest.fail(f"{reason}, and {require}=1")
-    pytest.skip(f"{reason} (with {require}=1 this is a failure)")
-
-
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without the developer's own NARROWS_ settings, and with `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NARROWS_")}
@@ -87,37 +77,6 @@ def data_dir() -> Path:
     if not folder.is_dir():
         skip_or_fail(f"NO DATA SETS in {folder}: set NARROWS_DATA_DIR", "NARROWS_REQUIRE_DATA")
     return folder
-
-
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL database of the test's own, dropped afterwards."""
-    server = os.environ.get("NARROWS_TEST_POSTGRES") or POSTGRES
-    name = f"narrows_test_{secrets.token_hex(6)}"
-    _administer(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        _administer(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _administer(server: str, statement: sql.Composed) -> None:
-    try:
-        connection = psycopg.connect(server, autocommit=True, connect_timeout=5)
-    except psycopg.OperationalError as error:
-        shown = make_url(server).render_as_string(hide_password=True)
-        skip_or_fail(f"NO POSTGRESQL at {shown}: {str(error).splitlines()[0]}", "NARROWS_REQUIRE_POSTGRES")
-    with connection:
-        connection.execute(statement)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database: a test that asks for it runs on SQLite and on PostgreSQL."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'narrows.db'}"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
 
 
 class ServiceProcess:

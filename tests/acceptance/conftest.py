@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.postgres_cluster import PostgresCluster, find_programs
 from tests.acceptance.processes import Marked
-from tests.conftest import skip_or_fail
+from tests.skipping import skip_or_fail
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from sqlalchemy import make_url
 
 from narrows.cli.bound import bound
 from narrows.cli.settings import SETTINGS
-from tests.conftest import NARROWS, ROOT, StartService, clean_environment, skip_or_fail
+from tests.conftest import NARROWS, ROOT, StartService, clean_environment
+from tests.skipping import skip_or_fail
 
 FILE = (ROOT / "docker-compose.yml").read_text()
 TOKEN = "0f1e2d3c4b5a6978"

@@ -41,8 +41,8 @@ def revisions() -> list[str]:
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(parse_url(database_url))
+def engine(empty_database_url: str) -> Iterator[Engine]:
+    engine = create_engine(parse_url(empty_database_url))
     yield engine
     engine.dispose()
 
@@ -100,7 +100,7 @@ def test_a_failed_upgrade_leaves_nothing_behind(engine: Engine) -> None:
             assert inspect(connection).get_table_names() == ["narrows_workers"]
 
 
-def test_a_store_opens_every_older_version_with_its_rows(engine: Engine, database_url: str) -> None:
+def test_a_store_opens_every_older_version_with_its_rows(engine: Engine, empty_database_url: str) -> None:
     with engine.begin() as connection:
         upgrade(connection, revisions()[0])
         connection.execute(
@@ -112,14 +112,14 @@ def test_a_store_opens_every_older_version_with_its_rows(engine: Engine, databas
         )
         assert connection.execute(select(studies.c.name)).scalars().all() == ["old"]
 
-    Store.open(database_url).close()
+    Store.open(empty_database_url).close()
 
     with engine.begin() as connection:
         assert version(connection) == revisions()[-1]
 
 
-def test_our_versions_are_kept_apart_from_optunas(engine: Engine, database_url: str) -> None:
-    Store.open(database_url).close()
+def test_our_versions_are_kept_apart_from_optunas(engine: Engine, empty_database_url: str) -> None:
+    Store.open(empty_database_url).close()
 
     with engine.begin() as connection:
         optunas = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
@@ -128,16 +128,16 @@ def test_our_versions_are_kept_apart_from_optunas(engine: Engine, database_url: 
     assert optunas != own
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        storage = RDBStorage(parse_url(database_url).render_as_string(hide_password=False))
+        storage = RDBStorage(parse_url(empty_database_url).render_as_string(hide_password=False))
     assert storage.get_current_version() == storage.get_head_version()
     storage.engine.dispose()
 
 
-def test_a_database_that_optuna_made_gets_our_tables_too(engine: Engine, database_url: str) -> None:
-    storage = RDBStorage(parse_url(database_url).render_as_string(hide_password=False))
+def test_a_database_that_optuna_made_gets_our_tables_too(engine: Engine, empty_database_url: str) -> None:
+    storage = RDBStorage(parse_url(empty_database_url).render_as_string(hide_password=False))
     storage.engine.dispose()
 
-    store = Store.open(database_url)
+    store = Store.open(empty_database_url)
 
     assert store.studies() == []
     store.close()

@@ -28,9 +28,9 @@ def statements(script: str) -> list[str]:
 
 
 @pytest.fixture
-def old_url(database_url: str) -> str:
+def old_url(empty_database_url: str) -> str:
     """The address of a database of Optuna 2.10, as stock Optuna wants it."""
-    url = parse_url(database_url)
+    url = parse_url(empty_database_url)
     engine = create_engine(url)
     with engine.begin() as connection:
         for statement in statements(f"schema_{engine.dialect.name}.sql") + statements("rows.sql"):

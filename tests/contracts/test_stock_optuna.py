@@ -21,8 +21,8 @@ DISTRIBUTIONS = {
 
 
 @pytest.fixture
-def stock(database_url: str) -> Iterator[RDBStorage]:
-    storage = RDBStorage(parse_url(database_url).render_as_string(hide_password=False))
+def stock(empty_database_url: str) -> Iterator[RDBStorage]:
+    storage = RDBStorage(parse_url(empty_database_url).render_as_string(hide_password=False))
     yield storage
     storage.remove_session()
     storage.engine.dispose()
@@ -43,8 +43,8 @@ def write_trials(study: optuna.Study, n_trials: int) -> None:
     study.enqueue_trial({"units": 7})
 
 
-def test_stock_optuna_reads_what_we_wrote_while_we_run(database_url: str, stock: RDBStorage) -> None:
-    storage = GroupCommitStorage(database_url)
+def test_stock_optuna_reads_what_we_wrote_while_we_run(empty_database_url: str, stock: RDBStorage) -> None:
+    storage = GroupCommitStorage(empty_database_url)
     study = optuna.create_study(storage=storage, study_name="ours", directions=["minimize"])
     study.set_user_attr("owner", {"name": "us"})
     write_trials(study, 9)
@@ -55,21 +55,21 @@ def test_stock_optuna_reads_what_we_wrote_while_we_run(database_url: str, stock:
     storage.close()
 
 
-def test_we_read_what_stock_optuna_wrote(database_url: str, stock: RDBStorage) -> None:
+def test_we_read_what_stock_optuna_wrote(empty_database_url: str, stock: RDBStorage) -> None:
     study = optuna.create_study(storage=stock, study_name="theirs", directions=["minimize"])
     study.set_user_attr("owner", {"name": "them"})
     write_trials(study, 9)
-    storage = GroupCommitStorage(database_url)
+    storage = GroupCommitStorage(empty_database_url)
     read = optuna.load_study(storage=storage, study_name="theirs")
     assert read.user_attrs == study.user_attrs
     assert [comparable(trial) for trial in read.trials] == [comparable(trial) for trial in study.trials]
     storage.close()
 
 
-def test_both_write_in_turn_after_clean_stops(database_url: str, stock: RDBStorage) -> None:
+def test_both_write_in_turn_after_clean_stops(empty_database_url: str, stock: RDBStorage) -> None:
     ids: list[int] = []
     for turn in range(3):
-        storage = GroupCommitStorage(database_url)
+        storage = GroupCommitStorage(empty_database_url)
         study = optuna.create_study(storage=storage, study_name="shared", load_if_exists=True)
         write_trials(study, 4)
         storage.close()
@@ -77,19 +77,19 @@ def test_both_write_in_turn_after_clean_stops(database_url: str, stock: RDBStora
         optuna.create_study(storage=stock, study_name=f"other {turn}")
         ids = [trial._trial_id for trial in optuna.load_study(storage=stock, study_name="shared").trials]
     assert len(set(ids)) == len(ids)
-    storage = GroupCommitStorage(database_url)
+    storage = GroupCommitStorage(empty_database_url)
     read = optuna.load_study(storage=storage, study_name="shared")
     assert [trial.number for trial in read.trials] == list(range(len(ids)))
     storage.close()
 
 
-def test_the_id_of_a_deleted_study_is_not_given_again(database_url: str) -> None:
-    storage = GroupCommitStorage(database_url)
+def test_the_id_of_a_deleted_study_is_not_given_again(empty_database_url: str) -> None:
+    storage = GroupCommitStorage(empty_database_url)
     study_id = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "first")
     trial_id = storage.create_new_trial(study_id)
     storage.delete_study(study_id)
     storage.close()
-    storage = GroupCommitStorage(database_url)
+    storage = GroupCommitStorage(empty_database_url)
     again = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "second")
     assert again > study_id
     assert storage.create_new_trial(again) > trial_id

@@ -1,17 +1,17 @@
 """Applications that the tests of a module share, and fresh ones for tests that restart or break theirs."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.integration.service_driver import Service, postgres_database
+from tests.databases import SqliteTemplate, postgres_database
+from tests.integration.service_driver import Service
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(sqlite_template: SqliteTemplate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """On SQLite, shared by a module: each test makes studies of its own."""
-    with Service(f"sqlite:///{tmp_path_factory.mktemp('database') / 'narrows.db'}") as service:
+    with Service(sqlite_template.copy_to(tmp_path_factory.mktemp("database") / "narrows.db")) as service:
         yield service
 
 
@@ -21,7 +21,8 @@ def each_service(request: pytest.FixtureRequest) -> Iterator[Service]:
     if request.param == "sqlite":
         yield request.getfixturevalue("service")
     else:
-        with postgres_database() as url, Service(url) as service:
+        template = request.getfixturevalue("postgres_template")
+        with postgres_database(template) as url, Service(url) as service:
             yield service
 
 
@@ -33,7 +34,7 @@ def fresh_service(database_url: str) -> Iterator[Service]:
 
 
 @pytest.fixture
-def sqlite_service(tmp_path: Path) -> Iterator[Service]:
+def sqlite_service(sqlite_url: str) -> Iterator[Service]:
     """With a database of the test's own, on SQLite alone."""
-    with Service(f"sqlite:///{tmp_path / 'narrows.db'}") as service:
+    with Service(sqlite_url) as service:
         yield service

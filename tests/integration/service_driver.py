@@ -1,26 +1,19 @@
 """The application in this process with a clock that stands still, and what users and workers call, as methods."""
 
 import itertools
-import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
-import psycopg
 from fastapi import FastAPI
-from psycopg import sql
-from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
 from service.events.event_ring import EventRing
 from service.web.app import create_app
 from storage import BlobStore, FolderStore, Store
-from tests.conftest import POSTGRES, skip_or_fail
 from tests.server_sent_events import ServerSentEvent, parse
 
 Json = dict[str, Any]
@@ -275,20 +268,3 @@ def errors_of(response: Any) -> dict[str, str]:
     """Field and message of each error of an answer that must be a 422."""
     body = problem_of(response, 422)
     return {error["field"]: error["message"] for error in body["errors"]}
-
-
-@contextmanager
-def postgres_database() -> Iterator[str]:
-    """A PostgreSQL database, for fixtures that outlive a test; dropped afterwards."""
-    server = os.environ.get("NARROWS_TEST_POSTGRES") or POSTGRES
-    name = sql.Identifier(f"narrows_test_{secrets.token_hex(6)}")
-    try:
-        connection = psycopg.connect(server, autocommit=True, connect_timeout=5)
-    except psycopg.OperationalError as error:
-        skip_or_fail(f"NO POSTGRESQL: {str(error).splitlines()[0]}", "NARROWS_REQUIRE_POSTGRES")
-    with connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        try:
-            yield make_url(server).set(database=name._obj[0]).render_as_string(hide_password=False)
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))

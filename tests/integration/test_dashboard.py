@@ -1,7 +1,6 @@
 """What the dashboard may change, what it may not, and what our own tables make of it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,8 +13,8 @@ OPERATOR = "correct horse"
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Service]:
-    with Service(f"sqlite:///{tmp_path / 'narrows.db'}", token=OPERATOR) as service:
+def guarded(sqlite_url: str) -> Iterator[Service]:
+    with Service(sqlite_url, token=OPERATOR) as service:
         service.http.headers.update(bearer(OPERATOR))
         yield service
 

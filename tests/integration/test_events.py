@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,9 @@ CAPACITY = 50
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Service]:
+def small(sqlite_url: str) -> Iterator[Service]:
     """A service that keeps the last 50 events."""
-    with Service(f"sqlite:///{tmp_path / 'narrows.db'}", capacity=CAPACITY) as service:
+    with Service(sqlite_url, capacity=CAPACITY) as service:
         yield service
 
 

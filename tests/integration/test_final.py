@@ -258,8 +258,8 @@ def test_the_definition_of_the_linked_study_is_one() -> None:
     assert Definition.model_validate(written).confirmation is not None
 
 
-def test_the_token_that_asked_is_named(tmp_path: Any) -> None:
-    with Service(f"sqlite:///{tmp_path / 'narrows.db'}", token="the operator's") as service:
+def test_the_token_that_asked_is_named(sqlite_url: str) -> None:
+    with Service(sqlite_url, token="the operator's") as service:
         secret = service.create_token("lab", ["submit"])
         service.http.headers.update(bearer("the operator's"))
         name = searched(service)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ OWN = {"Origin": "http://127.0.0.1"}
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Service]:
-    with Service(f"sqlite:///{tmp_path / 'narrows.db'}", token=OPERATOR) as service:
+def guarded(sqlite_url: str) -> Iterator[Service]:
+    with Service(sqlite_url, token=OPERATOR) as service:
         yield service
 
 

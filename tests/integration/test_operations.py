@@ -1,7 +1,6 @@
 """The service itself: health, metrics, what the dashboard shows."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -79,8 +78,8 @@ def test_the_dashboard_reads_one_study(service: Service) -> None:
     assert service.http.get(f"/csv/{study_id}").status_code == 200
 
 
-def test_optuna_sees_what_the_service_wrote(tmp_path: Path) -> None:
-    with Service(f"sqlite:///{tmp_path / 'narrows.db'}") as service:
+def test_optuna_sees_what_the_service_wrote(sqlite_url: str) -> None:
+    with Service(sqlite_url) as service:
         name = service.create()
         service.run(name)
         storage = optuna.storages.RDBStorage(parse_url(service.url).render_as_string(hide_password=False))

@@ -18,8 +18,8 @@ DAY = 86_400
 
 
 @pytest.fixture
-def guarded(tmp_path: Any) -> Iterator[Service]:
-    with Service(f"sqlite:///{tmp_path / 'narrows.db'}", token=OPERATOR) as service:
+def guarded(sqlite_url: str) -> Iterator[Service]:
+    with Service(sqlite_url, token=OPERATOR) as service:
         yield service
 
 
@@ -218,8 +218,8 @@ def test_a_wrong_token_is_a_problem(guarded: Service, header: bytes) -> None:
     assert response.headers["www-authenticate"] == 'Bearer realm="Narrows"'
 
 
-def test_an_operators_token_may_be_of_any_characters(tmp_path: Any) -> None:
-    with Service(f"sqlite:///{tmp_path / 'narrows.db'}", token="sésame") as service:
+def test_an_operators_token_may_be_of_any_characters(sqlite_url: str) -> None:
+    with Service(sqlite_url, token="sésame") as service:
         response = service.http.get("/v1/studies", headers={b"Authorization": "Bearer sésame".encode()})
         assert response.status_code == 200
 

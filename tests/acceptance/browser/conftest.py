@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
-from tests.conftest import skip_or_fail
+from tests.skipping import skip_or_fail
 
 FLAGS = (
     "--no-sandbox",

@@ -19,7 +19,7 @@ from storage import (
     StudyRecord,
     WorkerRecord,
 )
-from tests.integration.service_driver import postgres_database
+from tests.databases import postgres_database
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

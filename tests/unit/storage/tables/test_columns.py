@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engi
 
 from storage.database.opening import parse_url
 from storage.tables.columns import Floats, JsonText, UtcDateTime
-from tests.integration.service_driver import postgres_database
+from tests.databases import postgres_database
 
 metadata = MetaData()
 table = Table(
