@@ -2,12 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# Tests wait for other processes half of the time, so more run at once than a small machine has cores; with one thread
-# each, as more threads than cores only slow one another.
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# One thread for each test process: more threads than cores only slow one another.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# Tests wait for other processes half of the time, so more of them run at once than a small machine has cores. The tests
+# of one file share their services, so they stay in one process.
+BY_FILE := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check
+.PHONY: help install demo serve lint quick test slow check-rest check
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,14 +22,23 @@ demo: $(INSTALLED) ## Search handwritten digits with local workers, show the bes
 serve: $(INSTALLED) ## Run the service on 127.0.0.1:8000 until Ctrl-C
 	$(BIN)/narrows serve
 
-test: $(INSTALLED) ## Run the tests
-	$(TESTS)
-
-check: $(INSTALLED) ## Format, lint, types and tests: what has to pass
+lint: $(INSTALLED) ## Format, lint and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(TESTS)
+
+quick: lint ## Lint, and the unit, contract and document tests that start no process: below a minute
+	$(TESTS) -n 2 --dist worksteal -m 'not processes and not heavy and not slow' tests/unit tests/contracts tests/docs
+
+test: $(INSTALLED) ## Everything that a change can break in behaviour, real databases and a browser included
+	$(TESTS) $(BY_FILE) -m 'not slow'
+
+slow: $(INSTALLED) ## The slow tier: crashes, chaos, every route fuzzed, the long matrices
+	$(TESTS) $(BY_FILE) -m slow
+
+check-rest: lint slow ## What `make check` runs after `make test`
+
+check: test check-rest ## All of it: what has to pass
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Narrows needs Python 3.11 or newer: make PYTHON=python3.12 …")'

@@ -1,4 +1,8 @@
-"""The tiers of the tests: quick (no process, no server), test (all that is not slow), check (everything).
+"""The tiers of the tests, as the Makefile runs them.
+
+- `make quick`: unit, contract and document tests without the markers `processes`, `heavy` and `slow`.
+- `make test`: every test without the marker `slow`.
+- `make check`: all tests.
 
 A test that starts a process or needs a server carries the marker `processes`. It cannot be forgotten: a test without
 the marker fails when it starts a process or opens a PostgreSQL database.
@@ -11,7 +15,10 @@ from typing import Any
 import pytest
 
 WHOLE_FOLDERS = ("tests/acceptance/", "tests/gpu/")
-SERVERS = ("postgres_url", "postgres_template", "cluster")
+SERVERS = ("postgres_url", "postgres_template", "cluster", "bucket")
+SERVER_PARAMETERS = {"postgres", "bucket", "bucket with a prefix"}
+SLOW_PARAMETERS = {"gp"}
+"""The sampler with a Gaussian process takes seconds for a suggestion."""
 
 
 class ProcessStartedError(AssertionError):
@@ -35,18 +42,16 @@ sys.addaudithook(_GUARD)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a process or a server by where it lies or what it asks for."""
+    """Mark tests by their folder, their fixtures and their parameters."""
     for item in items:
-        if item.nodeid.startswith(WHOLE_FOLDERS) or _needs_server(item):
+        specification = getattr(item, "callspec", None)
+        parameters = {} if specification is None else specification.params
+        texts = {value for value in parameters.values() if isinstance(value, str)}
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.nodeid.startswith(WHOLE_FOLDERS) or texts & SERVER_PARAMETERS or fixtures & set(SERVERS):
             item.add_marker("processes")
-
-
-def _needs_server(item: pytest.Item) -> bool:
-    parameters = getattr(item, "callspec", None)
-    databases = () if parameters is None else parameters.params.values()
-    return "postgres" in [one for one in databases if isinstance(one, str)] or any(
-        name in SERVERS for name in getattr(item, "fixturenames", ())
-    )
+        if item.nodeid.startswith(("tests/unit/", "tests/contracts/")) and texts & SLOW_PARAMETERS:
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,12 +6,16 @@ import time
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.protocol import Claim, WorkerInfo
 from tests.acceptance.processes import until
 from tests.conftest import StartService
 from tests.integration.service_driver import definition
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 5
 LONGEST_SECONDS = 1.0

@@ -15,6 +15,8 @@ from service.client import Client
 from tests.acceptance.processes import Marked, narrows, until
 from tests.conftest import clean_environment
 
+pytestmark = pytest.mark.slow
+
 SMALL = """
 title: Two of a kind
 source: nobody

@@ -11,6 +11,8 @@ from tests.acceptance.processes import NARROWS
 from tests.acceptance.user_code_service import OPERATOR, UserCodeService, open_service
 from tests.conftest import ROOT, clean_environment
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "from-wandb-sweeps.md").read_text()
 FILES = re.findall(r"```(?:python|yaml)\n# (\S+\.(?:py|yaml))\n(.*?)```", PAGE, flags=re.DOTALL)
 DEFINITIONS = re.findall(r"```yaml\n(# From (\S+)\n.*?)```", PAGE, flags=re.DOTALL)

@@ -4,6 +4,7 @@ import math
 import secrets
 
 import optuna
+import pytest
 
 from service.client import Client
 from service.schemas.protocol import Claim, Complete, Lease, WorkerInfo
@@ -11,6 +12,8 @@ from service.schemas.rounds import Round
 from tests.acceptance.service_checks import stock_storage
 from tests.conftest import StartService
 from tests.integration.service_driver import definition
+
+pytestmark = pytest.mark.slow
 
 NARROWING = {"rounds": 3, "trials_per_round": 5, "keep_top": 2}
 SPACE = {

@@ -4,9 +4,13 @@ import os
 import random
 import time
 
+import pytest
+
 from tests.acceptance.service_checks import Ids, check_kept, check_spent, read_by, read_from
 from tests.acceptance.service_load import ServiceLoad
 from tests.conftest import StartService
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 8
 LONGEST_SECONDS = 1.5

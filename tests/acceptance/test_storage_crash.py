@@ -13,6 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from storage import GroupCommitStorage
 from tests.acceptance.storage_load import Acknowledged, write_until_killed
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 50
 LONGEST_SECONDS = 0.4
 

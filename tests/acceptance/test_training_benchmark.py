@@ -10,6 +10,8 @@ from benchmarks.training import PEERS
 from narrows.cli.bound import bound
 from tests.conftest import ROOT, clean_environment
 
+pytestmark = pytest.mark.slow
+
 COMMAND = "benchmarks.training --case digits --pruning median --trials 2 --epochs 2 --repeats 1 --device cpu"
 LIMIT_SECONDS = 600.0
 

@@ -9,6 +9,8 @@ import pytest
 from tests.acceptance.processes import until
 from tests.acceptance.user_code_service import UserCodeService, gone, kill_all, open_service
 
+pytestmark = pytest.mark.slow
+
 ONE = ("--allow", "tuned", "--processes", "1")
 
 

@@ -17,6 +17,8 @@ import pytest
 
 from tests.conftest import ROOT, clean_environment
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "examples", "narrows", "service", "storage", "workers")
 PARTS = ("service", "storage", "workers")
 TRAIN = """

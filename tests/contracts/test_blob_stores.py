@@ -200,6 +200,7 @@ def test_where_artifacts_go(address: str | None, database: str, place: str) -> N
 # A bucket
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "address", ["gs://bucket", "http://host/x", "s3://", "s3:///prefix", "s3://b?x=1", "s3://a b/"]
 )

@@ -15,6 +15,8 @@ from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import dump_checkpoint, read_checkpoint
 from workers.user_process.custom_parts.model import make_model
 
+pytestmark = pytest.mark.heavy
+
 __all__ = ["data", "one_thread"]
 
 NETS = "tests.contracts.custom_nets"

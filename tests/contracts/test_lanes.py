@@ -14,6 +14,8 @@ from workers.errors import ModelError
 from workers.lanes.lane import Lane, LaneTrial
 from workers.lanes.lane_group import EpochResult, LaneGroup
 
+pytestmark = pytest.mark.heavy
+
 CPU = torch.device("cpu")
 CLOCKS = ("seconds", "training_seconds")
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}

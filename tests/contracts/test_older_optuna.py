@@ -17,6 +17,8 @@ from storage.database.opening import parse_url
 from tests.conftest import NARROWS, clean_environment
 from tests.contracts.checked_storage import comparable
 
+pytestmark = pytest.mark.processes
+
 SCRIPTS = Path(__file__).parent / "optuna_2_10"
 INFINITE = "INSERT INTO trial_intermediate_values VALUES (2, 1, 1, :value)"
 OPTUNA = str(Path(sys.executable).with_name("optuna"))

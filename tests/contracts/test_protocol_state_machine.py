@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,6 +25,8 @@ from hypothesis.stateful import (
 
 from tests.contracts.protocol_model import FINISHED, LOWEST_VALUE, HeldLease, KnownTrial, Protocol
 from tests.integration.service_driver import LEASE_SECONDS, Json, Service, problem_of
+
+pytestmark = pytest.mark.slow
 
 N_TRIALS = 4
 MAX_ATTEMPTS = 3

@@ -15,6 +15,8 @@ from workers.lanes.lane import LaneTrial
 from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import describe_model, dump_checkpoint, dump_model, load_model, read_checkpoint
 
+pytestmark = pytest.mark.heavy
+
 __all__ = ["data", "one_thread"]  # fixtures
 
 STOPPING = {"metric": "validation_loss", "patience": 2}

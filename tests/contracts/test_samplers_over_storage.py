@@ -13,7 +13,10 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase
 
 from storage import GroupCommitStorage
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the cases provoke Optuna's own warnings
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # the cases provoke Optuna's own warnings
+    pytest.mark.slow,
+]
 
 SAMPLERS: dict[str, Callable[[], BaseSampler]] = {
     "tpe": partial(TPESampler, n_startup_trials=0),

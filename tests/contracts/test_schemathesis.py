@@ -21,6 +21,8 @@ from service.access.route_scopes import ROUTES, with_included
 from service.schemas.tokens import Scope
 from tests.integration.service_driver import Json, Service, bearer, problem_of
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get("NARROWS_FUZZ_SEED") or random_secrets.randbelow(2**32))
 EXAMPLES = 20
 REFUSED_EXAMPLES = 5

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -16,6 +17,8 @@ from optuna.trial import TrialState, create_trial
 
 from storage import GroupCommitStorage
 from tests.contracts.checked_storage import comparable
+
+pytestmark = pytest.mark.slow
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1.0, 1.0),

@@ -16,6 +16,8 @@ from service.sampling.suggestions import Suggestions
 from service.schemas.study.definition import Definition
 from tests.integration.service_driver import definition
 
+pytestmark = pytest.mark.heavy
+
 N_TRIALS = 24
 CONTINUOUS = {
     "learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},

@@ -56,6 +56,7 @@ def test_every_block_is_looked_at() -> None:
     assert len(list(commands_in(KUBERNETES))) == 1
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=list(SCRIPTS))
 def test_a_job_script_is_bash_and_its_command_exists(script: str, tmp_path: Path) -> None:
     path = tmp_path / "job.sh"

@@ -196,6 +196,7 @@ def test_the_service_package_itself_is_empty() -> None:
     assert (ROOT / "service" / "__init__.py").read_text() == ""
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [

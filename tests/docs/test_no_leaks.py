@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.processes
+
 MAX_BYTES = 512 * 1024
 OWN_PATH = re.compile(r"(?<![\w.~$}])(?:/" + r"work|/" + r"root|/" + r"home)/[\w.-]+")
 HOMES_IN_IMAGES = ("/home/narrows",)

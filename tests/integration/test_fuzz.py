@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from tests.integration.service_driver import LEARNING_RATE, Json, Service, definition, problem_of
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get("NARROWS_FUZZ_SEED") or secrets.randbelow(2**32))
 EXAMPLES = 80
 

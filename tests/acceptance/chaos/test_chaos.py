@@ -11,6 +11,8 @@ import pytest
 from tests.acceptance.chaos.accounts import Accounts
 from tests.acceptance.chaos.harness import Turmoil
 
+pytestmark = pytest.mark.slow
+
 N_TRIALS = 40
 LIMIT_SECONDS = 300.0
 EVENTS = ["kill worker"] * 3 + ["kill service"] * 2 + ["freeze worker"]

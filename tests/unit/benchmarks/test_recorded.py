@@ -18,6 +18,8 @@ from service.schemas.results import Curves, Trial
 from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import Tpe
 
+pytestmark = pytest.mark.heavy
+
 SPACE: Space = {
     "learning_rate": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
     "dropout": {"type": "float", "low": 0.0, "high": 0.5},

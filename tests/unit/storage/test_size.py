@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 
 from storage import GroupCommitStorage
 from storage.trials.loading import load
 from storage.trials.rows import Distributions
+
+pytestmark = pytest.mark.heavy
 
 N_TRIALS = 1_000
 N_STEPS = 20

@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import ROOT
 from workers.scratch import PREFIX, Scratch, remove_abandoned
 
+pytestmark = pytest.mark.processes
+
 WORKER = """
 import sys, tempfile
 sys.path.insert(0, sys.argv[1])

@@ -6,6 +6,8 @@ import pytest
 
 from narrows.cli.bound import bound
 
+pytestmark = pytest.mark.processes
+
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells a parent's death")
 
 PARENT = """

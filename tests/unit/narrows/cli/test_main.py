@@ -10,6 +10,8 @@ from narrows.cli.main import app, run
 from narrows.cli.settings import SETTINGS, Setting
 from tests.unit.narrows.cli.stand_in import StandIn, study_json
 
+pytestmark = pytest.mark.processes
+
 GROUP = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 TOKENS = {f"token {name}": command for name, command in GROUP["token"].commands.items()}
 COMMANDS = {name: command for name, command in GROUP.items() if name != "token"} | TOKENS

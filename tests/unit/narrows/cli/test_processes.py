@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 HEAD = (
     "import os, signal, time; from narrows.cli import processes; from narrows.cli.processes import AskedAgain; "
     "signal.signal(signal.SIGHUP, signal.HANGUP); processes.ECHO_SECONDS = ECHO; processes.end_on_signals()"

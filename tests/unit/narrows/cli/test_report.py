@@ -77,6 +77,7 @@ def test_a_folder_that_cannot_be_is_one_line(service: StandIn, capsys: Capture, 
     assert capsys.readouterr().err == f"narrows: {tmp_path / 'file'}: File exists\n"
 
 
+@pytest.mark.processes
 def test_without_plotly_it_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['plotly'] = None; from narrows.cli.main import run; "

@@ -24,6 +24,8 @@ from tests.unit.narrows.html_report.studies import (
     unfinished,
 )
 
+pytestmark = pytest.mark.heavy
+
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 HOSTILE = "</script><script>hacked()</script><img src=x onerror=hacked()>"
 HISTOGRAM = Histogram([1e-3, 1e-2, 1e-1], [1, 3])

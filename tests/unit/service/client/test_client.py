@@ -335,6 +335,7 @@ def test_giving_up_ends_the_repeating() -> None:
     assert len(service.requests) == 1
 
 
+@pytest.mark.processes
 def test_the_client_costs_httpx_and_pydantic_alone() -> None:
     code = "import sys, service.client; print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()

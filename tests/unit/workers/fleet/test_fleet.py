@@ -8,6 +8,8 @@ import pytest
 from tests.unit.workers.fakes import FakeTime
 from workers.fleet.fleet import CRASHED, GOOD, USELESS, Fleet, WorkerSlot
 
+pytestmark = pytest.mark.processes
+
 
 def slot(code: str) -> WorkerSlot:
     """Return a slot whose process runs a line of Python."""

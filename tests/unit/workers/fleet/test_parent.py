@@ -1,7 +1,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from workers.fleet.fleet import CRASHED, GOOD
+
+pytestmark = pytest.mark.processes
 
 CHILD = (
     "import signal, sys, time; from workers.fleet.parent import end_with_parent; "

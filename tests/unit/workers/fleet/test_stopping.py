@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 HEAD = (
     "import os, time; from workers.fleet import stopping as module; "
     "from workers.fleet.stopping import Interrupted, Stopping; "

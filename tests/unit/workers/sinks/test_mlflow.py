@@ -12,7 +12,7 @@ from tests.unit.workers.fakes import lease, lease_json
 from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 from workers.sinks.mlflow import MLflow
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"), pytest.mark.heavy]
 PARAMS: dict[str, Scalar] = {"learning_rate": 0.01, "optimizer": "adam", "note: a": None}
 
 

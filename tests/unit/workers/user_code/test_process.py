@@ -19,6 +19,8 @@ from workers.user_code.output_tail import OutputTail
 from workers.user_code.process import UserProcess, environment_for, visible_device
 from workers.user_process.channel import Message
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(
     ("device", "visible", "expected"),

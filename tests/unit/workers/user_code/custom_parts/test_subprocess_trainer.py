@@ -30,6 +30,8 @@ from workers.user_code.user_code_options import UserCodeOptions
 from workers.user_process.custom_parts.dataset import custom_trial_data, load_splits
 from workers.user_process.custom_parts.model import make_model
 
+pytestmark = pytest.mark.processes
+
 CODE = Path(__file__).parent
 HERE = "tests.unit.workers.user_code.custom_parts.wild"
 CLOCKS = ("seconds", "training_seconds")

@@ -9,6 +9,8 @@ import pytest
 
 from workers.user_code.objectives.folder import FolderError, list_files, pack_folder, unpack_folder
 
+pytestmark = pytest.mark.heavy
+
 
 def archive_of(path: Path, *members: tarfile.TarInfo) -> Path:
     with tarfile.open(path, "w") as tar:

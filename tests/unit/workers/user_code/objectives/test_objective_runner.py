@@ -37,6 +37,8 @@ from workers.user_code.process import UserProcess
 from workers.user_code.user_code_options import UserCodeOptions
 from workers.user_code.written_files import model_reader
 
+pytestmark = pytest.mark.processes
+
 
 class RunnerHarness:
     """A worker's parts around ObjectiveRunner; its scratch folders are in `scratch`, the code in `code`."""
