@@ -1,0 +1,74 @@
+"""An ObjectiveRunner with its boundaries, and a service that answers from memory."""
+
+from pathlib import Path
+from typing import Any
+
+from service.client.retries import Retries
+from service.schemas.protocol import Lease
+from tests.unit.workers.fakes import FakeService, lease_json
+from workers.faults import Fault
+from workers.fleet.stopping import Stopping
+from workers.leases.checkpoint_keeper import CheckpointKeeper
+from workers.leases.errands import Errands
+from workers.leases.model_uploader import ModelUploader
+from workers.leases.outcome_client import OutcomeClient
+from workers.leases.reporter import Reporter
+from workers.leases.study_facts import StudyFactsCache
+from workers.leases.trial_finisher import TrialFinisher
+from workers.options import KeepModels
+from workers.user_code.objectives.objective_runner import ObjectiveRunner
+from workers.user_code.user_code_options import UserCodeOptions
+
+
+class RunnerHarness:
+    """A worker's parts around ObjectiveRunner; its scratch folders are in `scratch`, the code in `code`."""
+
+    def __init__(self, folder: Path, keep_models: KeepModels = "all") -> None:
+        self.code, self.scratch = folder / "code", folder / "scratch"
+        self.code.mkdir()
+        self.scratch.mkdir()
+        self.keep_models = keep_models
+        self.service, self.errands, self.stopping = FakeService(), Errands(), Stopping()
+        self.client = self.service.client()
+        self.reporter = Reporter(self.client, Retries(1.0))
+
+    def run(self, body: str, entrypoint: str = "mine:f", checkpoint_seconds: float = 30.0) -> Fault | None:
+        """Run a trial of `def f(context)` with this body until every call to the service is done."""
+        lines = "".join(f"    {line}\n" for line in body.splitlines())
+        (self.code / "mine.py").write_text(f"import json, os, sys, time\ndef f(context):\n{lines}")
+        return self.run_lease(entrypoint, self.code, checkpoint_seconds)
+
+    def run_lease(self, entrypoint: str, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
+        """Run a trial of this entrypoint, and wait for its errands."""
+        lease = lease_of(entrypoint)
+        self.reporter.follow(lease)
+        retries = Retries(1.0)
+        model_uploader = ModelUploader(self.client, StudyFactsCache(self.client, retries), self.keep_models, retries)
+        checkpoints, outcomes = (
+            CheckpointKeeper(self.client, self.reporter),
+            OutcomeClient(self.client, self.stopping),
+        )
+        finisher = TrialFinisher(self.reporter, outcomes, model_uploader, checkpoints, self.errands, self.stopping)
+        user_code, parts = UserCodeOptions(("mine",), code), (self.client, self.reporter, finisher, self.errands)
+        trials = ObjectiveRunner(user_code, "cpu", *parts, self.stopping, checkpoint_seconds=checkpoint_seconds)
+        fault = trials.run(lease)
+        assert self.errands.finish(30.0)
+        self.errands.check()
+        return fault
+
+    def bodies(self, call: str) -> list[Any]:
+        """Return the bodies of calls with the lease, such as `complete`."""
+        return self.service.bodies(f"leases/lease-0/{call}")
+
+    def close(self) -> None:
+        """End the threads."""
+        self.errands.close()
+        self.reporter.close()
+        self.client.close()
+
+
+def lease_of(entrypoint: str) -> Lease:
+    """A lease of a trial of this entrypoint."""
+    objectives = [{"metric": "loss", "direction": "minimize"}]
+    fields = {"training": {"entrypoint": entrypoint}, "objectives": objectives}
+    return Lease.model_validate({**lease_json(), **fields})
