@@ -12,6 +12,14 @@ from service.client.errors import MissingPackageError
 from service.client.paths import lease_path, quoted, study_path
 from service.client.transport import BodyToSend, Method, Query, Transport
 from service.schemas.artifacts import Artifact, ArtifactList
+from service.schemas.code_calls import (
+    KnownConstraints,
+    KnownUserAttrs,
+    NewConstraints,
+    NewUserAttrs,
+    Suggest,
+    Suggested,
+)
 from service.schemas.diagnosis import Diagnosis
 from service.schemas.final import Final, FinalRequest
 from service.schemas.imports import Import, ImportList, NewImport
@@ -22,15 +30,9 @@ from service.schemas.protocol import (
     Complete,
     Decisions,
     Fail,
-    KnownConstraints,
-    KnownUserAttrs,
-    NewConstraints,
-    NewUserAttrs,
     Renew,
     Renewed,
     Reports,
-    Suggest,
-    Suggested,
     WorkerList,
 )
 from service.schemas.results import (

@@ -12,9 +12,9 @@ from service.errors import DistributionError, InvalidError, StateConflictError
 from service.leases.calls import check_open, known
 from service.registry.registry import Registry
 from service.sampling.constraints import keep
+from service.schemas.code_calls import Suggest
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution
-from service.schemas.protocol import Suggest
 from service.study.live_study import LiveStudy
 from storage import LeaseRecord
 

@@ -4,11 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from service.schemas.fields import Answer, Body, Identifier, Number, Scalar, StudyName, Timestamp, finite, not_nan
+from service.schemas.fields import Answer, Body, Identifier, Number, StudyName, Timestamp
 from service.schemas.results import Metrics, TrialState
 from service.schemas.study.definition_fields import Objective, Params
 from service.schemas.study.entrypoints import Prefix
-from service.schemas.study.search_space import Distribution
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
 
@@ -23,29 +22,6 @@ Decision = Annotated[
         "ended the trial; stop: the study has stopped; lost: the worker does not have the lease any more. After prune, "
         "stop and lost, the lease has ended.",
         examples=["continue"],
-    ),
-]
-
-
-ParameterName = Annotated[
-    Identifier, Field(min_length=1, max_length=128, description="Name of the parameter.", examples=["n_layers"])
-]
-UserAttrs = Annotated[
-    dict[Annotated[Identifier, Field(min_length=1, max_length=128)], JsonValue],
-    AfterValidator(finite),
-    Field(
-        max_length=100, description="User attributes by name, as for Optuna's set_user_attr.", examples=[{"note": "x"}]
-    ),
-]
-
-
-Constraints = Annotated[
-    dict[Annotated[Identifier, Field(min_length=1, max_length=128)], Annotated[Number, AfterValidator(not_nan)]],
-    Field(
-        min_length=1,
-        max_length=100,
-        description="Constraint values by name, as for Optuna's set_constraint. A value above 0 breaks the constraint.",
-        examples=[{"size": -1.0}],
     ),
 ]
 
@@ -260,50 +236,6 @@ class Fail(Body):
         strict=True,
         description="Whether another attempt may succeed, because the machine failed and not the trial.",
         examples=[False],
-    )
-
-
-class Suggest(Body):
-    """The request of an entrypoint for a parameter while it runs."""
-
-    name: ParameterName
-    distribution: Distribution = Field(
-        description="Distribution of the parameter, as in a search space.",
-        examples=[{"type": "int", "low": 1, "high": 4}],
-    )
-
-
-class Suggested(Answer):
-    """The answer to Suggest."""
-
-    value: Scalar = Field(description="Value of the parameter. It does not change in this trial.", examples=[2])
-
-
-class NewUserAttrs(Body):
-    """User attributes that an entrypoint sets. A value replaces the earlier one of the same name."""
-
-    user_attrs: UserAttrs
-
-
-class KnownUserAttrs(Answer):
-    """The user attributes of a trial."""
-
-    user_attrs: dict[str, JsonValue] = Field(
-        description="All user attributes of the trial, by name.", examples=[{"note": "x"}]
-    )
-
-
-class NewConstraints(Body):
-    """Constraint values that an entrypoint sets. A value replaces the earlier one of the same name."""
-
-    constraints: Constraints
-
-
-class KnownConstraints(Answer):
-    """The constraint values of a trial."""
-
-    constraints: dict[str, Number] = Field(
-        description="All constraint values of the trial, by name.", examples=[{"size": -1.0}]
     )
 
 

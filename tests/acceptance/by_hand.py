@@ -7,7 +7,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from service.client import Client
-from service.schemas.protocol import Claim, Complete, Fail, Lease, NewUserAttrs, Report, Reports, Suggest, WorkerInfo
+from service.schemas.code_calls import NewUserAttrs, Suggest
+from service.schemas.protocol import Claim, Complete, Fail, Lease, Report, Reports, WorkerInfo
 
 METRIC = "validation_accuracy"
 SPACE: dict[str, Any] = {

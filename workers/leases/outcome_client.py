@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries
-from service.schemas.protocol import Closed, Complete, Decision, Fail, Lease, NewUserAttrs
+from service.schemas.code_calls import NewUserAttrs
+from service.schemas.protocol import Closed, Complete, Decision, Fail, Lease
 from service.schemas.results import TrialState
 from workers.faults import Fault
 from workers.fleet.stopping import Stopping

@@ -36,7 +36,7 @@ class UserTraining(StrictBody):
 
     @model_validator(mode="before")
     @classmethod
-    def _check_alone(cls, value: Any) -> Any:
+    def _check_no_built_in_fields(cls, value: Any) -> Any:
         others = Training.model_fields.keys() - cls.model_fields.keys()
         built_in = sorted(value.keys() & others) if isinstance(value, dict) else []
         if built_in:

@@ -14,23 +14,15 @@ from service.leases import calls as lease_calls
 from service.leases import define_by_run
 from service.leases.claims import Granted, claim_at_once, claim_trials, quick_study
 from service.registry.registry import Registry
-from service.schemas.protocol import (
-    Claim,
-    Claimed,
-    Closed,
-    Complete,
-    Decisions,
-    Fail,
+from service.schemas.code_calls import (
     KnownConstraints,
     KnownUserAttrs,
     NewConstraints,
     NewUserAttrs,
-    Renew,
-    Renewed,
-    Reports,
     Suggest,
     Suggested,
 )
+from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Renew, Renewed, Reports
 from service.web.dependencies import LeaseIdPath, RegistryDependency
 from service.web.quick_route import QuickRoute
 

@@ -4,7 +4,8 @@ from pydantic import ValidationError
 
 from service.client import Client, ServiceError
 from service.client.retries import Retries, will_pass
-from service.schemas.protocol import Decision, Lease, NewConstraints, NewUserAttrs, Report, Suggest
+from service.schemas.code_calls import NewConstraints, NewUserAttrs, Suggest
+from service.schemas.protocol import Decision, Lease, Report
 from workers.leases.reporter import LOST_CODES, Reporter
 from workers.user_code.failures import first_problem
 from workers.user_process.channel import Message
