@@ -37,7 +37,7 @@ def test_the_first_token_closes_the_service_and_opens_it_to_others(
 
     service = service_process("--database", f"sqlite:///{tmp_path / 'n.db'}")
     local = {"NARROWS_SERVER": service.url}
-    assert "'narrows token create --scope admin --name NAME' makes the first one" in service.tail()
+    assert "'narrows token create --scope admin --name NAME' creates the first one" in service.tail()
     assert command("studies", cwd=tmp_path, **local).returncode == 0
     made = command("token", "create", "--scope", "admin", "--name", "root", cwd=tmp_path, **local)
     secret = made.stdout.strip()
@@ -53,7 +53,7 @@ def test_the_first_token_closes_the_service_and_opens_it_to_others(
     service = service_process("--host", "0.0.0.0", "--database", f"sqlite:///{tmp_path / 'n.db'}")
     local = {"NARROWS_SERVER": service.url.replace("0.0.0.0", "127.0.0.1")}
     assert command("studies", cwd=tmp_path, NARROWS_TOKEN=secret, **local).returncode == 0
-    assert "makes the first one" not in service.tail()
+    assert "creates the first one" not in service.tail()
     assert command("token", "revoke", "root", cwd=tmp_path, NARROWS_TOKEN=secret, **local).returncode == 0
     service.stop()
 
