@@ -1,88 +1,94 @@
+"""Diagnose a study: judge its trials by their curves, and advise what to change next."""
+
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
 from service.diagnosis.advice import advise
-from service.diagnosis.curve_pair import CurvePair, Watched, curve_pair, watched_metric
-from service.diagnosis.evidence import Evidence, Judged
-from service.diagnosis.verdicts import Judgement, judge
-from service.diagnosis.yardstick import Yardstick
+from service.diagnosis.curve_pair import CurvePair, MetricPair, choose_metric_pair, curve_pair
+from service.diagnosis.evidence import Evidence, JudgedTrial
+from service.diagnosis.study_baseline import StudyBaseline
+from service.diagnosis.verdicts import Judgement, judge_trial
 from service.schemas.diagnosis import Diagnosis, TrialDiagnosis, VerdictCounts
 from service.study.live_study import LiveStudy
-from storage import Store, trial_id_of
+from storage import trial_id_of
 
 PAGE = 500
+"""Number of trials whose reports are in memory at the same time."""
 
 Metrics = dict[str, float]
 
 
-def diagnose(store: Store, live: LiveStudy, limit: int) -> Diagnosis:
-    """Judge the newest trials of a study that have begun, so many at most."""
-    begun = [trial for trial in live.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
-    trials = begun[-limit:]
+def diagnose_study(live: LiveStudy, limit: int) -> Diagnosis:
+    """Judge the newest started trials of a study, at most `limit` of them."""
+    started = [trial for trial in live.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    trials = started[-limit:]
     ids = [trial_id_of(trial) for trial in trials]
-    watched = watched_metric(live.definition, {name for epoch in store.last_epochs(ids) for name in epoch.metrics})
-    pairs = _pairs(store, ids, watched)
-    judged = _judged(store, live, trials, pairs)
+    reported = {name for epoch in live.store.last_epochs(ids) for name in epoch.metrics}
+    metric_pair = choose_metric_pair(live.definition, reported)
+    curves = _curve_pairs(live, ids, metric_pair)
+    judged_trials = _judge_trials(live, trials, curves)
     return Diagnosis(
         study=live.record.name,
-        train_metric=watched.train,
-        validation_metric=watched.validation,
-        counts=VerdictCounts.model_validate(Counter(one.verdict for one in judged)),
-        advice=advise(Evidence(live.definition, judged)),
+        train_metric=metric_pair.train,
+        validation_metric=metric_pair.validation,
+        counts=VerdictCounts.model_validate(Counter(judged.verdict for judged in judged_trials)),
+        advice=advise(Evidence(live.definition, judged_trials)),
         trials=[
-            _view(trial, pair, one.judgement, watched) for trial, pair, one in zip(trials, pairs, judged, strict=True)
+            _trial_diagnosis(trial, pair, judged.judgement, metric_pair.sign)
+            for trial, pair, judged in zip(trials, curves, judged_trials, strict=True)
         ],
-        n_left_out=len(begun) - len(trials),
+        n_left_out=len(started) - len(trials),
     )
 
 
-def _pairs(store: Store, trial_ids: Sequence[int], watched: Watched) -> list[CurvePair]:
-    """The curves of trials in their order; of all other metrics, no more than a page is in memory at a time."""
-    found = []
+def _curve_pairs(live: LiveStudy, trial_ids: Sequence[int], metric_pair: MetricPair) -> list[CurvePair]:
+    """The curves of the trials in the given order. Reports are read by pages, because they hold other metrics too."""
+    curves = []
     for start in range(0, len(trial_ids), PAGE):
         page = trial_ids[start : start + PAGE]
         reports: defaultdict[int, list[tuple[int, Metrics]]] = defaultdict(list)
-        for trial_id, step, metrics in store.metrics_of_trials(page):
+        for trial_id, step, metrics in live.store.metrics_of_trials(page):
             reports[trial_id].append((step, metrics))
-        found += [curve_pair(reports[trial_id], watched) for trial_id in page]
-    return found
+        curves += [curve_pair(reports[trial_id], metric_pair) for trial_id in page]
+    return curves
 
 
-def _judged(store: Store, live: LiveStudy, trials: Sequence[FrozenTrial], pairs: Sequence[CurvePair]) -> list[Judged]:
-    reasons = {result.trial_id: result.reason for result in store.results([trial_id_of(trial) for trial in trials])}
-    yardstick = Yardstick.of(pairs)
+def _judge_trials(live: LiveStudy, trials: Sequence[FrozenTrial], curves: Sequence[CurvePair]) -> list[JudgedTrial]:
+    results = live.store.results([trial_id_of(trial) for trial in trials])
+    reasons = {result.trial_id: result.reason for result in results}
+    baseline = StudyBaseline.of(curves)
     sign = -1 if live.definition.objectives[0].direction == "maximize" else 1
     return [
-        Judged(
+        JudgedTrial(
             number=trial.number,
             params=trial.params,
-            judgement=judge(pair, yardstick, reasons.get(trial_id_of(trial))),
+            judgement=judge_trial(pair, baseline, reasons.get(trial_id_of(trial))),
             n_epochs=len(pair.steps),
             rank=sign * trial.values[0] if trial.state == TrialState.COMPLETE else None,
             is_pruned=trial.state == TrialState.PRUNED,
         )
-        for trial, pair in zip(trials, pairs, strict=True)
+        for trial, pair in zip(trials, curves, strict=True)
     ]
 
 
-def _view(trial: FrozenTrial, pair: CurvePair, judgement: Judgement, watched: Watched) -> TrialDiagnosis:
-    found = judgement.figures
-    best = None if found is None else pair.validation[found.best]
+def _trial_diagnosis(trial: FrozenTrial, pair: CurvePair, judgement: Judgement, sign: int) -> TrialDiagnosis:
+    figures = judgement.figures
+    best = None if figures is None else pair.validation[figures.best]
     return TrialDiagnosis(
         number=trial.number,
         state=trial.state.name,
         verdict=judgement.verdict,
         because=judgement.because,
         n_epochs=len(pair.steps),
-        best_epoch=None if found is None else pair.steps[found.best],
-        best_validation=None if best is None else watched.sign * best,
-        train=None if found is None else watched.sign * found.train,
-        validation=None if found is None else watched.sign * found.validation,
-        gap=None if found is None else found.gap,
-        gap_slope=None if found is None else found.gap_slope,
-        fall=None if found is None else found.fall,
-        tolerance=None if found is None else found.tolerance,
-        improving=found is not None and found.improving,
+        best_epoch=None if figures is None else pair.steps[figures.best],
+        best_validation=None if best is None else sign * best,
+        train=None if figures is None else sign * figures.train,
+        validation=None if figures is None else sign * figures.validation,
+        gap=None if figures is None else figures.gap,
+        gap_slope=None if figures is None else figures.gap_slope,
+        fall=None if figures is None else figures.fall,
+        tolerance=None if figures is None else figures.tolerance,
+        improving=figures is not None and figures.improving,
     )

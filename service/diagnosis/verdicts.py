@@ -1,12 +1,12 @@
-"""One trial's verdict by its curves; the rule is stated in this package's docstring."""
+"""Judge one trial by its curves. The rule is stated in the docstring of this package."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean, linear_regression, median
 
 from service.diagnosis.curve_pair import CurvePair
-from service.diagnosis.yardstick import Yardstick
+from service.diagnosis.study_baseline import StudyBaseline
 from service.schemas.diagnosis import Verdict
 
 TOLERANCE_SHARE = 0.02
@@ -19,12 +19,16 @@ ROUNDING_SHARE = 1e-9
 
 NOT_FINITE = re.compile(r"\bis (?:nan|-?inf)\b")
 DEVIATIONS_OF_MEDIAN = 1.4826
-"""The standard deviation of normal noise, in medians of its absolute value."""
+"""Standard deviation of normal noise divided by the median of its absolute value."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a verdict rests on, of curves that are turned so that larger is better."""
+    """The figures behind a verdict, in the words of this package's docstring. Larger metric values are better.
+
+    `peak` and `best` are indices of epochs; `train` and `validation` are the mean values at the end; `gap_slope` is per
+    epoch since the peak, None if the peak is the last epoch.
+    """
 
     span: float
     tolerance: float
@@ -39,41 +43,42 @@ class Figures:
 
     @property
     def gap(self) -> float:
+        """Train minus validation at the end."""
         return self.train - self.validation
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reason; figures only of finite curves that are long enough."""
+    """A verdict and its reason; `figures` is None if the curves are not finite or too short."""
 
     verdict: Verdict
     because: str
     figures: Figures | None = None
 
 
-def judge(pair: CurvePair, yardstick: Yardstick | None, failure: str | None = None) -> Judgement:
-    """The verdict on a trial; `failure` is the reason why it failed, if it did."""
+def judge_trial(pair: CurvePair, baseline: StudyBaseline | None, failure: str | None = None) -> Judgement:
+    """Judge a trial by its curves and the study's baseline. `failure` is the reason why the trial failed, if it did."""
     if failure is not None and NOT_FINITE.search(failure):
         return Judgement("diverged", failure)
     if pair.broken_at is not None:
         return Judgement("diverged", f"not finite at epoch {pair.broken_at}")
     if len(pair.steps) < MIN_EPOCHS:
         return Judgement("unclear", _too_short(len(pair.steps)))
-    found = figures_of(pair)
-    loss = pair.train[0] - found.train
-    if loss > _tolerance(found.span, pair.train):
-        return Judgement("diverged", f"training ended worse than its first epoch, by {loss:.3g}", found)
-    because = None if yardstick is None else _underfitting(pair, yardstick)
+    figures = compute_figures(pair)
+    loss = pair.train[0] - figures.train
+    if loss > _tolerance(figures.span, pair.train):
+        return Judgement("diverged", f"training ended worse than its first epoch, by {loss:.3g}", figures)
+    because = None if baseline is None else _why_underfitting(pair, baseline)
     if because is not None:
-        return Judgement("underfitting", because, found)
-    because = _overfitting(pair, found)
+        return Judgement("underfitting", because, figures)
+    because = _why_overfitting(pair, figures)
     if because is not None:
-        return Judgement("overfitting", because, found)
-    return Judgement("healthy", _healthy(found), found)
+        return Judgement("overfitting", because, figures)
+    return Judgement("healthy", _why_healthy(figures), figures)
 
 
-def figures_of(pair: CurvePair) -> Figures:
-    """The figures of finite curves of at least one epoch."""
+def compute_figures(pair: CurvePair) -> Figures:
+    """Compute the figures of curves that are finite and have at least one epoch."""
     values = pair.validation
     both = (*pair.train, *values)
     span = max(both) - min(both)
@@ -99,38 +104,36 @@ def figures_of(pair: CurvePair) -> Figures:
     )
 
 
-def _overfitting(pair: CurvePair, found: Figures) -> str | None:
+def _why_overfitting(pair: CurvePair, figures: Figures) -> str | None:
     last = len(pair.steps) - 1
-    if found.fall > found.tolerance:
-        if last - found.best < MIN_EPOCHS_AFTER or found.gap_growth <= found.tolerance:
+    if figures.fall > figures.tolerance:
+        if last - figures.best < MIN_EPOCHS_AFTER or figures.gap_growth <= figures.tolerance:
             return None
-        since = pair.steps[found.best]
-        return (
-            f"validation got worse by {found.fall:.3g} since epoch {since} while the gap grew by {found.gap_growth:.3g}"
-        )
-    if last - found.peak >= MIN_EPOCHS_AFTER and found.gap > max(found.tolerance, LARGE_GAP_SHARE * found.span):
-        since = pair.steps[found.peak]
-        return f"validation stood still since epoch {since}, with a gap of {found.gap:.3g}"
+        fall = f"validation got worse by {figures.fall:.3g} since epoch {pair.steps[figures.best]}"
+        return f"{fall} while the gap grew by {figures.gap_growth:.3g}"
+    if last - figures.peak >= MIN_EPOCHS_AFTER and figures.gap > max(figures.tolerance, LARGE_GAP_SHARE * figures.span):
+        since = pair.steps[figures.peak]
+        return f"validation stood still since epoch {since}, with a gap of {figures.gap:.3g}"
     return None
 
 
-def _underfitting(pair: CurvePair, yardstick: Yardstick) -> str | None:
-    line = yardstick.low_line(pair.steps[-1])
+def _why_underfitting(pair: CurvePair, baseline: StudyBaseline) -> str | None:
+    line = baseline.low_line(pair.steps[-1])
     best_train, best_validation = max(pair.train), max(pair.validation)
     if best_train >= line or best_validation >= line:
         return None
     return (
-        f"training came to {pair.sign * best_train:.3g} and validation to {pair.sign * best_validation:.3g} "
+        f"training reached {pair.sign * best_train:.3g} and validation {pair.sign * best_validation:.3g} "
         f"by epoch {pair.steps[-1]}, short of {pair.sign * line:.3g}"
     )
 
 
-def _healthy(found: Figures) -> str:
-    if found.improving:
+def _why_healthy(figures: Figures) -> str:
+    if figures.improving:
         return "still getting better at its end"
-    if found.gap <= found.tolerance:
+    if figures.gap <= figures.tolerance:
         return "no fall, no gap"
-    return f"no fall; the gap is {found.gap / found.span:.0%} of the span"
+    return f"no fall; the gap is {figures.gap / figures.span:.0%} of the span"
 
 
 def _tolerance(span: float, values: Sequence[float]) -> float:
@@ -138,7 +141,7 @@ def _tolerance(span: float, values: Sequence[float]) -> float:
 
 
 def _noise(values: Sequence[float]) -> float:
-    """Standard deviation of what is left of a curve without its trend, from its second differences."""
+    """Standard deviation of a curve's noise around its trend, from its second differences."""
     if len(values) < 3:
         return 0.0
     bends = [abs(values[i - 1] - 2 * values[i] + values[i + 1]) for i in range(1, len(values) - 1)]
@@ -147,11 +150,7 @@ def _noise(values: Sequence[float]) -> float:
 
 def _slope(steps: Sequence[int], values: Sequence[float]) -> float | None:
     """Slope of the least-squares line; None for a single point."""
-    if len(steps) < 2:
-        return None
-    middle, mean = fmean(steps), fmean(values)
-    spread = sum((step - middle) ** 2 for step in steps)
-    return sum((step - middle) * (value - mean) for step, value in zip(steps, values, strict=True)) / spread
+    return linear_regression(steps, values).slope if len(steps) > 1 else None
 
 
 def _too_short(n_epochs: int) -> str:

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from service.errors import InvalidError, StateConflictError, StudyNotFoundError
 from service.finals.plan import Plan, Planned, linked_definition
 from service.registry.registry import Registry
-from service.results.view import complete_trials, ranked
+from service.results.view import complete_trials, ranked_trials
 from service.sampling.ask import is_complete
 from service.sampling.constraints import is_feasible, why_none
 from service.schemas.final import FinalRequest, linked_name
@@ -140,7 +140,7 @@ def _unasked(wanted: FinalRequest, defaults: dict[str, int]) -> dict[str, int]:
 def _best(live: LiveStudy, k: int) -> list[FrozenTrial]:
     best: list[FrozenTrial] = []
     found: list[Params] = []
-    for trial in ranked(live, live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))):
+    for trial in ranked_trials(live, live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))):
         if len(best) == k:
             break
         configuration = _by_steps(live.definition.search_space, trial.params)

@@ -1,1 +1,1 @@
-"""Trials from elsewhere: which fit a study, and how they are taken in."""
+"""Trials from elsewhere: which of them fit a study, and how they are imported."""

@@ -1,10 +1,11 @@
 """Which trials from elsewhere a study's sampler can learn from.
 
-One does whose parameters are exactly those that the search space has beside their values (an entrypoint may have asked
-for more), each of the same type and on the same scale, with a value that the search space contains. Ranges and choices
-may be others. It is then seen with the search space's own distributions. A complete one must have a value of each of
-the definition's constraints, as some samplers cannot do without. With several objectives it must be complete: Optuna
-prunes no trial then, and TPE fails on what one has reported.
+* The trial has exactly the parameters that are active in the search space with its values; the code of an entrypoint
+  may have asked for more.
+* Each parameter has the same type and scale as in the search space, and a value that the search space contains. Its own
+  range or choices may differ: the sampler sees it with the search space's distribution.
+* A complete trial has a value for each of the definition's constraints, because some samplers need all of them.
+* With several objectives the trial is complete: Optuna prunes no trial then, and TPE fails on intermediate values.
 """
 
 from collections.abc import Mapping
@@ -18,8 +19,10 @@ from service.schemas.study.search_space import Choices, Distribution, is_active
 Reason = Literal["state", "names", "distributions", "values", "constraints"]
 
 
-def why_not(definition: Definition, trial: ImportedTrial, distributions: Mapping[str, Distribution]) -> Reason | None:
-    """Why a trial is left out, or None; `distributions` are its own, as far as they are known."""
+def why_left_out(
+    definition: Definition, trial: ImportedTrial, distributions: Mapping[str, Distribution]
+) -> Reason | None:
+    """Why a trial does not fit a study, or None. `distributions` are those known of the trial's parameters."""
     space, params = definition.search_space, trial.params
     if trial.state != "COMPLETE" and (trial.state != "PRUNED" or len(definition.objectives) > 1):
         return "state"

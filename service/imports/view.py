@@ -9,16 +9,18 @@ from storage import ImportRecord
 
 
 def import_list(live: LiveStudy) -> ImportList:
+    """All imports of a study, oldest first, without their trials."""
     records = live.store.imports.of_study(live.record.study_id)
     return ImportList(study=live.record.name, imports=[import_view(record) for record in records])
 
 
 def import_view(record: ImportRecord) -> Import:
+    """One import without its trials."""
     return Import(**_fields(record))
 
 
 def find_import(live: LiveStudy, number: int) -> ImportWithTrials:
-    """Raises ImportNotFoundError."""
+    """One import with its trials. Raises ImportNotFoundError."""
     records = live.store.imports.of_study(live.record.study_id)
     if number >= len(records):
         raise ImportNotFoundError(f"study {live.record.name} has no import {number}")

@@ -1,12 +1,12 @@
-"""The files of trials: taken in under a lease and given out, chunk by chunk, and removed when nothing has them."""
+"""The files of trials: uploaded under a lease, downloaded in chunks, and removed once no trial has them."""
 
 import asyncio
 import base64
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import BinaryIO, TypeVar
 
@@ -20,7 +20,7 @@ from service.errors import (
     TooLargeError,
     TooManyArtifactsError,
 )
-from service.leases import calls as lease_calls
+from service.leases.lookup import HeldLease, hold_lease
 from service.registry.registry import Registry
 from service.schemas.artifacts import CHECKPOINT, OUTPUT
 from storage import DATABASE_ERRORS, ArtifactRecord, BlobFile, BlobMissingError, BlobStore, StorageError
@@ -40,7 +40,7 @@ DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 
 
 class Artifacts:
-    """Uploads, downloads and removals. An artifact may have `max_bytes`, and a trial 32 of them."""
+    """Uploads, downloads and removes artifacts of at most `max_bytes` each; a trial may have MAX_ARTIFACTS."""
 
     def __init__(
         self, registry: Registry, blobs: BlobStore, max_bytes: int, *, stall_seconds: float = STALL_SECONDS
@@ -50,13 +50,13 @@ class Artifacts:
         self._blobs = blobs
         self._max_bytes = max_bytes
         self._stall_seconds = stall_seconds
-        # Threads of their own: a slow disk or bucket must not keep the other calls from theirs.
+        # A thread pool for artifacts only: a slow disk or bucket must not use up the threads of the other calls.
         self._threads = CapacityLimiter(N_THREADS)
 
-    async def take(
+    async def upload_artifact(
         self, lease_id: str, name: str, step: int | None, digest: str | None, body: AsyncIterator[bytes]
     ) -> ArtifactRecord:
-        """Keep an upload whole or not at all; it replaces the trial's artifact of that name.
+        """Store an upload whole or not at all. It replaces the trial's artifact of that name.
 
         `digest` is a Content-Digest (RFC 9530) or None. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError,
         InvalidError, TooLargeError, TooManyArtifactsError, IncompleteUploadError and storage.BlobStoreError.
@@ -66,7 +66,7 @@ class Artifacts:
         sha256 = None if digest is None else parse_digest(digest)
         blob_id = secrets.token_hex(16)
         try:
-            with closing(await self._run(self._begin, lease_id, name, blob_id)) as blob:
+            with closing(await self._run(self._create_blob, lease_id, name, blob_id)) as blob:
                 await self._fill(blob, body)
                 if sha256 not in (None, blob.sha256):
                     raise InvalidError([("Content-Digest", f"the content has the SHA-256 {blob.sha256}, not {sha256}")])
@@ -76,11 +76,18 @@ class Artifacts:
             self._index.abandon(blob_id)
             raise
 
-    def _begin(self, lease_id: str, name: str, blob_id: str) -> BlobFile:
-        with lease_calls.holding(self._registry, lease_id, or_ended=name == OUTPUT) as lease:
-            self._check_number(lease.trial_id, name)
+    def _create_blob(self, lease_id: str, name: str, blob_id: str) -> BlobFile:
+        with self._holding(lease_id, name):
             self._index.reserve(blob_id)
         return self._blobs.begin(blob_id)
+
+    @contextmanager
+    def _holding(self, lease_id: str, name: str) -> Iterator[HeldLease]:
+        """Hold the lease of an upload, check the number of artifacts, and wait for the commit of what is written."""
+        with hold_lease(self._registry, lease_id, or_ended=name == OUTPUT) as held:
+            self._check_number(held.record.trial_id, name)
+            yield held
+        self._registry.store.wait(held.committed)
 
     async def _fill(self, blob: BlobFile, body: AsyncIterator[bytes]) -> None:
         gathered = bytearray()
@@ -100,15 +107,15 @@ class Artifacts:
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
-                raise IncompleteUploadError(f"nothing came of the upload for {self._stall_seconds:g} s") from error
+                raise IncompleteUploadError(f"no bytes of the upload arrived for {self._stall_seconds:g} s") from error
             except ClientDisconnect as error:
-                raise IncompleteUploadError("the upload broke off") from error
+                raise IncompleteUploadError("the upload was cut off") from error
             yield chunk
 
     def _add(self, lease_id: str, name: str, step: int | None, blob_id: str, blob: BlobFile) -> ArtifactRecord:
-        """The lease may have ended while the upload went on: then it changes nothing."""
-        with lease_calls.holding(self._registry, lease_id, or_ended=name == OUTPUT) as lease:
-            self._check_number(lease.trial_id, name)
+        """Add an uploaded artifact to the index. Raises if the lease has ended during the upload."""
+        with self._holding(lease_id, name) as held:
+            lease = held.record
             record = ArtifactRecord(
                 trial_id=lease.trial_id,
                 name=name,
@@ -125,7 +132,7 @@ class Artifacts:
         return record
 
     def check_size(self, n_bytes: int) -> None:
-        """Raises TooLargeError."""
+        """Raises TooLargeError for more bytes than an artifact may have."""
         if n_bytes > self._max_bytes:
             raise TooLargeError(f"an artifact must have at most {self._max_bytes} bytes")
 
@@ -135,16 +142,19 @@ class Artifacts:
             raise TooManyArtifactsError(f"a trial must have at most {MAX_ARTIFACTS} artifacts")
 
     def of_trial(self, trial_id: int) -> list[ArtifactRecord]:
-        """The artifacts of a trial, by name."""
+        """The artifacts of a trial, sorted by name."""
         return self._index.of_trial(trial_id)
 
     async def open(self, trial_id: int, name: str) -> tuple[ArtifactRecord, BinaryIO]:
-        """An artifact and its content, which `read` reads. Raises ArtifactNotFoundError and storage.BlobStoreError."""
+        """Return an artifact and its content as a file for `read_chunks`.
+
+        Raises ArtifactNotFoundError and storage.BlobStoreError.
+        """
         return await self._run(self._open, trial_id, name)
 
     def _open(self, trial_id: int, name: str) -> tuple[ArtifactRecord, BinaryIO]:
         missing: ArtifactRecord | None = None
-        while True:  # an artifact may be replaced between the look at it and the opening of its blob
+        while True:  # an artifact may be replaced after its record was read and before its blob is opened
             record = self._index.get(trial_id, name)
             if record is None or record == missing:
                 raise ArtifactNotFoundError(f"the trial has no artifact of this name: {name}")
@@ -154,27 +164,27 @@ class Artifacts:
                 log.warning("artifact %s: %s", name, error)
                 missing = record
 
-    async def read(self, file: BinaryIO) -> AsyncIterator[bytes]:
-        """A file in chunks."""
+    async def read_chunks(self, file: BinaryIO) -> AsyncIterator[bytes]:
+        """Yield the content of a file in chunks of at most CHUNK_BYTES."""
         while chunk := await self._run(file.read, CHUNK_BYTES):
             yield chunk
 
     async def keep_sweeping(self) -> None:
-        """Remove what nothing has any more, soon after it was let go, for as long as the service runs."""
+        """Remove the blobs of replaced and removed artifacts every SWEEP_SECONDS until the service ends."""
         while True:
             pause_seconds = SWEEP_SECONDS
             try:
                 await self._run(self.sweep)
             except (*DATABASE_ERRORS, StorageError) as error:
-                log.error("artifacts that are gone cannot be removed yet: %s", error)
+                log.error("artifacts could not be swept; the next sweep tries again: %s", error)
                 pause_seconds = SWEEP_AGAIN_SECONDS
             except Exception:
-                log.exception("artifacts that are gone cannot be removed yet")
+                log.exception("artifacts could not be swept; the next sweep tries again")
                 pause_seconds = SWEEP_AGAIN_SECONDS
             await asyncio.sleep(pause_seconds)
 
     def sweep(self) -> None:
-        """Remove the blobs that no artifact has and nobody writes. Raises storage.StorageError."""
+        """Remove the blobs that belong to no artifact and to no upload in progress. Raises storage.StorageError."""
         removed = []
         try:
             for blob_id in self._index.removable_blobs():
@@ -189,14 +199,14 @@ class Artifacts:
 
 
 def parse_digest(header: str) -> str:
-    """The SHA-256 of a Content-Digest (RFC 9530), in hexadecimal. Raises InvalidError."""
+    """Return the SHA-256 of a Content-Digest header (RFC 9530) in hexadecimal. Raises InvalidError."""
     for member in header.split(","):
-        found = DIGEST.fullmatch(member.strip())
-        if found is not None:
-            return base64.b64decode(found[1]).hex()
+        digest = DIGEST.fullmatch(member.strip())
+        if digest is not None:
+            return base64.b64decode(digest[1]).hex()
     raise InvalidError([("Content-Digest", f"it must hold sha-256=:BASE64: of the content: {header}")])
 
 
 def format_digest(sha256: str) -> str:
-    """A Content-Digest (RFC 9530) of a SHA-256 in hexadecimal."""
+    """Return the Content-Digest header (RFC 9530) for a SHA-256 in hexadecimal."""
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"

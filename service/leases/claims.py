@@ -1,33 +1,33 @@
-"""Claims across studies: which studies a worker's trials come from."""
+"""Claims in, leases out, across studies: which studies the trials for a worker come from."""
 
 from concurrent.futures import Future
 from contextlib import ExitStack
 from threading import Lock
 
-from service.leases.grants import grant, granted_lease, has_quick_sampler
+from service.leases.grants import grant_leases, has_quick_sampler, lease_for_worker
 from service.registry.registry import Registry
 from service.schemas.protocol import Claim, Lease
 from service.schemas.study.entrypoints import is_allowed
 from service.study.live_study import LiveStudy
 
 Granted = tuple[list[Lease], list[Future[None]]]
-"""An answer, which holds once the futures are done."""
+"""The leases that answer a claim, and the commits after which the answer may be sent."""
 
 
 def claim_trials(registry: Registry, claim: Claim) -> Granted:
-    """Answer a claim at once, with trials of the studies with the fewest open leases first.
+    """Answer a claim without waiting for work. The studies with the fewest open leases come first.
 
-    Raises StudyNotFoundError when the claim names a study that is not there.
+    The same claim again gets the same leases. Raises StudyNotFoundError if the claim names an unknown study.
     """
     if claim.study is not None:
         registry.get(claim.study)
     with _claim_lock(registry, claim):
         repeated = _repeated(registry, claim)
-        return (repeated, []) if repeated else _granted(registry, claim)
+        return (repeated, []) if repeated else _grant(registry, claim)
 
 
 def quick_study(registry: Registry, claim: Claim) -> LiveStudy | None:
-    """The study that a new claim is answered from, if memory alone is touched and no sampler takes its time."""
+    """The only running study for a new claim, if its leases can be granted from memory and its sampler is quick."""
     live = _only_running(registry, claim)
     if live is None or live.final is not None or live.definition.entrypoints or not has_quick_sampler(live):
         return None
@@ -35,7 +35,7 @@ def quick_study(registry: Registry, claim: Claim) -> LiveStudy | None:
 
 
 def claim_at_once(registry: Registry, live: LiveStudy, claim: Claim) -> Granted | None:
-    """As `claim_trials`, from a quick study; None while another thread works on it."""
+    """Answer a claim from a quick study. None if another thread works on the study or on the same claim."""
     with ExitStack() as held:
         for lock in (_claim_lock(registry, claim), live.lock):
             if not lock.acquire(blocking=False):
@@ -43,12 +43,12 @@ def claim_at_once(registry: Registry, live: LiveStudy, claim: Claim) -> Granted 
             held.callback(lock.release)
         if live.queue.suggestions.is_sampling or registry.store.leases.of_claim(claim.claim_id):
             return None
-        granted, committed = grant(live, claim, claim.max_trials)
-    return granted, [committed]
+        leases, committed = grant_leases(live, claim, claim.max_trials)
+    return leases, [committed]
 
 
 def _claim_lock(registry: Registry, claim: Claim) -> Lock:
-    """Held while a claim is answered, so that the same claim sent twice is answered once."""
+    """The lock to hold while a claim is answered, so that the same claim sent twice gets one answer."""
     return registry.claim_locks[hash(claim.claim_id) % len(registry.claim_locks)]
 
 
@@ -62,42 +62,43 @@ def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
 
     A claim for one study also covers the studies of its final evaluations.
     """
-    asked = registry.every()
+    studies = registry.every()
     if claim.study is not None:
         live = registry.find(claim.study)
-        asked = [] if live is None else [live, *registry.linked_to(live)]
-    return [live for live in asked if live.record.state == "running" and _is_for(live, claim)]
+        studies = [] if live is None else [live, *registry.linked_to(live)]
+    return [live for live in studies if live.record.state == "running" and _allows_entrypoints(live, claim)]
 
 
-def _granted(registry: Registry, claim: Claim) -> Granted:
+def _grant(registry: Registry, claim: Claim) -> Granted:
+    """Grant leases of several studies, or one lease of a study with entrypoints, whose trials run by themselves."""
     leases: list[Lease] = []
-    waiting = []
+    commits = []
     for live in sorted(_running(registry, claim), key=lambda live: len(live.leases)):
-        alone = bool(live.definition.entrypoints)
-        if alone and leases:
+        runs_alone = bool(live.definition.entrypoints)
+        if runs_alone and leases:
             continue
-        granted, committed = grant(live, claim, 1 if alone else claim.max_trials - len(leases))
+        granted, committed = grant_leases(live, claim, 1 if runs_alone else claim.max_trials - len(leases))
         leases += granted
-        waiting.append(committed)
-        if len(leases) >= claim.max_trials or (alone and granted):
+        commits.append(committed)
+        if len(leases) >= claim.max_trials or (runs_alone and granted):
             break
-    return leases, waiting
+    return leases, commits
 
 
 def _repeated(registry: Registry, claim: Claim) -> list[Lease]:
-    """The answer that this claim had before. Leases that have ended since are in it with no time left."""
-    answer = []
+    """The leases that this claim was answered with before; those that have ended since have no time left."""
+    leases = []
     store = registry.store
     known = store.leases.of_claim(claim.claim_id)
     if known:
-        store.optuna.commits.barrier()  # the first answer may not have been given for want of the database
+        store.optuna.commits.barrier()  # the leases may not be in the database yet
     for record in known:
         live = registry.by_id(record.study_id)
         if live is not None:
-            answer.append(granted_lease(live, record, store.optuna.get_trial(record.trial_id).params))
-    return answer
+            leases.append(lease_for_worker(live, record, store.optuna.get_trial(record.trial_id).params))
+    return leases
 
 
-def _is_for(live: LiveStudy, claim: Claim) -> bool:
-    """Whether the worker runs a study's entrypoints, if it has any."""
+def _allows_entrypoints(live: LiveStudy, claim: Claim) -> bool:
+    """Whether the worker allows all entrypoints of a study; True for a study without entrypoints."""
     return all(is_allowed(entrypoint, claim.allow) for entrypoint in live.definition.entrypoints)

@@ -1,17 +1,16 @@
-"""What entrypoints ask for as they run: parameters, sampled by the study's sampler, notes and constraint values."""
+"""Calls from the code of a running trial: suggest a parameter, set user attributes, set constraint values."""
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
 from service.errors import DistributionError, InvalidError, StateConflictError
-from service.leases.calls import check_open, known
+from service.leases.lookup import Committed, get_lease, hold_lease, renew_open_lease
 from service.registry.registry import Registry
-from service.sampling.constraints import keep
+from service.sampling import constraints as trial_constraints
 from service.schemas.code_calls import Suggest
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution
@@ -20,24 +19,22 @@ from storage import LeaseRecord
 
 MAX_USER_ATTRS = 100
 MAX_USER_ATTRS_BYTES = 64 * 1024
-"""Of a trial, as JSON: they are in memory, and in every answer that has the trial."""
+"""Limit of a trial's user attributes as JSON: they are in memory, and in every answer that shows the trial."""
 MAX_PARAMETERS = 1000
 MAX_CONSTRAINTS = 100
 
-Committed = Sequence[Future[None]]
 
+def suggest_param(registry: Registry, lease_id: str, body: Suggest) -> tuple[Scalar, Committed]:
+    """Return the value of a parameter of a running trial; sample it if the trial has none yet.
 
-def suggest(registry: Registry, lease_id: str, body: Suggest) -> tuple[Scalar, Committed]:
-    """The value of a parameter, sampled if it has none yet; it holds once the futures are done.
-
-    The study is not held while its sampler works. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError,
+    The study is not locked while its sampler works. Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError,
     StateConflictError, InvalidError and DistributionError.
     """
-    live, lease = known(registry, lease_id)
+    live, lease = get_lease(registry, lease_id)
     if not live.definition.is_user_code:
         raise StateConflictError(f"study {live.record.name} has no entrypoint: its parameters are in the lease")
     with live.changing() as committed:
-        check_open(registry, live, lease_id)
+        renew_open_lease(registry, live, lease_id)
         running = live.store.optuna.get_trial(lease.trial_id)
         if body.name in running.params:
             return _known_value(running, body), [committed]
@@ -46,12 +43,12 @@ def suggest(registry: Registry, lease_id: str, body: Suggest) -> tuple[Scalar, C
     _check_compatible(live.study.get_trials(deepcopy=False), body)
     sampled = _sample(live, lease, running, body)
     with live.changing() as committed:
-        check_open(registry, live, lease_id)
-        return _keep(live, lease, sampled, body), [committed]
+        renew_open_lease(registry, live, lease_id)
+        return _save_param(live, lease, sampled, body), [committed]
 
 
 def _check_compatible(trials: Sequence[FrozenTrial], body: Suggest) -> None:
-    """Raises DistributionError when the parameter has other values in the study's trials so far."""
+    """Raises DistributionError if the study's trials have the parameter with an incompatible distribution."""
     last = next((trial for trial in reversed(trials) if body.name in trial.distributions), None)
     if last is not None:
         _check_same(last, body)
@@ -65,22 +62,26 @@ def _check_same(trial: FrozenTrial, body: Suggest) -> None:
 
 
 def _sample(live: LiveStudy, lease: LeaseRecord, running: FrozenTrial, body: Suggest) -> FrozenTrial:
-    """Raises DistributionError."""
-    asked = live.asked.get(lease.lease_id)
-    if asked is None:
-        asked = live.queue.suggestions.ask(running)
+    """Sample a parameter of a running trial. Raises DistributionError."""
+    trial = live.define_by_run_trials.get(lease.lease_id)
+    if trial is None:
+        trial = live.queue.suggestions.ask(running)
         with live.lock:
-            still = {lease_id: one for lease_id, one in live.asked.items() if live.leases.get(lease_id) is not None}
-            live.asked = {**still, lease.lease_id: asked}
+            open_ones = {
+                lease_id: other
+                for lease_id, other in live.define_by_run_trials.items()
+                if live.leases.get(lease_id) is not None
+            }
+            live.define_by_run_trials = {**open_ones, lease.lease_id: trial}
     try:
-        return live.queue.suggestions.sample_more(asked, body.name, body.distribution)
+        return live.queue.suggestions.sample_more(trial, body.name, body.distribution)
     except ValueError as error:
-        live.asked.pop(lease.lease_id, None)
+        live.define_by_run_trials.pop(lease.lease_id, None)
         raise DistributionError(f"{body.name}: {error}") from error
 
 
-def _keep(live: LiveStudy, lease: LeaseRecord, sampled: FrozenTrial, body: Suggest) -> Scalar:
-    """Write a sampled parameter, unless the same call came twice and the other one has. Raises DistributionError."""
+def _save_param(live: LiveStudy, lease: LeaseRecord, sampled: FrozenTrial, body: Suggest) -> Scalar:
+    """Write a sampled parameter, unless a repetition of the call has written it. Raises DistributionError."""
     storage = live.store.optuna
     trial = storage.get_trial(lease.trial_id)
     if body.name not in trial.params:
@@ -88,7 +89,7 @@ def _keep(live: LiveStudy, lease: LeaseRecord, sampled: FrozenTrial, body: Sugge
         try:
             internal = kind.to_internal_repr(sampled.params[body.name])
             storage.set_trial_param(lease.trial_id, body.name, internal, kind)
-        except ValueError as error:  # another trial of the study has it with other values
+        except ValueError as error:  # another trial of the study has it with an incompatible distribution
             raise DistributionError(f"{body.name}: {error}") from error
         for key, value in sampled.system_attrs.items():
             if trial.system_attrs.get(key) != value:
@@ -102,35 +103,31 @@ def _known_value(trial: FrozenTrial, body: Suggest) -> Scalar:
     return value
 
 
-def set_constraints(
+def save_constraint_values(
     registry: Registry, lease_id: str, constraints: Mapping[str, float]
 ) -> tuple[dict[str, float], Committed]:
-    """Keep constraint values with a trial, and answer all that it has; above 0 a constraint is violated.
+    """Write constraint values to a running trial and return all that it has. Above 0 a constraint is violated.
 
     Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError and InvalidError.
     """
-    live, lease = known(registry, lease_id)
-    with live.changing() as committed:
-        check_open(registry, live, lease_id)
+    with hold_lease(registry, lease_id) as (live, lease, committed):
         storage = live.store.optuna
         n_constraints = len({**storage.get_trial(lease.trial_id).constraints, **constraints})
         if n_constraints > MAX_CONSTRAINTS:
             problem = f"a trial must have at most {MAX_CONSTRAINTS} constraints: {n_constraints}"
             raise InvalidError([("constraints", problem)])
-        keep(storage, lease.trial_id, constraints)
+        trial_constraints.keep(storage, lease.trial_id, constraints)
         return storage.get_trial(lease.trial_id).constraints, [committed]
 
 
-def set_user_attrs(
+def save_user_attrs(
     registry: Registry, lease_id: str, user_attrs: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Committed]:
-    """Note values with a trial, and answer all that is noted.
+    """Write user attributes to a running trial and return all that it has.
 
     Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError and InvalidError.
     """
-    live, lease = known(registry, lease_id)
-    with live.changing() as committed:
-        check_open(registry, live, lease_id)
+    with hold_lease(registry, lease_id) as (live, lease, committed):
         storage = live.store.optuna
         merged = {**storage.get_trial(lease.trial_id).user_attrs, **user_attrs}
         if len(merged) > MAX_USER_ATTRS:

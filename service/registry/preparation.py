@@ -1,24 +1,24 @@
-"""Samples ahead on threads of its own, so that a claim does not wait for a sampler and nothing waits for a claim."""
+"""Sample suggestions on background threads, so that claims need not wait for a sampler."""
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from service.study.ahead import prepare, wants_suggestions
+from service.study.ahead import sample_ahead, wants_suggestions
 from service.study.live_study import LiveStudy
 from storage import DATABASE_ERRORS, StorageError
 
 log = logging.getLogger(__name__)
 
 MAX_THREADS = 4
-"""Studies that are sampled at the same time: a slow sampler must not hold up the suggestions of other studies."""
-REST_SECONDS = 1.0
-"""After a failure, so that a database that is away is not asked all the time."""
+"""Number of studies sampled at the same time, so that a slow sampler does not hold up the other studies."""
+PAUSE_AFTER_ERROR_SECONDS = 1.0
+"""Pause after an error, so that an unreachable database is not called all the time."""
 
 
 class Preparation:
-    """Looks at the studies whenever one says that it may want suggestions; one sampler works for each at a time."""
+    """Samples ahead for every study that wants suggestions, one thread a study, each time `wake` is called."""
 
     def __init__(self, studies: Callable[[], Sequence[LiveStudy]]) -> None:
         self._studies = studies
@@ -29,7 +29,7 @@ class Preparation:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, or begin again after a `close`."""
+        """Start the threads; also after a `close`."""
         self._ending.clear()
         self._samplers = ThreadPoolExecutor(MAX_THREADS, "narrows-sampler")
         self._thread = threading.Thread(
@@ -38,11 +38,11 @@ class Preparation:
         self._thread.start()
 
     def wake(self) -> None:
-        """Have a look at the studies soon."""
+        """Check all studies soon."""
         self._wanted.set()
 
     def close(self) -> None:
-        """End, after the samples that are being made."""
+        """Stop after the suggestions that are being sampled, and wait for that."""
         self._ending.set()
         self._wanted.set()
         if self._thread is not None and self._samplers is not None:
@@ -61,20 +61,20 @@ class Preparation:
     def _is_wanted(self, live: LiveStudy) -> bool:
         try:
             return wants_suggestions(live)
-        except Exception:  # one study, such as one that another tool has deleted, must not end this for all
+        except Exception:  # one study, for example one that another program has deleted, must not stop the others
             log.exception("suggestions for study %s cannot be prepared", live.record.name)
             return False
 
     def _prepare(self, live: LiveStudy) -> None:
         try:
-            while not self._ending.is_set() and prepare(live):
+            while not self._ending.is_set() and sample_ahead(live):
                 pass
         except (*DATABASE_ERRORS, StorageError) as error:
             log.error("the database does not answer: %s", error)
-            self._ending.wait(REST_SECONDS)
+            self._ending.wait(PAUSE_AFTER_ERROR_SECONDS)
         except Exception:
             log.exception("suggestions for study %s could not be prepared", live.record.name)
-            self._ending.wait(REST_SECONDS)
+            self._ending.wait(PAUSE_AFTER_ERROR_SECONDS)
         finally:
             self._busy.discard(live)
-            self._wanted.set()  # something may have been wanted in this very moment
+            self._wanted.set()  # a wish for this study that came while it was busy was skipped

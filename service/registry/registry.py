@@ -1,4 +1,4 @@
-"""All studies of a service, and the calls that span them."""
+"""All studies of a service by name: create, find and delete them."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from service.errors import (
 )
 from service.events.study_events import StudyEvents
 from service.events.work_signal import WorkSignal
-from service.imports.take import BY_DEFINITION, keep, warm_start
+from service.imports.import_trials import BY_DEFINITION, save_import, warm_start_imports
 from service.registry.known_workers import WorkerEntrypoints, WorkerLastSeen
 from service.registry.preparation import Preparation
 from service.sampling.configurations import first_configurations
@@ -41,11 +41,11 @@ from storage import (
 log = logging.getLogger(__name__)
 
 NO_DATABASE = (*DATABASE_ERRORS, DatabaseUnavailableError, DatabaseOwnedError, StorageFailedError, StorageClosedError)
-"""No study can be worked on."""
+"""Errors after which no study can be worked on."""
 
 
 class Registry:
-    """Studies by name. Studies are made and deleted under one lock, and work under locks of their own."""
+    """The studies by name. Creating and deleting takes one lock; each study has its own lock for everything else."""
 
     def __init__(
         self,
@@ -56,9 +56,10 @@ class Registry:
         sampled: Callable[[str, float], None],
         tick: Callable[[LiveStudy], None],
     ) -> None:
-        """`sampled` is told the name of a sampler and the seconds that a trial's parameters took.
+        """Load all studies of the store. `term_seconds` is the term of a lease.
 
-        `tick` lets time take effect in one study.
+        `sampled` is called with the name of a sampler and the seconds that a trial's parameters took. `tick` lets time
+        take effect in one study.
         """
         self.store = store
         self.clock = clock
@@ -71,13 +72,13 @@ class Registry:
         self._studies: dict[str, LiveStudy] = {}
         self._by_id: dict[int, LiveStudy] = {}
         self.preparation = Preparation(self.every)
-        self.allowances = WorkerEntrypoints(clock)
-        self.sightings = WorkerLastSeen(clock)
+        self.worker_entrypoints = WorkerEntrypoints(clock)
+        self.worker_last_seen = WorkerLastSeen(clock)
         for record in store.studies():
             self.load(record)
 
     def load(self, record: StudyRecord) -> LiveStudy:
-        """Bring a study to life that is in the database."""
+        """Load a study that is in the database, and add it to the list."""
         notify, wake = self.signal.notify, self.preparation.wake
         live = load_study(self.store, self.clock, record, self._term_seconds, notify, wake, self._sampled, self._tick)
         self._studies[record.name] = self._by_id[record.study_id] = live
@@ -88,29 +89,33 @@ class Registry:
         return list(self._studies.values())
 
     def get(self, name: str) -> LiveStudy:
-        """Raises StudyNotFoundError."""
+        """Return the study of this name. Raises StudyNotFoundError."""
         live = self._studies.get(name)
         if live is None:
             raise StudyNotFoundError(f"no study of this name: {name}")
         return live
 
     def find(self, name: str) -> LiveStudy | None:
-        """The study of that name, or None."""
+        """Return the study of this name, or None."""
         return self._studies.get(name)
 
     def by_id(self, study_id: int) -> LiveStudy | None:
+        """Return the study of this ID, or None."""
         return self._by_id.get(study_id)
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the list of studies; what the block writes is one transaction, and committed when it is left."""
+        """Lock the list of studies for the block. The block's writes are one transaction; wait for its commit."""
         with self._lock, self.store.deferred() as committed:
             yield
         self.store.wait(committed)
         self.signal.notify()
 
     def create(self, definition: Definition) -> tuple[LiveStudy, bool]:
-        """Make a study, or find the same one; True when it is new. Raises StudyExistsError and InvalidError."""
+        """Create a study; return it with True, or with False if the same definition has created it before.
+
+        Raises InvalidError, and StudyExistsError for another definition of the same name.
+        """
         with self.changing():
             existing = self._studies.get(definition.name)
             if existing is not None and not existing.is_defined_by(definition):
@@ -125,18 +130,18 @@ class Registry:
             raise InvalidError(
                 [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
             )
-        first_configurations(definition)  # or there is no study
-        taken = warm_start(definition, self.get)
+        first_configurations(definition)  # raises InvalidError before anything is written
+        imports = warm_start_imports(definition, self.get)
         try:
             record = self.add(definition)
         except DuplicateStudyError as error:
             raise StudyExistsError(str(error)) from error
-        for one in taken:
-            keep(self.store, record.study_id, one, self.clock.now(), BY_DEFINITION)
+        for trials in imports:
+            save_import(self.store, record.study_id, trials, self.clock.now(), BY_DEFINITION)
         return self.load(record)
 
     def add(self, definition: Definition) -> StudyRecord:
-        """Write a new study down. The caller is changing the list. Raises DuplicateStudyError."""
+        """Write a new study to the database. The caller holds `changing`. Raises DuplicateStudyError."""
         record = self.store.create_study(
             definition.name,
             definition.model_dump(mode="json", exclude_unset=True),
@@ -148,10 +153,10 @@ class Registry:
         return record
 
     def delete(self, name: str, *, leased: bool = True) -> None:
-        """Delete a study with its trials and its final evaluations; its open leases are lost.
+        """Delete a study with its trials and its final evaluations. Its open leases are lost.
 
-        Raises StudyNotFoundError, StateConflictError for a study that is part of a final evaluation, and
-        TrialLeasedError when there are leases and it must not be `leased`.
+        Raises StudyNotFoundError, StateConflictError for a study that holds the trials of a final evaluation, and, if
+        `leased` is False, TrialLeasedError for a study with open leases.
         """
         with self.changing(), ExitStack() as held:
             live = self.get(name)
@@ -159,20 +164,20 @@ class Registry:
                 original = self.store.study(live.final.study_id).name
                 raise StateConflictError(f"study {name} is a final evaluation: it is deleted with study {original}")
             studies = [live, *self.linked_to(live)]
-            for each in studies:
-                held.enter_context(each.lock)
-            n_leases = sum(len(each.leases) for each in studies)
+            for study in studies:
+                held.enter_context(study.lock)
+            n_leases = sum(len(study.leases) for study in studies)
             if n_leases > 0 and not leased:
                 raise TrialLeasedError(f"study {name} has trials with workers ({n_leases}): stop it first")
-            for each in reversed(studies):
-                self._remove(each)
+            for study in reversed(studies):
+                self._remove(study)
 
     def linked(self, final: FinalRecord) -> LiveStudy | None:
-        """The study that holds the trials of a final evaluation; None while that is only about to begin."""
+        """The study that holds the trials of a final evaluation; None while the evaluation is being created."""
         return self._by_id.get(final.linked_study_id)
 
     def linked_to(self, live: LiveStudy) -> list[LiveStudy]:
-        """The studies of all its final evaluations, oldest first."""
+        """The studies that hold the trials of this study's final evaluations, oldest first."""
         finals = self.store.finals.of_study(live.record.study_id)
         return [linked for final in finals if (linked := self.linked(final)) is not None]
 
@@ -183,22 +188,23 @@ class Registry:
         del self._studies[live.record.name]
         del self._by_id[live.record.study_id]
 
-    def seen(self, claim: Claim) -> None:
-        """Note that a worker asked, even if there was no work for it. Nobody waits for this to be committed."""
+    def note_worker(self, claim: Claim) -> None:
+        """Write that a worker has claimed, for a claim that gets no lease. Does not wait for the commit."""
         now = self.clock.now()
         worker = claim.worker
         with self.store.deferred():
             self.store.workers.put(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
 
     def waits_for(self, live: LiveStudy) -> str | None:
-        """Why no trial of a study begins, when no worker allows its entrypoint."""
+        """The text that says which entrypoints no worker allows; None unless a study waits for that reason."""
         entrypoints = live.definition.entrypoints
         if not entrypoints or live.record.state != "running" or len(live.leases) > 0:
             return None
         busy = {lease.worker_id for other in self.every() for lease in other.leases}
-        if live.queue.is_empty(live.n_trials_now) or self.allowances.has(entrypoints, busy):
+        if live.queue.is_empty(live.n_trials_now) or self.worker_entrypoints.is_any_allowing(entrypoints, busy):
             return None
-        flags = " ".join(dict.fromkeys(f"--allow {one.partition(':')[0].partition('.')[0]}" for one in entrypoints))
+        packages = dict.fromkeys(entrypoint.partition(":")[0].partition(".")[0] for entrypoint in entrypoints)
+        flags = " ".join(f"--allow {package}" for package in packages)
         return f"no worker allows {' and '.join(entrypoints)}: start one with {flags}"
 
     def tick(self) -> None:
@@ -206,9 +212,9 @@ class Registry:
         self.for_each(LiveStudy.tick)
 
     def for_each(self, do: Callable[[LiveStudy], None]) -> None:
-        """Do something with every study; one with which it fails holds up no other, and the log says so.
+        """Call `do` with every study. An error in one study is logged and does not keep `do` from the others.
 
-        Raises what the database raises.
+        Raises the errors of NO_DATABASE.
         """
         for live in self.every():
             try:
@@ -216,10 +222,10 @@ class Registry:
             except NO_DATABASE:
                 raise
             except Exception:
-                log.exception("study %s: what is due now failed; the next tick tries again", live.record.name)
+                log.exception("study %s could not be brought up to date; the next tick tries again", live.record.name)
 
 
 def check_name(name: str) -> None:
-    """Raises InvalidError for a name that a user's study may not have."""
+    """Raises InvalidError for a name that is reserved for the studies of final evaluations."""
     if RESERVED.search(name):
         raise InvalidError([("name", f"name must not end as those of final evaluations do: {name!r}")])

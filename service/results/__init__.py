@@ -1,1 +1,1 @@
-"""Studies and trials as clients see them."""
+"""Studies and trials as clients see them: views, pages and exports."""

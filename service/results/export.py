@@ -1,4 +1,4 @@
-"""All trials of a study as CSV, as JSON or as Optuna has them, a page at a time."""
+"""Export all trials of a study as CSV, as JSON or in Optuna's own terms, read from the database in pages."""
 
 import csv
 import io
@@ -14,26 +14,25 @@ from service.results.view import trial_views
 from service.schemas.optuna import OptunaStudy, OptunaTrial, utc
 from service.schemas.results import Metrics, Trial
 from service.study.live_study import LiveStudy
-from storage import Store
 
 PAGE = 500
 COLUMNS = ("number", "state", "started_at", "finished_at", "duration_seconds", "worker", "reason", "step")
 
 
-def as_json(store: Store, live: LiveStudy) -> Iterator[str]:
-    """A JSON array with one trial a line."""
+def as_json(live: LiveStudy) -> Iterator[str]:
+    """Yield a JSON array with one trial per line."""
     yield "[\n"
     first = True
-    for trial in _trials(store, live):
+    for trial in _trials(live):
         yield ("" if first else ",\n") + trial.model_dump_json()
         first = False
     yield "\n]\n"
 
 
-def as_csv(store: Store, live: LiveStudy) -> Iterator[str]:
-    """A header, then one trial a line; objective values, parameters, metrics and constraints have columns each."""
+def as_csv(live: LiveStudy) -> Iterator[str]:
+    """Yield a CSV header, then one trial per line; each objective, parameter, metric and constraint has a column."""
     values = [f"value_{objective.metric}" for objective in live.definition.objectives]
-    params, metrics = _param_names(live), _metric_names(store, live)
+    params, metrics = _param_names(live), _metric_names(live)
     constraints = _constraint_names(live)
     header = [
         *COLUMNS,
@@ -43,21 +42,21 @@ def as_csv(store: Store, live: LiveStudy) -> Iterator[str]:
         *(f"constraints_{name}" for name in constraints),
     ]
     yield _line(header)
-    for trial in _trials(store, live):
-        known = trial.model_dump(mode="json")
+    for trial in _trials(live):
+        fields = trial.model_dump(mode="json")
         yield _line(
             [
-                *(known[name] for name in COLUMNS),
-                *(known["values"] or [None] * len(values)),
-                *(_cell(known["params"], name) for name in params),
-                *(known["metrics"].get(name) for name in metrics),
-                *(known["constraints"].get(name) for name in constraints),
+                *(fields[name] for name in COLUMNS),
+                *(fields["values"] or [None] * len(values)),
+                *(_cell(fields["params"], name) for name in params),
+                *(fields["metrics"].get(name) for name in metrics),
+                *(fields["constraints"].get(name) for name in constraints),
             ]
         )
 
 
-def as_optuna(store: Store, live: LiveStudy) -> Iterator[str]:
-    """The study in one line, then one trial a line, with all that Optuna's own tables have of them."""
+def as_optuna(live: LiveStudy) -> Iterator[str]:
+    """Yield JSON lines: the study, then one trial per line, with everything that Optuna's own tables hold of them."""
     objectives = live.definition.objectives
     study = OptunaStudy(
         study_name=live.record.name,
@@ -66,7 +65,7 @@ def as_optuna(store: Store, live: LiveStudy) -> Iterator[str]:
         user_attrs=_on_wire(live.study.user_attrs),
     )
     yield f"{study.model_dump_json()}\n"
-    for trial, view in _pairs(store, live):
+    for trial, view in _pairs(live):
         yield f"{_optuna_trial(trial, view.metrics).model_dump_json()}\n"
 
 
@@ -76,7 +75,7 @@ def _optuna_trial(trial: FrozenTrial, metrics: Metrics) -> OptunaTrial:
         state=trial.state.name,
         values=trial.values,
         params=trial.params,
-        distributions={name: json.loads(distribution_to_json(one)) for name, one in trial.distributions.items()},
+        distributions={name: json.loads(distribution_to_json(kind)) for name, kind in trial.distributions.items()},
         intermediate_values=trial.intermediate_values,
         metrics=metrics,
         user_attrs=_on_wire(trial.user_attrs),
@@ -87,7 +86,7 @@ def _optuna_trial(trial: FrozenTrial, metrics: Metrics) -> OptunaTrial:
 
 
 def _on_wire(value: Any) -> Any:
-    """Any JSON value, the numbers that JSON cannot carry as strings."""
+    """The JSON value with nan and infinities as strings, because JSON has no such numbers."""
     if isinstance(value, dict):
         return {key: _on_wire(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -96,7 +95,7 @@ def _on_wire(value: Any) -> Any:
 
 
 def _cell(params: dict[str, object], name: str) -> object:
-    """A parameter as JSON where CSV could not tell it from another: true, null; empty where it is inactive."""
+    """The CSV cell of a parameter: empty if it is inactive; true, false and null as in JSON."""
     if name not in params:
         return None
     value = params[name]
@@ -104,7 +103,7 @@ def _cell(params: dict[str, object], name: str) -> object:
 
 
 def _param_names(live: LiveStudy) -> list[str]:
-    """Of the search space, and those that an entrypoint asked for as it ran."""
+    """Names of the search space's parameters, and of those that the code of trials asked for as it ran."""
     names = dict.fromkeys(live.definition.search_space)
     if live.definition.is_user_code:
         for trial in live.study.get_trials(deepcopy=False):
@@ -113,30 +112,30 @@ def _param_names(live: LiveStudy) -> list[str]:
 
 
 def _constraint_names(live: LiveStudy) -> list[str]:
-    """Of the definition, and those that an entrypoint has set."""
+    """Names of the definition's constraints, and of those that the code of trials has set."""
     names: dict[str, None] = {}
     for trial in live.study.get_trials(deepcopy=False):
         names.update(dict.fromkeys(trial.constraints))
     return list(names)
 
 
-def _metric_names(store: Store, live: LiveStudy) -> list[str]:
+def _metric_names(live: LiveStudy) -> list[str]:
     names: dict[str, None] = {}
-    for trial in _trials(store, live):
+    for trial in _trials(live):
         names.update(dict.fromkeys(trial.metrics))
     return list(names)
 
 
-def _trials(store: Store, live: LiveStudy) -> Iterator[Trial]:
-    return (view for _, view in _pairs(store, live))
+def _trials(live: LiveStudy) -> Iterator[Trial]:
+    return (view for _, view in _pairs(live))
 
 
-def _pairs(store: Store, live: LiveStudy) -> Iterator[tuple[FrozenTrial, Trial]]:
-    """Every trial as Optuna has it, and as clients see it."""
+def _pairs(live: LiveStudy) -> Iterator[tuple[FrozenTrial, Trial]]:
+    """Yield every trial as Optuna has it, with its view for clients."""
     trials: Sequence[FrozenTrial] = live.study.get_trials(deepcopy=False)
     for start in range(0, len(trials), PAGE):
         page = trials[start : start + PAGE]
-        yield from zip(page, trial_views(store, live, page), strict=True)
+        yield from zip(page, trial_views(live, page), strict=True)
 
 
 def _line(cells: Sequence[object]) -> str:

@@ -1,4 +1,4 @@
-"""Pages of trials and studies, in a stable order, with cursors that stay right while trials come in."""
+"""Pages of trials and studies, in a stable order, with cursors that stay valid while trials are added."""
 
 import base64
 import binascii
@@ -38,7 +38,7 @@ ORDERS: dict[str, Callable[[FrozenTrial], float | None]] = {
 
 
 def trial_key(order_by: str) -> Callable[[FrozenTrial], Key]:
-    """The sort key for `number`, `-value` and so on; trials without that value come last."""
+    """Return the sort key for an order such as `number` or `-value`; trials without that value come last."""
     order = ORDERS[order_by.removeprefix("-")]
     sign = -1 if order_by.startswith("-") else 1
 
@@ -50,15 +50,18 @@ def trial_key(order_by: str) -> Callable[[FrozenTrial], Key]:
     return key
 
 
-def page(
+def take_page(
     items: Sequence[Item], key: Callable[[Item], Key], limit: int, cursor: str | None
 ) -> tuple[list[Item], str | None]:
-    """The items after the cursor, and the next cursor. Raises InvalidError for a cursor that is none of ours."""
+    """Return up to `limit` items after the cursor, and the cursor of the next page or None.
+
+    Raises InvalidError for a cursor that was not made here.
+    """
     after = _decode(cursor) if cursor is not None else None
     ordered = sorted(items, key=key)
     rest = ordered if after is None else [item for item in ordered if key(item) > after]
-    taken = rest[:limit]
-    return taken, _encode(key(taken[-1])) if len(rest) > limit else None
+    entries = rest[:limit]
+    return entries, _encode(key(entries[-1])) if len(rest) > limit else None
 
 
 def _encode(key: Key) -> str:

@@ -3,7 +3,6 @@
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -19,103 +18,98 @@ from storage import FIXED_PARAMS_ATTR, EpochRecord, LeaseRecord, ResultRecord, S
 SECONDS_PER_HOUR = 3600
 
 
-def study_view(store: Store, live: LiveStudy, now: datetime, waits_for: str | None = None) -> Study:
-    """A study with its counts and its best trial."""
-    record = live.record
+def study_view(live: LiveStudy, waits_for: str | None) -> Study:
+    """A study with its trial counts and its best trial; `waits_for` says why no trial starts, if that is so."""
+    record, store = live.record, live.store
     counts = {state.name: store.optuna.get_n_trials(record.study_id, state) for state in TrialState}
     best = _best(live)
     return Study(
         name=record.name,
-        final_of=_final_of(store, live),
+        final_of=None if live.final is None else store.study(live.final.study_id).name,
         state=record.state,
-        n_imported=sum(len(one.trials) for one in store.imports.of_study(record.study_id)),
+        n_imported=sum(len(known.trials) for known in store.imports.of_study(record.study_id)),
         definition=live.definition.model_copy(update={"n_trials": record.n_trials}),
         trial_counts=TrialCounts(**counts),
-        best=None if best is None else trial_views(store, live, [best])[0],
+        best=None if best is None else trial_views(live, [best])[0],
         created_at=record.created_at,
         started_at=record.started_at,
         finished_at=record.finished_at,
         finished_reason=record.finished_reason,
         waits_for=waits_for,
-        trials_per_hour=_trials_per_hour(live, counts, now),
+        trials_per_hour=_trials_per_hour(live, counts),
     )
 
 
 def _best(live: LiveStudy) -> FrozenTrial | None:
-    """The best complete trial that keeps its constraints; None with several objectives."""
+    """The best complete trial that keeps its constraints; None if there is none, or with several objectives."""
     storage, study_id = live.store.optuna, live.record.study_id
     if len(live.definition.objectives) > 1 or storage.get_n_trials(study_id, TrialState.COMPLETE) == 0:
         return None
-    best = storage.get_best_trial(study_id)  # which is known without a look at all of them
+    best = storage.get_best_trial(study_id)  # it is kept up to date: this reads no other trial
     if is_feasible(best):
         return best
-    return next(iter(ranked(live, live.study.get_trials(deepcopy=False))), None)
+    return next(iter(ranked_trials(live, live.study.get_trials(deepcopy=False))), None)
 
 
-def _final_of(store: Store, live: LiveStudy) -> str | None:
-    return None if live.final is None else store.study(live.final.study_id).name
-
-
-def study_view_if_there(
-    store: Store, live: LiveStudy, now: datetime, waits_for: Callable[[LiveStudy], str | None]
-) -> Study | None:
-    """The same, or None for a study that is deleted at this moment."""
+def study_view_unless_deleted(live: LiveStudy, waits_for: Callable[[LiveStudy], str | None]) -> Study | None:
+    """Return `study_view`, or None for a study that is deleted while it is read."""
     try:
-        return study_view(store, live, now, waits_for(live))
+        return study_view(live, waits_for(live))
     except KeyError:
         if live.deleted:
             return None
         raise
 
 
-def _trials_per_hour(live: LiveStudy, counts: dict[str, int], now: datetime) -> float | None:
+def _trials_per_hour(live: LiveStudy, counts: dict[str, int]) -> float | None:
+    """Finished trials of the study per hour since its start; None before the first one has finished."""
     finished = sum(counts[state.name] for state in TrialState if state.is_finished())
     if live.record.started_at is None or finished == 0:
         return None
-    seconds = ((live.record.finished_at or now) - live.record.started_at).total_seconds()
+    seconds = ((live.record.finished_at or live.clock.now()) - live.record.started_at).total_seconds()
     return finished / seconds * SECONDS_PER_HOUR if seconds > 0 else None
 
 
-def ranked(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Complete trials that keep their constraints by the first objective, best first; where two are equal the earlier
-    one."""
+def ranked_trials(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The complete trials that keep their constraints, best first by the first objective, then by number."""
     sign = -1 if live.definition.objectives[0].direction == "maximize" else 1
     feasible = [trial for trial in trials if trial.state == TrialState.COMPLETE and is_feasible(trial)]
     return sorted(feasible, key=lambda trial: (sign * trial.values[0], trial.number))
 
 
 def best_trials(live: LiveStudy, k: int) -> list[FrozenTrial]:
-    """The k best trials. Raises StateConflictError for several objectives."""
+    """The `k` best trials of `ranked_trials`. Raises StateConflictError for a study with several objectives."""
     if len(live.definition.objectives) > 1:
         raise StateConflictError(f"study {live.record.name} has several objectives: ask for its pareto front")
-    return ranked(live, live.study.get_trials(deepcopy=False))[:k]
+    return ranked_trials(live, live.study.get_trials(deepcopy=False))[:k]
 
 
 def pareto_trials(live: LiveStudy) -> list[FrozenTrial]:
-    """The trials that no other one is better than in every objective, by the first objective."""
-    return ranked(live, live.study.best_trials)
+    """The trials of the Pareto front, best first by the first objective."""
+    return ranked_trials(live, live.study.best_trials)
 
 
 def complete_trials(live: LiveStudy) -> list[FrozenTrial]:
+    """All complete trials, whether they keep their constraints or not, by number."""
     return live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def importances(live: LiveStudy) -> Importances:
-    """Parameter importances for the first objective, by Optuna's default evaluator."""
+    """Parameter importances for the first objective by Optuna's default evaluator; empty with fewer than two values."""
     objective = live.definition.objectives[0]
     metric = objective.metric
     sign = -1 if objective.direction == "maximize" else 1  # the evaluator looks for low values
-    values = {trial.values[0] for trial in live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
+    values = {trial.values[0] for trial in complete_trials(live)}
     if len(values) < 2:
         return Importances(metric=metric, importances={})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it says that it looks for low values
-        found = optuna.importance.get_param_importances(live.study, target=lambda trial: sign * trial.values[0])
-    return Importances(metric=metric, importances={name: float(share) for name, share in found.items()})
+        warnings.simplefilter("ignore", UserWarning)  # it warns that low values are taken for better
+        shares = optuna.importance.get_param_importances(live.study, target=lambda trial: sign * trial.values[0])
+    return Importances(metric=metric, importances={name: float(share) for name, share in shares.items()})
 
 
 def find_trial(live: LiveStudy, number: int) -> FrozenTrial:
-    """Raises TrialNotFoundError."""
+    """Return a trial by its number. Raises TrialNotFoundError."""
     try:
         trial_id = live.store.optuna.get_trial_id_from_study_id_trial_number(live.record.study_id, number)
     except KeyError as error:
@@ -123,9 +117,9 @@ def find_trial(live: LiveStudy, number: int) -> FrozenTrial:
     return live.store.optuna.get_trial(trial_id)
 
 
-def curves(store: Store, live: LiveStudy, trial: FrozenTrial) -> Curves:
-    """What a trial reported, step by step; of another program's trial Optuna's intermediate values are all there is."""
-    epochs = store.epochs(trial_id_of(trial))
+def curves(live: LiveStudy, trial: FrozenTrial) -> Curves:
+    """The metrics that a trial reported, by step; for a trial of another program, Optuna's intermediate values."""
+    epochs = live.store.epochs(trial_id_of(trial))
     if not epochs and trial.intermediate_values:
         steps = sorted(trial.intermediate_values)
         values: list[float | None] = [trial.intermediate_values[step] for step in steps]
@@ -137,9 +131,9 @@ def curves(store: Store, live: LiveStudy, trial: FrozenTrial) -> Curves:
     )
 
 
-def trial_views(store: Store, live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[Trial]:
+def trial_views(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[Trial]:
     """Trials with their metrics and attempts, in the given order."""
-    ids = [trial_id_of(trial) for trial in trials]
+    store, ids = live.store, [trial_id_of(trial) for trial in trials]
     last = {epoch.trial_id: epoch for epoch in store.last_epochs(ids)}
     results = {result.trial_id: result for result in store.results(ids)}
     attempts: defaultdict[int, list[LeaseRecord]] = defaultdict(list)
@@ -184,7 +178,7 @@ def _trial_view(
 
 
 def attempts_of(store: Store, trial_id: int) -> list[Attempt]:
-    """The leases of a trial, first to last."""
+    """The attempts at a trial, which are its leases, oldest first."""
     return [_attempt(lease) for lease in store.leases.of_trials([trial_id])]
 
 

@@ -1,1 +1,1 @@
-"""Narrowing rounds: the ranges of each round, and when the next one begins."""
+"""Narrowing rounds: by which rule a range closes in, when a round starts, and how clients see rounds."""

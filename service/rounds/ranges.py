@@ -8,14 +8,14 @@ from service.schemas.rounds import RangeVerdict
 from service.schemas.study.search_space import FloatParameter
 
 EDGE_SHARE = 0.02
-"""A value as near to an end of its range, as a share of the range's width, lies at its edge."""
+"""A value lies at the edge of a range if its distance to an end is at most this share of the range's width."""
 
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Narrowed:
-    """A range of the next round: what became of the present one, and why if it was not just shrunk."""
+class NarrowedRange:
+    """A range of the next round, how it differs from the present one, and a note if it was not just shrunk."""
 
     low: float
     high: float
@@ -23,14 +23,15 @@ class Narrowed:
     note: str | None = None
 
 
-def narrow(first: FloatParameter, now: FloatParameter, values: Sequence[float], margin: float) -> Narrowed:
-    """The next range of a parameter: around `values`, those of the kept trials in the first range, best first.
+def narrow_range(first: FloatParameter, now: FloatParameter, values: Sequence[float], margin: float) -> NarrowedRange:
+    """The next range of a parameter whose first range is `first` and whose present range is `now`.
 
-    `margin` is a share of the present range's width, on either side. A range grows only when the best value lies at
-    its edge or kept values lie outside of it, and never beyond the first one.
+    It encloses `values`, which are the values of the kept trials, best first, plus `margin` on both sides, a share of
+    the present range's width. A range grows only if the best value lies at its edge or kept values lie outside of it,
+    and never beyond the first range.
     """
     if not values:
-        return Narrowed(now.low, now.high, "kept", "no kept trial has a value of it")
+        return NarrowedRange(now.low, now.high, "kept", "no kept trial has this parameter")
     width = _scaled(now, now.last) - _scaled(now, now.low)
     best = _scaled(now, values[0])
     if best - _scaled(now, now.low) <= EDGE_SHARE * width:
@@ -40,22 +41,24 @@ def narrow(first: FloatParameter, now: FloatParameter, values: Sequence[float], 
     return _around(first, now, values, margin * width)
 
 
-def _around(first: FloatParameter, now: FloatParameter, values: Sequence[float], margin: float) -> Narrowed:
+def _around(first: FloatParameter, now: FloatParameter, values: Sequence[float], margin: float) -> NarrowedRange:
     smallest, largest = min(values), max(values)
-    # It grows nowhere, unless a kept value lies outside of it.
+    # Neither end moves outwards, unless a kept value lies outside of the present range.
     low = max(_moved(first, smallest, -margin), min(now.low, smallest))
     high = min(_moved(first, largest, margin), max(now.last, largest))
     low, high = _snapped(first, low, high)
     if not low < high:
-        return Narrowed(now.low, now.high, "kept", "the kept trials have but one value of it, and margin adds nothing")
+        return NarrowedRange(
+            now.low, now.high, "kept", "all kept trials have the same value, and margin does not widen it"
+        )
     if low <= now.low and high >= now.last:
-        return _unshrunk(now, low, high, "the kept trials lie all over it")
+        return _unshrunk(now, low, high, "the kept trials lie all over the range")
     if low >= now.low and high <= now.last:
-        return Narrowed(low, high, "shrunk")
+        return NarrowedRange(low, high, "shrunk")
     before, after = _scaled(now, now.last) - _scaled(now, now.low), _scaled(now, high) - _scaled(now, low)
     smaller = after < before * (1 - ROUNDING)
-    note = f"kept trials lie outside of it: it goes on from {low:.4g} to {high:.4g}"
-    return Narrowed(low, high, "shrunk" if smaller else "widened", note)
+    note = f"kept trials lie outside of the range: it becomes {low:.4g} to {high:.4g}"
+    return NarrowedRange(low, high, "shrunk" if smaller else "widened", note)
 
 
 def _at_edge(
@@ -65,25 +68,25 @@ def _at_edge(
     end: str,
     is_first: bool,
     margins: tuple[float, float],
-) -> Narrowed:
-    """A range that is not shrunk, as the best may lie beyond its end: it goes on there if the first range does."""
+) -> NarrowedRange:
+    """The range is not shrunk, as better values may lie beyond its `end`. It grows there, within the first range."""
     below, above = margins
     low = _moved(first, min(now.low, *values), -below)
     high = _moved(first, max(now.last, *values), above)
-    note = f"the best trial lies at its {end} end, {values[0]:.4g}"
+    note = f"the best trial lies at the {end} end of the range, {values[0]:.4g}"
     if is_first:
-        note = f"{note}: it should be widened, by a new study's {end}er {end}"
+        note = f"{note}: it should be widened by a new study with a {end}er {end}"
     return _unshrunk(now, *_snapped(first, low, high), note)
 
 
-def _unshrunk(now: FloatParameter, low: float, high: float, note: str) -> Narrowed:
+def _unshrunk(now: FloatParameter, low: float, high: float, note: str) -> NarrowedRange:
     if low >= now.low and high <= now.last:
-        return Narrowed(now.low, now.high, "kept", note)
-    return Narrowed(low, high, "widened", f"{note}: it goes on from {low:.4g} to {high:.4g}")
+        return NarrowedRange(now.low, now.high, "kept", note)
+    return NarrowedRange(low, high, "widened", f"{note}: it becomes {low:.4g} to {high:.4g}")
 
 
 def _snapped(first: FloatParameter, low: float, high: float) -> tuple[float, float]:
-    """Bounds within the first range; with a step outwards onto its grid."""
+    """The bounds cut to the first range. With a step they are moved outwards to its grid."""
     low, high = max(first.low, low), min(first.last, high)
     if first.step is None:
         return low, high
@@ -97,7 +100,7 @@ def _scaled(parameter: FloatParameter, value: float) -> float:
 
 
 def _moved(first: FloatParameter, value: float, distance: float) -> float:
-    """A value that lies so far away on the parameter's own scale, no further than the first range goes."""
+    """The value moved by a distance on the parameter's own scale, and at most to an end of the first range."""
     if distance == 0:
         return value
     moved = _scaled(first, value) + distance
@@ -109,7 +112,7 @@ def _moved(first: FloatParameter, value: float, distance: float) -> float:
     return min(value, unscaled) if distance < 0 else max(value, unscaled)
 
 
-def share(first: FloatParameter, low: float, high: float) -> float:
-    """How much of the first range another one is, on the parameter's own scale."""
+def share_of_first(first: FloatParameter, low: float, high: float) -> float:
+    """The width of a range as a share of the first range's width, on the parameter's own scale."""
     whole = _scaled(first, first.last) - _scaled(first, first.low)
     return 1.0 if whole == 0 else (_scaled(first, high) - _scaled(first, low)) / whole

@@ -1,4 +1,4 @@
-"""Begin narrowing rounds: when the definition says so, or when a user does."""
+"""Start narrowing rounds: when the definition says so, or when a user asks for one."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,8 +7,8 @@ from dataclasses import asdict
 from optuna.trial import FrozenTrial
 
 from service.errors import InvalidError, RoundExistsError, StateConflictError
-from service.results.view import complete_trials, ranked
-from service.rounds.ranges import Narrowed, narrow
+from service.results.view import complete_trials, ranked_trials
+from service.rounds.ranges import NarrowedRange, narrow_range
 from service.sampling.constraints import is_feasible
 from service.sampling.round_view import narrowed_space
 from service.sampling.samplers import chosen_sampler
@@ -22,32 +22,35 @@ BY_DEFINITION = "narrowing"
 
 
 def start_due_round(live: LiveStudy) -> None:
-    """Begin the round that the definition asks for, if its time has come. The caller holds the study."""
+    """Start the next round of the definition if it is due. The caller holds the study's lock."""
     narrowing = live.definition.narrowing
     if narrowing is not None and live.rounds.is_over(live.study, live.queue.n_created, live.record.n_trials):
         start_round(live, next_round(live, narrowing.keep_top, narrowing.margin, BY_DEFINITION))
 
 
-def narrow_by_hand(live: LiveStudy, wanted: NarrowRequest, requested_by: str) -> RoundRecord:
-    """The round that a user asks for, begun unless it is a preview. The caller holds the study.
+def narrow_by_hand(live: LiveStudy, request: NarrowRequest, requested_by: str) -> RoundRecord:
+    """Start the round that a user asks for and return its record; a preview is only returned.
 
-    Raises InvalidError, RoundExistsError and StateConflictError.
+    The caller holds the study's lock. Raises InvalidError, RoundExistsError and StateConflictError.
     """
-    _check_number(live, wanted.round)
-    _check_possible(live)
-    keep_top, margin = _asked(live.definition.narrowing, wanted)
+    _check_number(live, request.round)
+    _check_can_be_narrowed(live)
+    keep_top, margin = _keep_top_and_margin(live.definition.narrowing, request)
     record = next_round(live, keep_top, margin, requested_by)
     if record.note is not None:
         raise StateConflictError(f"study {live.record.name} cannot be narrowed: {record.note}")
-    if not wanted.preview:
-        _check_worthwhile(live, record)
+    if not request.preview:
+        _check_changes_a_range(live, record)
         start_round(live, record)
     return record
 
 
 def next_round(live: LiveStudy, keep_top: int, margin: float, requested_by: str) -> RoundRecord:
-    """The ranges around the best trials of the whole study so far; those of now when there are too few."""
-    kept = _best(live, keep_top)
+    """The record of the next round, its ranges around the best trials of the whole study.
+
+    With fewer complete trials than `keep_top` the ranges stay as they are, and `note` says so.
+    """
+    kept = _best_trials(live, keep_top)
     note = None
     if len(kept) < keep_top:
         which = "" if all(map(is_feasible, complete_trials(live))) else " that satisfy every constraint"
@@ -62,13 +65,13 @@ def next_round(live: LiveStudy, keep_top: int, margin: float, requested_by: str)
         keep_top=keep_top,
         margin=margin,
         kept=[trial.number for trial in kept],
-        ranges={name: asdict(narrowed) for name, narrowed in _narrowed(live, kept, margin)},
+        ranges={name: asdict(narrowed) for name, narrowed in _narrowed_ranges(live, kept, margin)},
         note=note,
     )
 
 
 def start_round(live: LiveStudy, record: RoundRecord) -> None:
-    """Sample from a round's ranges from now on. What workers have goes on as it is."""
+    """Write a round and sample from its ranges from now on. Trials that workers hold are not affected."""
     live.store.rounds.add(record)
     live.sample_from(record)
     live.news.round_begun(record.number, record.note or _summary(record))
@@ -76,27 +79,30 @@ def start_round(live: LiveStudy, record: RoundRecord) -> None:
     live.want_suggestions()
 
 
-def _narrowed(live: LiveStudy, kept: Sequence[FrozenTrial], margin: float) -> Iterator[tuple[str, Narrowed]]:
+def _narrowed_ranges(
+    live: LiveStudy, kept: Sequence[FrozenTrial], margin: float
+) -> Iterator[tuple[str, NarrowedRange]]:
     space = live.definition.search_space
     now = narrowed_space(space, live.rounds.latest)
     for name, first in space.items():
         present = now[name]
         if isinstance(first, FloatParameter) and isinstance(present, FloatParameter):
             values = [trial.params[name] for trial in kept if first.contains(trial.params.get(name))]
-            yield name, narrow(first, present, values, margin)
+            yield name, narrow_range(first, present, values, margin)
 
 
-def _best(live: LiveStudy, k: int) -> list[FrozenTrial]:
-    return ranked(live, [trial for trial in complete_trials(live) if math.isfinite(trial.values[0])])[:k]
+def _best_trials(live: LiveStudy, k: int) -> list[FrozenTrial]:
+    return ranked_trials(live, [trial for trial in complete_trials(live) if math.isfinite(trial.values[0])])[:k]
 
 
-def _asked(narrowing: Narrowing | None, wanted: NarrowRequest) -> tuple[int, float]:
+def _keep_top_and_margin(narrowing: Narrowing | None, request: NarrowRequest) -> tuple[int, float]:
+    """What the request says, completed by the definition or else by the defaults."""
     keep_top, margin = (KEEP_TOP, MARGIN) if narrowing is None else (narrowing.keep_top, narrowing.margin)
-    return wanted.keep_top or keep_top, margin if wanted.margin is None else wanted.margin
+    return request.keep_top or keep_top, margin if request.margin is None else request.margin
 
 
 def _check_number(live: LiveStudy, number: int | None) -> None:
-    """Raises RoundExistsError for a round that has begun, InvalidError for one after the next."""
+    """Raises RoundExistsError for a round that has started, InvalidError for one after the next."""
     latest = live.rounds.number
     if number is not None and number <= latest:
         raise RoundExistsError(f"round {number} of study {live.record.name} has begun already")
@@ -104,8 +110,8 @@ def _check_number(live: LiveStudy, number: int | None) -> None:
         raise InvalidError([("round", f"round must be the next one, {latest + 1}: {number}")])
 
 
-def _check_possible(live: LiveStudy) -> None:
-    """Raises StateConflictError for a study that has no ranges to narrow, RoundExistsError for a second time."""
+def _check_can_be_narrowed(live: LiveStudy) -> None:
+    """Raises StateConflictError if the study has no range to narrow, RoundExistsError if its round has no trial yet."""
     name, definition = live.record.name, live.definition
     sampler = chosen_sampler(definition)
     if live.final is not None:
@@ -120,17 +126,14 @@ def _check_possible(live: LiveStudy) -> None:
         raise RoundExistsError(f"round {live.rounds.number} of study {name} has begun already, and has no trial yet")
 
 
-def _check_worthwhile(live: LiveStudy, record: RoundRecord) -> None:
-    """Raises StateConflictError when every range stays as it is."""
-    if all(one["verdict"] == "kept" for one in record.ranges.values()):
+def _check_changes_a_range(live: LiveStudy, record: RoundRecord) -> None:
+    """Raises StateConflictError if every range stays as it is."""
+    if all(narrowed["verdict"] == "kept" for narrowed in record.ranges.values()):
         raise StateConflictError(f"study {live.record.name} cannot be narrowed: {_summary(record)}")
 
 
 def _summary(record: RoundRecord) -> str:
     return "; ".join(
-        f"{name}: {one['note'] or _bounds(one['low'], one['high'])}" for name, one in record.ranges.items()
+        f"{name}: {narrowed['note'] or '{low:.4g} to {high:.4g}'.format_map(narrowed)}"
+        for name, narrowed in record.ranges.items()
     )
-
-
-def _bounds(low: float, high: float) -> str:
-    return f"{low:.4g} to {high:.4g}"

@@ -6,8 +6,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from service.results.view import ranked
-from service.rounds.ranges import share
+from service.results.view import ranked_trials
+from service.rounds.ranges import share_of_first
 from service.schemas.rounds import FIRST_ROUND, NarrowedRound, Range, Round, RoundList
 from service.schemas.study.search_space import FloatParameter
 from service.study.live_study import LiveStudy
@@ -15,7 +15,7 @@ from storage import RoundRecord
 
 
 def round_list(live: LiveStudy) -> RoundList:
-    """All rounds of a study; the first one has the definition's ranges."""
+    """All rounds of a study, in order. The first round has the definition's ranges."""
     with live.lock:
         later, trials = live.rounds.later(), live.study.get_trials(deepcopy=False)
     ends = [record.first_trial for record in later] + [len(trials)]
@@ -26,7 +26,7 @@ def round_list(live: LiveStudy) -> RoundList:
 
 
 def narrowed_round(live: LiveStudy, record: RoundRecord, *, preview: bool) -> NarrowedRound:
-    """A round that has just begun, or would begin now."""
+    """A round that has just started, or, as a preview, would start now."""
     fields = _fields(live, record) | {"study": live.record.name, "preview": preview}
     return NarrowedRound(**fields | ({"began_at": None} if preview else {}), **_results(live, []))
 
@@ -60,18 +60,19 @@ def _fields(live: LiveStudy, record: RoundRecord) -> dict[str, Any]:
         "keep_top": record.keep_top,
         "margin": record.margin,
         "kept": record.kept,
-        "ranges": {name: _range(live, name, one) for name, one in record.ranges.items()},
+        "ranges": {name: _range(live, name, narrowed) for name, narrowed in record.ranges.items()},
         "note": record.note,
     }
 
 
-def _range(live: LiveStudy, name: str, one: dict[str, Any]) -> Range:
+def _range(live: LiveStudy, name: str, narrowed: dict[str, Any]) -> Range:
     first = live.definition.search_space[name]
-    assert isinstance(first, FloatParameter), "no other is narrowed"
-    return Range(**one, log=first.log, share=share(first, one["low"], min(one["high"], first.last)))
+    assert isinstance(first, FloatParameter), "only float parameters are narrowed"
+    share = share_of_first(first, narrowed["low"], min(narrowed["high"], first.last))
+    return Range(**narrowed, log=first.log, share=share)
 
 
 def _results(live: LiveStudy, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
-    best = [trial for trial in ranked(live, trials) if math.isfinite(trial.values[0])]
+    best = [trial for trial in ranked_trials(live, trials) if math.isfinite(trial.values[0])]
     has_best = best and len(live.definition.objectives) == 1
     return {"n_trials": len(trials), "best": best[0].values[0] if has_best else None}

@@ -1,24 +1,22 @@
-"""Pause, resume, stop and extend a study, and enqueue configurations in it."""
+"""Pause, resume, stop and extend a study, and enqueue configurations."""
 
 from typing import Any
 
-from service.clock import Clock
 from service.errors import BudgetExhaustedError, InvalidError, StateConflictError
 from service.schemas.results import RequestedState, StudyChange, StudyState
 from service.schemas.study.checks import params_errors
 from service.schemas.study.definition_fields import Params
 from service.study.live_study import LiveStudy
-from storage import Store
 
-ALLOWED: dict[RequestedState, tuple[StudyState, ...]] = {
+ALLOWED_FROM: dict[RequestedState, tuple[StudyState, ...]] = {
     "paused": ("running", "paused"),
     "running": ("running", "paused", "stopped"),
     "stopped": ("running", "paused", "stopped"),
 }
-"""Which states a state can be reached from; a finished study goes on only when it is extended."""
+"""The states from which each state can be reached. A finished study can only be extended."""
 
 
-def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Clock) -> None:
+def change_study(live: LiveStudy, change: StudyChange) -> None:
     """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
     with live.working():
         live.tick()
@@ -41,21 +39,21 @@ def change_study(live: LiveStudy, change: StudyChange, store: Store, clock: Cloc
                     f"study {record.name} has ended, more trials would not run: {live.stop_reason()}"
                 )
             state = change.state or "running"
-        elif change.state is not None and record.state not in ALLOWED[change.state]:
+        elif change.state is not None and record.state not in ALLOWED_FROM[change.state]:
             raise StateConflictError(f"study {record.name} is {record.state}: it cannot become {change.state}")
         values: dict[str, Any] = {"state": state, "n_trials": change.n_trials or record.n_trials}
         if state == "stopped" and record.state != "stopped":
-            values |= {"finished_at": clock.now(), "finished_reason": "stopped by a user"}
+            values |= {"finished_at": live.clock.now(), "finished_reason": "stopped by a user"}
         if state in ("running", "paused") and record.state in ("finished", "stopped"):
             values |= {"finished_at": None, "finished_reason": None}
-        live.record = store.change_study(record, **values)
+        live.record = live.store.change_study(record, **values)
         live.news.study_changed(record, live.record)
         live.tick()
     live.notify()
 
 
-def enqueue(live: LiveStudy, params: Params) -> int:
-    """Add a configuration to try next, and answer its trial number.
+def enqueue_params(live: LiveStudy, params: Params) -> int:
+    """Add a trial with these parameters to the queue and return its number.
 
     Raises InvalidError, BudgetExhaustedError, NothingLeftError and StateConflictError.
     """

@@ -1,4 +1,4 @@
-"""One study at work: what claims, reports and ends share, behind one lock."""
+"""One study in memory: what claims, reports and ends of leases share, behind one lock."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ from storage import FinalRecord, RoundRecord, Store, StudyRecord
 
 
 class LiveStudy:
-    """A study, its open leases and its queue of trials. Whoever changes them holds `lock`."""
+    """A study with its open leases and its queue of trials. Hold `lock` while changing any of them."""
 
     def __init__(
         self,
@@ -45,9 +45,10 @@ class LiveStudy:
         wake: Callable[[], None],
         tick: Callable[["LiveStudy"], None],
     ) -> None:
-        """`notify` wakes claims that wait for work, `wake` the preparation of suggestions.
+        """Take the parts of a loaded study, and three callbacks.
 
-        `tick` lets time take effect: it ends expired leases and, when nothing is left to do, the study.
+        `notify` wakes claims that wait for work, `wake` wakes the preparation of suggestions, and `tick` lets time take
+        effect: it ends expired leases, starts due rounds and ends the study when nothing is left to do.
         """
         self.store = store
         self.clock = clock
@@ -64,63 +65,66 @@ class LiveStudy:
         self.news = StudyEvents(store, clock, record.name)
         self.lock = threading.RLock()
         self.deleted = False
-        self.asked: dict[str, Trial] = {}
-        """By lease, the trials whose entrypoints ask for parameters as they run, as the sampler sees them."""
+        self.define_by_run_trials: dict[str, Trial] = {}
+        """By lease ID, the sampler's view of each trial whose code asks for parameters as it runs."""
         self._wake = wake
         self._tick = tick
 
     @property
     def final(self) -> FinalRecord | None:
-        """The final evaluation of another study whose trials are those of this one, if it is such a study."""
+        """The final evaluation whose trials this study holds; None for a study of a user."""
         return self.store.finals.of_linked(self.record.study_id)
 
     def is_defined_by(self, definition: Definition) -> bool:
-        """Whether a definition is the study's own, as it was first written or since it was extended."""
+        """Whether a definition equals the study's, with its first `n_trials` or the present one."""
 
         def comparable(value: Definition, n_trials: int) -> str:
             # As JSON, because Python takes 0, 0.0 and False for the same choice.
             return json.dumps({**value.model_dump(mode="json"), "n_trials": n_trials}, sort_keys=True)
 
-        own = [comparable(self.definition, n_trials) for n_trials in (self.definition.n_trials, self.record.n_trials)]
-        return comparable(definition, definition.n_trials) in own
+        equal = [comparable(self.definition, n_trials) for n_trials in (self.definition.n_trials, self.record.n_trials)]
+        return comparable(definition, definition.n_trials) in equal
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Hold the lock while memory changes, and wait for the commit without it. All of it is one transaction."""
+        """Hold the lock for the block, whose writes are one transaction; wait for its commit after the lock is free."""
         with self.lock, self.store.deferred() as committed:
             yield
         self.store.wait(committed)
 
     @contextmanager
     def changing(self) -> Iterator[Future[None]]:
-        """Hold the lock after a `tick`; what the block writes is committed when the yielded future is done."""
+        """Hold the lock for the block, after a `tick`. The block's writes are committed once the future is done."""
         with self.lock, self.store.deferred() as committed:
             self.tick()
             yield committed
 
     def tick(self) -> None:
-        """Let time and results take effect: expired leases, due rounds and evaluations, the end of the study."""
+        """Expire overdue leases, start a due round, and end the study if nothing is left to do."""
         self._tick(self)
 
     def enqueue(self, params: Params) -> int:
-        """Add a trial with these parameters to the queue, and return its number. The caller holds the lock."""
+        """Add a trial with these parameters to the queue and return its number. The caller holds the lock.
+
+        Raises NothingLeftError.
+        """
         number = self.queue.enqueue(params)
         self.news.trial_created(number, params)
         self.notify()
         return number
 
     def may_start(self) -> bool:
-        """Whether trials may begin now."""
+        """Whether trials may start now."""
         return not self.deleted and self.record.state == "running" and self.stop_reason() is None
 
     def stop_reason(self) -> str | None:
-        """Why running trials should end now, or None."""
+        """Why running trials should end now; None if they may go on."""
         if self.record.state == "stopped":
             return "the study was stopped"
-        return self.end.early(self.record, self.clock.now())
+        return self.end.early_reason(self.record, self.clock.now())
 
     def resume(self, trial_id: int) -> Resume | None:
-        """Where a trial goes on: its checkpoint, as long as it has one."""
+        """The checkpoint that a trial can be resumed from, or None."""
         checkpoint = self.store.artifacts.get(trial_id, CHECKPOINT)
         if checkpoint is None or checkpoint.step is None:
             return None
@@ -128,37 +132,37 @@ class LiveStudy:
 
     @property
     def promotion(self) -> Promotion | None:
-        """The trials that are paused at rungs, where there are such."""
+        """The trials that are paused at rungs; None if the study's pruner pauses none."""
         return self.queue.promotion
 
     @property
     def n_trials_now(self) -> int:
-        """How many trials there may be for now: a round's are all done before those of the next one are made."""
+        """How many trials may exist now. A round's trials have all ended before those of the next round are made."""
         return self.rounds.limit(self.record.n_trials)
 
     def sample_from(self, round: RoundRecord) -> None:
-        """Sample from a round's ranges from now on, with a sampler that has seen no others."""
+        """Sample from a round's ranges from now on, with a new sampler that has not seen the earlier ranges."""
         self.study.sampler = build_sampler(self.definition, self.queue.n_created)
         space, promotes = self.definition.search_space, self.definition.promotes
         self.queue.suggestions.narrow(RoundView(space, round, self.study.sampler, promotes=promotes))
 
     def learn_from_imports(self) -> None:
-        """Show the sampler all trials that were imported."""
+        """Show the sampler all imported trials."""
         records = self.store.imports.of_study(self.record.study_id)
         self.queue.suggestions.learn_from(frozen_trials(self.definition, records))
 
     def want_suggestions(self) -> None:
-        """Say that new suggestions may be wanted, when they are worth making ahead."""
+        """Wake the preparation of suggestions, if the study's suggestions are sampled ahead of claims."""
         if self.queue.suggestions.depth(len(self.leases)) > 0:
             self._wake()
 
     def close(self) -> None:
-        """Forget the open leases of a study that is deleted, and take part in nothing any more."""
+        """Mark the study as deleted and forget its open leases."""
         self.deleted = True
         for lease in self.leases:
             self.leases.remove(lease.lease_id)
 
     def check_not_deleted(self) -> None:
-        """Raises StudyNotFoundError when the study was deleted since it was looked up."""
+        """Raises StudyNotFoundError if the study was deleted after it was looked up."""
         if self.deleted:
             raise StudyNotFoundError(f"no study of this name: {self.record.name}")

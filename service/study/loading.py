@@ -1,4 +1,4 @@
-"""Bring a study to life from the database, and mend what a crash cut short."""
+"""Load a study from the database, and requeue the trials that a crash left without a lease."""
 
 from collections.abc import Callable
 from functools import partial
@@ -30,7 +30,11 @@ def load_study(
     sampled: Callable[[str, float], None],
     tick: Callable[[LiveStudy], None],
 ) -> LiveStudy:
-    """A study as it was when the service stopped, however it stopped."""
+    """Load a study as it was when the service stopped, however it stopped.
+
+    `sampled` is called with the name of the study's sampler and the seconds that a trial's parameters took. `notify`,
+    `wake` and `tick` go to LiveStudy.
+    """
     definition = Definition.model_validate(record.definition)
     trials = store.optuna.get_all_trials(record.study_id, deepcopy=False)
     study = ServiceStudy(
@@ -38,29 +42,29 @@ def load_study(
     )
     # A trial's open lease is its last one, even if the machine's clock was set back since.
     leases = sorted(store.leases.of_study(record.study_id), key=lambda lease: lease.ended_at is None)
-    retries = _mend(store, trials, leases)
-    book = OpenLeases(clock, term_seconds)
+    retries = _requeue_unleased(store, trials, leases)
+    open_leases = OpenLeases(clock, term_seconds)
     unfinished = {trial_id_of(trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:
-            book.add(lease, store.epochs(lease.trial_id))
-    told = partial(sampled, chosen_sampler(definition).name)
-    queue = TrialQueue(study, definition, retries, told, promotion_of(study, definition))
-    live = LiveStudy(store, clock, record, definition, study, queue, book, notify, wake, tick)
+            open_leases.add(lease, store.epochs(lease.trial_id))
+    time_sampling = partial(sampled, chosen_sampler(definition).name)
+    queue = TrialQueue(study, definition, retries, time_sampling, promotion_of(study, definition))
+    live = LiveStudy(store, clock, record, definition, study, queue, open_leases, notify, wake, tick)
     live.learn_from_imports()
     if live.rounds.latest is not None:
         live.sample_from(live.rounds.latest)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if is_feasible(trial):
-            live.end.completed(trial.number, trial.values)
+            live.end.check_target(trial.number, trial.values)
     for params in first_configurations(definition)[len(trials) :]:  # these are a study's first trials
         with live.working():
             live.enqueue(params)
     return live
 
 
-def _mend(store: Store, trials: list[FrozenTrial], leases: list[LeaseRecord]) -> list[int]:
-    """Put back the trials that no open lease holds; answer the trials to try again, first to last."""
+def _requeue_unleased(store: Store, trials: list[FrozenTrial], leases: list[LeaseRecord]) -> list[int]:
+    """Make running trials without an open lease WAITING; return the IDs of the trials to try again, in order."""
     leased = {lease.trial_id: lease for lease in leases}  # the last one of each trial
     retries = []
     with store.transaction():
@@ -69,7 +73,7 @@ def _mend(store: Store, trials: list[FrozenTrial], leases: list[LeaseRecord]) ->
             if paused_at(trial) is not None:
                 continue  # it waits for its promotion
             if trial.state == TrialState.RUNNING and (lease is None or lease.ended_at is not None):
-                # Another program's, or one of a claim that failed: its parameters, if any, are kept.
+                # Another program started it, or a claim failed before its lease was written. It keeps its parameters.
                 store.optuna.set_trial_state_values(trial_id_of(trial), TrialState.WAITING)
                 retries.append(trial_id_of(trial))
             elif trial.state == TrialState.WAITING and lease is not None:

@@ -9,14 +9,14 @@ from storage import StudyRecord
 
 
 class StudyEnd:
-    """The rules that end a study: its time, its target, its number of trials, its search space."""
+    """The rules that end a study: its timeout, its target value, its number of trials, its search space."""
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         self._target_trial: int | None = None
 
-    def completed(self, trial_number: int, values: Sequence[float]) -> None:
-        """Look at a complete trial: it may have reached the target."""
+    def check_target(self, trial_number: int, values: Sequence[float]) -> None:
+        """Remember a complete trial if it is the first to reach the study's target value."""
         target = self._definition.target_value
         if target is None or self._target_trial is not None:
             return
@@ -24,8 +24,8 @@ class StudyEnd:
         if values[0] >= target if maximize else values[0] <= target:
             self._target_trial = trial_number
 
-    def early(self, record: StudyRecord, now: datetime) -> str | None:
-        """Why the study ends before all its trials are done, or None."""
+    def early_reason(self, record: StudyRecord, now: datetime) -> str | None:
+        """Why the study ends before all its trials are finished; None if it goes on."""
         if self._target_trial is not None:
             return f"trial {self._target_trial} reached target_value {self._definition.target_value:g}"
         limit = self._definition.timeout_seconds
@@ -33,8 +33,8 @@ class StudyEnd:
             return f"timeout_seconds {limit:g} passed"
         return None
 
-    def when_done(self, queue: TrialQueue, record: StudyRecord) -> str | None:
-        """Why no trial is left to run, or None while there is one."""
+    def finished_reason(self, queue: TrialQueue, record: StudyRecord) -> str | None:
+        """Why no trial is left to start; None while there is one. The caller knows that no lease is open."""
         if not queue.is_empty(record.n_trials):
             return None
         if queue.is_exhausted(record.n_trials):

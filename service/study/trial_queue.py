@@ -1,4 +1,4 @@
-"""Which trial a claim gets next: one to be tried again, one that a user enqueued, or a new one."""
+"""Which trial a claim gets next: a trial to retry, a promoted one, an enqueued one, or a new one."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +20,11 @@ from service.schemas.study.checks import MAX_GRID
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.search_space import n_configurations
-from service.study.shapes import shape_of, structural
+from service.study.shapes import shape_of, structural_params
 from storage import storage_of, study_id_of, trial_id_of
 
-Alike = Callable[[Mapping[str, Scalar]], bool]
+TrainsTogether = Callable[[Mapping[str, Scalar]], bool]
+"""Whether a trial with these parameters can train together with a given trial."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ class PreparedTrial:
 
 
 class TrialQueue:
-    """Hands out the trials of one study. Its caller holds the study's lock."""
+    """Hands out the trials of one study. The caller of any method holds the study's lock.
+
+    `n_trials` is always the number of trials that may exist now, and `n_running` the number of open leases.
+    """
 
     def __init__(
         self,
@@ -44,42 +48,46 @@ class TrialQueue:
         definition: Definition,
         retries: Iterable[int],
         sampled: Callable[[float], None],
-        promotion: Promotion | None = None,
+        promotion: Promotion | None,
     ) -> None:
+        """`retries` are the IDs of trials to try again; `sampled` is told the seconds that sampling a trial took."""
         self.promotion = promotion
         self._study = study
         self._storage: BaseStorage = storage_of(study)
         self._space = definition.search_space
         self._is_user_code = definition.is_user_code
-        self._structural = () if self._is_user_code else structural(self._space)
+        self._structural = () if self._is_user_code else structural_params(self._space)
         self._retries = deque(retries)
         self.suggestions = Suggestions(study, definition, sampled=sampled)
         self.n_created = self._storage.get_n_trials(study_id_of(study))
-        is_exhaustive = chosen_sampler(definition).exhaustive
-        self._size = n_configurations(self._space, MAX_GRID) if is_exhaustive else None
+        exhaustive = chosen_sampler(definition).exhaustive
+        self._n_configurations = n_configurations(self._space, MAX_GRID) if exhaustive else None
 
     def to_sample(self, n: int, n_trials: int, n_running: int) -> tuple[list[FrozenTrial], int]:
-        """What is still to be sampled for `n` trials: the waiting ones that lack parameters, and how many new ones
-        must be ready; 0 when they are."""
+        """What must be sampled before `n` trials can be handed out.
+
+        Returns the waiting trials that lack parameters, and the number of suggestions to have ready for new trials,
+        which is 0 if enough are ready.
+        """
         waiting = self._upcoming()[:n]
         lacking = [trial for trial in waiting if not self._is_ready(trial)]
         n_new = min(n - len(waiting), self.n_new(n_trials))
         return lacking, n_new if self.suggestions.n_ready(n_running) < n_new else 0
 
-    def next(self, n_trials: int, like: Params | None = None) -> PreparedTrial | None:
-        """The next trial, or None when there is none to start now. New ones are made up to n_trials.
+    def next_trial(self, n_trials: int, like: Params | None) -> PreparedTrial | None:
+        """Start the next trial and return it; None if there is none to start now.
 
-        Of those to be tried again, of those that wait, and of new ones, one that can train together with a trial
-        `like` this comes first.
+        Retries come first, then promoted, then enqueued, then new trials. Within each of these groups a trial that can
+        train together with one of the parameters `like` comes first.
         """
-        is_alike = self._alike(like)
-        for trial in self._alike_first(is_alike):
+        trains_together = self._trains_together(like)
+        for trial in self._waiting_in_order(trains_together):
             if not self._is_ready(trial):
-                return None  # its turn comes when it is sampled
+                return None  # later ones must not overtake it: its parameters are sampled first
             if self._start(trial):
-                self._fix_params(trial)
+                self._complete_params(trial)
                 return self._prepared(trial_id_of(trial))
-        new = self.suggestions.take(is_alike) if self.has_new(n_trials) else None
+        new = self.suggestions.take(trains_together) if self.has_new(n_trials) else None
         if new is None:
             return None
         self.n_created += 1
@@ -87,30 +95,31 @@ class TrialQueue:
 
     @property
     def mixes_shapes(self) -> bool:
-        """Whether there are trials of this study that cannot train together."""
+        """Whether the study may have trials that cannot train together."""
         return bool(self._structural)
 
-    def _alike(self, like: Params | None) -> Alike:
+    def _trains_together(self, like: Params | None) -> TrainsTogether:
         if like is None:
             return lambda _params: True
         shape = shape_of(like, self._structural)
         return lambda params: shape_of(params, self._structural) == shape
 
-    def _alike_first(self, is_alike: Alike) -> list[FrozenTrial]:
-        """The trials that wait; one whose parameters are still to be sampled keeps its place."""
+    def _waiting_in_order(self, trains_together: TrainsTogether) -> list[FrozenTrial]:
+        """The trials that may start, in the order of `next_trial`; one that lacks parameters keeps its place."""
         upcoming = self._upcoming()
         if not self.mixes_shapes:
             return upcoming
-        again = set(self._retries)
+        retries = set(self._retries)
 
         def place(trial: FrozenTrial) -> tuple[bool, bool, bool]:
-            is_paused, is_next = paused_at(trial) is not None, self._is_ready(trial) and is_alike(known_params(trial))
-            return trial_id_of(trial) not in again, not is_paused, not is_next
+            is_paused = paused_at(trial) is not None
+            is_first = self._is_ready(trial) and trains_together(known_params(trial))
+            return trial_id_of(trial) not in retries, not is_paused, not is_first
 
         return sorted(upcoming, key=place)
 
     def _start(self, trial: FrozenTrial) -> bool:
-        """Make a waiting trial RUNNING; False when another tool has."""
+        """Make a waiting trial RUNNING. Returns False if another program has started or ended it."""
         with suppress(ValueError):
             self._retries.remove(trial_id_of(trial))
         with suppress(UpdateFinishedTrialError):
@@ -120,17 +129,17 @@ class TrialQueue:
         return False
 
     def retries(self) -> list[FrozenTrial]:
-        """The trials that wait to be tried again, the next one first."""
-        again = [self._storage.get_trial(trial_id) for trial_id in self._retries]
-        again = [trial for trial in again if trial.state == TrialState.WAITING]  # another tool may have ended one
-        self._retries = deque(trial_id_of(trial) for trial in again)
-        return again
+        """The trials to try again, the next one first."""
+        trials = [self._storage.get_trial(trial_id) for trial_id in self._retries]
+        trials = [trial for trial in trials if trial.state == TrialState.WAITING]  # another program may have ended one
+        self._retries = deque(trial_id_of(trial) for trial in trials)
+        return trials
 
     def _upcoming(self) -> list[FrozenTrial]:
-        """The trials that may start: those to be tried again come first, then those that are promoted."""
-        again = self.retries()
-        known = set(self._retries)
-        return again + self._promoted() + [trial for trial in self._waiting() if trial_id_of(trial) not in known]
+        """The existing trials that may start: retries, then promoted trials, then the others that wait."""
+        retries = self.retries()
+        retry_ids = set(self._retries)
+        return retries + self._promoted() + [trial for trial in self._waiting() if trial_id_of(trial) not in retry_ids]
 
     def _promoted(self) -> list[FrozenTrial]:
         return [] if self.promotion is None else self.promotion.promoted()
@@ -138,17 +147,17 @@ class TrialQueue:
     def _is_ready(self, trial: FrozenTrial) -> bool:
         return is_complete(trial, self._space) or self.suggestions.has_completed(trial_id_of(trial))
 
-    def _fix_params(self, trial: FrozenTrial) -> None:
-        """Write the parameters of a trial that waited: those that it lacked, and those that it was enqueued with."""
+    def _complete_params(self, trial: FrozenTrial) -> None:
+        """Write the parameters of a started trial: those sampled for it, and those it was enqueued with."""
         sampled = self.suggestions.completed(trial_id_of(trial))
         if sampled is not None:
             for key in sampled.system_attrs.keys() - trial.system_attrs.keys():
                 self._storage.set_trial_system_attr(trial_id_of(trial), key, sampled.system_attrs[key])
-            for name in [name for name in sampled.params if name not in trial.params]:  # in order: samplers mind it
+            for name in [name for name in sampled.params if name not in trial.params]:  # samplers depend on the order
                 distribution = sampled.distributions[name]
                 internal = distribution.to_internal_repr(sampled.params[name])
                 self._storage.set_trial_param(trial_id_of(trial), name, internal, distribution)
-        # Nothing is left for a sampler now.
+        # Every parameter is known now, so that the random sampler has nothing to sample.
         suggest(with_random_sampler(self._study), trial_id_of(trial), self._space)
 
     def _prepared(self, trial_id: int) -> PreparedTrial:
@@ -159,12 +168,12 @@ class TrialQueue:
         )
 
     def put_back(self, trial_id: int) -> None:
-        """Keep a trial that could not be granted for the next claim."""
+        """Make a trial that could not be granted WAITING again, first in the queue."""
         self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
         self.retry(trial_id)
 
     def retry(self, trial_id: int) -> None:
-        """Put a WAITING trial at the front."""
+        """Put a WAITING trial at the front of the queue."""
         self._retries.appendleft(trial_id)
 
     def n_new(self, n_trials: int) -> int:
@@ -172,12 +181,12 @@ class TrialQueue:
         if self._exhausted():
             return 0
         left = n_trials - self.n_created
-        if self._size is not None:
-            left = min(left, self._size - min(self.n_created, self._size - 1))
+        if self._n_configurations is not None:
+            left = min(left, self._n_configurations - min(self.n_created, self._n_configurations - 1))
         return max(0, left)
 
     def n_left(self, n_trials: int) -> int:
-        """How many trials are still to be handed out, as far as is known."""
+        """How many trials are still to be handed out, as far as is known now."""
         return len(self._promoted()) + len(self._waiting()) + self.n_new(n_trials)
 
     def has_new(self, n_trials: int) -> bool:
@@ -185,31 +194,31 @@ class TrialQueue:
         return self.n_created < n_trials and not self._exhausted()
 
     def is_empty(self, n_trials: int) -> bool:
-        """Whether no trial will come any more."""
+        """Whether no trial is left to hand out."""
         return not (self.has_new(n_trials) or self._waiting() or self._promoted())
 
     def is_exhausted(self, n_trials: int) -> bool:
-        """Whether the search space ended before n_trials did."""
+        """Whether every configuration was made into a trial before `n_trials` was reached."""
         return self.n_created < n_trials and self._exhausted()
 
     def enqueue(self, params: Params) -> int:
-        """Make a WAITING trial with these parameters, and answer its number. Raises NothingLeftError."""
+        """Make a WAITING trial with these parameters and return its number. Raises NothingLeftError."""
         self._study.enqueue_trial(dict(self.suggestions.completion(params)))
         self.n_created += 1
         self.suggestions.tried(self._waiting()[-1])
         return self.n_created - 1
 
     def _waiting(self) -> list[FrozenTrial]:
-        """All that wait, but for those that are paused."""
+        """The WAITING trials that are not paused at a rung."""
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         promotion = self.promotion
-        return trials if promotion is None else [one for one in trials if not promotion.is_paused(one.number)]
+        return trials if promotion is None else [trial for trial in trials if not promotion.is_paused(trial.number)]
 
     def _exhausted(self) -> bool:
-        """Whether an exhaustive sampler has handed out every configuration."""
-        if self._size is None or self.n_created < self._size:
+        """Whether an exhaustive sampler has made every configuration into a trial."""
+        if self._n_configurations is None or self.n_created < self._n_configurations:
             return False
-        return self._n_distinct() >= self._size
+        return self._n_distinct() >= self._n_configurations
 
     def _n_distinct(self) -> int:
         trials = self._study.get_trials(deepcopy=False)

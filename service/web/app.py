@@ -19,7 +19,7 @@ from service.events.event_ring import EventRing
 from service.events.work_signal import WorkSignal
 from service.finals.start import start_due_finals
 from service.leases.artifacts import MAX_ARTIFACT_BYTES, Artifacts
-from service.leases.ends import tick
+from service.leases.tick import tick_study
 from service.registry.registry import Registry
 from service.schemas.problem import Problem
 from service.web import api_docs, problems
@@ -86,7 +86,7 @@ def create_app(
     clock, signal, stream, metrics = clock or SystemClock(), WorkSignal(), stream or EventRing(), Metrics()
     store.add_commit_listener(stream.publish_commit)
     store.add_commit_listener(metrics.observe_commit)
-    registry = Registry(store, clock, lease_seconds, signal, metrics.observe_sampling, tick)
+    registry = Registry(store, clock, lease_seconds, signal, metrics.observe_sampling, tick_study)
     metrics.collect_from(registry, stream)
     app = FastAPI(
         title="Narrows",

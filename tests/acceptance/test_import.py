@@ -110,7 +110,11 @@ def test_what_cannot_be_imported_is_said_in_one_line(client: Client, tmp_path: P
     missing = tmp_path / "missing.db"
     for arguments, line in (
         ((str(bad), "new"), f"{bad}: line 3, column learning_rate: must be a number: 'fast'"),
-        ((str(far), "new"), "trials: a trial at least must fit the search space: of far.csv 1 by their values"),
+        (
+            (str(far), "new"),
+            "trials: at least one trial must fit the search space: far.csv has none "
+            "(1 left out because of their values)",
+        ),
         ((str(tmp_path / "no.csv"), "new"), f"{tmp_path / 'no.csv'}: No such file or directory"),
         ((str(good), "nowhere"), "no study of this name: nowhere"),
         ((f"sqlite:///{missing}", "new"), f"there is no such file: {missing}"),

@@ -128,7 +128,7 @@ def test_an_upload_that_stands_still_is_given_up(sqlite_service: Service) -> Non
         yield CONTENT
         await asyncio.Event().wait()
 
-    with pytest.raises(IncompleteUploadError, match=r"nothing came of the upload for 0\.01 s"):
-        asyncio.run(artifacts.take(lease["lease_id"], "model", None, None, body()))
+    with pytest.raises(IncompleteUploadError, match=r"no bytes of the upload arrived for 0\.01 s"):
+        asyncio.run(artifacts.upload_artifact(lease["lease_id"], "model", None, None, body()))
 
     assert sqlite_service.blob_files() == []

@@ -84,7 +84,7 @@ def test_a_study_without_trials_has_nothing_to_judge(service: Service) -> None:
     found = service.get(f"/studies/{service.create()}/diagnosis")
 
     assert found["trials"] == []
-    assert [advice["message"] for advice in found["advice"]] == ["Trials that can be judged so far: 0; advice takes 5."]
+    assert [advice["message"] for advice in found["advice"]] == ["Trials that can be judged so far: 0; advice needs 5."]
 
 
 def test_the_newest_trials_are_looked_at(service: Service) -> None:

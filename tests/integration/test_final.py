@@ -362,7 +362,7 @@ def test_one_study_that_fails_holds_up_no_other(
 
     assert final_of(service, name)["state"] == "running"
     assert code_of(service.http.get(f"/v1/studies/{broken}/final"), 404) == "final_not_found"
-    assert f"study {broken}: what is due now failed" in caplog.text
+    assert f"study {broken} could not be brought up to date" in caplog.text
 
 
 def test_an_infinite_seed_counts_neither_in_the_ranking_nor_in_the_tested_trial(service: Service) -> None:

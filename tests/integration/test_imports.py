@@ -170,7 +170,8 @@ def test_trials_that_do_not_fit_are_left_out_and_counted(service: Service, space
     if sum(left_out.values()) == 4:
         (reason,) = left_out
         assert errors_of(response) == {
-            "warm_start_from.0": f"a trial at least must fit the search space: of study {source} 4 by their {reason}"
+            "warm_start_from.0": f"at least one trial must fit the search space: study {source} has none "
+            f"(4 left out because of their {reason})"
         }
         assert code_of(service.http.get(f"/v1/studies/{wanted['name']}"), 404) == "study_not_found"
     else:
@@ -256,7 +257,7 @@ def test_of_several_objectives_pruned_trials_are_none_to_learn_from(
     pruned = one(state="PRUNED", values=None)
     body = {"source": "x", "trials": [{**pruned, "last_step": 3, "last_value": 0.4}, *complete]}
     assert errors_of(service.http.post(path, json=body)) == {
-        "trials.0.last_step": "last_step and last_value must be null with several objectives, which no pruner takes: 3"
+        "trials.0.last_step": "last_step and last_value must be null with several objectives: 3"
     }
     made = service.http.post(path, json={"source": "x", "trials": [pruned, *complete]}).json()
     assert (made["n_trials"], made["left_out"]["state"]) == (12, 1)

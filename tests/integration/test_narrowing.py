@@ -164,7 +164,7 @@ def test_a_parameter_that_some_trials_lack_closes_in_on_those_that_have_it(servi
     having = [params["momentum"] for params in kept if "momentum" in params]
     after = found[1]["ranges"]["momentum"]
     assert all(after["low"] <= value <= after["high"] for value in having)
-    assert having or after["note"] == "no kept trial has a value of it"
+    assert having or after["note"] == "no kept trial has this parameter"
     for trial in service.trials(name)[12:18]:
         momentum_range = found[2]["ranges"]["momentum"]
         value = trial["params"].get("momentum")
@@ -371,7 +371,10 @@ def test_nothing_is_begun_when_every_range_stays(service: Service) -> None:
     preview = narrow(service, name, keep_top=1, preview=True).json()
     assert preview["ranges"]["learning_rate"]["verdict"] == "kept"
     problem = problem_of(narrow(service, name, keep_top=1), 409)
-    assert "learning_rate: the best trial lies at its low end, 1e-05: it should be widened" in problem["detail"]
+    assert (
+        "learning_rate: the best trial lies at the low end of the range, 1e-05: it should be widened"
+        in problem["detail"]
+    )
     assert len(rounds(service, name)) == 1
 
 

@@ -13,7 +13,7 @@ from service.errors import (
     TrialLeasedError,
     TrialNotFoundError,
 )
-from service.leases.ends import finish_unleased
+from service.leases.trial_ends import finish_unleased_trial
 from service.registry.registry import Registry
 from service.study.live_study import LiveStudy
 from storage import save_dashboard_note, trial_id_of
@@ -49,7 +49,7 @@ def end_trial(registry: Registry, trial_id: int, state: TrialState, values: Sequ
         if live.final is not None:
             raise StateConflictError(f"trial {trial.number} is part of a final evaluation: only workers end it")
         reason = REASON if state == TrialState.FAIL else None
-        finish_unleased(live, trial_id_of(trial), trial.number, state, objective_values, reason)
+        finish_unleased_trial(live, trial_id_of(trial), trial.number, state, objective_values, reason)
         live.tick()
 
 

@@ -72,7 +72,7 @@ async def upload_artifact(
     """
     length = request.headers.get("content-length", "")
     artifacts.check_size(int(length) if length.isdecimal() else 0)
-    return _view(await artifacts.take(lease_id, artifact, step, content_digest, request.stream()))
+    return _view(await artifacts.upload_artifact(lease_id, artifact, step, content_digest, request.stream()))
 
 
 @router.get(
@@ -121,7 +121,7 @@ class ArtifactResponse(StreamingResponse):
     """Streams an open file and closes it, also when the client disconnects."""
 
     def __init__(self, artifacts: Artifacts, file: BinaryIO, headers: dict[str, str]) -> None:
-        super().__init__(artifacts.read(file), headers=headers, media_type="application/octet-stream")
+        super().__init__(artifacts.read_chunks(file), headers=headers, media_type="application/octet-stream")
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service.diagnosis.diagnose import diagnose
+from service.diagnosis.diagnose import diagnose_study
 from service.schemas.diagnosis import Diagnosis
-from service.web.dependencies import RegistryDependency, StudyDependency
+from service.web.dependencies import StudyDependency
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -21,10 +21,10 @@ Limit = Annotated[
     operation_id="get_v1_studies__name__diagnosis_get",
     response_description="A verdict on each trial, and advice on what to change.",
 )
-def get_diagnosis(live: StudyDependency, registry: RegistryDependency, limit: Limit = 1000) -> Diagnosis:
+def get_diagnosis(live: StudyDependency, limit: Limit = 1000) -> Diagnosis:
     """Diagnose the trials of a study.
 
     The train and validation curves of each trial show whether it overfit, underfit or diverged. The advice says what to
     change next.
     """
-    return diagnose(registry.store, live, limit)
+    return diagnose_study(live, limit)

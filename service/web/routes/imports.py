@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 
-from service.imports.take import import_trials
+from service.imports.import_trials import import_trials
 from service.imports.view import find_import, import_list
 from service.schemas.imports import Import, ImportList, ImportWithTrials, NewImport
 from service.web.dependencies import CallerName, StudyDependency

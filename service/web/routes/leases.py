@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
@@ -10,9 +9,11 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from service.leases import calls as lease_calls
 from service.leases import define_by_run
+from service.leases.calls import answer_reports, end_lease, extend_leases
 from service.leases.claims import Granted, claim_at_once, claim_trials, quick_study
+from service.leases.ends import AttemptFailure, LeaseEnd, TrialCompletion, TrialPause, TrialPruning, TrialRelease
+from service.leases.lookup import Committed, are_in_memory, try_lock_studies
 from service.registry.registry import Registry
 from service.schemas.code_calls import (
     KnownConstraints,
@@ -46,14 +47,14 @@ async def claim_leases(body: Claim, registry: RegistryDependency, request: Reque
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait_seconds
-    registry.allowances.note(body)
+    registry.worker_entrypoints.note(body)
     has_been_seen = False
     while True:
         ticket = registry.signal.ticket()
         answer = await _claim_at_once(registry, body)
         leases, committed = answer if answer is not None else await run_in_threadpool(claim_trials, registry, body)
         if not leases and not has_been_seen:  # granted leases record the contact themselves
-            registry.seen(body)
+            registry.note_worker(body)
             has_been_seen = True
         await registry.store.wait_all(committed)
         remaining = deadline - loop.time()
@@ -73,7 +74,7 @@ async def report_epochs(body: Reports, registry: RegistryDependency) -> Decision
     409 `report_conflict`. A lease that has expired or is unknown gets the decision `lost`.
     """
     lease_ids = [item.lease_id for item in body.reports]
-    call = partial(lease_calls.report, registry, body.reports)
+    call = partial(answer_reports, registry, body.reports)
     return Decisions(decisions=await _durable(registry, call, lease_ids))
 
 
@@ -86,7 +87,7 @@ async def renew_leases(body: Renew, registry: RegistryDependency) -> Renewed:
     Workers renew between reports that are far apart. The call may be repeated. A lease that has ended or is unknown is
     answered with `alive: false`.
     """
-    call = partial(lease_calls.renew, registry, body.lease_ids)
+    call = partial(extend_leases, registry, body.lease_ids)
     return Renewed(leases=await _durable(registry, call, body.lease_ids))
 
 
@@ -102,7 +103,7 @@ async def complete_trial(lease_id: LeaseIdPath, body: Complete, registry: Regist
     results. Other results, or a lease that has ended in another way, are refused with 409 `lease_closed`, an expired
     lease with 409 `lease_lost`, and a missing objective with 422.
     """
-    return await _end(registry, lease_id, partial(lease_calls.complete, registry, lease_id, body), with_epochs=True)
+    return await _end(registry, lease_id, TrialCompletion(body.metrics, body.values), with_epochs=True)
 
 
 @router.post(
@@ -117,7 +118,7 @@ async def fail_trial(lease_id: LeaseIdPath, body: Fail, registry: RegistryDepend
     repeated with the same reason. A lease that has ended in another way is refused with 409 `lease_closed`, an expired
     one with 409 `lease_lost`.
     """
-    return await _end(registry, lease_id, partial(lease_calls.fail, registry, lease_id, body))
+    return await _end(registry, lease_id, AttemptFailure(body.reason, body.retry))
 
 
 @router.post(
@@ -131,7 +132,7 @@ async def release_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> 
     The trial goes to the front of the queue and resumes from its checkpoint, if it has one. The call may be repeated. A
     lease that has ended in another way is refused with 409 `lease_closed`, an expired one with 409 `lease_lost`.
     """
-    return await _end(registry, lease_id, partial(lease_calls.release, registry, lease_id))
+    return await _end(registry, lease_id, TrialRelease())
 
 
 @router.post(
@@ -145,7 +146,7 @@ async def prune_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Cl
     The code of the trial raised, for example, Optuna's TrialPruned. The call may be repeated. A lease that has ended in
     another way is refused with 409 `lease_closed`, an expired one with 409 `lease_lost`.
     """
-    return await _end(registry, lease_id, partial(lease_calls.prune, registry, lease_id))
+    return await _end(registry, lease_id, TrialPruning())
 
 
 @router.post(
@@ -160,7 +161,7 @@ async def pause_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Cl
     The call may be repeated. A trial that was not told to pause is refused with 409 `state_conflict`, a lease that has
     ended in another way with 409 `lease_closed`, an expired one with 409 `lease_lost`.
     """
-    return await _end(registry, lease_id, partial(lease_calls.pause, registry, lease_id), with_epochs=True)
+    return await _end(registry, lease_id, TrialPause(), with_epochs=True)
 
 
 @router.post(
@@ -178,7 +179,7 @@ async def suggest_parameter(
     """
     # Sampling may take long, so it runs in threads of its own, a limited number.
     value, committed = await to_thread.run_sync(
-        define_by_run.suggest, registry, lease_id, body, limiter=request.app.state.sampling_threads
+        define_by_run.suggest_param, registry, lease_id, body, limiter=request.app.state.sampling_threads
     )
     await registry.store.wait_all(committed)
     return Suggested(value=value)
@@ -197,7 +198,7 @@ async def set_trial_attributes(
     It works as Optuna's set_user_attr: the given attributes are added or replaced, so the call may be repeated. Too
     many or too large attributes are refused with 422.
     """
-    call = partial(define_by_run.set_user_attrs, registry, lease_id, body.user_attrs)
+    call = partial(define_by_run.save_user_attrs, registry, lease_id, body.user_attrs)
     return KnownUserAttrs(user_attrs=await _durable(registry, call, [lease_id]))
 
 
@@ -213,7 +214,7 @@ async def set_trial_constraints(
 
     It works as Optuna's set_constraint: a constraint is violated while its value is above 0. The call may be repeated.
     """
-    call = partial(define_by_run.set_constraints, registry, lease_id, body.constraints)
+    call = partial(define_by_run.save_constraint_values, registry, lease_id, body.constraints)
     return KnownConstraints(constraints=await _durable(registry, call, [lease_id]))
 
 
@@ -227,19 +228,14 @@ async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:
     return None
 
 
-async def _end(
-    registry: Registry,
-    lease_id: str,
-    call: Callable[[], tuple[str, Sequence[Future[None]]]],
-    *,
-    with_epochs: bool = False,
-) -> Closed:
-    return Closed.model_validate({"state": await _durable(registry, call, [lease_id], with_epochs=with_epochs)})
+async def _end(registry: Registry, lease_id: str, end: LeaseEnd, *, with_epochs: bool = False) -> Closed:
+    call = partial(end_lease, registry, lease_id, end)
+    return Closed(state=await _durable(registry, call, [lease_id], with_epochs=with_epochs))
 
 
 async def _durable(
     registry: Registry,
-    call: Callable[[], tuple[Answer, Sequence[Future[None]]]],
+    call: Callable[[], tuple[Answer, Committed]],
     lease_ids: Sequence[str],
     *,
     with_epochs: bool = False,
@@ -249,9 +245,9 @@ async def _durable(
     A call that needs only memory is made on the event loop, any other in a thread.
     """
     async for _ in _attempts():
-        if not lease_calls.are_at_hand(registry, lease_ids, with_epochs=with_epochs):
+        if not are_in_memory(registry, lease_ids, with_epochs=with_epochs):
             break
-        with lease_calls.unhindered(registry, lease_ids, with_epochs=with_epochs) as free:
+        with try_lock_studies(registry, lease_ids, with_epochs=with_epochs) as free:
             if free:
                 answer, committed = call()
         if free:

@@ -42,7 +42,7 @@ def list_workers(registry: RegistryDependency) -> WorkerList:
                 first_seen_at=record.first_seen_at,
                 last_seen_at=record.last_seen_at,
             )
-            for record in registry.sightings.applied(registry.store.workers.newest_first())
+            for record in registry.worker_last_seen.with_last_seen(registry.store.workers.newest_first())
         ]
     )
 

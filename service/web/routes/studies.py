@@ -6,14 +6,14 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from service.results import export
-from service.results.paging import MAX_LIMIT, page
+from service.results.paging import MAX_LIMIT, take_page
 from service.results.view import (
     best_trials,
     complete_trials,
     importances,
     pareto_trials,
     study_view,
-    study_view_if_there,
+    study_view_unless_deleted,
     trial_views,
 )
 from service.sampling.constraints import why_none
@@ -70,9 +70,8 @@ def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: Curso
 
     Studies come oldest first, in pages. A cursor that this route did not return is refused with 422.
     """
-    entries, next_cursor = page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
-    now = registry.clock.now()
-    views = [study_view_if_there(registry.store, live, now, registry.waits_for) for live in entries]
+    entries, next_cursor = take_page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
+    views = [study_view_unless_deleted(live, registry.waits_for) for live in entries]
     return StudyList(studies=[view for view in views if view is not None], next_cursor=next_cursor)
 
 
@@ -95,7 +94,7 @@ def update_study(live: StudyDependency, registry: RegistryDependency, change: St
     The change is made whole or not at all. Setting the present state again changes nothing. n_trials must be larger
     than before (422); a change that the study's state does not allow is refused with 409 `state_conflict`.
     """
-    change_study(live, change, registry.store, registry.clock)
+    change_study(live, change)
     return _view(registry, live)
 
 
@@ -119,14 +118,14 @@ def delete_study(live: StudyDependency, registry: RegistryDependency) -> None:
     operation_id="best_v1_studies__name__best_get",
     response_description="The best trials, the best one first.",
 )
-def list_best_trials(live: StudyDependency, registry: RegistryDependency, k: BestQuery = 5) -> BestTrials:
+def list_best_trials(live: StudyDependency, k: BestQuery = 5) -> BestTrials:
     """List the best trials of a study.
 
     Only complete trials that satisfy every constraint count. A study with several objectives has no single best trial
     and is refused with 409 `state_conflict`: read its Pareto front instead.
     """
     note = why_none(complete_trials(live))
-    return BestTrials(trials=trial_views(registry.store, live, best_trials(live, k)), note=note)
+    return BestTrials(trials=trial_views(live, best_trials(live, k)), note=note)
 
 
 @router.get(
@@ -134,13 +133,13 @@ def list_best_trials(live: StudyDependency, registry: RegistryDependency, k: Bes
     operation_id="pareto_v1_studies__name__pareto_get",
     response_description="The trials of the Pareto front, ordered by the first objective.",
 )
-def list_pareto_trials(live: StudyDependency, registry: RegistryDependency) -> BestTrials:
+def list_pareto_trials(live: StudyDependency) -> BestTrials:
     """List the Pareto front of a study.
 
     These are the complete trials that no other trial dominates. Trials that violate a constraint are left out.
     """
     note = why_none(complete_trials(live))
-    return BestTrials(trials=trial_views(registry.store, live, pareto_trials(live)), note=note)
+    return BestTrials(trials=trial_views(live, pareto_trials(live)), note=note)
 
 
 @router.get(
@@ -158,15 +157,15 @@ def get_importances(live: StudyDependency) -> Importances:
 
 
 @router.get("/studies/{name}/export", response_class=StreamingResponse, responses=EXPORTED)
-def export_trials(live: StudyDependency, registry: RegistryDependency, format: Format = "csv") -> StreamingResponse:
+def export_trials(live: StudyDependency, format: Format = "csv") -> StreamingResponse:
     """Export all trials as a file.
 
     The file is streamed as CSV, as JSON or in Optuna's terms as JSON lines.
     """
     write, suffix, media_type = EXPORTS[format]
     headers = {"Content-Disposition": f'attachment; filename="{live.record.name}.{suffix}"'}
-    return StreamingResponse(write(registry.store, live), media_type=media_type, headers=headers)
+    return StreamingResponse(write(live), media_type=media_type, headers=headers)
 
 
 def _view(registry: RegistryDependency, live: StudyDependency) -> Study:
-    return study_view(registry.store, live, registry.clock.now(), registry.waits_for(live))
+    return study_view(live, registry.waits_for(live))

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from optuna.trial import TrialState as OptunaState
 
-from service.results.paging import page, trial_key
+from service.results.paging import take_page, trial_key
 from service.results.view import curves, find_trial, trial_views
 from service.schemas.results import Curves, NewTrial, Trial, TrialList, TrialState
-from service.study import changes as study_changes
-from service.web.dependencies import RegistryDependency, StudyDependency, TrialNumber
+from service.study.changes import enqueue_params
+from service.web.dependencies import StudyDependency, TrialNumber
 from service.web.routes.studies import CursorQuery, Limit
 
 router = APIRouter(prefix="/v1", tags=["trials"])
@@ -27,7 +27,6 @@ StateQuery = Annotated[TrialState | None, Query(description="Only trials in this
 @router.get("/studies/{name}/trials", response_description="One page of trials.")
 def list_trials(
     live: StudyDependency,
-    registry: RegistryDependency,
     state: StateQuery = None,
     order_by: OrderQuery = "number",
     limit: Limit = 100,
@@ -39,8 +38,8 @@ def list_trials(
     """
     states = None if state is None else (OptunaState[state],)
     trials = live.study.get_trials(deepcopy=False, states=states)
-    entries, next_cursor = page(trials, trial_key(order_by), limit, cursor)
-    return TrialList(trials=trial_views(registry.store, live, entries), next_cursor=next_cursor)
+    entries, next_cursor = take_page(trials, trial_key(order_by), limit, cursor)
+    return TrialList(trials=trial_views(live, entries), next_cursor=next_cursor)
 
 
 @router.post(
@@ -49,15 +48,15 @@ def list_trials(
     operation_id="enqueue_v1_studies__name__trials_post",
     response_description="The new trial, which waits for a worker.",
 )
-def enqueue_trial(live: StudyDependency, registry: RegistryDependency, new: NewTrial) -> Trial:
+def enqueue_trial(live: StudyDependency, new: NewTrial) -> Trial:
     """Enqueue a configuration to try next.
 
     Each call adds a trial, which counts towards n_trials; parameters that are left out are sampled. Parameters outside
     of the search space are refused with 422, a study whose trials all exist with 409 `budget_exhausted`, a grid without
     an untried configuration with 409 `nothing_left`, and a study that has ended with 409 `state_conflict`.
     """
-    number = study_changes.enqueue(live, new.params)
-    return _view(registry, live, number)
+    number = enqueue_params(live, new.params)
+    return _view(live, number)
 
 
 @router.get(
@@ -65,22 +64,22 @@ def enqueue_trial(live: StudyDependency, registry: RegistryDependency, new: NewT
     operation_id="get_v1_studies__name__trials__number__get",
     response_description="The trial.",
 )
-def get_trial(live: StudyDependency, registry: RegistryDependency, number: TrialNumber) -> Trial:
+def get_trial(live: StudyDependency, number: TrialNumber) -> Trial:
     """Read a trial.
 
     The answer has its parameters, state, objective values, final metrics and attempts.
     """
-    return _view(registry, live, number)
+    return _view(live, number)
 
 
 @router.get("/studies/{name}/trials/{number}/curves", response_description="The reported metrics by step.")
-def get_curves(live: StudyDependency, registry: RegistryDependency, number: TrialNumber) -> Curves:
+def get_curves(live: StudyDependency, number: TrialNumber) -> Curves:
     """Read the learning curves of a trial.
 
     The answer has every metric that the trial reported, epoch by epoch.
     """
-    return curves(registry.store, live, find_trial(live, number))
+    return curves(live, find_trial(live, number))
 
 
-def _view(registry: RegistryDependency, live: StudyDependency, number: int) -> Trial:
-    return trial_views(registry.store, live, [find_trial(live, number)])[0]
+def _view(live: StudyDependency, number: int) -> Trial:
+    return trial_views(live, [find_trial(live, number)])[0]

@@ -9,7 +9,7 @@ from tests.unit.narrows.cli.stand_in import StandIn
 Capture = pytest.CaptureFixture[str]
 Json = dict[str, Any]
 
-EDGE = "the best trial lies at its low end, 0: it should be widened, by a new study's lower low"
+EDGE = "the best trial lies at the low end of the range, 0: it should be widened by a new study with a lower low"
 
 
 def range_json(low: float, high: float, **changes: Any) -> Json:

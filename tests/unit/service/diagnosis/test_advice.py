@@ -6,9 +6,9 @@ import pytest
 
 from service.diagnosis.advice import NOTHING, advise
 from service.diagnosis.curve_pair import CurvePair
-from service.diagnosis.evidence import Evidence, Judged
-from service.diagnosis.verdicts import judge
-from service.diagnosis.yardstick import Yardstick
+from service.diagnosis.evidence import Evidence, JudgedTrial
+from service.diagnosis.study_baseline import StudyBaseline
+from service.diagnosis.verdicts import judge_trial
 from service.schemas.study.definition import Definition
 from tests.unit.service.diagnosis.curves import FALLING, HEALTHY, LOW, SHORT, WORSE, pair
 
@@ -31,12 +31,14 @@ def evidence(space: dict[str, Any], groups: list[tuple[int, CurvePair, Params]],
             "n_trials": 100,
         }
     )
-    yardstick = Yardstick.of([HEALTHY, LOW])
-    trials: list[Judged] = []
+    baseline = StudyBaseline.of([HEALTHY, LOW])
+    trials: list[JudgedTrial] = []
     for count, curves, params in groups:
         for index in range(count):
             number = len(trials)
-            trials.append(Judged(number, params(index), judge(curves, yardstick), len(curves.steps), float(number)))
+            trials.append(
+                JudgedTrial(number, params(index), judge_trial(curves, baseline), len(curves.steps), float(number))
+            )
     return Evidence(definition, trials)
 
 
@@ -52,7 +54,7 @@ def test_nothing_stands_out() -> None:
 @pytest.mark.parametrize("count", [0, 4])
 def test_few_trials_are_no_ground_for_advice(count: int) -> None:
     found = evidence({"dropout": DROPOUT}, [(count, FALLING, lambda _: {"dropout": 0.1})])
-    assert messages(found) == {None: f"Trials that can be judged so far: {count}; advice takes 5."}
+    assert messages(found) == {None: f"Trials that can be judged so far: {count}; advice needs 5."}
 
 
 def test_divergence_at_high_learning_rates_lowers_their_bound() -> None:
@@ -263,7 +265,7 @@ def test_epochs_that_are_searched_too_low_are_raised_there() -> None:
 def test_trials_that_run_or_failed_are_not_short() -> None:
     found = evidence({"dropout": DROPOUT}, [(8, SHORT, lambda _: {"dropout": 0.1})])
     running = Evidence(found.definition, (replace(trial, rank=None) for trial in found.trials))
-    assert messages(running) == {None: "Trials that can be judged so far: 0; advice takes 5."}
+    assert messages(running) == {None: "Trials that can be judged so far: 0; advice needs 5."}
 
 
 def test_trials_that_stop_too_early_have_a_longer_patience() -> None:

@@ -10,7 +10,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from service.errors import InvalidError
-from service.results.paging import ORDERS, page, trial_key
+from service.results.paging import ORDERS, take_page, trial_key
 
 ALL_ORDERS = [sign + name for name in ORDERS for sign in ("", "-")]
 
@@ -42,7 +42,7 @@ def pages(items: list[Any], order_by: str, limit: int, more: list[Any] | None = 
     numbers: list[int] = []
     cursor: str | None = None
     while True:
-        taken, cursor = page(items, trial_key(order_by), limit, cursor)
+        taken, cursor = take_page(items, trial_key(order_by), limit, cursor)
         assert len(taken) <= limit
         numbers += [item.number for item in taken]
         if cursor is None:
@@ -88,8 +88,8 @@ def test_the_largest_value_comes_first_when_asked_for() -> None:
 def test_a_last_page_that_is_full_has_no_cursor() -> None:
     items = [trial(number, None, None) for number in range(4)]
 
-    assert page(items, trial_key("number"), 4, None)[1] is None
-    assert page([], trial_key("number"), 4, None) == ([], None)
+    assert take_page(items, trial_key("number"), 4, None)[1] is None
+    assert take_page([], trial_key("number"), 4, None) == ([], None)
 
 
 def encoded(value: str) -> str:
@@ -102,7 +102,7 @@ BAD_CURSORS = ["", "[", "1", "null", "[]", "[1]", "[1,2,3]", '["a",1]', "[1,1e99
 @pytest.mark.parametrize("cursor", ["", "x", "é", "\0", "AAAA", *map(encoded, BAD_CURSORS)])
 def test_a_cursor_that_is_none_of_ours_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidError) as raised:
-        page([trial(0, None, None)], trial_key("number"), 1, cursor)
+        take_page([trial(0, None, None)], trial_key("number"), 1, cursor)
 
     assert raised.value.errors is not None
     assert raised.value.errors[0][0] == "cursor"
@@ -111,7 +111,7 @@ def test_a_cursor_that_is_none_of_ours_is_refused(cursor: str) -> None:
 @pytest.mark.parametrize("cursor", ["[1,NaN]", "[NaN,1]", "[1e308,1]", "[1,-1]"])
 def test_a_cursor_to_nowhere_is_harmless(cursor: str) -> None:
     try:
-        taken, following = page([trial(0, None, None)], trial_key("number"), 1, encoded(cursor))
+        taken, following = take_page([trial(0, None, None)], trial_key("number"), 1, encoded(cursor))
     except InvalidError:
         return
     assert (taken, following) == ([], None)

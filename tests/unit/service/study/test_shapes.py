@@ -1,7 +1,7 @@
 from service.schemas.fields import Scalar
 from service.schemas.study.resolve import resolve
 from service.schemas.study.training import Training
-from service.study.shapes import shape_of, structural
+from service.study.shapes import shape_of, structural_params
 from workers.lanes.fusion_key import fusion_key
 
 
@@ -18,7 +18,7 @@ def test_equal_shapes_are_what_workers_fuse() -> None:
         "batch_size": (32, 64),
         "precision": ("fp32", "bf16"),
     }
-    names = structural(values)
+    names = structural_params(values)
     for name, (one, other) in values.items():
         first, second = ({**fixed, name: value} for value in (one, other))
         keys = [fusion_key(Training.model_validate(training)) for training in (first, second)]
@@ -33,7 +33,7 @@ def test_own_models_are_alike_but_for_their_dropout_rates() -> None:
         "model.arguments.width": (4, 8),
         "model.arguments.dropout": (0.1, 0.2),
     }
-    names = structural([*values, "model.dropout.0", "model.dropout.1"])
+    names = structural_params([*values, "model.dropout.0", "model.dropout.1"])
     assert names == ("model.arguments.width", "model.arguments.dropout")
     for name, pair in values.items():
         given = [resolve({"dataset": "digits", "model": {"entrypoint": "nets:build"}}, {name: value}) for value in pair]
@@ -42,6 +42,6 @@ def test_own_models_are_alike_but_for_their_dropout_rates() -> None:
 
 
 def test_a_trial_that_lacks_a_parameter_has_another_shape() -> None:
-    names = structural(["model.hidden.0", "model.hidden.1", "dataset.augment", "learning_rate"])
+    names = structural_params(["model.hidden.0", "model.hidden.1", "dataset.augment", "learning_rate"])
     assert names == ("model.hidden.0", "model.hidden.1")
     assert shape_of({"model.hidden.0": 8}, names) != shape_of({"model.hidden.0": 8, "model.hidden.1": 8}, names)

@@ -23,8 +23,8 @@ def end(**changes: Any) -> StudyEnd:
 def test_time_counts_from_the_first_trial(seconds: float, reason: str | None) -> None:
     study_end = end(timeout_seconds=10)
 
-    assert study_end.early(RECORD, NOW + timedelta(days=9)) is None
-    assert study_end.early(replace(RECORD, started_at=NOW), NOW + timedelta(seconds=seconds)) == reason
+    assert study_end.early_reason(RECORD, NOW + timedelta(days=9)) is None
+    assert study_end.early_reason(replace(RECORD, started_at=NOW), NOW + timedelta(seconds=seconds)) == reason
 
 
 @pytest.mark.parametrize(
@@ -42,21 +42,21 @@ def test_time_counts_from_the_first_trial(seconds: float, reason: str | None) ->
 def test_a_target_is_reached_from_the_right_side(direction: str, values: list[float], reached: bool) -> None:
     study_end = end(target_value=0.9, objectives=[{"metric": "validation_loss", "direction": direction}])
     for number, value in enumerate(values):
-        study_end.completed(number, [value])
+        study_end.check_target(number, [value])
 
-    assert (study_end.early(RECORD, NOW) is not None) is reached
+    assert (study_end.early_reason(RECORD, NOW) is not None) is reached
 
 
 def test_the_first_trial_that_reached_the_target_is_named() -> None:
     study_end = end(target_value=0)
     for number, value in enumerate([-1.0, 0.5, 0.9]):
-        study_end.completed(number, [value])
+        study_end.check_target(number, [value])
 
-    assert study_end.early(RECORD, NOW) == "trial 1 reached target_value 0"
+    assert study_end.early_reason(RECORD, NOW) == "trial 1 reached target_value 0"
 
 
 def test_without_limits_nothing_ends_early() -> None:
     study_end = end()
-    study_end.completed(0, [float("inf")])
+    study_end.check_target(0, [float("inf")])
 
-    assert study_end.early(replace(RECORD, started_at=NOW), NOW + timedelta(days=9999)) is None
+    assert study_end.early_reason(replace(RECORD, started_at=NOW), NOW + timedelta(days=9999)) is None

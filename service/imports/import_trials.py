@@ -1,4 +1,4 @@
-"""Trials from elsewhere: taken in when a study is made or when a user brings them, and shown to its sampler."""
+"""Import trials from elsewhere into a study, by its definition or by a user's call, and show them to its sampler."""
 
 import hashlib
 import itertools
@@ -12,7 +12,7 @@ from datetime import datetime
 from optuna.trial import FrozenTrial
 
 from service.errors import InvalidError, StateConflictError, StudyNotFoundError
-from service.imports.rule import why_not
+from service.imports.rule import why_left_out
 from service.imports.view import import_view
 from service.results.view import trial_views
 from service.sampling.constraints import constraint_names, distances
@@ -26,19 +26,20 @@ from service.study.live_study import LiveStudy
 from storage import ImportRecord, Store
 
 BY_DEFINITION = "warm_start_from"
+
 USER_ATTR = "imported_trials"
-"""Of the study, for those who look at the database: how many trials its sampler knows that are not there."""
+"""User attribute of a study in Optuna's tables: the number of imported trials, which are not trials of the study."""
 
 MAX_ERRORS = 20
-"""That an answer has of trials that break a rule."""
+"""How many errors about trials an answer lists."""
 
-Found = tuple[ImportedTrial, Distributions]
-"""A trial with its distributions, as far as they are known."""
+TrialWithDistributions = tuple[ImportedTrial, Distributions]
+"""A trial and the known distributions of its parameters."""
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Trials that fit a study, ready to be kept."""
+class FittingTrials:
+    """The trials of one source that fit a study, and how many were left out for each reason."""
 
     source: str
     trials: Sequence[ImportedTrial]
@@ -46,10 +47,10 @@ class Taken:
     distributions: Distributions
 
 
-def import_trials(live: LiveStudy, wanted: NewImport, requested_by: str) -> tuple[Import, bool]:
-    """Take in what fits of a user's trials, all or none; the same ones again are the same import, and not new.
+def import_trials(live: LiveStudy, new: NewImport, requested_by: str) -> tuple[Import, bool]:
+    """Import those of a user's trials that fit. Returns the import, and False if the same call has made it before.
 
-    Raises InvalidError and StateConflictError, and then nothing has changed.
+    Raises InvalidError and StateConflictError; then nothing is imported.
     """
     with live.working():
         live.tick()
@@ -57,107 +58,120 @@ def import_trials(live: LiveStudy, wanted: NewImport, requested_by: str) -> tupl
         if live.final is not None:
             raise StateConflictError(f"study {live.record.name} is a final evaluation: its trials are given")
         known = live.store.imports.of_study(live.record.study_id)
-        digest = hashlib.sha256(json.dumps(wanted.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
-        same = next((one for one in known if one.digest == digest), None)
+        digest = hashlib.sha256(json.dumps(new.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        same = next((record for record in known if record.digest == digest), None)
         if same is not None:
             return import_view(same), False
         errors = list(_sampler_errors(live.definition, "sampler"))
-        errors += itertools.islice(_trial_errors(live.definition, wanted), MAX_ERRORS)
+        errors += itertools.islice(_trial_errors(live.definition, new), MAX_ERRORS)
         if errors:
             raise InvalidError(errors)
-        found = [(trial, wanted.distributions) for trial in wanted.trials]
-        taken = _take(live.definition, "trials", wanted.source, found, sum(len(one.trials) for one in known))
-        record = keep(live.store, live.record.study_id, taken, live.clock.now(), requested_by, digest)
+        trials = [(trial, new.distributions) for trial in new.trials]
+        n_before = sum(len(record.trials) for record in known)
+        fitting = _fitting_trials(live.definition, "trials", new.source, trials, n_before)
+        record = save_import(live.store, live.record.study_id, fitting, live.clock.now(), requested_by, digest)
         live.learn_from_imports()
         live.news.trials_imported(f"{len(record.trials)} trials of {record.source}")
         return import_view(record), True
 
 
-def warm_start(definition: Definition, find: Callable[[str], LiveStudy]) -> list[Taken]:
-    """What a definition's `warm_start_from` brings in; `find` raises StudyNotFoundError. Raises InvalidError."""
+def warm_start_imports(definition: Definition, get_study: Callable[[str], LiveStudy]) -> list[FittingTrials]:
+    """The trials to import from each study of a definition's `warm_start_from`. Raises InvalidError.
+
+    `get_study` returns a study by name or raises StudyNotFoundError.
+    """
     if not definition.warm_start_from:
         return []
     errors = list(_sampler_errors(definition, BY_DEFINITION))
     if errors:
         raise InvalidError(errors)
-    taken: list[Taken] = []
+    imports: list[FittingTrials] = []
     for index, name in enumerate(definition.warm_start_from):
         field = f"{BY_DEFINITION}.{index}"
-        source = _source(definition, field, name, find)
-        found = [(trial, _described(known)) for trial, known in _trials_of(source, definition)]
-        taken.append(_take(definition, field, f"study {name}", found, sum(len(one.trials) for one in taken)))
-    return taken
+        source = _source_study(definition, field, name, get_study)
+        trials = [(trial, _distributions(original)) for trial, original in _trials_of(source, definition)]
+        n_before = sum(len(earlier.trials) for earlier in imports)
+        imports.append(_fitting_trials(definition, field, f"study {name}", trials, n_before))
+    return imports
 
 
-def keep(
-    store: Store, study_id: int, taken: Taken, now: datetime, requested_by: str, digest: str | None = None
+def save_import(
+    store: Store, study_id: int, fitting: FittingTrials, now: datetime, requested_by: str, digest: str = ""
 ) -> ImportRecord:
-    """Write an import down, in the transaction at hand."""
+    """Write an import in the caller's transaction. `digest` identifies the call of a user that made it."""
     known = store.imports.of_study(study_id)
     record = ImportRecord(
         study_id=study_id,
         number=len(known),
-        source=taken.source,
-        digest=digest or "",
+        source=fitting.source,
+        digest=digest,
         imported_at=now,
         requested_by=requested_by,
-        left_out=dict(taken.left_out),
-        distributions=DISTRIBUTIONS.dump_python(taken.distributions, mode="json"),
-        trials=[trial.model_dump(mode="json") for trial in taken.trials],
+        left_out=dict(fitting.left_out),
+        distributions=DISTRIBUTIONS.dump_python(fitting.distributions, mode="json"),
+        trials=[trial.model_dump(mode="json") for trial in fitting.trials],
     )
     store.imports.add(record)
-    n_imported = sum(len(one.trials) for one in (*known, record))
+    n_imported = sum(len(saved.trials) for saved in (*known, record))
     store.optuna.set_study_user_attr(study_id, USER_ATTR, n_imported)
     return record
 
 
-def _take(definition: Definition, field: str, source: str, found: Sequence[Found], n_before: int) -> Taken:
-    """What fits. Raises InvalidError when nothing does, or too much."""
-    reasons = [why_not(definition, trial, distributions) for trial, distributions in found]
+def _fitting_trials(
+    definition: Definition, field: str, source: str, trials: Sequence[TrialWithDistributions], n_before: int
+) -> FittingTrials:
+    """Select the trials that fit. Raises InvalidError if none does, or if there are too many with `n_before`."""
+    reasons = [why_left_out(definition, trial, distributions) for trial, distributions in trials]
     left_out: Counter[str] = Counter(reason for reason in reasons if reason is not None)
-    fitting = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
+    fitting = [pair for pair, reason in zip(trials, reasons, strict=True) if reason is None]
     if not fitting:
-        counted = ", ".join(f"{n} by their {reason}" for reason, n in sorted(left_out.items())) or "there are none"
-        raise InvalidError([(field, f"a trial at least must fit the search space: of {source} {counted}")])
+        counted = ", ".join(f"{n} left out because of their {reason}" for reason, n in sorted(left_out.items()))
+        problem = f"at least one trial must fit the search space: {source} has none ({counted or 'no trials'})"
+        raise InvalidError([(field, problem)])
     if n_before + len(fitting) > MAX_IMPORTED:
         n_all = n_before + len(fitting)
         raise InvalidError([(field, f"a study must import at most {MAX_IMPORTED} trials: {n_all} with {source}")])
-    others = {
-        name: one
+    outside_search_space = {
+        name: distribution
         for _, distributions in fitting
-        for name, one in distributions.items()
+        for name, distribution in distributions.items()
         if name not in definition.search_space
     }
-    return Taken(source, [_own_constraints(definition, trial) for trial, _ in fitting], left_out, others)
+    selected = [_with_study_constraints(definition, trial) for trial, _ in fitting]
+    return FittingTrials(source, selected, left_out, outside_search_space)
 
 
 def _trials_of(source: LiveStudy, definition: Definition) -> Iterator[tuple[ImportedTrial, FrozenTrial]]:
-    """Trials of a study, held against another one's constraints: its own may have had other bounds."""
+    """The trials of a source study, with their constraint values by another study's definition, and as Optuna has them.
+
+    The source study may have had constraints with other bounds.
+    """
     trials = source.study.get_trials(deepcopy=False)
     if not definition.constraints:
         yield from ((imported(trial), trial) for trial in trials)
         return
-    for trial, view in zip(trials, trial_views(source.store, source, trials), strict=True):
+    for trial, view in zip(trials, trial_views(source, trials), strict=True):
         constraints = distances(definition.constraints, view.metrics)
         yield imported(trial).model_copy(update={"constraints": constraints}), trial
 
 
-def _own_constraints(definition: Definition, trial: ImportedTrial) -> ImportedTrial:
-    """A trial without constraints that are none of the study's; an entrypoint may set any."""
+def _with_study_constraints(definition: Definition, trial: ImportedTrial) -> ImportedTrial:
+    """The trial with only the constraints that the study has. The code of an entrypoint may set any constraint."""
     if definition.is_user_code:
         return trial
     names = constraint_names(definition)
-    kept = {name: value for name, value in trial.constraints.items() if name in names}
-    return trial.model_copy(update={"constraints": kept})
+    constraints = {name: value for name, value in trial.constraints.items() if name in names}
+    return trial.model_copy(update={"constraints": constraints})
 
 
-def _described(trial: FrozenTrial) -> Distributions:
-    return {name: described(one) for name, one in trial.distributions.items()}
+def _distributions(trial: FrozenTrial) -> Distributions:
+    return {name: described(distribution) for name, distribution in trial.distributions.items()}
 
 
-def _source(definition: Definition, field: str, name: str, find: Callable[[str], LiveStudy]) -> LiveStudy:
+def _source_study(definition: Definition, field: str, name: str, get_study: Callable[[str], LiveStudy]) -> LiveStudy:
+    """The study to import from. Raises InvalidError if it is unknown or has other objectives."""
     try:
-        source = find(name)
+        source = get_study(name)
     except StudyNotFoundError as error:
         raise InvalidError([(field, f"must name a study of this service: {name!r}")]) from error
     theirs, ours = _objectives(source.definition), _objectives(definition)
@@ -179,9 +193,9 @@ def _sampler_errors(definition: Definition, field: str) -> Iterator[tuple[str, s
         yield field, f"sampler must be one that learns from trials of others, {' or '.join(learning)}: {shown}"
 
 
-def _trial_errors(definition: Definition, wanted: NewImport) -> Iterator[tuple[str, str]]:
+def _trial_errors(definition: Definition, new: NewImport) -> Iterator[tuple[str, str]]:
     n_objectives = len(definition.objectives)
-    for index, trial in enumerate(wanted.trials):
+    for index, trial in enumerate(new.trials):
         values = trial.values or []
         if trial.state == "COMPLETE" and len(values) != n_objectives:
             yield f"trials.{index}.values", f"values must have one number for each objective: {len(values)} given"
@@ -190,11 +204,8 @@ def _trial_errors(definition: Definition, wanted: NewImport) -> Iterator[tuple[s
         if (trial.last_step is None) != (trial.last_value is None):
             yield f"trials.{index}.last_step", "last_step and last_value must be given together"
         elif trial.last_step is not None and n_objectives > 1:
-            rule = "last_step and last_value must be null with several objectives, which no pruner takes"
+            rule = "last_step and last_value must be null with several objectives"
             yield f"trials.{index}.last_step", f"{rule}: {trial.last_step}"
         for name in trial.params:
-            if name not in definition.search_space and name not in wanted.distributions and definition.is_user_code:
+            if name not in definition.search_space and name not in new.distributions and definition.is_user_code:
                 yield f"trials.{index}.params.{name}", f"{name} must be in distributions: search_space lacks it"
-
-
-# What clients see

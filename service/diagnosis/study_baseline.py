@@ -1,3 +1,5 @@
+"""What validation values the trials of a study reach, to tell which trials are low."""
+
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,8 +12,8 @@ LOW_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """What the trials of a study reach in validation: where they start, and the best of all by each epoch."""
+class StudyBaseline:
+    """Validation values of a study: where trials start, and the best value of all trials up to each step."""
 
     start: float
     steps: list[int]
@@ -19,7 +21,7 @@ class Yardstick:
 
     @classmethod
     def of(cls, pairs: Iterable[CurvePair]) -> Self | None:
-        """The yardstick of finite curves; None without any."""
+        """Compute the baseline from the finite curves; None if there are none."""
         first: list[float] = []
         at_step: dict[int, float] = {}
         for pair in pairs:
@@ -34,6 +36,6 @@ class Yardstick:
         return cls(sorted(first)[(len(first) - 1) // 4], steps, best)
 
     def low_line(self, step: int) -> float:
-        """Values below it are low for a trial that came as far as this step, the first of the study or a later one."""
+        """The value below which a trial is low at this step, which must not be before the study's first step."""
         best = self.best[bisect_right(self.steps, step) - 1]
         return best - LOW_SHARE * max(0.0, best - self.start)

@@ -1,0 +1,91 @@
+"""What happens to trials when their leases end: they finish, wait at a rung, or go back into the queue."""
+
+from collections.abc import Sequence
+
+from optuna.trial import TrialState
+
+from service.leases.trial_results import pruned_result, save_constraints
+from service.sampling import constraints
+from service.sampling.ask import tell
+from service.schemas.artifacts import CHECKPOINT
+from service.schemas.optuna import NAMES
+from service.study.live_study import LiveStudy
+from storage import LeaseRecord, Outcome, ResultRecord, TrialStateName
+
+
+def finish_trial(
+    live: LiveStudy, lease: LeaseRecord, outcome: Outcome, result: ResultRecord, *, lease_reason: str | None = None
+) -> TrialStateName:
+    """End a trial, its lease and, if nothing is left to do, its study; return the trial's state.
+
+    `lease_reason` is why the lease ended, if that differs from why the trial did.
+    """
+    state, values = TrialState[result.state], result.values
+    live.store.finish(lease, outcome, result, live.clock.now(), reason=lease_reason)
+    save_constraints(live, lease, result)
+    live.store.artifacts.remove(lease.trial_id, CHECKPOINT)
+    live.leases.remove(lease.lease_id)
+    tell(live.study, lease.trial_number, state, values)
+    live.news.trial_ended(lease, state, result.metrics, values, result.reason)
+    _check_target(live, lease.trial_id, lease.trial_number, values)
+    live.tick()
+    live.notify()
+    live.want_suggestions()
+    return result.state
+
+
+def finish_unleased_trial(
+    live: LiveStudy, trial_id: int, number: int, state: TrialState, values: Sequence[float] | None, reason: str | None
+) -> None:
+    """End a trial that no worker holds. The caller holds the study's lock."""
+    given = None if values is None else list(values)
+    live.store.optuna.set_trial_state_values(trial_id, state, given)
+    given = given if state == TrialState.COMPLETE else None
+    live.store.set_result(ResultRecord(trial_id, live.record.study_id, NAMES[state], given, {}, reason))
+    live.store.artifacts.remove(trial_id, CHECKPOINT)
+    live.news.unleased_trial_ended(number, state, given, reason)
+    _check_target(live, trial_id, number, given)
+    live.notify()
+
+
+def requeue_trial(live: LiveStudy, lease: LeaseRecord, outcome: Outcome, reason: str | None) -> TrialStateName:
+    """End a lease; its trial waits at the rung that it reached, or goes to the front of the queue. Return its state."""
+    resume = live.resume(lease.trial_id)
+    after_step = None if resume is None else resume.step
+    live.store.requeue(lease, outcome, reason, live.clock.now(), after_step=after_step)
+    live.pruning.forget(lease.trial_id, after_step)
+    rung_step = reached_rung(live, lease)
+    live.leases.remove(lease.lease_id)
+    if live.promotion is not None and rung_step is not None:
+        save_constraints(live, lease, pruned_result(lease))
+        live.promotion.pause(live.store.optuna.get_trial(lease.trial_id), rung_step)
+        live.news.trial_paused(lease, rung_step)
+    else:
+        live.queue.retry(lease.trial_id)
+        live.news.trial_requeued(lease, outcome, reason, after_step)
+    live.notify()
+    return "WAITING"
+
+
+def reached_rung(live: LiveStudy, lease: LeaseRecord) -> int | None:
+    """Step of the rung at which a trial was told to pause, if its checkpoint is of that step or a later one."""
+    rung_step, resume = live.leases.pause_step(lease.lease_id), live.resume(lease.trial_id)
+    return rung_step if rung_step is not None and resume is not None and resume.step >= rung_step else None
+
+
+def may_be_retried(live: LiveStudy, lease: LeaseRecord) -> bool:
+    """Whether a trial whose attempt failed has attempts left, or can wait at a rung."""
+    return lease.attempt < live.definition.max_attempts or reached_rung(live, lease) is not None
+
+
+def all_reasons(live: LiveStudy, lease: LeaseRecord, reason: str) -> str:
+    """Why each attempt at a trial ended, in one line; `reason` is that of the last attempt."""
+    earlier = live.store.leases.of_trials([lease.trial_id])
+    reasons = [f"attempt {past.attempt}: {past.reason}" for past in earlier if past.reason]
+    return "; ".join([*reasons, f"attempt {lease.attempt}: {reason}"])
+
+
+def _check_target(live: LiveStudy, trial_id: int, number: int, values: Sequence[float] | None) -> None:
+    """Check a complete trial against the study's target, if it keeps its constraints."""
+    if values is not None and constraints.is_feasible(live.store.optuna.get_trial(trial_id)):
+        live.end.check_target(number, values)

@@ -1,0 +1,94 @@
+"""The results that trials end with, by what they reported and what their studies ask for."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from optuna.trial import TrialState
+
+from service.errors import InvalidError
+from service.finals.trials import confirmed_values, is_test
+from service.sampling import constraints
+from service.study.live_study import LiveStudy
+from storage import LeaseRecord, ResultRecord
+
+Metrics = dict[str, float]
+
+
+def completed_result(
+    live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Sequence[float] | None
+) -> ResultRecord:
+    """Result of a trial that has trained to its end: FAIL if an objective or a constrained metric is unknown.
+
+    Raises InvalidError if objective values are missing.
+    """
+    values = confirmed_values(live, lease) or (
+        list(values) if values is not None else _values_from(live, lease, metrics)
+    )
+    objectives = live.definition.objectives
+    if len(values) != len(objectives):
+        raise InvalidError([("values", f"values must have one number for each objective: {len(values)} given")])
+    unknown = next(
+        (objective.metric for objective, value in zip(objectives, values, strict=True) if math.isnan(value)), None
+    )
+    reason = None if unknown is None else f"{unknown} is nan"
+    if reason is None and live.definition.constraints and not is_test(live, lease):
+        known = _final_metrics(live, lease, values, metrics)
+        reason = constraints.why_unknown(live.definition.constraints, known)
+    if reason is not None:
+        return ResultRecord(lease.trial_id, lease.study_id, "FAIL", metrics=metrics, reason=reason)
+    return ResultRecord(lease.trial_id, lease.study_id, "COMPLETE", values, metrics)
+
+
+def failed_result(lease: LeaseRecord, reason: str) -> ResultRecord:
+    """Result of a trial that ends without objective values, for this reason."""
+    return ResultRecord(lease.trial_id, lease.study_id, "FAIL", reason=reason)
+
+
+def pruned_result(lease: LeaseRecord) -> ResultRecord:
+    """Result of a trial that is given up at its last intermediate value."""
+    return ResultRecord(lease.trial_id, lease.study_id, "PRUNED")
+
+
+def interrupted_result(live: LiveStudy, lease: LeaseRecord, reason: str) -> ResultRecord:
+    """Result of a trial that ends because its study has: PRUNED if it had been told to pause, FAIL otherwise."""
+    if live.leases.pause_step(lease.lease_id) is None:
+        return failed_result(lease, reason)
+    return pruned_result(lease)
+
+
+def save_constraints(live: LiveStudy, lease: LeaseRecord, result: ResultRecord) -> None:
+    """Write the constraint values of a trial that ends, as far as its metrics tell them; none for a failed trial."""
+    if not live.definition.constraints or result.state == TrialState.FAIL.name:
+        return
+    metrics = _final_metrics(live, lease, result.values or (), result.metrics)
+    constraints.keep(live.store.optuna, lease.trial_id, constraints.distances(live.definition.constraints, metrics))
+
+
+def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
+    """Equality of metrics in which nan equals nan."""
+    return left.keys() == right.keys() and all(
+        left[name] == right[name] or (math.isnan(left[name]) and math.isnan(right[name])) for name in left
+    )
+
+
+def _values_from(live: LiveStudy, lease: LeaseRecord, metrics: Metrics) -> list[float]:
+    known = {**_last_metrics(live, lease), **metrics}
+    missing = [objective.metric for objective in live.definition.objectives if objective.metric not in known]
+    if missing:
+        raise InvalidError(
+            [(f"metrics.{metric}", "an objective must be in metrics or reported before") for metric in missing]
+        )
+    return [known[objective.metric] for objective in live.definition.objectives]
+
+
+def _final_metrics(live: LiveStudy, lease: LeaseRecord, values: Sequence[float], metrics: Metrics) -> Metrics:
+    """All metrics that a trial ends with. Final metrics override objective values, and these the last report."""
+    names = [objective.metric for objective in live.definition.objectives]
+    return {**_last_metrics(live, lease), **dict(zip(names, values, strict=False)), **metrics}
+
+
+def _last_metrics(live: LiveStudy, lease: LeaseRecord) -> Metrics:
+    last = live.leases.last_epoch(lease.lease_id)
+    if last is None:  # reported under an earlier lease, if at all
+        last = next(iter(live.store.last_epochs([lease.trial_id])), None)
+    return {} if last is None else last.metrics
