@@ -1,4 +1,4 @@
-"""A study definition in the making: what is translated so far, what to tell its reader, and what cannot be had."""
+"""A study definition under construction: converted fields, notes for its reader, and errors."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 from service.schemas.study.entrypoints import ENTRYPOINT_PATTERN
 
 HEAD = ""
-"""The place of notes that belong to no field."""
+"""The place of notes that belong to the file as a whole."""
 
 
 _short = Repr()
@@ -17,12 +17,12 @@ _short.maxlevel = 3
 
 
 def shown(value: Any) -> str:
-    """A value in a message: one line, and not too long."""
+    """Return a value for a message, in one line and shortened."""
     return _short.repr(value)
 
 
 class ConversionError(Exception):
-    """A file cannot be translated; each line of `lines` names a field, the rule and the value."""
+    """A file cannot be converted; each of `lines` names a field, the rule and the value."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -31,7 +31,7 @@ class ConversionError(Exception):
 
 @dataclass(frozen=True)
 class Given:
-    """What the user says beside the file; None leaves it to the file."""
+    """What the user gives on the command line; None leaves it to the file."""
 
     name: str | None = None
     entrypoint: str | None = None
@@ -43,7 +43,7 @@ class Given:
 
 @dataclass
 class Draft:
-    """Notes stand under the dotted name of the field of the definition that they explain."""
+    """A definition under construction. `notes` are by the dotted name of the field that they explain."""
 
     name: str
     entrypoint: str = "train:train"
@@ -59,36 +59,40 @@ class Draft:
     errors: list[str] = field(default_factory=list)
 
     def note(self, place: str, text: str) -> None:
+        """Add a note that becomes a comment above a field."""
         self.notes.setdefault(place, []).append(text)
 
     def refuse(self, source: str, message: str) -> None:
-        """Take note that a field of the source has no counterpart, or is not as it should be."""
+        """Add an error: a field of the source has no counterpart or is invalid."""
         self.errors.append(f"{source}: {message}")
 
     def search(self, name: str, source: str, parameter: dict[str, Any], *notes: str) -> None:
+        """Add a parameter to the search space, with notes on it."""
         if name in self.search_space:
-            self.refuse(source, f"{name} stands twice: nested names are joined by dots; rename one of them")
+            self.refuse(source, f"{name} is listed twice, as nested names are joined by dots: rename one of them")
             return
         self.search_space[name] = parameter
         for text in notes:
             self.note(f"search_space.{name}", text)
 
     def fix(self, name: str, source: str, value: Any) -> None:
-        """A constant is an argument of the function; names that no Python parameter can have are changed."""
+        """Add a constant as an argument of the function. Characters that no Python name may have become underscores."""
         argument = re.sub(r"\W", "_", name)
         if not argument.isidentifier() or argument in ("trial", "context"):
-            self.refuse(source, f"{name} can be no parameter of a Python function: rename it")
+            self.refuse(source, f"{name} cannot be the name of a Python parameter: rename it")
         elif argument in self.arguments:
-            self.refuse(source, f"two constants would be the argument {argument}: rename one of them")
-        elif (wrong := _no_json(value)) is not None:
-            self.refuse(source, f"a constant must be of strings, numbers, true, false, null, lists and names: {wrong}")
+            self.refuse(source, f"two constants become the argument {argument}: rename one of them")
+        elif (wrong := _not_json(value)) is not None:
+            self.refuse(
+                source, f"a constant must consist of strings, numbers, booleans, null, lists and mappings: {wrong}"
+            )
         else:
             self.arguments[argument] = value
             if argument != name:
                 self.note("training.arguments", f"{name} is the argument {argument}.")
 
     def apply(self, given: Given) -> None:
-        """What the user says beside the file wins."""
+        """Let what the user gives win over the file."""
         self.name = given.name or self.name
         if given.entrypoint is not None:
             self.entrypoint = given.entrypoint
@@ -103,6 +107,7 @@ class Draft:
             self.notes.pop("n_trials", None)
 
     def definition(self) -> dict[str, Any]:
+        """Return the definition, without fields that keep their default."""
         training = {"entrypoint": self.entrypoint, "arguments": self.arguments}
         whole = {
             "name": self.name,
@@ -119,29 +124,29 @@ class Draft:
 
 
 def study_name(text: str) -> str:
-    """A name that a study can have, as near to a text as may be."""
+    """Return a text as the name of a study: characters that a name must not have become `-`."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-")[:128]
     return name.rstrip("-") or "study"
 
 
 def entrypoint_of(path: str, function: str) -> str | None:
-    """The entrypoint of a function in a Python file, or None when its path is no module's name."""
+    """Return the entrypoint of a function in a Python file, or None if its path is not that of a module."""
     parts = [part for part in path.replace("\\", "/").removesuffix(".py").split("/") if part != "."]
     entrypoint = f"{'.'.join(parts)}:{function}"
     return entrypoint if re.fullmatch(ENTRYPOINT_PATTERN, entrypoint) else None
 
 
-MOST_VALUES = 10_000
-"""Of all constants together: aliases of YAML can name a great many in a few lines."""
+MAX_VALUES = 10_000
+"""For each constant: aliases of YAML can stand for very many values in a few lines."""
 
 
-def _no_json(value: Any) -> str | None:
-    """The first value that JSON cannot carry, or None."""
+def _not_json(value: Any) -> str | None:
+    """Return the first part of a value that JSON does not have; None if there is none."""
     left, n_values = [value], 0
     while left:
         item, n_values = left.pop(), n_values + 1
-        if n_values > MOST_VALUES:
-            return f"more than {MOST_VALUES:,} values"
+        if n_values > MAX_VALUES:
+            return f"more than {MAX_VALUES:,} values"
         if isinstance(item, dict):
             wrong = [key for key in item if not isinstance(key, str)]
             if wrong:

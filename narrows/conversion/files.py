@@ -1,4 +1,4 @@
-"""A file of another system in, the text of a study definition out."""
+"""The conversion of a file: from its content to the checked text of a study definition."""
 
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,19 @@ from narrows.conversion.draft import ConversionError, Draft, Given, entrypoint_o
 from narrows.conversion.python_source import Call, Source, SourceError, Unknown
 from narrows.conversion.sweep import is_sweep, read_sweep
 from narrows.conversion.text import text_of
-from service.schemas import yaml_text as yaml_loader
+from service.schemas import yaml_text
 from service.schemas.locations import errors_of
 from service.schemas.study.definition import Definition
 
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 NOTHING = "holds neither a W&B sweep (method and parameters) nor a search space of Ray Tune"
 
 
 def convert_file(path: Path, given: Given) -> str:
-    """The definition as YAML, which the service accepts. Raises ConversionError and OSError."""
+    """Return a definition that the service accepts, as YAML. Raises ConversionError and OSError."""
     content = path.read_bytes()
-    if len(content) > MOST_BYTES:
-        raise ConversionError([f"a file must have 1 MiB at most: it has {len(content):,} bytes"])
+    if len(content) > MAX_BYTES:
+        raise ConversionError([f"a file must have at most 1 MiB: it has {len(content):,} bytes"])
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -31,38 +31,40 @@ def convert_file(path: Path, given: Given) -> str:
     try:
         draft = _read_python(text, path, given) if path.suffix == ".py" else _read_data(text, path, given)
     except RecursionError as error:
-        raise ConversionError(["is nested too deep"]) from error
+        raise ConversionError(["is nested too deeply"]) from error
     except SourceError as error:
         raise ConversionError([str(error)]) from error
     draft.apply(given)
     if draft.errors:
         raise ConversionError(draft.errors)
     if not draft.search_space:
-        raise ConversionError(["parameters: there must be something to search: all of them are constants"])
+        raise ConversionError(["parameters: at least one must be searched: all of them are constants"])
     return _checked(draft, path.name)
 
 
 def _checked(draft: Draft, origin: str) -> str:
-    """The text, once the service's own rules have been asked about what is read back from it."""
+    """Return the text, after the service's own rules have accepted what is read back from it."""
     definition = draft.definition()
     text = text_of(definition, draft.notes, origin)
-    back = yaml_loader.load(text)
+    back = yaml_text.load(text)
     assert back == _plain(definition), "the text says what the draft says"
     try:
         Definition.model_validate(back)
     except ValidationError as error:
-        found = [pair for item in error.errors(include_url=False) for pair in errors_of(item, item["loc"])]
-        raise ConversionError([f"{field}: {message}" for field, message in found]) from error
+        problems = [pair for item in error.errors(include_url=False) for pair in errors_of(item, item["loc"])]
+        raise ConversionError([f"{field}: {message}" for field, message in problems]) from error
     return text
 
 
 def _read_python(text: str, path: Path, given: Given) -> Draft:
-    source = Source(text, used_by=("wandb.sweep", *ray_file.TUNERS, *ray_file.RUNS))
+    source = Source(text)
     sweeps = {name: value for name, value in source.dictionaries().items() if is_sweep(value)}
     calls = source.calls("wandb.sweep")
-    given_to_it = calls[0].keywords.get("sweep", next(iter(calls[0].arguments), None)) if len(calls) == 1 else None
-    if given.space is None and isinstance(given_to_it, dict) and is_sweep(given_to_it):
-        return _read_python_sweep(source, given_to_it, path, given)
+    argument = calls[0].keywords.get("sweep", next(iter(calls[0].arguments), None)) if len(calls) == 1 else None
+    if given.space is None and isinstance(argument, dict) and is_sweep(argument):
+        return _read_python_sweep(source, argument, path, given)
+    if isinstance(argument, Unknown) and not sweeps:
+        raise ConversionError([f"a sweep must be one dictionary of the file that nothing changes: {argument}"])
     if len(sweeps) > 1 and given.space not in sweeps:
         raise ConversionError([f"the file has several sweeps, say which one with --space NAME: {', '.join(sweeps)}"])
     if sweeps:
@@ -85,7 +87,7 @@ def _read_python_sweep(source: Source, sweep: dict[str, Any], path: Path, given:
         sweep = {**sweep, "run_cap": count}
     draft = read_sweep(sweep, path.stem, given)
     if sweep.get("run_cap") == count and count is not None:
-        draft.note("n_trials", "The count of wandb.agent; there, each agent has so many runs.")
+        draft.note("n_trials", "The count of wandb.agent, which is the number of runs of each agent there.")
     function = agent.get("function")
     if isinstance(function, Unknown) and function.text.isidentifier():
         draft.entrypoint = entrypoint_of(path.stem, function.text) or draft.entrypoint
@@ -97,25 +99,25 @@ def _named(call: Call, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _first_unknown(value: Any, field: str) -> str | None:
-    """The field of a dictionary whose value is known only when the file runs, in words."""
+    """Return a message about the first field whose value is known only when the file runs; None without one."""
     if isinstance(value, dict | list | tuple):
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        found = (_first_unknown(item, f"{field}.{key}".lstrip(".")) for key, item in items)
-        return next((one for one in found if one is not None), None)
+        messages = (_first_unknown(item, f"{field}.{key}".lstrip(".")) for key, item in items)
+        return next((message for message in messages if message is not None), None)
     is_data = value is None or isinstance(value, str | bool | int | float)
     return None if is_data else f"{field}: {value} is known only when the file runs: write its value there"
 
 
 def _read_data(text: str, path: Path, given: Given) -> Draft:
-    """W&B reads YAML 1.1, in which `no` is false; a search space in JSON is the same in both."""
+    """Read YAML or JSON. YAML is read as W&B does, by YAML 1.1: there `no` is false."""
     try:
-        content = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else yaml_loader.load(text)
-    except (yaml.YAMLError, yaml_loader.YamlError, RecursionError, ValueError) as error:
+        content = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else yaml_text.load(text)
+    except (yaml.YAMLError, yaml_text.YamlError, RecursionError, ValueError) as error:
         raise ConversionError([f"cannot be read: {' '.join(str(error).split())}"]) from error
     if not isinstance(content, dict):
         raise ConversionError([NOTHING])
     if "search_space" in content and "n_trials" in content:
-        raise ConversionError(["is a study definition already: narrows submit takes it as it is"])
+        raise ConversionError(["is already a study definition: use narrows submit"])
     if is_sweep(content) or "parameters" in content or "method" in content:
         return read_sweep({"method": None, **content}, path.stem, given)
     draft = ray_file.read_space_alone(content, path.stem, given)
@@ -125,7 +127,7 @@ def _read_data(text: str, path: Path, given: Given) -> Draft:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as the lists that YAML has for them."""
+    """Replace tuples by lists, as YAML has only those."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,23 +1,21 @@
 """A Python file as a syntax tree: its literal values and calls. Nothing in it is imported, run or evaluated.
 
-Understood are literals, arithmetic of numbers, names that are assigned once and the `name[key] = ...` and
-`name.update(...)` that follow in the same block, `dict(...)`, `{**other, ...}`, `range(...)`, `list(...)` and
-`[... for i in range(...)]`. Everything else is Unknown, and an error only where its value is needed.
+Known are literals, arithmetic of numbers, names that are assigned once and never changed, `dict(...)`,
+`{**other, ...}`, `range(...)`, `list(...)` and `[... for i in range(...)]`. Everything else is Unknown, which is an
+error only where its value is needed.
 """
 
 import ast
 import operator
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from narrows.conversion.python_changes import Change, changes_of
-
-MOST_ITEMS = 10_000
-MOST_BITS = 1024
-MOST_VALUES = 100_000
-"""Of a whole file; names that stand for lists of names could make any number of them."""
+MAX_ITEMS = 10_000
+MAX_BITS = 1024
+MAX_VALUES = 100_000
+"""For a whole file: lists of names of lists could otherwise stand for any number of values."""
+MUTATORS = ("update", "pop", "popitem", "setdefault", "clear", "__setitem__")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -33,7 +31,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, repr=False)
 class Call:
-    """A call of a function, by its full name as far as the imports tell."""
+    """A call of a function, by its full name as far as the imports tell it."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -42,6 +40,7 @@ class Call:
 
     @property
     def short(self) -> str:
+        """The last part of the name."""
         return self.name.rpartition(".")[2]
 
     def __repr__(self) -> str:
@@ -50,7 +49,7 @@ class Call:
 
 @dataclass(frozen=True, repr=False)
 class Unknown:
-    """What is known only when the file runs."""
+    """A value that is known only when the file runs."""
 
     text: str
     line: int
@@ -61,21 +60,21 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Uses:
-    """What a file does with a name: where it gets values, which they are, and what changes them."""
+    """What a file does with a name: lines of assignments, assigned values, lines that change a value in place."""
 
     stores: list[int]
     values: list[ast.expr]
-    changes: list[Change]
-    other_changes: list[int]
+    changes: list[int]
 
 
 class SourceError(ValueError):
-    """The text is no Python, or too much of it; the message names the line."""
+    """The text is not Python, or has too many values; the message names the line."""
 
 
 class Source:
-    def __init__(self, text: str, used_by: Sequence[str] = ()) -> None:
-        """What is changed after the last call of a function of `used_by` is Unknown. Raises SourceError."""
+    """The calls and dictionaries of a file. Raises SourceError."""
+
+    def __init__(self, text: str) -> None:
         try:
             self._tree = ast.parse(text)
             self._nodes = list(ast.walk(self._tree))
@@ -85,16 +84,14 @@ class Source:
         self._uses: dict[str, Uses] = {}
         self._n_values = 0
         self._under_way: set[str] = set()
-        uses = [node.lineno for node in self._nodes if isinstance(node, ast.Call) and self._name(node.func) in used_by]
-        self._last_use = max(uses, default=sys.maxsize)
 
     def calls(self, *names: str) -> list[Call]:
-        """The calls of functions with these full names, in the order of lines."""
+        """Return the calls of functions with these full names, in the order of lines."""
         found = [node for node in self._nodes if isinstance(node, ast.Call) and self._name(node.func) in names]
         return [call for node in sorted(found, key=lambda node: node.lineno) if (call := self._call(node, {}))]
 
     def dictionaries(self) -> dict[str, dict[Any, Any]]:
-        """The dictionaries that are assigned to names, by name."""
+        """Return the dictionaries that are assigned to names, by name."""
         names = [
             name for node in self._nodes for name, value in _assigned(node) if isinstance(value, ast.Dict | ast.Call)
         ]
@@ -103,8 +100,8 @@ class Source:
 
     def _value(self, node: ast.expr, values: Values) -> Any:
         self._n_values += 1
-        if self._n_values > MOST_VALUES:
-            raise SourceError(f"line {node.lineno}: has more than {MOST_VALUES:,} values")
+        if self._n_values > MAX_VALUES:
+            raise SourceError(f"line {node.lineno}: has more than {MAX_VALUES:,} values")
         match node:
             case ast.Constant():
                 return node.value
@@ -129,45 +126,33 @@ class Source:
         return _unknown(node)
 
     def _uses_of(self, name: str) -> Uses:
-        """Without functions that have a parameter of that name, which is another thing there."""
+        """Return the uses of a name outside of functions that have a parameter with the same name."""
         if name not in self._uses:
             nodes = list(_outside(self._tree, name))
             self._uses[name] = Uses(
                 [node.lineno for node in nodes if isinstance(node, ast.Name) and node.id == name and _is_stored(node)],
                 [value for node in nodes for target, value in _assigned(node) if target == name],
-                *changes_of(self._tree, nodes, name),
+                [node.lineno for node in nodes if _changes(node, name)],
             )
         return self._uses[name]
 
     def _named(self, name: str, line: int) -> Any:
-        """The value of a name that is assigned once, with the changes that follow."""
+        """Return the value of a name that is assigned once and not changed."""
         uses = self._uses_of(name)
         if not uses.stores:
             return Unknown(self._imports.get(name, name), line)
         if len(uses.stores) > 1 or len(uses.values) != 1:
             lines = ", ".join(map(str, uses.stores))
             return Unknown(f"{name} (assigned in lines {lines})", line or uses.stores[0])
-        late = [change.line for change in uses.changes if change.line > self._last_use]
-        if uses.other_changes or late:
-            return Unknown(f"{name} (changed in line {[*uses.other_changes, *late][0]})", line or uses.stores[0])
+        if uses.changes:
+            return Unknown(f"{name} (changed in line {uses.changes[0]})", line or uses.stores[0])
         if name in self._under_way:
             return Unknown(name, line)
         self._under_way.add(name)
         try:
-            return self._changed(self._value(uses.values[0], {}), name, uses.changes)
+            return self._value(uses.values[0], {})
         finally:
             self._under_way.remove(name)
-
-    def _changed(self, value: Any, name: str, changes: list[Change]) -> Any:
-        for change in changes:
-            part = value
-            for key in change.keys if change.updates else change.keys[:-1]:
-                part = part.get(key) if isinstance(part, dict) else None
-            new = self._value(change.value, {})
-            if not isinstance(part, dict) or (change.updates and not isinstance(new, dict)):
-                return Unknown(f"{name} (changed in line {change.line})", change.line)
-            part.update(new if change.updates else {change.keys[-1]: new})
-        return value
 
     def _items(self, items: list[ast.expr], values: Values) -> list[Any]:
         return [self._value(item, values) for item in items]
@@ -189,9 +174,9 @@ class Source:
         left, right = self._value(node.left, values), self._value(node.right, values)
         operation = OPERATORS.get(type(node.op))
         numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if operation is None or not numbers or (isinstance(node.op, ast.Pow) and abs(right) > MOST_BITS):
+        if operation is None or not numbers or (isinstance(node.op, ast.Pow) and abs(right) > MAX_BITS):
             return _unknown(node)
-        if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > MOST_BITS:
+        if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > MAX_BITS:
             return _unknown(node)
         try:
             result = operation(left, right)
@@ -203,13 +188,13 @@ class Source:
         (first, *others) = node.generators
         items = self._value(first.iter, values)
         simple = not others and not first.ifs and not first.is_async and isinstance(first.target, ast.Name)
-        if not simple or not isinstance(items, list | tuple) or len(items) > MOST_ITEMS:
+        if not simple or not isinstance(items, list | tuple) or len(items) > MAX_ITEMS:
             return _unknown(node)
         name = first.target.id if isinstance(first.target, ast.Name) else ""
         return [self._value(node.elt, {**values, name: item}) for item in items]
 
     def _call(self, node: ast.Call, values: Values) -> Any:
-        """A Call; the value itself of dict, list, tuple and range; None for what has no name."""
+        """Return a Call; for dict, list, tuple and range the value; None for a function without a name."""
         name = self._name(node.func)
         starred = any(isinstance(argument, ast.Starred) for argument in node.args)
         if name is None or starred or any(keyword.arg is None for keyword in node.keywords):
@@ -223,11 +208,11 @@ class Source:
                 return list(items)
             case "range", _, {} if 1 <= len(arguments) <= 3 and all(type(part) is int for part in arguments):
                 steps = range(*arguments) if arguments[2:] != (0,) else range(0)
-                return list(steps) if len(steps) <= MOST_ITEMS else None
+                return list(steps) if len(steps) <= MAX_ITEMS else None
         return Call(name, arguments, keywords, node.lineno)
 
     def _name(self, node: ast.expr) -> str | None:
-        """The full name of a function: tune.choice is ray.tune.choice after `from ray import tune`."""
+        """Return the full name of a function: tune.choice is ray.tune.choice after `from ray import tune`."""
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
@@ -250,7 +235,7 @@ def _imports(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
 
 
 def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """Names that a statement gives a value as a whole."""
+    """Yield the names that a statement assigns, with the value."""
     if isinstance(node, ast.Assign):
         yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
@@ -263,6 +248,19 @@ def _outside(node: ast.AST, name: str) -> Iterator[ast.AST]:
             continue
         yield child
         yield from _outside(child, name)
+
+
+def _changes(node: ast.AST, name: str) -> bool:
+    """Whether a node changes the dictionary or list of that name in place."""
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+        changed = node.value
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
+        changed = node.func.value
+    else:
+        return False
+    while isinstance(changed, ast.Subscript | ast.Attribute):
+        changed = changed.value
+    return isinstance(changed, ast.Name) and changed.id == name
 
 
 def _parameters(arguments: ast.arguments) -> set[str]:

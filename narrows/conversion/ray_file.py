@@ -1,4 +1,4 @@
-"""A Python or JSON file with a search space of Ray Tune, as a study definition."""
+"""The conversion of a Python or JSON file with a Ray Tune search space."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ RUNS = ("ray.tune.run", "ray.tune.tune.run")
 
 
 def read_space_alone(space: dict[str, Any], stem: str, given: Given, field: str = "param_space") -> Draft:
-    """A dictionary without anything around it."""
+    """Convert a search space without a tuner."""
     return _read(study_name(stem), space, field, {}, {}, given)
 
 
 def read_file(source: Source, stem: str, given: Given) -> Draft | None:
-    """Translate what a file gives to tune.Tuner or tune.run, or else its only search space; None without one."""
+    """Convert the arguments of tune.Tuner or tune.run, or without these the only search space; None without any."""
     spaces = {name: space for name, space in source.dictionaries().items() if _has_search(space)}
     if given.space is not None:
         chosen = source.dictionaries().get(given.space)

@@ -1,4 +1,4 @@
-"""Search algorithms and schedulers of Ray Tune, as samplers and pruners."""
+"""The conversion of Ray Tune's search algorithms and schedulers to samplers and pruners."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ LATER = {
     **dict.fromkeys(HYPERBAND, ("max_t", "reduction_factor", "stop_last_trials")),
     "MedianStoppingRule": ("grace_period", "min_samples_required", "min_time_slice", "hard_stop"),
 }
-"""Options of schedulers, in their order after time_attr, metric and mode, as Ray 2.60 has them."""
+"""Options of schedulers that follow time_attr, metric and mode, in the order of Ray 2.60."""
 ONE_LATER = "Ray counts reports from 1 and a study steps from 0, so each look at a trial comes one report later here."
 
 
 def read_search(draft: Draft, search: Any) -> None:
-    """The default of Ray draws at random."""
+    """Set the sampler. Without a search algorithm Ray samples at random."""
     if search is None:
         return
     if isinstance(search, Call) and search.short == "ConcurrencyLimiter":
@@ -41,6 +41,7 @@ def read_search(draft: Draft, search: Any) -> None:
 
 
 def read_scheduler(draft: Draft, scheduler: Any) -> None:
+    """Set the pruner, or add an error about the scheduler."""
     if scheduler is None:
         draft.note("pruner", "Ray's default stops no trial early.")
         return
@@ -102,7 +103,7 @@ def _read_halving(draft: Draft, name: str, options: dict[str, Any]) -> None:
 
 
 def options_of(scheduler: Call) -> dict[str, Any]:
-    """What a scheduler is given, by name, as far as it has names for it: `read_scheduler` refuses the rest."""
+    """Return the options that a scheduler is given, by name. `read_scheduler` refuses unknown ones."""
     return {**dict(zip(_names(scheduler), scheduler.arguments, strict=False)), **scheduler.keywords}
 
 

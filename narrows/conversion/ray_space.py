@@ -1,4 +1,4 @@
-"""A search space of Ray Tune: a dictionary of `tune.*` calls, constants and dictionaries of the same."""
+"""The conversion of a Ray Tune search space: a dictionary of `tune.*` calls, constants and nested dictionaries."""
 
 import ast
 from typing import Any
@@ -23,14 +23,14 @@ PARAMETERS = {
     "qrandn": ("mean", "sd", "q"),
     "sample_from": ("func",),
 }
-"""Parameters by name, in their order."""
+"""The parameters of each function, in their order."""
 WHOLE = ("randint", "qrandint", "lograndint", "qlograndint")
 OTHER_ODDS = "Ray rounds down on the log scale, Optuna to the nearest: the smallest come somewhat more often here."
 HALF_ENDS = "Ray rounds to multiples of q, so the two ends come half as often there; here as often as the others."
 
 
 def add_space(draft: Draft, space: dict[str, Any], *, source: str, prefix: str = "") -> list[str]:
-    """Translate a space; returns the names that are searched by `grid_search`."""
+    """Add a search space to the draft, and return the names that use `grid_search`."""
     gridded: list[str] = []
     for key, value in space.items():
         name, field = f"{prefix}{key}", f"{source}.{key}"
@@ -60,12 +60,12 @@ def add_space(draft: Draft, space: dict[str, Any], *, source: str, prefix: str =
 
 
 def tune_name(call: Call) -> str | None:
-    """What a function is called in ray.tune, or None for one of another module."""
+    """Return the name of a function of ray.tune; None for one of another module."""
     return call.short if any(call.name == f"{module}{call.short}" for module in TUNE) else None
 
 
 def _call_of(value: Any) -> Any:
-    """In JSON, a search space stands in a string: "tune.uniform(0, 1)"."""
+    """Return the call that a string in a JSON file holds, as in "tune.uniform(0, 1)"; any other value as it is."""
     if isinstance(value, str) and value.startswith("tune.") and value.endswith(")"):
         try:
             calls = Source(value).calls(*(f"ray.tune.{name}" for name in PARAMETERS))
@@ -76,7 +76,7 @@ def _call_of(value: Any) -> Any:
 
 
 def _searches(space: dict[str, Any]) -> bool:
-    """Whether a dictionary holds a search space somewhere, or is a constant as a whole."""
+    """Whether a dictionary has a search space somewhere in it. Otherwise it is a constant."""
     for value in map(_call_of, space.values()):
         if isinstance(value, Call | Unknown):
             return True

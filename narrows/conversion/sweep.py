@@ -1,4 +1,4 @@
-"""A W&B sweep, as its YAML file or `wandb.sweep` has it, as a study definition."""
+"""The conversion of a W&B sweep, from its YAML file or the argument of `wandb.sweep`."""
 
 from typing import Any
 
@@ -34,11 +34,12 @@ MAX_BANDS = 100
 
 
 def is_sweep(content: Any) -> bool:
+    """Whether a value looks like a sweep."""
     return isinstance(content, dict) and "method" in content and ("parameters" in content or "scheduler" in content)
 
 
 def read_sweep(sweep: dict[str, Any], stem: str, given: Given) -> Draft:
-    """Translate a sweep; `stem` names the study where the sweep has no name."""
+    """Convert a sweep. `stem` names the study if the sweep has no name."""
     draft = Draft(study_name(str(sweep.get("name") or stem)))
     for name in sorted(sweep.keys() - KNOWN, key=str):
         draft.refuse(str(name), f"is no field of a sweep: {shown(sweep[name])}")
@@ -153,7 +154,7 @@ def _read_early_terminate(draft: Draft, rule: Any) -> None:
 
 
 def _bands(rule: dict[str, Any], eta: int) -> list[int]:
-    """The steps at which runs are stopped, as `hyperband_stop_runs` of wandb/sweeps has them."""
+    """Return the steps at which runs are stopped, by the rule of `hyperband_stop_runs` in wandb/sweeps."""
     first, last, s = rule.get("min_iter"), rule.get("max_iter"), rule.get("s")
     if is_int(last) and is_number(s) and last is not None and s is not None:
         bands = [int(last / eta**power) for power in range(1, min(int(s), MAX_BANDS) + 1)]
@@ -178,7 +179,7 @@ def _read_cap(draft: Draft, sweep: dict[str, Any], given: Given) -> None:
 
 
 def grid_size(draft: Draft) -> int:
-    """How many combinations the ranges of a draft have; they all have steps or choices."""
+    """Return the number of combinations of a search space in which every range has a step or choices."""
     size = 1
     for parameter in draft.search_space.values():
         if parameter["type"] == "categorical":

@@ -1,4 +1,4 @@
-"""The parameters of a W&B sweep. What each distribution draws: wandb/sweeps, `HyperParameter.ppf`."""
+"""The conversion of the parameters of a W&B sweep. Source of the distributions: wandb/sweeps, `HyperParameter.ppf`."""
 
 import math
 from typing import Any
@@ -29,18 +29,18 @@ FIELDS = {
 }
 UNBOUNDED = ("normal", "q_normal", "log_normal", "q_log_normal")
 EXPONENTS = ("log_uniform", "q_log_uniform")
-MOST = 1000
+MAX_PARAMETERS = 1000
 HALF_ENDS = "W&B rounds to multiples of q, so the two ends come half as often there; here as often as the others."
 
 
 def add_parameters(draft: Draft, parameters: Any, source: str, *, prefix: str = "", grid: bool) -> None:
-    """Translate a `parameters` section; those of sections inside of it get names with dots."""
+    """Add a `parameters` section to the draft. Parameters of nested sections get names with dots."""
     if not isinstance(parameters, dict) or not parameters:
         draft.refuse(source, f"must name at least one parameter: {shown(parameters)}")
         return
     for name, spec in parameters.items():
-        if len(draft.search_space) + len(draft.errors) > MOST:  # aliases of YAML can name a great many in a few lines
-            draft.refuse(source, f"must have {MOST} parameters at most")
+        if len(draft.search_space) + len(draft.errors) > MAX_PARAMETERS:  # aliases of YAML can stand for very many
+            draft.refuse(source, f"must have {MAX_PARAMETERS} parameters at most")
             return
         field = f"{source}.{name}"
         if not isinstance(spec, dict):
@@ -55,7 +55,7 @@ def add_parameters(draft: Draft, parameters: Any, source: str, *, prefix: str = 
 
 
 def _add(draft: Draft, name: str, field: str, spec: dict[str, Any], *, grid: bool) -> None:
-    kind = spec.get("distribution", _usual(spec))
+    kind = spec.get("distribution", _default_kind(spec))
     if not isinstance(kind, str) or kind not in FIELDS:
         draft.refuse(f"{field}.distribution", f"must be one of {', '.join(FIELDS)}: {shown(kind)}")
     elif unknown := spec.keys() - FIELDS[kind] - {"distribution"}:
@@ -79,8 +79,8 @@ def _add(draft: Draft, name: str, field: str, spec: dict[str, Any], *, grid: boo
         _add_range(draft, name, field, kind, spec, grid=grid)
 
 
-def _usual(spec: dict[str, Any]) -> str:
-    """What a parameter without `distribution` is."""
+def _default_kind(spec: dict[str, Any]) -> str:
+    """Return the distribution of a parameter that names none."""
     if "value" in spec:
         return "constant"
     if "values" in spec:
@@ -140,7 +140,7 @@ def _add_range(draft: Draft, name: str, field: str, kind: str, spec: dict[str, A
 
 
 def _add_arange(draft: Draft, name: str, field: str, low: float, high: float, q: float) -> None:
-    """W&B's grid has numpy.arange(min, max, q): multiples of q above min, without max."""
+    """Add the values of a grid in W&B, numpy.arange(min, max, q): steps of q from min, without max."""
     n_steps = math.ceil((high - low) / q) - 1
     if n_steps < 1:
         draft.refuse(field, f"must have more than one value below max: min={low}, max={high}, q={q}")
@@ -166,7 +166,7 @@ def _bounds_for(kind: str, spec: dict[str, Any]) -> str:
 
 
 def _number(value: Any, part: str, notes: list[str]) -> Any:
-    """A value as it is; but a number that YAML 1.1 reads as a string, which W&B then refuses, as the number."""
+    """Return a value, and a string that looks like a number, such as 1e-3 in YAML 1.1, as that number with a note."""
     if not isinstance(value, str) or not _is_written_number(value):
         return value
     notes.append(f"{part} is {value} here; W&B, which reads YAML 1.1, takes that for a string.")

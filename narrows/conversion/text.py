@@ -1,4 +1,4 @@
-"""A definition as YAML with comments, as people write it and service.schemas.yaml_text reads it."""
+"""A definition as YAML with comments, for people and for service.schemas.yaml_text."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -7,15 +7,15 @@ from typing import Any
 import yaml
 
 from narrows.conversion.draft import HEAD
-from service.schemas import yaml_text as yaml_loader
+from service.schemas import yaml_text
 
 WIDTH = 118
 SECTIONS = ("search_space", "training")
-"""Fields whose parts stand on lines of their own."""
+"""Fields with one line for each of their parts."""
 
 
 def text_of(definition: Mapping[str, Any], notes: Mapping[str, Sequence[str]], origin: str) -> str:
-    """The definition; every note stands above the field that it explains."""
+    """Return the definition as text, with each note above the field that it explains."""
     lines = _comments([f"From {origin}", *notes.get(HEAD, ())], "")
     placed = {HEAD}
     for field, value in definition.items():
@@ -46,7 +46,7 @@ def _comments(notes: Sequence[str], indent: str) -> list[str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.2 would read as a number or the like, and repeats what stands twice."""
+    """Quotes strings that YAML 1.2 would read as another type, and writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -55,8 +55,8 @@ class _Dumper(yaml.SafeDumper):
 def _represent_string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", text)
     try:
-        plain = yaml_loader.load(text) == text
-    except yaml_loader.YamlError:
+        plain = yaml_text.load(text) == text
+    except yaml_text.YamlError:
         plain = False
     return node if plain else dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
 

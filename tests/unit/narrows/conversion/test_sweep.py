@@ -146,7 +146,7 @@ def test_a_constant_is_an_argument(converted: Converted, spec: str) -> None:
         ("{values: [[1, 2], [3]]}", "x.values: a choice must be a string, a number"),
         ("{values: []}", "x.values: must be a list of at least one value"),
         ("{values: [1, 1.0]}", "choices must be distinct: 1.0 is listed twice"),
-        ("{value: 2026-01-01}", "a constant must be of strings, numbers"),
+        ("{value: 2026-01-01}", "a constant must consist of strings, numbers"),
         ("{distribution: constant}", "constant takes value"),
         ("5", "must have value, values, or min and max: 5"),
         ("{parameters: {y: {value: 1}}, value: 2}", "parameters must stand alone"),
@@ -244,11 +244,11 @@ def test_what_the_user_gives_wins(converted: Converted) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("method: grid\nparameters: {x: {value: 1}}\nmetric: {name: loss}", "there must be something to search"),
+        ("method: grid\nparameters: {x: {value: 1}}\nmetric: {name: loss}", "at least one must be searched"),
         ("a: &a [*a", "cannot be read"),
         ("parameters: &p {x: {parameters: *p}}\nmethod: grid\nmetric: {name: a}", "is nested too deep"),
         ("- 1", "holds neither a W&B sweep"),
-        ("{name: a, search_space: {}, n_trials: 3}", "is a study definition already"),
+        ("{name: a, search_space: {}, n_trials: 3}", "is already a study definition"),
         ("\x00", "cannot be read"),
     ],
 )
