@@ -132,7 +132,7 @@ class Source:
             self._uses[name] = Uses(
                 [node.lineno for node in nodes if isinstance(node, ast.Name) and node.id == name and _is_stored(node)],
                 [value for node in nodes for target, value in _assigned(node) if target == name],
-                [node.lineno for node in nodes if _changes(node, name)],
+                [node.lineno for node in nodes if isinstance(node, ast.expr) and _changes(node, name)],
             )
         return self._uses[name]
 
@@ -250,7 +250,7 @@ def _outside(node: ast.AST, name: str) -> Iterator[ast.AST]:
         yield from _outside(child, name)
 
 
-def _changes(node: ast.AST, name: str) -> bool:
+def _changes(node: ast.expr, name: str) -> bool:
     """Whether a node changes the dictionary or list of that name in place."""
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
         changed = node.value
