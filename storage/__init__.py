@@ -1,4 +1,4 @@
-"""Where studies, trials and everything that workers report are kept."""
+"""Storage of studies, trials and all data about them, in a database and a blob store."""
 
 from storage.batch import Commit
 from storage.blobs.blob_store import BlobFile, BlobStore

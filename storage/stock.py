@@ -1,4 +1,4 @@
-"""Studies in databases that are not ours: whatever Optuna's own RDBStorage opens."""
+"""Studies in other databases: all those that Optuna's own RDBStorage opens."""
 
 import copy
 import itertools
@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage.batch import Batch, Upserts
-from storage.database.opening import check_folder, parse_address, translated
+from storage.database.opening import as_storage_errors, check_folder, parse_address
 from storage.errors import DuplicateStudyError, InvalidDatabaseUrlError, MissingStudyError
 from storage.optuna_seam.objects import METRIC_NAMES_ATTR, set_trial_id, study_id_of
 from storage.optuna_seam.tables import OPTUNA_TABLES, StudyDirectionModel, StudyModel, TrialModel
@@ -29,7 +29,7 @@ CHUNK = 1000
 
 @dataclass(frozen=True)
 class StockStudy:
-    """A study as Optuna has it. `metric_names` are those of the objectives, if they have any."""
+    """A study of Optuna with its trials. `metric_names` are those of the objectives; None if they have none."""
 
     name: str
     directions: Sequence[StudyDirection]
@@ -39,9 +39,9 @@ class StockStudy:
 
 
 def write_study(text: str, study: StockStudy) -> int:
-    """Write a new study into a database, in one transaction, and answer how many trials it has.
+    """Write a new study into a database in one transaction, and return its number of trials.
 
-    Tables are made where there are none. Raises DuplicateStudyError, and as `_opened` does.
+    Missing tables are created. Raises DuplicateStudyError, InvalidDatabaseUrlError and DatabaseUnavailableError.
     """
     with _opened(text, new=True) as (url, storage):
         if inspect(storage.engine).has_table(owners.name):
@@ -78,7 +78,7 @@ def _add_study(session: Session, study: StockStudy) -> int:
 
 
 def _add_trials(session: Session, study_id: int, first: int, trials: Sequence[FrozenTrial]) -> None:
-    """Ids are the database's own; all else is written as our own databases have it."""
+    """Insert trials. The database assigns their ids; all other columns are written as in our own databases."""
     made = [
         TrialModel(
             study_id=study_id,
@@ -91,20 +91,20 @@ def _add_trials(session: Session, study_id: int, first: int, trials: Sequence[Fr
     ]
     session.add_all(made)
     session.flush()
-    batch, distributions = Batch(), rows.Distributions()
+    batch, distributions = Batch(), rows.DistributionCache()
     for row, trial in zip(made, trials, strict=True):
         written = copy.copy(trial)
         set_trial_id(written, int(row.trial_id))
         rows.put_trial(batch, written, study_id, distributions)
-    _insert(session, batch, but="trials")
+    _insert(session, batch, skip="trials")
     session.expunge_all()
 
 
-def _insert(session: Session, batch: Batch, but: str = "") -> None:
+def _insert(session: Session, batch: Batch, skip: str = "") -> None:
     for step in batch.steps:
-        assert isinstance(step, Upserts), "nothing is removed here"
+        assert isinstance(step, Upserts), "a new study removes nothing"
         for name, found in step.tables.items():
-            if name != but:
+            if name != skip:
                 columns = UPSERTS[name].columns
                 session.execute(
                     OPTUNA_TABLES[name].table.insert(), [dict(zip(columns, row, strict=True)) for row in found.values()]
@@ -112,7 +112,10 @@ def _insert(session: Session, batch: Batch, but: str = "") -> None:
 
 
 def read_study(text: str, name: str | None) -> StockStudy:
-    """A study of a database; without a name the only one that is there. Raises MissingStudyError, and as `_opened`."""
+    """Read a study of a database; without a name, its only study.
+
+    Raises MissingStudyError, InvalidDatabaseUrlError and DatabaseUnavailableError.
+    """
     with _opened(text, new=False) as (url, storage):
         known = {study.study_name: study for study in storage.get_all_studies()}
         shown = url.render_as_string(hide_password=True)
@@ -133,7 +136,7 @@ def _opened(text: str, *, new: bool) -> Iterator[tuple[URL, RDBStorage]]:
     url = _url(text)
     if not new:
         _check_there(url)
-    with translated(url):
+    with as_storage_errors(url):
         try:
             storage = RDBStorage(url.render_as_string(hide_password=False), skip_table_creation=not new)
         except RuntimeError as error:
@@ -157,11 +160,11 @@ def _url(text: str) -> URL:
 
 
 def _check_there(url: URL) -> None:
-    """To look must make neither a file nor tables."""
+    """Raises InvalidDatabaseUrlError if the database has no studies. Creates neither a file nor tables."""
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise InvalidDatabaseUrlError(f"there is no such file: {url.database}")
-    with translated(url):
+    with as_storage_errors(url):
         engine = create_engine(url)
         try:
             is_optunas = inspect(engine).has_table(StudyModel.__tablename__)

@@ -1,8 +1,8 @@
-"""Ask the pruner, by what a trial reported of the first objective.
+"""Ask the pruner about a trial, by the reported values of the first objective.
 
-Optuna prunes nothing in a study with several objectives, and has no place for intermediate values there: its samplers
-fail over them. Where a definition names a pruner all the same, it is shown a study of the first objective alone, with
-the values that our own table of epochs has.
+Optuna does not prune in a study with several objectives, and its samplers fail if such a study has intermediate values.
+If the definition of such a study names a pruner, that pruner sees a study with only the first objective. The
+intermediate values come from our own table of epochs.
 """
 
 import copy
@@ -25,17 +25,20 @@ log = logging.getLogger(__name__)
 
 
 class Pruning(Protocol):
-    """The values of the first objective by trial and step, and what the pruner makes of them."""
+    """The values of the first objective by trial and step, and the pruner's decision on them."""
 
-    def note(self, trial_id: int, step: int, value: float) -> None: ...
+    def note(self, trial_id: int, step: int, value: float) -> None:
+        """Save the value that a trial reported at a step."""
 
     def forget(self, trial_id: int, after_step: int | None) -> None:
-        """Drop what came after a step, or with None all, of a trial that is tried again."""
+        """Drop the values of a trial after a step, or all if None, because the trial is tried again."""
 
-    def says_prune(self, trial_id: int) -> bool: ...
+    def says_prune(self, trial_id: int) -> bool:
+        """Whether the trial is to be pruned now."""
 
 
 def pruning_of(store: Store, study: Study, definition: Definition) -> Pruning:
+    """The pruning of a study, by its number of objectives and its pruner."""
     if len(definition.objectives) == 1:
         return OneObjective(study)
     if not definition.pruner.prunes:
@@ -44,34 +47,39 @@ def pruning_of(store: Store, study: Study, definition: Definition) -> Pruning:
 
 
 class NoPruning:
+    """No trial is pruned: the study has several objectives and no pruner."""
+
     def note(self, trial_id: int, step: int, value: float) -> None:
-        """Nothing is kept."""
+        """Do nothing."""
 
     def forget(self, trial_id: int, after_step: int | None) -> None:
-        """Nothing was kept."""
+        """Do nothing."""
 
     def says_prune(self, _trial_id: int) -> bool:
+        """Whether the trial is to be pruned now."""
         return False
 
 
 class OneObjective:
-    """As Optuna does it: the values are in its own tables, where the storage forgets them too."""
+    """Pruning as in Optuna, with the intermediate values in Optuna's tables."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
 
     def note(self, trial_id: int, step: int, value: float) -> None:
+        """Save the value that a trial reported at a step."""
         storage_of(self._study).set_trial_intermediate_value(trial_id, step, value)
 
     def forget(self, trial_id: int, after_step: int | None) -> None:
-        """The storage has, with the trial's epochs."""
+        """Do nothing: the storage deletes the values together with the trial's epochs."""
 
     def says_prune(self, trial_id: int) -> bool:
+        """Whether the trial is to be pruned now."""
         return should_prune(self._study, storage_of(self._study).get_trial(trial_id))
 
 
 class FirstObjective:
-    """A pruner's view of a study with several objectives. Its caller holds the study's lock."""
+    """Pruning by the first of several objectives. The caller holds the study's lock."""
 
     def __init__(self, store: Store, study: Study, metric: str) -> None:
         self._study = study
@@ -83,20 +91,23 @@ class FirstObjective:
                 self.note(trial_id, step, metrics[metric])
 
     def note(self, trial_id: int, step: int, value: float) -> None:
+        """Save the value that a trial reported at a step."""
         self._values[trial_id][step] = value
 
     def forget(self, trial_id: int, after_step: int | None) -> None:
+        """Drop the values of a trial after a step, or all if None."""
         known = self._values.pop(trial_id, {})
         if after_step is not None:
             self._values[trial_id] = {step: value for step, value in known.items() if step <= after_step}
 
     def says_prune(self, trial_id: int) -> bool:
+        """Whether the trial is to be pruned now."""
         storage, study_id = storage_of(self._study), study_id_of(self._study)
         trial = storage.get_trial(trial_id)
-        shadow = _FirstAlone(storage, study_id, [], self._look_at(trial), seen=self._see)
+        shadow = _FirstObjectiveStorage(storage, study_id, [], self._look_at(trial), seen=self._see)
         viewed = ServiceStudy(self._study.study_name, shadow, RandomSampler(), self._study.pruner)
         answer = should_prune(viewed, shadow.trial)
-        for name, value in shadow.noted.items():  # such as the rungs that it has reached
+        for name, value in shadow.pruner_attrs.items():  # for example the rungs it has reached
             storage.set_trial_system_attr(trial_id, name, value)
         return answer
 
@@ -107,23 +118,28 @@ class FirstObjective:
         return seen
 
 
-class _FirstAlone(OverlayStorage):
-    """What the pruner notes with its trial is kept apart: it must not compare the trial with itself."""
+class _FirstObjectiveStorage(OverlayStorage):
+    """The study with its first objective only. The attributes that the pruner sets are collected in `pruner_attrs`.
+
+    They are not set on the trial: the pruner must not compare the trial with itself.
+    """
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.noted: dict[str, Any] = {}
+        self.pruner_attrs: dict[str, Any] = {}
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self.noted[key] = value
+        """Collect an attribute that the pruner sets."""
+        self.pruner_attrs[key] = value
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """The direction of the first objective."""
         directions: Sequence[StudyDirection] = super().get_study_directions(study_id)
         return list(directions[:1])
 
 
 def should_prune(study: Study, trial: FrozenTrial) -> bool:
-    """Ask the pruner. One that fails must not keep a worker from reporting: the trial goes on, and the log says so."""
+    """Ask the pruner. If it fails, the failure is logged and the trial goes on, so that workers can still report."""
     try:
         return study.pruner.prune(study, trial)
     except DATABASE_ERRORS:

@@ -1,29 +1,29 @@
-"""Trials that pause at a rung, and go on from their checkpoints once they are promoted.
+"""Trials that pause at a rung, and resume from their checkpoints once they are promoted.
 
-Plain successive halving prunes what is not among the best of its rung when it gets there, for good, although it would
-be among them once more trials have come. With `promote` such a trial waits instead:
+Plain successive halving prunes a trial for good if it is not among the best when it reaches a rung, although it might
+be among them after more trials have reached the rung. With `promote`, such a trial waits instead:
 
-1. A lease names the steps of the trial's rungs. After the report of one the worker waits for the decision before it
-   trains on, so that what it keeps is the state at the rung.
-2. At a rung the service notes the value as Optuna's own pruner does (`completed_rung_k` of the trial). Is the trial
-   among the best ⌊n / reduction_factor⌋ of the rung now, the decision is to continue, else to pause.
-   A trial that is told to pause and reports again under the same lease is told the same, whatever it reports.
-3. To pause, the worker uploads the checkpoint under its lease, which stays open meanwhile, and then ends the lease by
-   `pause`. A worker that dies before that loses the lease as ever, and the trial is tried again; is the checkpoint
-   there already, it pauses all the same, even if no attempt is left. A worker that cannot upload it for now releases
-   the trial. Without a checkpoint of the rung (code that keeps none) the trial is pruned. One from beyond the rung
-   will do as well: the trial pauses at the rung that it was told to pause at, and once it is promoted its later rungs
-   count from its next report.
-4. A paused trial is WAITING in Optuna's tables, beside its checkpoint, and `narrows:paused_at_rung` says where: all of
-   it is in the database, in one transaction with the end of the lease. No attempt is counted.
-5. A claim is given, in this order: trials to be tried again; paused ones that have come to be among the best of their
-   rung, from the highest rung first; what users have enqueued; new ones. The lease says where to resume.
-6. When no trial is left to train, or the study ends early, the paused ones become PRUNED with their last value, and
-   their checkpoints are removed. So does one that was told to pause when its lease ends after that, however it does,
-   unless it fails for good or completes.
+1. A lease names the steps of the trial's rungs. After the report of such a step, the worker waits for the decision
+   before it goes on, so that its checkpoint is the state at the rung.
+2. At a rung the service saves the value as Optuna's own pruner does, in the trial's attribute `completed_rung_k`. If
+   the trial is among the best ⌊n / reduction_factor⌋ of its rung, the decision is `continue`; otherwise it is
+   `pause`. If a trial that was told to pause reports again under the same lease, the decision is `pause` again.
+3. To pause, the worker uploads the checkpoint under its lease, which stays open meanwhile, and then ends the lease
+   with `pause`. If the worker dies before that, its lease expires and the trial is tried again. If the checkpoint was
+   already uploaded, the trial pauses even if no attempt is left. A worker that cannot upload at the moment releases
+   the trial. Without a checkpoint of the rung (code without checkpoints) the trial is pruned. A checkpoint from a
+   later step is accepted: the trial is paused at the rung where it was told to pause, and once it is promoted its
+   later rungs count from its next report.
+4. A paused trial is WAITING in Optuna's tables, and its attribute `narrows:paused_at_rung` is the rung. Attribute,
+   state and the end of the lease are committed in one transaction. A pause does not count as an attempt.
+5. A claim is served in this order: trials to be tried again; paused trials that are among the best of their rung by
+   now, from the highest rung first; trials that users have enqueued; new trials. The lease says where to resume.
+6. When no trial is left to train, or the study ends early, the paused trials become PRUNED with their last value, and
+   their checkpoints are removed. The same happens to a trial that was told to pause and whose lease ends after that,
+   unless the trial completes or fails for good.
 
-Samplers take a paused trial for a pruned one, as they would without `promote`. Stock readers see it WAITING, with its
-parameters and intermediate values.
+Samplers see a paused trial as a pruned one, as they would without `promote`. Stock Optuna sees it as WAITING, with
+its parameters and intermediate values.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ from storage import RUNG_ATTR_PREFIX, bracket_of_trial, count_brackets, storage_
 
 
 def promotion_of(study: Study, definition: Definition) -> "Promotion | None":
-    """None where trials are not paused."""
+    """The promotion of a study; None if its trials are not paused."""
     pruner = definition.pruner
     if not (isinstance(pruner, SuccessiveHalving | Hyperband) and pruner.promote):
         return None
@@ -48,7 +48,7 @@ def promotion_of(study: Study, definition: Definition) -> "Promotion | None":
 
 
 class Promotion:
-    """The rungs of a study, and the trials that are paused at them. Its caller holds the study's lock."""
+    """The rungs of a study, and the trials that are paused at them. The caller holds the study's lock."""
 
     def __init__(self, study: Study, pruner: SuccessiveHalving | Hyperband, *, maximize: bool) -> None:
         self._study = study
@@ -63,23 +63,23 @@ class Promotion:
                 self._paused[trial.number] = at
 
     def steps(self, trial: FrozenTrial) -> list[int]:
-        """The steps, counted from 0, after which a trial has reached each of its rungs."""
+        """The step, from 0, at which a trial reaches each of its rungs."""
         return [epochs - 1 for epochs in self._brackets.of(trial).epochs()]
 
     def says_pause(self, trial: FrozenTrial, step: int, value: float) -> bool | None:
-        """Whether a trial that reports at a step is to pause; None when it has reached no rung by this report."""
+        """Whether a trial that reports at a step is to pause; None if this report reaches no rung."""
         rungs = self._brackets.of(trial)
         known = dict(_values(trial))
         reached = None
         for rung, last_step in enumerate(self._steps_up_to(trial, step)):
-            if rung not in known or last_step == step:  # else it reported there before
+            if rung not in known or last_step == step:  # otherwise an earlier report has reached this rung
                 self._storage.set_trial_system_attr(trial_id_of(trial), f"{RUNG_ATTR_PREFIX}{rung}", value)
                 rungs.add(rung, trial.number, value)
                 reached = rung
         return None if reached is None else not rungs.is_top(reached, trial.number)
 
     def pause(self, trial: FrozenTrial, step: int) -> int:
-        """Note that a trial, which is WAITING after a step, is paused at the rung that it has reached; which one."""
+        """Mark a trial that is WAITING after a step as paused, and return the rung it has reached."""
         rung = len(self._steps_up_to(trial, step)) - 1
         self._storage.set_trial_system_attr(trial_id_of(trial), PAUSED, rung)
         self._paused[trial.number] = rung
@@ -89,26 +89,27 @@ class Promotion:
         return [last_step for last_step in self.steps(trial) if last_step <= step]
 
     def resume(self, trial: FrozenTrial) -> None:
-        """Note that a trial goes on."""
+        """Remove the mark of a paused trial, because it goes on."""
         if self._paused.pop(trial.number, None) is not None:
             self._storage.set_trial_system_attr(trial_id_of(trial), PAUSED, None)
 
     def paused(self) -> list[FrozenTrial]:
-        """All that are paused, by number."""
+        """All paused trials, sorted by number."""
         return self._waiting(sorted(self._paused))
 
     def is_paused(self, number: int) -> bool:
+        """Whether the trial with this number is paused."""
         return number in self._paused
 
     def promoted(self) -> list[FrozenTrial]:
-        """Those that may go on now, the highest rung first, and the best first in each."""
+        """The paused trials that may go on now: the highest rung first, and the best first within a rung."""
         if not self._paused:
             return []
         tops = self._brackets.tops()
         return self._waiting([number for rung, top in tops for number in top if self._paused.get(number) == rung])
 
     def _waiting(self, numbers: Sequence[int]) -> list[FrozenTrial]:
-        """Those of them that are still paused: another tool may have ended one."""
+        """The trials with these numbers that are still paused: another tool may have ended some of them."""
         storage, study_id = self._storage, study_id_of(self._study)
         ids = [storage.get_trial_id_from_study_id_trial_number(study_id, number) for number in numbers]
         found = [storage.get_trial(trial_id) for trial_id in ids]
@@ -119,7 +120,7 @@ class Promotion:
 
 
 class Brackets:
-    """One bracket of successive halving; with hyperband several, among which trials are divided as Optuna does it."""
+    """The bracket of successive halving, or the brackets of Hyperband, to which trials are assigned as in Optuna."""
 
     def __init__(self, study: Study, pruner: SuccessiveHalving | Hyperband, *, maximize: bool) -> None:
         self._study = study
@@ -131,8 +132,8 @@ class Brackets:
             self._hyperband = study.pruner
             rates = list(range(count_brackets(study.pruner, study)))
         end = pruner.max_resource if isinstance(pruner, Hyperband) else MAX_EPOCHS
-        assert isinstance(pruner.min_resource, int), "the definition has seen to it"
-        assert isinstance(end, int), "the definition has seen to it"
+        assert isinstance(pruner.min_resource, int), "checked with the definition"
+        assert isinstance(end, int), "checked with the definition"
         factor = pruner.reduction_factor
         self._rungs = [
             Rungs(pruner.min_resource * factor**rate, factor, maximize=maximize, end_epochs=end) for rate in rates
@@ -145,14 +146,14 @@ class Brackets:
         return self._rungs[bracket_of_trial(self._hyperband, self._study, trial)]
 
     def tops(self) -> Iterator[tuple[int, list[int]]]:
-        """Every rung with the numbers of those that may go on from it, the highest one first."""
+        """Every rung with the numbers of the trials that may go on from it, the highest rung first."""
         known = [(rung, rungs) for rungs in self._rungs for rung in rungs.highest_first()]
         for rung, rungs in sorted(known, key=lambda pair: -pair[0]):
             yield rung, rungs.top(rung)
 
 
 def _values(trial: FrozenTrial) -> Iterator[tuple[int, float]]:
-    """A trial's values at its rungs, the first one first."""
+    """A trial's values at the rungs it has reached, from rung 0 on."""
     rung = 0
     while (value := trial.system_attrs.get(f"{RUNG_ATTR_PREFIX}{rung}")) is not None:
         yield rung, value

@@ -23,7 +23,7 @@ CLASSES: dict[str, type[BasePruner]] = {
 
 
 def build_pruner(pruner: AnyPruner) -> BasePruner:
-    """The pruner of a study."""
+    """The Optuna pruner that a definition describes."""
     options = pruner.model_dump(exclude={"name", "promote"})
     n_startup_trials = options.pop("n_startup_trials") if isinstance(pruner, SuccessiveHalving) else 0
     if isinstance(pruner, Patient):
@@ -35,12 +35,15 @@ def build_pruner(pruner: AnyPruner) -> BasePruner:
 
 
 class AfterStartup(BasePruner):
-    """Lets the first trials of a study train to their ends; those after them are compared with them."""
+    """A pruner that never prunes the first `n_startup_trials` trials; later trials are compared with them."""
 
     def __init__(self, wrapped: BasePruner, n_startup_trials: int) -> None:
         self.wrapped = wrapped
         self.n_startup_trials = n_startup_trials
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        says_prune = self.wrapped.prune(study, trial)  # asked of every trial: it notes the rungs that they reach
+        """Whether the wrapped pruner prunes the trial, and it is not one of the first."""
+        says_prune = self.wrapped.prune(
+            study, trial
+        )  # also called for the first trials: it saves the rungs that they reach
         return says_prune and trial.number >= self.n_startup_trials

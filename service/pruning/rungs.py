@@ -1,8 +1,8 @@
 """Which trials of a bracket go on from a rung: ASHA's rule (Li et al., arXiv 1810.05934, algorithm 2).
 
-Rung k is reached after min_resource · reduction_factor^(k + s) epochs, s being the bracket's early-stopping rate. Of
-the n trials that have reached a rung, the best ⌊n / reduction_factor⌋ go on to the next one, whenever they come to be
-among these; the higher rung comes first. A value that is nan is worse than any.
+Rung k is reached after min_resource · reduction_factor^(k + s) epochs, where s is the bracket's early-stopping rate. Of
+the n trials that have reached a rung, the best ⌊n / reduction_factor⌋ may go on to the next one, as soon as they are
+among these. The higher rung comes first. A nan is worse than any other value.
 """
 
 import math
@@ -19,7 +19,7 @@ class Rungs:
     def __init__(
         self, first_epochs: int, reduction_factor: int, *, maximize: bool, end_epochs: int = MAX_EPOCHS
     ) -> None:
-        """The first rung is reached after `first_epochs`; a trial ends after `end_epochs`, where no rung is."""
+        """Rung 0 is reached after `first_epochs` epochs. A trial ends after `end_epochs`, so there is no rung then."""
         self._first_epochs = first_epochs
         self._end_epochs = end_epochs
         self._factor = reduction_factor
@@ -28,14 +28,14 @@ class Rungs:
         self._keys: dict[tuple[int, int], tuple[float, int]] = {}
 
     def epochs(self) -> Iterator[int]:
-        """After how many epochs each rung is reached, the first one first."""
+        """Number of epochs after which each rung is reached, from rung 0 on."""
         epochs = self._first_epochs
         while epochs < self._end_epochs:
             yield epochs
             epochs *= self._factor
 
     def add(self, rung: int, number: int, value: float) -> None:
-        """Note a trial's value at a rung; another one of the same trial takes its place."""
+        """Add a trial's value at a rung, or replace its value there."""
         ranked = self._ranked[rung]
         known = self._keys.get((rung, number))
         if known is not None:
@@ -45,14 +45,15 @@ class Rungs:
         insort(ranked, key)
 
     def top(self, rung: int) -> list[int]:
-        """The trials that may go on from a rung, best first; the earlier one first where two are equal."""
+        """Numbers of the trials that may go on from a rung, best first. Equal trials are sorted by number."""
         ranked = self._ranked[rung]
         return [number for _, number in ranked[: len(ranked) // self._factor]]
 
     def is_top(self, rung: int, number: int) -> bool:
+        """Whether a trial at a rung may go on from it."""
         ranked = self._ranked[rung]
         return bisect_left(ranked, self._keys[rung, number]) < len(ranked) // self._factor
 
     def highest_first(self) -> list[int]:
-        """The rungs that any trial has reached."""
+        """The rungs that trials have reached, the highest first."""
         return sorted(self._ranked, reverse=True)

@@ -1,4 +1,4 @@
-"""Ask Optuna: for the parameters of a trial, conditional ones included, and whether to give it up."""
+"""Ask Optuna's samplers for the parameters of a trial, conditional ones included, and tell them its result."""
 
 import logging
 import warnings
@@ -19,10 +19,11 @@ log = logging.getLogger(__name__)
 class ServiceStudy(Study):
     """An Optuna study without an optimize loop.
 
-    Exhaustive samplers call `stop` when nothing is left, which stock Optuna refuses outside such a loop.
+    Exhaustive samplers call `stop` when all configurations are tried. Stock Optuna refuses that outside such a loop.
     """
 
     def stop(self) -> None:
+        """Log that the sampler has nothing left to try."""
         log.info("the sampler of study %s has nothing left to try", self.study_name)
 
 
@@ -32,10 +33,10 @@ def with_random_sampler(study: Study) -> ServiceStudy:
 
 
 def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict[str, Scalar]:
-    """Fix every parameter of a trial, and answer them.
+    """Set every parameter of a trial and return them.
 
-    A sampler that fails (a model that cannot be fitted, say) must not leave a trial without parameters: the
-    missing ones are then random, and the log says so.
+    If the sampler fails, for example because its model cannot be fitted, the failure is logged and the parameters that
+    are still missing are random.
     """
     try:
         return _suggest_all(Trial(study, trial_id), space)
@@ -61,7 +62,7 @@ def suggest_one_of(trial: Trial, name: str, parameter: Distribution) -> None:
 
 
 def is_complete(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:
-    """Whether a trial has, or was enqueued with, every parameter, so that no sampler is needed."""
+    """Whether a trial has or was enqueued with every parameter, so that no sampler is needed."""
     params = {**trial.system_attrs.get(FIXED_PARAMS_ATTR, {}), **trial.params}
     return all(name in params for name, parameter in space.items() if is_active(parameter, params))
 
@@ -75,7 +76,7 @@ def _suggest_all(trial: Trial, space: Mapping[str, Parameter]) -> dict[str, Scal
 
 
 def suggest_one(trial: Trial, name: str, parameter: Distribution) -> Scalar:
-    """Ask for one parameter. Raises what the sampler raises, and ValueError for another distribution than before."""
+    """Ask the sampler for one parameter. Raises its errors, and ValueError for another distribution than before."""
     if isinstance(parameter, Choices):
         return trial.suggest_categorical(name, parameter.choices)
     if isinstance(parameter, FloatRange):
@@ -84,8 +85,8 @@ def suggest_one(trial: Trial, name: str, parameter: Distribution) -> Scalar:
 
 
 def tell(study: Study, number: int, state: TrialState, values: Sequence[float] | None) -> None:
-    """End a trial, and let the sampler look at it; nothing happens to one that another tool has ended."""
+    """End a trial and tell the sampler its result. Nothing happens if another tool has ended the trial."""
     with warnings.catch_warnings() if isinstance(study.sampler, CmaEsSampler) else nullcontext():
         if isinstance(study.sampler, CmaEsSampler):
-            warnings.filterwarnings("ignore", "Constraints have been set", UserWarning)  # the documents say so
+            warnings.filterwarnings("ignore", "Constraints have been set", UserWarning)  # documented
         study.tell(number, values, state=state, skip_if_finished=True)

@@ -1,4 +1,4 @@
-"""Which configurations of a discrete search space were tried, so that none is tried twice while others are left."""
+"""The tried configurations of a discrete search space, so that none is tried twice while others are left."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ Key = tuple[tuple[str, int], ...]
 
 
 class Configurations:
-    """The tried configurations of one study. Its caller has a lock."""
+    """The tried configurations of one study. The caller locks."""
 
     def __init__(self, space: Mapping[str, Parameter], tried: Iterable[Mapping[str, Scalar]] = ()) -> None:
         self._space = space
@@ -33,7 +33,7 @@ class Configurations:
             self.add(params)
 
     def add(self, params: Mapping[str, Scalar]) -> None:
-        """Note a configuration; one that is not of this space, or not whole, is nothing to remember."""
+        """Add a tried configuration, unless it is incomplete or outside this search space."""
         key = self._key(params)
         if key is not None:
             self._tried.add(key)
@@ -44,20 +44,20 @@ class Configurations:
     def untried(
         self, others: Iterable[Mapping[str, Scalar]], given: Mapping[str, Scalar] | None = None
     ) -> dict[str, Scalar] | None:
-        """A random configuration that was not tried, is not among `others`, and has the `given` values.
+        """A random untried configuration that is not among `others` and has the `given` values.
 
-        None when all were tried, or are too many.
+        None if there is none, or if the search space has more than MAX_GRID configurations.
         """
         if self._size is None or self._size > MAX_GRID:
             return None
         gone = self._tried | {self._key(params) for params in others}
-        every = _every(self._space, list(self._space), {})
+        every = _all_configurations(self._space, list(self._space), {})
         left = [params for params in every if self._key(params) not in gone and self._has(params, given or {})]
-        # By what was tried, not by a global generator: the same study makes the same choice.
+        # Seeded by the number of tried configurations, so that the same study makes the same choice.
         return random.Random(len(gone)).choice(left) if left else None
 
     def completion(self, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """A whole configuration with the given values: one that was not tried, if any is missing.
+        """The given values as a complete configuration: if values are missing, an untried one that has the given ones.
 
         Raises NothingLeftError.
         """
@@ -69,7 +69,7 @@ class Configurations:
         return whole
 
     def _has(self, params: Mapping[str, Scalar], given: Mapping[str, Scalar]) -> bool:
-        """Whether a configuration has the given values, of those parameters that are active in it."""
+        """Whether a configuration has the given values of those parameters that are active in it."""
         return all(
             _position(self._space[name], params[name]) == _position(self._space[name], value)
             for name, value in given.items()
@@ -77,7 +77,7 @@ class Configurations:
         )
 
     def _key(self, params: Mapping[str, Scalar]) -> Key | None:
-        """Positions of the values, as equal floats may differ in the last bit and true is not 1."""
+        """The positions of the values in their ranges: equal floats may differ in the last bit, and true is not 1."""
         if not self._discrete:
             return None
         key = []
@@ -91,9 +91,9 @@ class Configurations:
 
 
 def first_configurations(definition: Definition) -> list[Params]:
-    """What a definition enqueues; of a grid, which its sampler cannot fill in, whole configurations.
+    """The configurations that a definition enqueues. For a grid they are complete, because its sampler completes none.
 
-    Those with the most values given choose first. Raises InvalidError when the grid has too few.
+    Configurations with the most given values choose first. Raises InvalidError if the grid has too few.
     """
     enqueued: list[Params] = list(definition.enqueue)
     if not definition.sampler.whole_configurations:
@@ -117,14 +117,16 @@ def _position(parameter: Parameter, value: Any) -> int:
     return next(index for index, choice in enumerate(parameter.choices) if same(choice, value))
 
 
-def _every(space: Mapping[str, Parameter], names: list[str], params: dict[str, Scalar]) -> Iterator[dict[str, Scalar]]:
-    """All configurations of a discrete space."""
+def _all_configurations(
+    space: Mapping[str, Parameter], names: list[str], params: dict[str, Scalar]
+) -> Iterator[dict[str, Scalar]]:
+    """All configurations of a discrete search space."""
     if not names:
         yield params
         return
     name, *rest = names
     if not is_active(space[name], params):
-        yield from _every(space, rest, params)
+        yield from _all_configurations(space, rest, params)
         return
     for value in space[name].grid():
-        yield from _every(space, rest, {**params, name: value})
+        yield from _all_configurations(space, rest, {**params, name: value})

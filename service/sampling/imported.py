@@ -16,15 +16,15 @@ from service.schemas.study.definition_fields import Objective
 from storage import CONSTRAINT_ATTR_PREFIX, ImportRecord
 
 Found = tuple[ImportedTrial, dict[str, BaseDistribution], datetime]
-"""A trial with its distributions, and when it was imported."""
+"""An imported trial, its distributions by parameter, and when it was imported."""
 
 FIRST_ID = -(10**9)
-"""Ids of a database are not negative, and those of suggestions count down from -1."""
+"""Imported trials count up from here. Ids in the database are not negative, and suggestions count down from -1."""
 DISTRIBUTIONS: TypeAdapter[Distributions] = TypeAdapter(Distributions)
 
 
 def frozen_trials(definition: Definition, records: Sequence[ImportRecord]) -> list[FrozenTrial]:
-    """The imported trials that a study's sampler sees, first to last, with the distributions of its search space."""
+    """The imported trials that a study's sampler sees, oldest first, with the distributions of the search space."""
     found = [one for record in records for one in _of_record(definition, record)]
     chosen = _most_telling(definition, found, chosen_sampler(definition).most_imported)
     return [_frozen(number, *one) for number, one in enumerate(chosen)]
@@ -49,7 +49,7 @@ def _most_telling(definition: Definition, found: list[Found], limit: int) -> lis
 
 
 def _ranking(complete: Sequence[Found], place: int, objective: Objective) -> list[int]:
-    """Where the best trials of an objective are, those first that keep their constraints."""
+    """Indexes of the trials, best first by one objective; trials that violate a constraint come last."""
     sign = -1 if objective.direction == "maximize" else 1
 
     def key(index: int) -> tuple[bool, float]:

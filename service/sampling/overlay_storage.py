@@ -1,4 +1,4 @@
-"""A view of a storage with a trial in it that is not written yet, for samplers to suggest its parameters."""
+"""A storage with one more trial that is not saved yet, so that samplers can suggest its parameters."""
 
 import copy
 from collections.abc import Callable, Container, Sequence, Set
@@ -14,11 +14,11 @@ from storage import FrozenStudy, trial_id_of
 
 
 class OverlayStorage(BaseStorage):
-    """One study of a storage as it was at this moment, with `imported` trials before its own, `pending` ones after
-    them, and `trial`.
+    """A snapshot of one study in a storage, with one more RUNNING trial.
 
-    `trial` is RUNNING: a copy of one that waits, or a new one. What is set on it stays here; nothing else may be
-    changed but the study's attributes, where some samplers count, and those are written through.
+    Its trials are the `imported` ones, then the study's own, then the `pending` ones. `trial` is the RUNNING trial: a
+    copy of the `waiting` one in its place, or else a new one at the end. What is set on it stays in this object. Study
+    attributes, in which some samplers count, are written to the storage. Nothing else can be changed.
     """
 
     def __init__(
@@ -32,8 +32,11 @@ class OverlayStorage(BaseStorage):
         seen: Callable[[FrozenTrial], FrozenTrial] | None = None,
         prefix: str = "",
     ) -> None:
-        """`seen` is how the sampler is to see the study's trials, and `prefix` begins the names of the study's
-        attributes that are its own."""
+        """Take the snapshot.
+
+        `seen` maps each trial to what the sampler sees of it. `prefix` is put before the names of the study's system
+        attributes, so that samplers with different prefixes do not see each other's.
+        """
         self._storage = storage
         self._study_id = study_id
         self._prefix = prefix
@@ -42,7 +45,7 @@ class OverlayStorage(BaseStorage):
         self._trials = trials if seen is None else [seen(trial) for trial in trials]
         self._n_imported = len(trials) - len(own)
         if imported is not None:
-            self._trials[self._n_imported :] = map(imported.after, self._trials[self._n_imported :])
+            self._trials[self._n_imported :] = map(imported.renumbered, self._trials[self._n_imported :])
         self._filtered: dict[frozenset[TrialState], list[FrozenTrial]] = {}
         if waiting is None:
             self.trial = _new_trial(len(self._trials))
@@ -54,12 +57,15 @@ class OverlayStorage(BaseStorage):
             self._trials[self.trial.number] = self.trial
 
     def leave_out_unlike(self, name: str, distribution: BaseDistribution) -> None:
-        """Hide the imported trials that have a parameter with an incompatible distribution: no sampler takes both."""
+        """Hide the imported trials in which a parameter has an incompatible distribution: no sampler accepts both."""
         self._hide(lambda trial: not _is_like(trial.distributions.get(name), distribution))
 
     def leave_out_otherwise_constrained(self, first: Set[str]) -> None:
-        """Hide the imported trials that have constraints of other names than the study's newest complete trial, or than
-        `first` before there is one: GP takes no trials of which some have constraints that others lack."""
+        """Hide the imported trials whose constraint names differ from those of the study's newest complete trial.
+
+        Before there is a complete trial, `first` are the names to compare with. GP fails if some trials have
+        constraints that others lack.
+        """
         own = reversed(self._trials[self._n_imported :])
         complete = next((trial for trial in own if trial.state == TrialState.COMPLETE), None)
         names = first if complete is None else complete.constraints.keys()
@@ -68,28 +74,33 @@ class OverlayStorage(BaseStorage):
     def _hide(self, is_hidden: Callable[[FrozenTrial], bool]) -> None:
         for trial in filter(is_hidden, self._trials[: self._n_imported]):
             self._trials[trial.number] = copy.copy(trial)
-            self._trials[trial.number].state = TrialState.FAIL  # of which no sampler learns
+            self._trials[trial.number].state = TrialState.FAIL  # no sampler learns from a failed trial
         self._filtered.clear()
 
-    # What a sampler sets
+    # Writes of samplers
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
+        """Set a parameter of the RUNNING trial."""
         trial = self._own(trial_id)
         trial.distributions[param_name] = distribution
         trial.params[param_name] = distribution.to_external_repr(param_value_internal)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set a system attribute of the RUNNING trial."""
         self._own(trial_id).system_attrs[key] = value
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set a user attribute of the RUNNING trial."""
         self._own(trial_id).user_attrs[key] = value
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set a system attribute of the study in the storage, with the prefix."""
         self._storage.set_study_system_attr(study_id, f"{self._prefix}{key}", value)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set a user attribute of the study in the storage."""
         self._storage.set_study_user_attr(study_id, key, value)
 
     def _own(self, trial_id: int) -> FrozenTrial:
@@ -97,9 +108,10 @@ class OverlayStorage(BaseStorage):
             raise RuntimeError(f"a suggestion must not change another trial: {trial_id}")
         return self.trial
 
-    # What a sampler reads
+    # Reads of samplers
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
+        """A trial of the overlay by its id."""
         if trial_id == trial_id_of(self.trial):
             return copy.copy(self.trial)
         for trial in reversed(self._trials):
@@ -110,6 +122,7 @@ class OverlayStorage(BaseStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
+        """All trials of the overlay, or those in some states."""
         wanted = frozenset(state for state in TrialState if states is None or state in states)
         trials = self._filtered.get(wanted)
         if trials is None:
@@ -117,54 +130,67 @@ class OverlayStorage(BaseStorage):
         return copy.deepcopy(trials) if deepcopy else trials.copy()
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        """The id of the trial with this number in the overlay."""
         return trial_id_of(self._trials[trial_number])
 
     def get_study_id_from_name(self, study_name: str) -> int:
+        """The id of the study with this name."""
         return self._storage.get_study_id_from_name(study_name)
 
     def get_study_name_from_id(self, study_id: int) -> str:
+        """The name of a study."""
         return self._storage.get_study_name_from_id(study_id)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """The direction of each objective."""
         return self._storage.get_study_directions(study_id)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """The user attributes of a study."""
         return self._storage.get_study_user_attrs(study_id)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """The system attributes with the prefix, without it."""
         attributes = self._storage.get_study_system_attrs(study_id)
         start = len(self._prefix)
         return {key[start:]: value for key, value in attributes.items() if key.startswith(self._prefix)}
 
     def get_all_studies(self) -> list[FrozenStudy]:
+        """All studies of the storage."""
         return self._storage.get_all_studies()
 
-    # What no sampler does
+    # Not used by samplers
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """Not supported."""
         raise NotImplementedError("a suggestion makes no study")
 
     def delete_study(self, study_id: int) -> None:
+        """Not supported."""
         raise NotImplementedError("a suggestion deletes no study")
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Not supported."""
         raise NotImplementedError("a suggestion makes no trial")
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Not supported."""
         raise NotImplementedError("a suggestion ends no trial")
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Not supported."""
         raise NotImplementedError("a suggestion reports nothing")
 
 
 class FinishedOnce:
-    """How trials are seen, which is asked once for each that has ended: it changes no more."""
+    """What a sampler sees of a trial, computed only once for a finished trial, because that does not change."""
 
     def __init__(self, look: Callable[[FrozenTrial], FrozenTrial]) -> None:
         self._look = look
         self._finished: dict[int, FrozenTrial] = {}
 
     def __call__(self, trial: FrozenTrial) -> FrozenTrial:
+        """What the sampler sees of a trial."""
         if not trial.state.is_finished():
             return self._look(trial)
         trial_id = trial_id_of(trial)
@@ -174,22 +200,22 @@ class FinishedOnce:
 
 
 class ImportedTrials:
-    """Trials that come before a study's own, whose numbers go on after theirs. Safe for one thread at a time."""
+    """Imported trials, which come before a study's own in an overlay. For one thread at a time."""
 
     def __init__(self, trials: Sequence[FrozenTrial]) -> None:
-        """`trials` are numbered from 0."""
+        """`trials` must be numbered from 0."""
         self.trials = trials
-        self._after: dict[int, tuple[FrozenTrial, FrozenTrial]] = {}
+        self._renumbered: dict[int, tuple[FrozenTrial, FrozenTrial]] = {}
 
-    def after(self, trial: FrozenTrial) -> FrozenTrial:
-        """A trial of the study with the number that it has here; those of the storage never change."""
+    def renumbered(self, trial: FrozenTrial) -> FrozenTrial:
+        """A trial of the study with its number in the overlay. The copy is cached: stored trials never change."""
         trial_id = trial_id_of(trial)
-        known = self._after.get(trial_id)
+        known = self._renumbered.get(trial_id)
         if known is not None and known[0] is trial:
             return known[1]
         moved = copy.copy(trial)
         moved.number += len(self.trials)
-        self._after[trial_id] = (trial, moved)
+        self._renumbered[trial_id] = (trial, moved)
         return moved
 
 
@@ -204,7 +230,7 @@ def _is_like(known: BaseDistribution | None, distribution: BaseDistribution) -> 
 
 
 def _new_trial(number: int) -> FrozenTrial:
-    """A trial that has no id yet: negative ones are nobody's."""
+    """A RUNNING trial without an id in the storage. Its id is negative, which no saved trial has."""
     return FrozenTrial(
         number=number,
         state=TrialState.RUNNING,

@@ -1,10 +1,11 @@
-"""What a sampler sees in a round: the study as if it had been sampled from the round's ranges all along.
+"""What a sampler sees in a round: the study as if all its trials had been sampled from the round's ranges.
 
-Optuna's samplers learn from trials whose distributions are the same; those of another range they take for another
-parameter (GP, CMA-ES, NSGA-II and QMC then sample at random), and TPE goes on in the range that it saw first. So the
-trials inside of the round's ranges are shown with these ranges, the others as failed ones, of which no sampler learns.
-What a sampler noted in trials of earlier rounds, such as the state of CMA-ES, belongs to other ranges and is hidden: it
-begins anew. In the database every trial has the definition's ranges, as tools that compare trials expect.
+Optuna's samplers learn only from trials with the same distributions. To GP, CMA-ES, NSGA-II and QMC a parameter with
+another range is another parameter, which they sample at random; TPE keeps the range that it saw first. So trials
+inside the round's ranges are shown with these ranges, and the others as failed trials, from which no sampler learns.
+Attributes that a sampler set on trials of earlier rounds, such as the state of CMA-ES, belong to other ranges and are
+hidden, so the sampler starts again. In the database every trial has the definition's ranges, as tools that compare
+trials expect.
 """
 
 import copy
@@ -24,7 +25,7 @@ from storage import CONSTRAINT_ATTR_PREFIX, FIXED_PARAMS_ATTR, RoundRecord
 
 
 def narrowed_space(first: SearchSpace, record: RoundRecord | None) -> SearchSpace:
-    """The search space of a round, None being the first one."""
+    """The search space of a round; `record` is None for the first round."""
     if record is None:
         return first
     bounds = {name: {"low": one["low"], "high": one["high"]} for name, one in record.ranges.items()}
@@ -32,12 +33,12 @@ def narrowed_space(first: SearchSpace, record: RoundRecord | None) -> SearchSpac
 
 
 class RoundView:
-    """The ranges of a round, and the sampler that has seen nothing else. Safe for one thread at a time."""
+    """The ranges of a round, and a sampler that sees only trials with these ranges. For one thread at a time."""
 
     def __init__(
         self, first: SearchSpace, record: RoundRecord | None, sampler: BaseSampler, *, promotes: bool = False
     ) -> None:
-        """`promotes`: trials may be paused."""
+        """`promotes` says whether trials may be paused."""
         self._promotes = promotes
         self.space = narrowed_space(first, record)
         self.sampler = sampler
@@ -47,7 +48,7 @@ class RoundView:
         self._whole = _distributions(first)
         self._narrowed = {} if record is None else _distributions(self.space)
 
-    def shadow(
+    def overlay(
         self,
         storage: BaseStorage,
         study_id: int,
@@ -55,7 +56,7 @@ class RoundView:
         waiting: FrozenTrial | None,
         imported: ImportedTrials | None = None,
     ) -> OverlayStorage:
-        """A view of the study with a trial in it that is to be sampled."""
+        """The study as the sampler sees it, with the trial to be sampled: `waiting`, or else a new one."""
         if self._record is None:
             seen = as_sampled if self._promotes else None
             return OverlayStorage(storage, study_id, pending, waiting, imported=imported, seen=seen)
@@ -63,14 +64,14 @@ class RoundView:
         return OverlayStorage(storage, study_id, pending, waiting, imported=imported, seen=self._see, prefix=prefix)
 
     def space_with(self, given: Mapping[str, Scalar]) -> Mapping[str, Parameter]:
-        """The round's space, with the first range of what was given a value outside of the round's."""
+        """The round's search space, but with the definition's range for values given outside the round's."""
         outside = [name for name in self._narrowed if name in given and not self.space[name].contains(given[name])]
         return {**self.space, **{name: self._first[name] for name in outside}}
 
     def as_written(self, trial: FrozenTrial) -> FrozenTrial:
-        """A sampled trial as the database is to have it: steps are counted from the first range's low end, in decimal.
+        """A sampled trial as it is saved: with the definition's ranges, and values on the steps of these ranges.
 
-        Samplers count in floats (0.35 + 0.1 is 0.44999999999999996), which would make two configurations of one.
+        Samplers add steps in floats (0.35 + 0.1 is 0.44999999999999996), which would make one configuration two.
         """
         if self._record is not None:
             trial.distributions = _replaced(trial, self._whole)
@@ -102,7 +103,7 @@ class RoundView:
 
 
 def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Of the float parameters: nothing else is narrowed."""
+    """The distributions of the float parameters: only these are narrowed."""
     return {name: distribution(one) for name, one in space.items() if isinstance(one, FloatParameter)}
 
 

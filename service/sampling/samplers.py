@@ -37,15 +37,14 @@ SILENCED: dict[str, dict[str, Any]] = {
     "gp": {"warn_independent_sampling": False},
     "qmc": {"warn_independent_sampling": False, "warn_asynchronous_seeding": False},
 }
-"""Warnings of Optuna about what the definition asks for on purpose."""
+"""Options that turn off warnings of Optuna about choices that the definition makes on purpose."""
 
 
 def build_sampler(definition: Definition, n_existing: int) -> BaseSampler:
-    """The sampler of a study that has so many trials already.
+    """The sampler of a study that has `n_existing` trials.
 
-    A seeded sampler that starts again after a restart must not repeat its first suggestions, so the number of
-    existing trials goes into the seed. At 0 trials the seed is the definition's own, and a grid keeps it for ever:
-    it numbers its configurations by it.
+    A seeded sampler must not repeat its first suggestions after a restart, so the number of existing trials changes the
+    seed. With 0 trials it is the definition's seed. A grid always keeps that seed, which orders its configurations.
     """
     chosen = chosen_sampler(definition)
     options = chosen.model_dump(exclude={"name"})
@@ -75,7 +74,7 @@ def chosen_sampler(definition: Definition) -> AnySampler:
     sampler = definition.sampler
     if not isinstance(sampler, Auto):
         return sampler
-    # With narrowing there are ranges to sample from, even if they have few values; an entrypoint may ask for more.
+    # Narrowing needs a sampler of ranges, even if they have few values, and user code may suggest more parameters.
     is_open = definition.narrowing is not None or definition.is_user_code
     size = None if is_open else n_configurations(definition.search_space, definition.n_trials + 1)
     if size is not None and size <= definition.n_trials:
@@ -84,6 +83,6 @@ def chosen_sampler(definition: Definition) -> AnySampler:
 
 
 def missing_package(definition: Definition) -> str | None:
-    """The package that the sampler needs and this machine lacks, if any."""
+    """The package that the sampler needs and that is not installed; None if nothing is missing."""
     package = definition.sampler.package
     return None if package is None or importlib.util.find_spec(package) is not None else package

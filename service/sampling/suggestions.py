@@ -1,7 +1,7 @@
-"""Parameters for the trials to come, sampled before a worker asks and without holding up anybody else.
+"""Parameters for the next trials, sampled before a worker claims and without blocking other calls.
 
-Sampling is slow (TPE 60 ms at 10,000 trials, GP 300 ms at 300) and Optuna's samplers are not safe for threads: one
-call at a time, under a lock of its own, on a view of the study in which what is ready but not handed out is running.
+Sampling is slow (TPE takes 60 ms at 10,000 trials, GP 300 ms at 300) and Optuna's samplers are not thread-safe. So one
+call at a time is made, under its own lock, on a view of the study in which suggestions not handed out yet are running.
 """
 
 import copy
@@ -32,24 +32,24 @@ from storage import FIXED_PARAMS_ATTR, storage_of, study_id_of, trial_id_of
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 CHEAP_SECONDS = 0.005
-"""A sampler this quick is asked when a worker claims: its suggestion is then as fresh as can be."""
+"""A sampler faster than this is asked when a worker claims, so that its suggestion knows all results so far."""
 MAX_REPEATS = 5
 QUICK_SECONDS = 0.001
-"""A sampler that takes so little of a processor, and is idle, may be asked on the event loop."""
+"""A sampler that needs less processor time than this may be asked on the event loop."""
 WEIGHT = 0.3
-"""Of the newest measurement in a moving average."""
+"""Weight of the newest measurement in a moving average."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A trial with all its parameters, not in the database yet; sampled when `n_finished` trials had ended."""
+    """A trial with all its parameters that is not saved yet. It was sampled when `n_finished` trials had ended."""
 
     trial: FrozenTrial
     n_finished: int
 
 
 class Suggestions:
-    """The suggestions of one study. Safe for threads."""
+    """The suggestions of one study. Thread-safe."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class Suggestions:
         sampled: Callable[[float], None] = lambda _seconds: None,
         processor: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`sampled` is told the seconds that each trial's parameters took."""
+        """`sampled` is called with the seconds that sampling took, for each trial."""
         self._study = study
         self._storage, self._study_id = storage_of(study), study_id_of(study)
         self._view = RoundView(definition.search_space, None, study.sampler, promotes=definition.promotes)
         self._monotonic, self._processor = monotonic, processor
         self._sampled = sampled
         self._imported: ImportedTrials | None = None
-        # Code may set more than the definition has, and GP cannot go on with more than it has begun with.
+        # User code may set other constraints than the definition has, and GP fails when a constraint is added later.
         self._first_constraints = set() if definition.is_user_code else constraint_names(definition)
         self._ready: deque[Suggestion] = deque()
         self._completed: dict[int, FrozenTrial] = {}
@@ -86,7 +86,7 @@ class Suggestions:
     # Handing out: the caller holds the study's lock
 
     def narrow(self, view: RoundView) -> None:
-        """Sample from a round's ranges. What is ready, or being sampled at this moment, is of others and is dropped."""
+        """Sample from the ranges of a round from now on. Suggestions from other ranges are dropped."""
         configurations = self._tried_in(view)
         with self._lock:
             self._view, self._configurations = view, configurations
@@ -94,13 +94,13 @@ class Suggestions:
             self._completed.clear()
 
     def learn_from(self, imported: Sequence[FrozenTrial]) -> None:
-        """Show the sampler trials from elsewhere before the study's own. What is ready knew less, and is dropped."""
+        """Show the sampler imported trials before the study's own. Suggestions made without them are dropped."""
         with self._lock:
             self._imported = ImportedTrials(imported) if imported else None
             self._ready.clear()
 
     def n_ready(self, n_running: int) -> int:
-        """How many are ready. One that is older than a finished trial for each running one is dropped."""
+        """Number of ready suggestions, without those dropped because they missed more results than trials run."""
         oldest = self._n_finished() - max(1, n_running)
         with self._lock:
             self._ready = deque(suggestion for suggestion in self._ready if suggestion.n_finished >= oldest)
@@ -108,13 +108,13 @@ class Suggestions:
             return len(self._ready)
 
     def _drop_repetitions(self) -> None:
-        """Drop what was tried, unless nothing else is left: it was sampled when the last untried ones were ready."""
+        """Drop suggestions of tried configurations, unless every configuration is tried."""
         fresh = [ready for ready in self._ready if ready.trial.params not in self._configurations]
         if len(fresh) < len(self._ready) and self._configurations.untried([]) is not None:
             self._ready = deque(fresh)
 
     def take(self, is_wanted: Callable[[Mapping[str, Scalar]], bool] = lambda _params: True) -> FrozenTrial | None:
-        """A new trial as it is to be written, a wanted one if there is one, or None when none is ready."""
+        """A new trial to save, preferably one whose parameters are wanted. None if no suggestion is ready."""
         now = self._monotonic()
         with self._lock:
             self._drop_repetitions()
@@ -130,38 +130,41 @@ class Suggestions:
         return trial
 
     def completed(self, trial_id: int) -> FrozenTrial | None:
-        """A trial that waited without all its parameters, with them; None when it was not sampled yet."""
+        """Hand out a waiting trial with the parameters it lacked. None if they are not sampled yet."""
         with self._lock:
             return self._completed.pop(trial_id, None)
 
     def has_completed(self, trial_id: int) -> bool:
+        """Whether the missing parameters of a waiting trial are sampled."""
         return trial_id in self._completed
 
     def tried(self, trial: FrozenTrial) -> None:
-        """Note the configuration of a trial that did not come from here; what is ready must not repeat it."""
+        """Add the configuration of a trial that was not suggested here, and drop suggestions that repeat it."""
         with self._lock:
             self._configurations.add(known_params(trial))
             fresh = [ready for ready in self._ready if ready.trial.params not in self._configurations]
             self._ready = deque(fresh)
 
     def completion(self, params: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
-        """The configuration to enqueue for the parameters that a user gives: the same, or a whole configuration if the
-        sampler hands out only whole ones. Raises NothingLeftError.
+        """The parameters to enqueue for those that a user gives.
+
+        They are complete if the sampler has only complete configurations, as a grid has. Raises NothingLeftError.
         """
         with self._lock:
             return self._configurations.completion(params) if self._sampler.whole_configurations else params
 
     @property
     def is_quick(self) -> bool:
+        """Whether the sampler needs so little processor time that it may be asked on the event loop."""
         return 0 < self._busy_seconds < QUICK_SECONDS
 
     @property
     def is_sampling(self) -> bool:
-        """Whether the sampler is at work at this moment."""
+        """Whether the sampler is running now."""
         return self._sampling.locked()
 
     def depth(self, n_running: int) -> int:
-        """How many to keep ready: what is claimed while one is sampled, and never more than there are running."""
+        """Number of suggestions to keep ready: those claimed while one is sampled, at most one per running trial."""
         if self._sample_seconds < CHEAP_SECONDS:
             return 0
         claimed = self._sample_seconds / max(self._claim_seconds, 1e-3)
@@ -170,7 +173,7 @@ class Suggestions:
     # Sampling: the caller does not hold the study's lock
 
     def sample_new(self, n_ready: int) -> None:
-        """Sample until so many are ready."""
+        """Sample new trials until `n_ready` suggestions are ready."""
         while True:
             with self._sampling, self._measured():
                 n_finished = self._n_finished()
@@ -184,7 +187,7 @@ class Suggestions:
                         self._ready.append(Suggestion(trial, n_finished))
 
     def sample_rest(self, waiting: FrozenTrial) -> None:
-        """Sample the parameters that a waiting trial lacks."""
+        """Sample the missing parameters of a waiting trial."""
         with self._sampling, self._measured():
             with self._lock:
                 view, pending = self._view, [suggestion.trial for suggestion in self._ready]
@@ -197,15 +200,15 @@ class Suggestions:
                     self._configurations.add(trial.params)
 
     def ask(self, running: FrozenTrial) -> Trial:
-        """A running trial as the sampler sees it now, to be asked for more parameters; nothing of it is written."""
+        """A running trial on which more parameters can be suggested, see `sample_more`. Nothing of it is saved."""
         with self._sampling:
             with self._lock:
                 view, pending = self._view, [suggestion.trial for suggestion in self._ready]
-            shadow = self._shadow(view, pending, running)
-            return Trial(self._seen_through(shadow, view.sampler), trial_id_of(running))
+            shadow = self._overlay(view, pending, running)
+            return Trial(self._study_over(shadow, view.sampler), trial_id_of(running))
 
     def sample_more(self, asked: Trial, name: str, distribution: Distribution) -> FrozenTrial:
-        """One more parameter of such a trial. Raises ValueError for a value that it cannot have."""
+        """Suggest one more parameter of a trial from `ask`. Raises ValueError for another distribution than before."""
         started = self._monotonic()
         with self._sampling:
             if isinstance(asked.storage, OverlayStorage):
@@ -215,7 +218,7 @@ class Suggestions:
         return asked.storage.get_trial(trial_id_of(asked))
 
     def _is_settled(self, waiting: FrozenTrial) -> bool:
-        """Whether another claim has sampled the rest meanwhile, has started the trial, or even given it back since."""
+        """Whether a waiting trial needs no sampling any more, because of another claim."""
         trial_id = trial_id_of(waiting)
         if trial_id in self._completed:
             return True
@@ -223,7 +226,7 @@ class Suggestions:
         return trial.state != TrialState.WAITING or is_complete(trial, self._view.space)
 
     def _new(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None = None) -> FrozenTrial:
-        """A suggestion that is no repetition, while there are configurations that were not tried."""
+        """A suggestion that repeats no configuration while there are untried ones."""
         others = [trial.params for trial in pending]
         given = {} if waiting is None else known_params(waiting)
         if waiting is not None and self._sampler.whole_configurations:
@@ -238,10 +241,10 @@ class Suggestions:
         return trial if untried is None else self._fixed(view, untried, pending, waiting)
 
     def _ask(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> FrozenTrial:
-        shadow = self._shadow(view, pending, waiting)
+        shadow = self._overlay(view, pending, waiting)
         space = view.space_with(known_params(shadow.trial))
         started = self._monotonic()
-        suggest(self._seen_through(shadow, view.sampler), trial_id_of(shadow.trial), space)
+        suggest(self._study_over(shadow, view.sampler), trial_id_of(shadow.trial), space)
         self._sampled(self._monotonic() - started)
         return view.as_written(shadow.trial)
 
@@ -252,20 +255,20 @@ class Suggestions:
         pending: list[FrozenTrial],
         waiting: FrozenTrial | None,
     ) -> FrozenTrial:
-        """A suggestion of these very parameters."""
-        shadow = self._shadow(view, pending, waiting)
+        """A suggestion of exactly these parameters."""
+        shadow = self._overlay(view, pending, waiting)
         shadow.trial.system_attrs[FIXED_PARAMS_ATTR] = params
-        suggest(self._seen_through(shadow, RandomSampler()), trial_id_of(shadow.trial), view.space_with(params))
-        del shadow.trial.system_attrs[FIXED_PARAMS_ATTR]  # it was not enqueued
+        suggest(self._study_over(shadow, RandomSampler()), trial_id_of(shadow.trial), view.space_with(params))
+        del shadow.trial.system_attrs[FIXED_PARAMS_ATTR]  # the trial was not enqueued
         return view.as_written(shadow.trial)
 
-    def _shadow(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> OverlayStorage:
-        shadow = view.shadow(self._storage, self._study_id, pending, waiting, self._imported)
+    def _overlay(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> OverlayStorage:
+        shadow = view.overlay(self._storage, self._study_id, pending, waiting, self._imported)
         if self._sampler.same_constraints:
             shadow.leave_out_otherwise_constrained(self._first_constraints)
         return shadow
 
-    def _seen_through(self, shadow: OverlayStorage, sampler: BaseSampler) -> Study:
+    def _study_over(self, shadow: OverlayStorage, sampler: BaseSampler) -> Study:
         return ServiceStudy(self._study.study_name, shadow, sampler, self._study.pruner)
 
     @contextmanager
@@ -280,7 +283,7 @@ class Suggestions:
 
 
 def known_params(trial: FrozenTrial) -> dict[str, Scalar]:
-    """What is decided of a trial's parameters, which is what it was enqueued with while it waits."""
+    """The parameters of a trial that are decided, with those it was enqueued with."""
     return {**trial.system_attrs.get(FIXED_PARAMS_ATTR, {}), **trial.params}
 
 

@@ -1,1 +1,1 @@
-"""Bytes of artifacts, in a folder or in an S3 bucket."""
+"""The bytes of artifacts, in a folder or in an S3 bucket."""

@@ -1,6 +1,6 @@
-"""Blobs by id, and the file that one is written to.
+"""The blob store: its contract, and the file that a blob is written to.
 
-The bytes of one upload are a blob under an id that we make; no name that a user chose becomes a path.
+The bytes of one upload are a blob with a random id, so no name that a user chose becomes a path.
 """
 
 import errno
@@ -17,29 +17,29 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BlobStore(Protocol):
-    """Blobs by id (32 hexadecimal digits; ValueError for anything else). May be used by several threads.
+    """Blobs by id: 32 hexadecimal digits, ValueError for any other id. Thread-safe.
 
-    All but `check` raise BlobStoreError when the store does not work.
+    All methods but `check` raise BlobStoreError if the store does not work.
     """
 
     def check(self) -> None:
-        """Raises InvalidArtifactsError when nothing can be kept here."""
+        """Raises InvalidArtifactsError if blobs cannot be stored here."""
 
     def begin(self, blob_id: str) -> "BlobFile":
-        """Somewhere to write a blob. Until it is finished, nobody can open it."""
+        """A file to write a new blob to. The blob cannot be opened before `finish`."""
 
     def finish(self, blob_id: str, blob: "BlobFile") -> None:
-        """Keep what was written, durably and whole."""
+        """Store the written bytes durably, all or nothing."""
 
     def open(self, blob_id: str) -> BinaryIO:
-        """A blob to read. Raises BlobMissingError."""
+        """Open a blob to read it. Raises BlobMissingError."""
 
     def remove(self, blob_id: str) -> None:
-        """Remove a blob, or what was written of it. It is no error when there is nothing."""
+        """Remove a blob, finished or not. Nothing happens if there is none."""
 
 
 class BlobFile:
-    """A blob that is being written: it is counted and hashed as it grows. Its writes raise BlobStoreError."""
+    """A blob that is being written, with its size and hash so far. Writes raise BlobStoreError."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -48,30 +48,32 @@ class BlobFile:
 
     @property
     def sha256(self) -> str:
-        """Of all that was written so far, in hexadecimal."""
+        """SHA-256 of the bytes so far, in hexadecimal."""
         return self._sha256.hexdigest()
 
     def write(self, chunk: bytes) -> None:
-        with translated():
+        """Append bytes."""
+        with as_blob_errors():
             self.file.write(chunk)
         self.size_bytes += len(chunk)
         self._sha256.update(chunk)
 
     def close(self) -> None:
-        with translated():
+        """Close the file."""
+        with as_blob_errors():
             self.file.close()
 
 
-def checked(blob_id: str) -> str:
-    """Raises ValueError for what is no id of a blob."""
+def check_blob_id(blob_id: str) -> str:
+    """The id itself. Raises ValueError if it is not a blob id."""
     if not BLOB_ID.fullmatch(blob_id):
         raise ValueError(f"a blob's id must be 32 hexadecimal digits: {blob_id[:40]!r}")
     return blob_id
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn errors of the operating system into ours."""
+def as_blob_errors() -> Iterator[None]:
+    """Raise errors of the operating system as BlobStoreError or BlobStoreFullError."""
     try:
         yield
     except OSError as error:

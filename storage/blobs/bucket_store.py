@@ -1,6 +1,6 @@
-"""Blobs as objects of a bucket, through Optuna's store for S3. Needs the extra `s3`.
+"""Blobs as objects of an S3 bucket, through Optuna's S3 store. Needs the extra `s3`.
 
-Credentials and the address of the service are found as boto3 finds them: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ….
+boto3 finds the credentials and the address of the service, for example in AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from storage.blobs.blob_store import BlobFile, BlobStore, checked, translated
+from storage.blobs.blob_store import BlobFile, BlobStore, as_blob_errors, check_blob_id
 from storage.errors import BlobMissingError, BlobStoreError, InvalidArtifactsError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ READ_SECONDS = 60
 
 
 def open_bucket(address: str) -> BlobStore:
-    """The store at s3://bucket/prefix. Raises InvalidArtifactsError, also when boto3 is not installed."""
+    """The store at s3://bucket/prefix. Raises InvalidArtifactsError, also if boto3 is not installed."""
     found = ADDRESS.fullmatch(address)
     if found is None:
         raise InvalidArtifactsError(f"artifacts must be a folder or s3://bucket/prefix: {address}")
@@ -45,7 +45,7 @@ def open_bucket(address: str) -> BlobStore:
 
 
 class BucketStore:
-    """Blobs as objects `PREFIX/ID`. An upload gathers in an unnamed file of the machine's folder for such (TMPDIR)."""
+    """Blobs as objects `PREFIX/ID`. Uploads are buffered in an unnamed temporary file, in TMPDIR."""
 
     def __init__(self, client: "BaseClient", bucket: str, prefix: str) -> None:
         self._client: Any = client
@@ -57,45 +57,50 @@ class BucketStore:
         return f"s3://{self._bucket}/{self._prefix}"
 
     def check(self) -> None:
+        """Check that the bucket answers. Raises InvalidArtifactsError."""
         try:
-            with _translated():
+            with _as_blob_errors_of_s3():
                 self._client.head_bucket(Bucket=self._bucket)
         except BlobStoreError as error:
             raise InvalidArtifactsError(f"artifacts must go to a bucket that answers: {self}: {error}") from error
 
     def begin(self, blob_id: str) -> BlobFile:
-        checked(blob_id)
-        with translated():
+        """A temporary file to write a new blob to."""
+        check_blob_id(blob_id)
+        with as_blob_errors():
             return BlobFile(cast("BinaryIO", tempfile.TemporaryFile()))
 
     def finish(self, blob_id: str, blob: BlobFile) -> None:
-        with translated(), _translated():
+        """Upload the written bytes."""
+        with as_blob_errors(), _as_blob_errors_of_s3():
             blob.file.seek(0)
             self._store.write(self._key(blob_id), blob.file)
 
     def open(self, blob_id: str) -> BinaryIO:
-        with _translated():
+        """Open a blob to read it. Raises BlobMissingError."""
+        with _as_blob_errors_of_s3():
             try:
                 return self._store.open_reader(self._key(blob_id))
             except ArtifactNotFound as error:
                 raise BlobMissingError(f"{self} has no blob {blob_id}") from error
 
     def remove(self, blob_id: str) -> None:
+        """Remove a blob, and the parts of an unfinished upload of it."""
         key = self._key(blob_id)
-        with _translated():
+        with _as_blob_errors_of_s3():
             self._store.remove(key)
-            # What a killed service had sent of a large blob is no object yet, but is kept all the same.
+            # A killed service leaves the parts of an unfinished upload behind: they use space without being an object.
             parts = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
             for upload in parts.get("Uploads", ()):
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload["UploadId"])
 
     def _key(self, blob_id: str) -> str:
-        return f"{self._prefix}{checked(blob_id)}"
+        return f"{self._prefix}{check_blob_id(blob_id)}"
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn errors of boto3 into ours."""
+def _as_blob_errors_of_s3() -> Iterator[None]:
+    """Raise errors of boto3 as BlobStoreError."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 

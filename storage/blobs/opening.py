@@ -1,4 +1,4 @@
-"""Open the blob store of an address: a folder, or a bucket of a service that speaks S3."""
+"""Open the blob store at an address: a folder, or a bucket of an S3 service."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ FOLDER = "narrows-artifacts"
 
 
 def open_artifacts(address: str | None, database: URL) -> BlobStore:
-    """The store at `s3://bucket/prefix` or in a folder; by default in one beside the SQLite file, or here.
+    """The store at `s3://bucket/prefix` or in a folder. The default folder is beside the SQLite file, or else here.
 
     Raises InvalidArtifactsError.
     """

@@ -1,1 +1,1 @@
-"""The database: how it is opened, and that one service owns it at a time."""
+"""Opening the database, and owning it: one service at a time writes to it."""

@@ -1,4 +1,4 @@
-"""Open a database by its address, and say in one line why when it cannot be."""
+"""Open a database by its URL. Every failure becomes an error with one readable line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg",
 
 
 def parse_url(text: str) -> URL:
-    """The address with its driver. Raises InvalidDatabaseUrlError, which never shows a password."""
+    """The URL of one of our databases, with its driver. Raises InvalidDatabaseUrlError, without a password in it."""
     url = parse_address(text, "sqlite:///narrows.db or postgresql://user@host/name")
     if url.drivername not in DRIVERS.values():
         raise InvalidDatabaseUrlError(f"database must be sqlite or postgresql: {url.render_as_string()}")
@@ -30,9 +30,9 @@ def parse_url(text: str) -> URL:
 
 
 def parse_address(text: str, example: str) -> URL:
-    """The address of any kind of database, with the driver that is installed for it.
+    """The URL of a database of any kind, with the driver that Narrows installs for it.
 
-    Raises InvalidDatabaseUrlError, whose message names the example and not the text, which may hold a password.
+    Raises InvalidDatabaseUrlError. Its message shows the example, not the text, because that may hold a password.
     """
     try:
         url = make_url(text)
@@ -42,16 +42,16 @@ def parse_address(text: str, example: str) -> URL:
 
 
 def check_folder(url: URL) -> None:
-    """Raises InvalidDatabaseUrlError when the folder of an SQLite file does not exist."""
+    """Raises InvalidDatabaseUrlError if the folder of an SQLite file does not exist."""
     folder = Path(url.database or "").resolve().parent
     if not folder.is_dir():
         raise InvalidDatabaseUrlError(f"database must lie in a folder that exists: {folder}")
 
 
 def open_engine(text: str) -> Engine:
-    """An engine on a database that answers. Raises InvalidDatabaseUrlError and DatabaseUnavailableError."""
+    """An engine for a database that answers. Raises InvalidDatabaseUrlError and DatabaseUnavailableError."""
     url = parse_url(text)
-    with translated(url):
+    with as_storage_errors(url):
         if url.drivername == "sqlite":
             check_folder(url)
         engine = create_engine(url, **_engine_options(url))
@@ -63,11 +63,11 @@ def open_engine(text: str) -> Engine:
 
 
 def create_tables(engine: Engine) -> None:
-    """Make what is missing: Optuna's tables by Optuna, ours by our migrations.
+    """Create the missing tables: Optuna creates its own, and our migrations create ours.
 
-    Raises InvalidDatabaseUrlError when another version of Optuna has made its tables.
+    Raises InvalidDatabaseUrlError if Optuna's tables are from an incompatible version of Optuna.
     """
-    with translated(engine.url):
+    with as_storage_errors(engine.url):
         text = engine.url.render_as_string(hide_password=False)
         try:
             made = RDBStorage(text, engine_kwargs={"connect_args": _connect_args(engine.url)})
@@ -81,7 +81,7 @@ def create_tables(engine: Engine) -> None:
 
 
 def _engine_options(url: URL) -> dict[str, Any]:
-    # Readers are few: all studies are in memory. A connection that went stale in the pool is replaced unseen.
+    # Few threads read, because all studies are in memory. The pool replaces stale connections itself.
     return {"connect_args": _connect_args(url), "pool_pre_ping": True, "pool_size": 5, "max_overflow": 40}
 
 
@@ -94,7 +94,7 @@ def _connect_args(url: URL) -> dict[str, Any]:
 def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # BEGIN is ours, below
+        connection.isolation_level = None  # on_begin sends BEGIN
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -105,8 +105,8 @@ def _configure_sqlite(engine: Engine) -> None:
 
 
 @contextmanager
-def translated(url: URL) -> Iterator[None]:
-    """Turn the database's own errors into one readable line."""
+def as_storage_errors(url: URL) -> Iterator[None]:
+    """Raise the errors of SQLAlchemy and Optuna as InvalidDatabaseUrlError or DatabaseUnavailableError, in one line."""
     shown = url.render_as_string(hide_password=True)
     try:
         yield

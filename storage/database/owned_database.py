@@ -1,10 +1,10 @@
-"""A database that this process owns: opened, locked, its tables made."""
+"""A database that this process owns: opened and locked, with all its tables."""
 
 import time
 
 from sqlalchemy import Connection
 
-from storage.database.opening import create_tables, open_engine, translated
+from storage.database.opening import as_storage_errors, create_tables, open_engine
 from storage.database.ownership import Ownership
 from storage.errors import DatabaseOwnedError
 
@@ -12,16 +12,16 @@ PATIENCE_SECONDS = 2.0
 
 
 class OwnedDatabase:
-    """An engine for readers, and connections that may write.
+    """An engine to read with, and a connection that may write.
 
-    Opening raises InvalidDatabaseUrlError, DatabaseUnavailableError, and DatabaseOwnedError for another service's.
+    Opening raises InvalidDatabaseUrlError, DatabaseUnavailableError, and DatabaseOwnedError if another service owns it.
     """
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
         self._ownership = Ownership(self.engine)
         try:
-            with translated(self.engine.url):
+            with as_storage_errors(self.engine.url):
                 self.connection = self._open()
         except BaseException:
             self.close()
@@ -38,7 +38,7 @@ class OwnedDatabase:
         return connection
 
     def _first_connection(self) -> Connection:
-        """As `_connect`, with patience: PostgreSQL takes a moment to see that a killed service is gone."""
+        """Like `_connect`, with retries: PostgreSQL needs a moment to notice that a killed service is gone."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -50,7 +50,7 @@ class OwnedDatabase:
 
     def _connect(self) -> Connection:
         connection = self.engine.connect()
-        if self.engine.dialect.name == "postgresql":  # SQLite's connections are so from the start
+        if self.engine.dialect.name == "postgresql":  # connections to SQLite are always in autocommit mode
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         try:
             self._ownership.acquire(connection)
@@ -60,7 +60,7 @@ class OwnedDatabase:
         return connection
 
     def reconnect(self) -> Connection:
-        """A new connection that may write. Raises DatabaseTakenError when another service was here meanwhile."""
+        """A new connection that may write. Raises DatabaseTakenError if another service took the database."""
         connection = self._connect()
         try:
             self._ownership.claim(connection)
@@ -70,9 +70,10 @@ class OwnedDatabase:
         return connection
 
     def unlock(self, connection: Connection) -> None:
-        """Give back the right to write, at once."""
+        """Give up the right to write at once."""
         self._ownership.unlock(connection)
 
     def close(self) -> None:
+        """Let another service own the database, and close all connections."""
         self._ownership.release()
         self.engine.dispose()

@@ -1,8 +1,7 @@
-"""One service at a time has a database: a lock file for SQLite, an advisory lock for PostgreSQL.
+"""One service at a time owns a database, by a lock file for SQLite and an advisory lock for PostgreSQL.
 
-Both locks end with the process, however it ends, so nothing stale is left behind. A lock that was lost for a while
-(PostgreSQL was restarted) is not enough: the row in `narrows_owners` tells whether another service came in between,
-whose writes this one does not know.
+Both locks end with the process, however it ends, so no stale lock is left behind. If the lock was lost for a while, for
+example because PostgreSQL restarted, another service may have written in between. The row in `narrows_owners` tells.
 """
 
 import fcntl
@@ -33,9 +32,9 @@ class Ownership:
         self._claimed = False
 
     def acquire(self, connection: Connection) -> None:
-        """Take the database, or take it back on a new connection.
+        """Lock the database, or lock it again on a new connection.
 
-        Raises DatabaseOwnedError, and DatabaseTakenError when another service had it since `claim`.
+        Raises DatabaseOwnedError, and DatabaseTakenError if another service has owned it since `claim`.
         """
         if self._sqlite:
             self._lock_sqlite()
@@ -45,7 +44,7 @@ class Ownership:
         connection.commit()
 
     def claim(self, connection: Connection) -> None:
-        """Write down that this process has the database. Raises DatabaseTakenError when another one had it since."""
+        """Save this process as the owner. Raises DatabaseTakenError if another service has owned the database since."""
         self._check(connection)
         if not self._claimed:
             batch = Batch()
@@ -54,7 +53,7 @@ class Ownership:
             self._claimed = True
 
     def _check(self, connection: Connection) -> None:
-        """Raises DatabaseTakenError when another service has written down that it has the database since we did."""
+        """Raises DatabaseTakenError if another service has saved itself as the owner since this one did."""
         if not self._claimed:
             return
         token = connection.exec_driver_sql("SELECT token FROM narrows_owners WHERE owner = 1").scalar()
@@ -81,15 +80,16 @@ class Ownership:
         self._lock_file = lock_file
 
     def unlock(self, connection: Connection) -> None:
-        """Give PostgreSQL's lock back at once; with the connection it would end a moment later."""
+        """Release PostgreSQL's lock at once. Otherwise it ends a moment after the connection."""
         if not self._sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_KEY})")
             connection.commit()
 
     def release(self) -> None:
-        """Let the next one have SQLite's file.
+        """Release SQLite's lock file.
 
-        The file stays: were it removed, one process could hold a lock on it while another makes a new one.
+        The file is not removed: otherwise one process could hold a lock on the removed file while another creates and
+        locks a new one.
         """
         if self._lock_file is not None:
             self._lock_file.close()

@@ -1,1 +1,1 @@
-"""Optuna's studies and trials: in memory to be read, group-committed to be kept."""
+"""Optuna's studies and trials: read from memory, and written by group commit."""

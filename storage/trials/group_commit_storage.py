@@ -1,8 +1,8 @@
 """An Optuna storage that reads from memory and writes in groups.
 
-All studies are in memory, so that no read touches the database. A write changes memory, joins the open batch of the
-one writer thread, and returns when that batch is committed: one transaction for all that came in during the last.
-The tables are Optuna's own, so stock Optuna reads the database at any moment.
+All studies are in memory, so no read touches the database. A write changes memory, joins the open batch of the single
+writer thread and returns after that batch is committed. Writes that arrive during one commit share the next one.
+The tables are Optuna's own, so stock Optuna can read the database at any time.
 """
 
 import copy
@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.batch import Batch
-from storage.database.opening import translated
+from storage.database.opening import as_storage_errors
 from storage.database.owned_database import OwnedDatabase
 from storage.optuna_seam.objects import FrozenStudy, trial_id_of
 from storage.trials import rows
@@ -35,28 +35,29 @@ _open: "weakref.WeakValueDictionary[str, GroupCommitStorage]" = weakref.WeakValu
 
 
 def _opened(url: str) -> "GroupCommitStorage":
-    """The storage that this process has on a database, opened if need be: what a pickled one comes back as."""
+    """This process's storage for a database, opened if necessary. A pickled storage is restored by this function."""
     return _open.get(url) or GroupCommitStorage(url)
 
 
 class GroupCommitStorage(BaseStorage):
-    """Optuna's storage contract on one database that this process owns.
+    """Optuna's storage contract, on a database that this process owns.
 
-    Besides Optuna's errors, writes raise StorageFailedError, StorageClosedError and DatabaseUnavailableError.
+    Methods and their errors are those of `optuna.storages.BaseStorage`. Besides, writes raise StorageFailedError,
+    StorageClosedError and DatabaseUnavailableError.
     """
 
     def __init__(self, url: str, wait_seconds: float = 20.0) -> None:
-        """Open a database, make it ours, and load it. A write waits for its commit `wait_seconds` at most.
+        """Open a database, take ownership of it and load it. A write waits at most `wait_seconds` for its commit.
 
-        Raises InvalidDatabaseUrlError, DatabaseUnavailableError, and DatabaseOwnedError when another service has it.
+        Raises InvalidDatabaseUrlError, DatabaseUnavailableError, and DatabaseOwnedError if another service owns it.
         """
         self._url = url
         self._lock = threading.RLock()
-        self._distributions = rows.Distributions()
+        self._distributions = rows.DistributionCache()
         self._database = OwnedDatabase(url)
         self.engine = self._database.engine
         try:
-            with translated(self.engine.url):
+            with as_storage_errors(self.engine.url):
                 self._memory: Memory = load(self.engine, self._distributions)
         except BaseException:
             self._database.connection.close()
@@ -70,14 +71,14 @@ class GroupCommitStorage(BaseStorage):
         return _opened, (self._url,)
 
     def transaction(self) -> AbstractContextManager[Batch]:
-        """Join all writes of a block into one transaction, see `Commits.transaction`."""
+        """Commit all writes of a block together, see `Commits.transaction`."""
         return self.commits.transaction()
 
     def _writing(self) -> AbstractContextManager[Batch]:
         return self.commits.operation(self._lock)
 
     def close(self) -> None:
-        """Commit what waits, leave the database as stock Optuna expects it, and let it go."""
+        """Commit the waiting writes, leave the database ready for stock Optuna, and give it up."""
         if self.writer.close():
             with suppress(SQLAlchemyError), self.engine.begin() as connection:
                 set_sequences(connection)
@@ -87,6 +88,7 @@ class GroupCommitStorage(BaseStorage):
     # Studies
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """Create a study and return its id."""
         rows.check_key(study_name or "")
         with self._writing() as batch:
             study = self._memory.add_study(study_name, directions)
@@ -98,14 +100,17 @@ class GroupCommitStorage(BaseStorage):
             return study.study_id
 
     def delete_study(self, study_id: int) -> None:
+        """Delete a study and all its trials."""
         with self._writing() as batch:
             study = self._memory.delete_study(study_id)
             batch.remove_study(study.study_id)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set a user attribute of a study."""
         self._set_study_attr("user_attrs", "study_user_attributes", study_id, key, value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set a system attribute of a study."""
         self._set_study_attr("system_attrs", "study_system_attributes", study_id, key, value)
 
     def _set_study_attr(self, kind: str, table: str, study_id: int, key: str, value: Any) -> None:
@@ -117,22 +122,28 @@ class GroupCommitStorage(BaseStorage):
             batch.put(table, (study_id, key), (study_id, key, text))
 
     def get_study_id_from_name(self, study_name: str) -> int:
+        """The id of the study with this name."""
         with self._lock:
             return self._memory.study_id(study_name)
 
     def get_study_name_from_id(self, study_id: int) -> str:
+        """The name of a study."""
         return self._study(study_id).name
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """The direction of each objective."""
         return self._study(study_id).directions
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """The user attributes of a study; not a copy."""
         return self._study(study_id).user_attrs
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """The system attributes of a study; not a copy."""
         return self._study(study_id).system_attrs
 
     def get_all_studies(self) -> list[FrozenStudy]:
+        """All studies as copies."""
         with self._lock:
             return [frozen_study(study) for study in self._memory.studies.values()]
 
@@ -143,31 +154,19 @@ class GroupCommitStorage(BaseStorage):
     # Trials
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Create a trial, RUNNING or like the template, and return its id."""
         if template_trial is not None:
-            template_trial = self._normalized(template_trial)
+            template_trial = rows.normalized(template_trial, self._distributions)
         with self._writing() as batch:
             trial = self._memory.add_trial(self._memory.study(study_id), template_trial)
             rows.put_trial(batch, trial, study_id, self._distributions)
             self._put_next_ids(batch)
             return trial_id_of(trial)
 
-    def _normalized(self, template: FrozenTrial) -> FrozenTrial:
-        """A template as the database would give it back. Raises ValueError and TypeError for what it cannot keep."""
-        for key in rows.keys_of(template):
-            rows.check_key(key)
-        trial = copy.copy(template)
-        known = {name: self._distributions.intern(found)[1] for name, found in template.distributions.items()}
-        trial.distributions = known
-        trial.params = {name: rows.through(known[name], value) for name, value in template.params.items()}
-        trial.values = None if template.values is None else [float(value) for value in template.values]
-        trial.intermediate_values = {step: float(value) for step, value in template.intermediate_values.items()}
-        trial.user_attrs = json.loads(rows.attribute_text(template.user_attrs))
-        trial.system_attrs = json.loads(rows.attribute_text(template.system_attrs))
-        return trial
-
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
+        """Set a parameter of an unfinished trial."""
         rows.check_key(param_name)
         text, distribution = self._distributions.intern(distribution)
         with self._writing() as batch:
@@ -181,6 +180,7 @@ class GroupCommitStorage(BaseStorage):
             batch.put("trial_params", (trial_id, param_name), row)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Set the state and objective values of a trial. Returns False if it should run but does not wait."""
         with self._writing() as batch:
             study, trial = self._updatable(trial_id)
             if state == TrialState.RUNNING and trial.state != TrialState.WAITING:
@@ -199,6 +199,7 @@ class GroupCommitStorage(BaseStorage):
             return True
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Set the intermediate value of a trial at a step."""
         with self._writing() as batch:
             study, trial = self._updatable(trial_id)
             trial.intermediate_values = {**trial.intermediate_values, step: float(intermediate_value)}
@@ -207,22 +208,25 @@ class GroupCommitStorage(BaseStorage):
             batch.put("trial_intermediate_values", (trial_id, step), row)
 
     def clear_intermediate_values(self, trial_id: int, *, after_step: int | None = None) -> None:
-        """Forget what an unfinished trial has reported, or what came after a step, before it starts again.
+        """Delete the intermediate values of an unfinished trial; with `after_step`, only those of later steps.
 
-        Not part of Optuna's contract.
+        Not part of Optuna's contract. Raises KeyError and UpdateFinishedTrialError.
         """
         with self._writing() as batch:
             study, trial = self._updatable(trial_id)
-            known = trial.intermediate_values.items()
-            kept = {} if after_step is None else {step: value for step, value in known if step <= after_step}
-            trial.intermediate_values = kept
+            values = trial.intermediate_values.items()
+            trial.intermediate_values = (
+                {step: value for step, value in values if step <= after_step} if after_step is not None else {}
+            )
             study.replace(trial)
             batch.remove("trial_intermediate_values", "trial_id", trial_id, after_step=after_step)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set a user attribute of an unfinished trial."""
         self._set_trial_attr("user_attrs", "trial_user_attributes", trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set a system attribute of an unfinished trial."""
         self._set_trial_attr("system_attrs", "trial_system_attributes", trial_id, key, value)
 
     def _set_trial_attr(self, kind: str, table: str, trial_id: int, key: str, value: Any) -> None:
@@ -235,44 +239,40 @@ class GroupCommitStorage(BaseStorage):
             batch.put(table, (trial_id, key), (trial_id, key, text))
 
     def _updatable(self, trial_id: int) -> tuple[StudyMemory, FrozenTrial]:
-        """A trial's study, and a copy of it to change and put back. Raises KeyError and UpdateFinishedTrialError."""
+        """The study of a trial, and a copy of the trial to change. Raises KeyError and UpdateFinishedTrialError."""
         study, number = self._memory.place(trial_id)
         trial = study.trials[number]
         self.check_trial_is_updatable(trial_id, trial.state)
         return study, copy.copy(trial)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        """The id of the trial with this number in a study."""
         trials = self._study(study_id).trials
         if not 0 <= trial_number < len(trials):
             raise KeyError(f"No trial with trial number {trial_number} exists in study with study_id {study_id}.")
         return trial_id_of(trials[trial_number])
 
-    def get_trial_number_from_id(self, trial_id: int) -> int:
-        with self._lock:
-            return self._memory.place(trial_id)[1]
-
     def get_study_id_from_trial_id(self, trial_id: int) -> int:
-        """Raises KeyError. Not part of Optuna's contract."""
+        """The study of a trial. Raises KeyError. Not part of Optuna's contract."""
         with self._lock:
             return self._memory.place(trial_id)[0].study_id
 
-    def get_trial_param(self, trial_id: int, param_name: str) -> float:
-        trial = self.get_trial(trial_id)
-        return trial.distributions[param_name].to_internal_repr(trial.params[param_name])
-
     def get_trial(self, trial_id: int) -> FrozenTrial:
+        """The trial as of now. It is replaced on a write, so this object does not change."""
         with self._lock:
             return self._memory.trial(trial_id)
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
+        """All trials of a study, or those in some states, in the order of their numbers."""
         with self._lock:
             study = self._memory.study(study_id)
             trials = study.trials.copy() if states is None else study.in_states(states)
         return copy.deepcopy(trials) if deepcopy else trials
 
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
+        """Number of trials of a study, or of those in some states."""
         with self._lock:
             study = self._memory.study(study_id)
             if state is None:
@@ -281,6 +281,7 @@ class GroupCommitStorage(BaseStorage):
             return sum(study.counts[wanted] for wanted in set(states))
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """The best complete trial of a study with one objective."""
         with self._lock:
             study = self._memory.study(study_id)
             if len(study.directions) > 1:
@@ -289,10 +290,7 @@ class GroupCommitStorage(BaseStorage):
                 raise ValueError("No trials are completed yet.")
             return study.best
 
-    def remove_session(self) -> None:
-        """Nothing to do: readers have no session."""
-
     def _put_next_ids(self, batch: Batch) -> None:
-        """Keep the next ids, so that the id of something deleted is not given again after a restart."""
+        """Save the next ids, so that the id of a deleted study or trial is not used again after a restart."""
         batch.put("narrows_ids", "study", ("study", self._memory.next_study_id))
         batch.put("narrows_ids", "trial", ("trial", self._memory.next_trial_id))

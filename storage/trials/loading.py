@@ -1,7 +1,7 @@
-"""Read a whole database into memory, however stock Optuna or we wrote it.
+"""Load a whole database into memory, whether stock Optuna or this storage wrote it.
 
-The tables are read side by side in order of the trials, so that each trial is built once and nothing but the result
-is held: 100,000 trials take seconds, not minutes, and no more memory than they need afterwards.
+The tables are read side by side, sorted by trial id. So every trial is built once and nothing but the result is held:
+100,000 trials load in seconds instead of minutes, and loading needs no more memory than the result.
 """
 
 import gc
@@ -19,16 +19,16 @@ from sqlalchemy import Connection, Engine
 
 from storage.optuna_seam import tables
 from storage.trials.memory import Memory, StudyMemory
-from storage.trials.rows import Distributions, from_utc
+from storage.trials.rows import DistributionCache, from_utc
 
 CHUNK_ROWS = 5_000
 STATES = {state.name: state for state in TrialState}
 
 
-def load(engine: Engine, distributions: Distributions) -> Memory:
-    """All studies and trials of a database."""
+def load(engine: Engine, distributions: DistributionCache) -> Memory:
+    """Load all studies and trials of a database."""
     memory = Memory()
-    with engine.connect() as connection, _without_collection():
+    with engine.connect() as connection, _garbage_collection_off():
         _load_studies(connection, memory)
         _load_trials(connection, memory, distributions)
         for kind, next_id in connection.exec_driver_sql("SELECT kind, next_id FROM narrows_ids"):
@@ -40,8 +40,8 @@ def load(engine: Engine, distributions: Distributions) -> Memory:
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
-    """The garbage collector would look at millions of new objects again and again, and find nothing."""
+def _garbage_collection_off() -> Iterator[None]:
+    """Turn the garbage collector off: it would scan millions of new objects repeatedly and find no garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -63,12 +63,12 @@ def _load_studies(connection: Connection, memory: Memory) -> None:
         memory.studies[study_id].system_attrs[key] = json.loads(text)
 
 
-def _load_trials(connection: Connection, memory: Memory, distributions: Distributions) -> None:
-    params = _Children(connection, tables.SELECT_PARAMS)
-    values = _Children(connection, tables.SELECT_VALUES)
-    steps = _Children(connection, tables.SELECT_INTERMEDIATE_VALUES)
-    user_attrs = _Children(connection, tables.SELECT_TRIAL_USER_ATTRS)
-    system_attrs = _Children(connection, tables.SELECT_TRIAL_SYSTEM_ATTRS)
+def _load_trials(connection: Connection, memory: Memory, distributions: DistributionCache) -> None:
+    params = _TrialRows(connection, tables.SELECT_PARAMS)
+    values = _TrialRows(connection, tables.SELECT_VALUES)
+    steps = _TrialRows(connection, tables.SELECT_INTERMEDIATE_VALUES)
+    user_attrs = _TrialRows(connection, tables.SELECT_TRIAL_USER_ATTRS)
+    system_attrs = _TrialRows(connection, tables.SELECT_TRIAL_SYSTEM_ATTRS)
     for trial_id, study_id, state, started, completed in _rows(connection, tables.SELECT_TRIALS):
         study = memory.studies[study_id]
         own_params, own_distributions = _params(params.of(trial_id), distributions)
@@ -93,8 +93,8 @@ def _load_trials(connection: Connection, memory: Memory, distributions: Distribu
         memory.load_trials(study, [trial])
 
 
-class _Children:
-    """The rows of a child table, trial by trial."""
+class _TrialRows:
+    """Reads a table of rows that belong to trials, sorted by trial id, trial by trial."""
 
     def __init__(self, connection: Connection, statement: str) -> None:
         self._next: Callable[[], Any] = _rows(connection, statement).__next__
@@ -108,17 +108,18 @@ class _Children:
             self._row = None
 
     def of(self, trial_id: int) -> list[Any]:
-        while self._row is not None and self._row[0] < trial_id:  # of a trial that is gone
+        """The rows of the next trial. Trial ids must be asked for in ascending order."""
+        while self._row is not None and self._row[0] < trial_id:  # rows of a trial that no longer exists
             self._advance()
-        found = []
+        rows = []
         while self._row is not None and self._row[0] == trial_id:
-            found.append(self._row)
+            rows.append(self._row)
             self._advance()
-        return found
+        return rows
 
 
 def _rows(connection: Connection, statement: str) -> Iterator[Any]:
-    """Rows in chunks, straight from the driver; PostgreSQL keeps what is not fetched yet on its side."""
+    """Fetch rows from the driver in chunks. On PostgreSQL a named cursor leaves the remaining rows on the server."""
     names = (f"narrows_{abs(hash(statement))}",) if connection.dialect.name == "postgresql" else ()
     with closing(connection.connection.cursor(*names)) as cursor:
         cursor.execute(statement)
@@ -126,7 +127,7 @@ def _rows(connection: Connection, statement: str) -> Iterator[Any]:
             yield from rows
 
 
-def _params(rows: list[Any], distributions: Distributions) -> tuple[dict[str, Any], dict[str, Any]]:
+def _params(rows: list[Any], distributions: DistributionCache) -> tuple[dict[str, Any], dict[str, Any]]:
     params = {}
     known = {}
     for _, name, value, text in rows:
@@ -138,5 +139,5 @@ def _params(rows: list[Any], distributions: Distributions) -> tuple[dict[str, An
 
 
 def _time(value: datetime | str | None) -> datetime | None:
-    """SQLite keeps times as text."""
+    """A time from the driver: SQLite stores times as text."""
     return datetime.fromisoformat(value) if isinstance(value, str) else value

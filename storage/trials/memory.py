@@ -1,6 +1,6 @@
-"""All studies in memory. A trial is replaced, never changed, so that readers keep what they were given.
+"""All studies in memory. A trial is replaced, never changed, so a reader's trial does not change.
 
-Nothing here knows of a database; `GroupCommitStorage` writes down what happens here. Its callers hold a lock.
+Nothing here uses the database: `GroupCommitStorage` writes the same changes there. Callers hold a lock.
 """
 
 import copy
@@ -26,7 +26,7 @@ _number = attrgetter("number")
 
 @dataclass
 class StudyMemory:
-    """One study. `trials` is in order of their numbers; `unfinished` are the numbers of those that wait or run."""
+    """One study. `trials` are sorted by number; `unfinished` has the numbers of WAITING and RUNNING trials."""
 
     study_id: int
     name: str
@@ -38,15 +38,17 @@ class StudyMemory:
     unfinished: dict[int, None] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     best: FrozenTrial | None = None
-    # Which of FINISHED, as flags: a state's own hash is a call of Python code.
+    # Finished trials by state filter. The key has a flag for each state of FINISHED, because hashing a state is slow.
     _finished: dict[tuple[bool, ...], list[FrozenTrial]] = field(default_factory=dict)
 
     def append(self, trial: FrozenTrial) -> None:
+        """Add the next trial."""
         self.trials.append(trial)
         self.distributions.update(trial.distributions)
         self._entered(trial)
 
     def replace(self, trial: FrozenTrial) -> None:
+        """Put a trial in the place of the one with its number."""
         old = self.trials[trial.number]
         self.trials[trial.number] = trial
         if old.state != trial.state:
@@ -67,9 +69,9 @@ class StudyMemory:
             self.best = trial
 
     def in_states(self, states: Container[TrialState]) -> list[FrozenTrial]:
-        """The trials in some states, in order of their numbers; a new list.
+        """The trials in these states, in the order of their numbers, as a new list.
 
-        Pruners ask for the finished ones at every report: what never changes is filtered once.
+        Pruners ask for finished trials at every report. Finished trials never change, so they are filtered once.
         """
         trials = self._finished_in((COMPLETE in states, PRUNED in states, FAIL in states)).copy()
         if self.unfinished and (WAITING in states or RUNNING in states):
@@ -95,7 +97,7 @@ class StudyMemory:
 
 
 class Memory:
-    """Studies by id and by name, and where each trial is."""
+    """Studies by id and by name, and trials by id."""
 
     def __init__(self) -> None:
         self.studies: dict[int, StudyMemory] = {}
@@ -105,7 +107,7 @@ class Memory:
         self.next_trial_id = 1
 
     def add_study(self, name: str | None, directions: Sequence[StudyDirection]) -> StudyMemory:
-        """Raises DuplicatedStudyError."""
+        """Create a study, with a random name if `name` is None. Raises DuplicatedStudyError."""
         name = f"{DEFAULT_STUDY_NAME_PREFIX}{uuid.uuid4()}" if name is None else name
         if name in self._ids:
             raise DuplicatedStudyError(f"Another study with name '{name}' already exists.")
@@ -114,11 +116,13 @@ class Memory:
         return study
 
     def load_study(self, study: StudyMemory) -> None:
+        """Add a study that has an id."""
         self.studies[study.study_id] = study
         self._ids[study.name] = study.study_id
         self.next_study_id = max(self.next_study_id, study.study_id + 1)
 
     def load_trials(self, study: StudyMemory, trials: Iterable[FrozenTrial]) -> None:
+        """Add trials that have ids to a study."""
         for trial in trials:
             study.append(trial)
             trial_id = trial_id_of(trial)
@@ -126,7 +130,7 @@ class Memory:
             self.next_trial_id = max(self.next_trial_id, trial_id + 1)
 
     def delete_study(self, study_id: int) -> StudyMemory:
-        """Raises KeyError."""
+        """Forget a study and return it. Raises KeyError."""
         study = self.study(study_id)
         for trial in study.trials:
             del self._places[trial_id_of(trial)]
@@ -135,19 +139,20 @@ class Memory:
         return study
 
     def study(self, study_id: int) -> StudyMemory:
-        """Raises KeyError."""
+        """The study with this id. Raises KeyError."""
         study = self.studies.get(study_id)
         if study is None:
             raise KeyError(f"No study with study_id {study_id} exists.")
         return study
 
     def study_id(self, name: str) -> int:
-        """Raises KeyError."""
+        """The id of the study with this name. Raises KeyError."""
         if name not in self._ids:
             raise KeyError(f"No such study {name}.")
         return self._ids[name]
 
     def add_trial(self, study: StudyMemory, template: FrozenTrial | None) -> FrozenTrial:
+        """Add a RUNNING trial, or a copy of the template, under a new id."""
         trial = _running_trial() if template is None else copy.deepcopy(template)
         trial.number = len(study.trials)
         set_trial_id(trial, self.next_trial_id)
@@ -155,12 +160,12 @@ class Memory:
         return trial
 
     def trial(self, trial_id: int) -> FrozenTrial:
-        """Raises KeyError."""
+        """The trial with this id. Raises KeyError."""
         study, number = self.place(trial_id)
         return study.trials[number]
 
     def place(self, trial_id: int) -> tuple[StudyMemory, int]:
-        """A trial's study and number. Raises KeyError."""
+        """The study of a trial, and its number there. Raises KeyError."""
         place = self._places.get(trial_id)
         if place is None:
             raise KeyError(f"No trial with trial_id {trial_id} exists.")
@@ -168,13 +173,14 @@ class Memory:
 
 
 def check_compatible(study: StudyMemory, name: str, distribution: BaseDistribution) -> None:
-    """Raises ValueError when a parameter had an incompatible distribution before."""
+    """Raises ValueError if the study has a parameter of this name with an incompatible distribution."""
     known = study.distributions.get(name)
     if known is not None:
         check_distribution_compatibility(known, distribution)
 
 
 def frozen_study(study: StudyMemory) -> FrozenStudy:
+    """The study as Optuna returns it, with copies of its attributes."""
     return FrozenStudy(
         study_name=study.name,
         direction=None,

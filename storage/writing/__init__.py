@@ -1,1 +1,1 @@
-"""One thread writes: transactions, batches and upserts."""
+"""The single writer thread: batches, transactions and SQL."""

@@ -1,4 +1,4 @@
-"""How callers join the writer's batches, and wait for them."""
+"""Transactions of threads: how their writes join the writer's batches, and how they wait for the commit."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from storage.writing.writer import Writer
 
 
 class Commits:
-    """Batches of threads, each with the operations of one block; waits are bounded by `wait_seconds`."""
+    """One batch for each thread with an open transaction. A wait for a commit takes at most `wait_seconds`."""
 
     def __init__(self, writer: Writer, wait_seconds: float) -> None:
         self.writer = writer
@@ -22,11 +22,11 @@ class Commits:
 
     @contextmanager
     def transaction(self) -> Iterator[Batch]:
-        """Join all writes of this thread into one batch: on disk are all of them or none.
+        """Commit all writes of this thread in the block together, all or none.
 
-        The block leaves when the batch is committed. Blocks may be nested; the outermost one waits. When the block
-        raises, what memory has is still written, as memory is not turned back. No two threads may write to one
-        trial while one of them is in such a block.
+        The block leaves after the commit. In nested blocks, only the outermost one commits and waits. If the block
+        raises, the changes made in memory so far are still written, because memory is not rolled back. While a thread
+        is in such a block, no other thread may write to the same trials.
         """
         with self.deferred() as committed:
             yield self._local.batch
@@ -34,10 +34,10 @@ class Commits:
 
     @contextmanager
     def deferred(self) -> Iterator[Future[None]]:
-        """As `transaction`, but the block leaves at once; the future is done when the batch is committed.
+        """Like `transaction`, but the block leaves at once. The future is done after the commit.
 
-        For those who hold a lock that they want to give back before they wait. A future of a nested block is done
-        from the start. A block that writes nothing has the future of all that was written before it.
+        So a caller can release its locks before it waits. The future of a nested block is done from the start. The
+        future of a block without writes is done after the commit of everything that was written before.
         """
         answer: Future[None] = Future()
         if self._outer() is not None:
@@ -55,7 +55,7 @@ class Commits:
 
     @contextmanager
     def operation(self, lock: AbstractContextManager[object]) -> Iterator[Batch]:
-        """One operation: memory and batch change under the lock, the wait for the commit comes after it."""
+        """One write: the block changes memory and the batch under the lock, which is released before the commit."""
         outer = self._outer()
         if outer is not None:
             with lock:
@@ -70,7 +70,7 @@ class Commits:
             self.wait(committed)
 
     def note(self, note: Any) -> None:
-        """Give an object to the writer's listeners when this thread's block is committed. Call it in a block alone."""
+        """Hand a note to the writer's listeners after the commit of this thread's open transaction."""
         batch = self._outer()
         assert batch is not None, f"a note needs a transaction to be part of: {note}"
         batch.notes.append(note)
@@ -79,18 +79,18 @@ class Commits:
         return getattr(self._local, "batch", None)
 
     def barrier(self) -> None:
-        """Return when all that was written before, by anyone, is committed."""
+        """Wait for the commit of everything that any thread has written before."""
         self.wait(self.writer.barrier())
 
     def wait(self, committed: Future[None]) -> None:
-        """Raises DatabaseUnavailableError when the commit takes too long; it still waits for the database then."""
+        """Wait for a commit. Raises DatabaseUnavailableError if it takes too long; the batch stays queued then."""
         try:
             committed.result(self._wait_seconds)
         except TimeoutError as error:
             raise self._unavailable() from error
 
     async def wait_all(self, waiting: Sequence[Future[None]]) -> None:
-        """As `wait`, for many and without blocking the event loop."""
+        """Wait for several commits without blocking the event loop. Raises as `wait` does."""
         try:
             async with asyncio.timeout(self._wait_seconds):
                 for future in waiting:
@@ -105,7 +105,7 @@ class Commits:
 
 def _copy_outcome(done: Future[None], answer: Future[None]) -> None:
     error = done.exception()
-    with suppress(InvalidStateError):  # cancelled by who no longer waits for it
+    with suppress(InvalidStateError):  # the waiting task was cancelled
         if error is None:
             answer.set_result(None)
         else:

@@ -1,7 +1,7 @@
 """Multi-row upserts and removals as SQL text, for SQLite and PostgreSQL.
 
-Rows are raw values, so that no per-value conversion stands between a caller and the driver: an enum is its name, a
-time of Optuna's a naive UTC time, JSON its text.
+Rows hold raw values, so that values are not converted one by one on the way to the driver: an enum is its name, a time
+of Optuna's tables is a naive UTC time, and JSON is its text.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from storage.tables import schema as tables
 
 @dataclass(frozen=True)
 class Upsert:
-    """How rows of one table are written; `columns` is the order of a row's values."""
+    """The upsert of one table. `columns` is the order of a row's values, and `times` has the indexes of its times."""
 
     table: str
     keys: tuple[str, ...]
@@ -28,13 +28,13 @@ class Upsert:
     times: tuple[int, ...]
 
     def postgresql(self) -> str:
-        """Takes all rows as one JSON array of arrays, so that the text does not depend on their number."""
+        """The statement for all rows, passed as one JSON array of arrays: its text does not depend on their number."""
         values = ", ".join(f"(row ->> {index})::{kind}" for index, kind in enumerate(self.kinds))
         rows = "json_array_elements(%s::json) AS row"
         return f"INSERT INTO {self.table} ({self._names()}) SELECT {values} FROM {rows} {self._conflict()}"
 
     def sqlite(self) -> str:
-        """Takes one row."""
+        """The statement for one row."""
         marks = ", ".join("?" for _ in self.columns)
         return f"INSERT INTO {self.table} ({self._names()}) VALUES ({marks}) {self._conflict()}"
 
@@ -58,7 +58,7 @@ def _cast(kind: TypeEngine[Any]) -> str:
     if isinstance(kind, Enum):
         return str(kind.name)
     if isinstance(kind, String):
-        return "TEXT"  # a cast to VARCHAR(n) would cut what is too long; the insert itself refuses it
+        return "TEXT"  # a cast to VARCHAR(n) would truncate long text, which the insert must refuse
     return str(kind.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
 
 
@@ -72,19 +72,19 @@ UPSERTS: dict[str, Upsert] = {
 
 @cache
 def postgresql_statement(names: tuple[str, ...]) -> str:
-    """One statement that upserts into several tables; foreign keys are checked when all of it is done."""
+    """One statement that upserts into several tables. Foreign keys are checked at its end."""
     *first, last = (UPSERTS[name].postgresql() for name in names)
     parts = ", ".join(f"put_{number} AS ({statement})" for number, statement in enumerate(first))
     return f"WITH {parts} {last}" if parts else last
 
 
 def removal(table: str, column: str, mark: str, *, after_step: bool = False) -> str:
-    """Removes the rows with one value in a column, or their steps after one; `mark` stands for value and step."""
+    """Remove the rows with a value in a column, or only those after a step. `mark` is the driver's placeholder."""
     return f'DELETE FROM {table} WHERE "{column}" = {mark}' + (f" AND step > {mark}" if after_step else "")
 
 
 def study_removals(mark: str) -> Iterator[str]:
-    """Remove a study from every table, children first; each takes the study's id at `mark`."""
+    """Statements that remove a study from every table, children first. Each takes the study's id at `mark`."""
     for table in reversed(tables.metadata.sorted_tables):
         if "study_id" in table.c:
             yield removal(table.name, "study_id", mark)
@@ -95,7 +95,7 @@ def study_removals(mark: str) -> Iterator[str]:
 
 
 def set_sequences(connection: Connection) -> None:
-    """Let PostgreSQL's own ids go on after ours, for stock Optuna to write later. SQLite needs nothing."""
+    """Continue PostgreSQL's id sequences after our ids, so that stock Optuna can write. SQLite needs nothing."""
     if connection.dialect.name != "postgresql":
         return
     for table, column, kind in (("studies", "study_id", "study"), ("trials", "trial_id", "trial")):

@@ -1,7 +1,7 @@
-"""The one thread that writes: it commits whatever has gathered while it committed the last time.
+"""The single writer thread: it commits the writes that arrived during the previous commit.
 
-Callers join the open batch and wait for that batch alone. There is no timer: a lone write is committed at once, and
-under load a batch is as large as what came in during one commit.
+A caller joins the open batch and waits only for that batch. There is no timer: a single write is committed at once, and
+under load a batch holds the writes that arrived during one commit.
 """
 
 import logging
@@ -29,15 +29,15 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING_ROWS = 200_000
 BEAT_SECONDS = 1.0
-"""After so long without a write the connection is tried, so that a database that is away is noticed."""
+"""After this long without a write the connection is tested, so that a lost database is noticed."""
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 2.0
 RETRIED_SQLSTATES = ("08", "53", "57", "40")
-"""Classes of PostgreSQL's errors that pass: connection, resources, operator intervention, rollback."""
+"""Error classes of PostgreSQL worth a retry: connection, resources, operator intervention, rollback."""
 
 
 class OpenBatch:
-    """A batch that callers still join; `committed` is done when it is on disk."""
+    """A batch that callers can still join. `committed` is done after its commit."""
 
     def __init__(self) -> None:
         self.batch = Batch()
@@ -45,12 +45,12 @@ class OpenBatch:
 
 
 class Writer:
-    """Commits batches in order, and tries again for as long as the database is away."""
+    """Commits batches in order, and retries as long as the database is away."""
 
     def __init__(
         self, reconnect: Callable[[], Connection], release: Callable[[Connection], None], connection: Connection
     ) -> None:
-        """`reconnect` opens a connection that may write, after a failure; `release` gives that right back."""
+        """`reconnect` opens a new connection that may write, after a failure. `release` gives up the right to write."""
         self._reconnect = reconnect
         self._release = release
         self._connection: Connection | None = connection
@@ -69,7 +69,7 @@ class Writer:
     # For callers
 
     def check(self) -> None:
-        """Raises StorageFailedError, StorageClosedError and DatabaseUnavailableError when a write would be in vain."""
+        """Raises StorageFailedError, StorageClosedError or DatabaseUnavailableError if a write would fail now."""
         self._refuse()
         if self._open.batch.n_rows > MAX_WAITING_ROWS:
             raise DatabaseUnavailableError(f"the database is away and {self._open.batch.n_rows} rows wait for it")
@@ -81,7 +81,7 @@ class Writer:
             raise StorageClosedError("the storage is closed")
 
     def submit(self, batch: Batch) -> Future[None]:
-        """Join the open batch; the answer is done when it is committed."""
+        """Add writes to the open batch. The returned future is done after its commit."""
         with self._condition:
             self._refuse()
             self._open.batch.join(batch)
@@ -90,7 +90,7 @@ class Writer:
             return committed
 
     def barrier(self) -> Future[None]:
-        """Done when all that was submitted before is committed."""
+        """A future that is done after the commit of everything submitted before."""
         with self._condition:
             if self._open.batch.n_rows > 0:
                 return self._open.committed
@@ -105,28 +105,28 @@ class Writer:
 
     @property
     def away_seconds(self) -> float:
-        """How long the database has not answered; 0 while it does."""
+        """Seconds since the database stopped answering; 0 while it answers."""
         since = self._away_since
         return 0.0 if since is None else time.monotonic() - since
 
     @property
     def away_reason(self) -> str:
-        """Why it does not answer, as far as it said so."""
+        """The error of the last attempt after a colon, to append to a message; empty while the database answers."""
         return f": {self._away_reason}" if self.away_seconds else ""
 
     @property
     def failure(self) -> StorageFailedError | None:
-        """Why nothing is written any more, or None."""
+        """Why nothing is written any more; None while the writer works."""
         return self._failure
 
     @property
     def n_waiting_rows(self) -> int:
-        """How many rows are not on disk yet."""
+        """Number of rows that are not committed yet."""
         writing = self._writing
         return self._open.batch.n_rows + (0 if writing is None else writing.batch.n_rows)
 
     def close(self, timeout_seconds: float = 10.0) -> bool:
-        """Commit what waits, and end; False when the database was away for too long."""
+        """Commit the waiting writes and end. Returns False if that took longer than `timeout_seconds`."""
         with self._condition:
             self._closing = True
             self._condition.notify()
@@ -156,23 +156,23 @@ class Writer:
                 self._writing = None
             for call in writing.batch.when_committed:
                 call()
-            self._tell(Commit(writing.batch.n_rows, time.perf_counter() - started, writing.batch.notes))
+            self._notify_listeners(Commit(writing.batch.n_rows, time.perf_counter() - started, writing.batch.notes))
             writing.committed.set_result(None)
 
-    def _tell(self, commit: Commit) -> None:
+    def _notify_listeners(self, commit: Commit) -> None:
         for listener in self.listeners:
             try:
                 listener(commit)
             except Exception:
-                log.exception("a listener failed; what was written is written")
+                log.exception("a commit listener failed; the commit itself succeeded")
 
     def _await_work(self) -> bool:
-        """Wait until there is something to write; False when there never will be."""
+        """Wait until there is something to write. Returns False if the writer is to end."""
         while True:
             with self._condition:
                 if self._condition.wait_for(lambda: self._open.batch.n_rows > 0 or self._closing, BEAT_SECONDS):
                     return self._open.batch.n_rows > 0
-            error = self._commit(Batch())  # a lock that was lost with its connection is taken back before another comes
+            error = self._commit(Batch())  # reconnecting takes back a lock that was lost with its connection
             if error is not None and not self._closing:
                 self._fail(OpenBatch(), error)
                 return False
@@ -190,7 +190,7 @@ class Writer:
             batch.committed.set_exception(StorageFailedError(str(failure)))
 
     def _commit(self, batch: Batch) -> Exception | None:
-        """Write a batch, however long it takes; the error when it never will be."""
+        """Write a batch, with retries. Returns the error if it cannot be written."""
         pause = FIRST_RETRY_SECONDS
         while True:
             try:
@@ -198,7 +198,7 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - the caller decides by its kind
                 self._disconnect()
                 in_vain = self._closing and batch.n_rows == 0
-                if not _passes(error) or self._stop.is_set() or in_vain:
+                if not _is_retryable(error) or self._stop.is_set() or in_vain:
                     return error
                 self._away_reason = reason_of(error)
                 if self._away_since is None:
@@ -218,7 +218,7 @@ class Writer:
         write(self._connection, batch)
 
     def _disconnect(self) -> None:
-        """Give up a connection that failed. Its last commit may have arrived; writing it again is harmless."""
+        """Drop a failed connection. Its last commit may have arrived; writing the same rows again is harmless."""
         if self._connection is not None:
             with suppress(Exception):
                 self._connection.invalidate()
@@ -226,10 +226,10 @@ class Writer:
             self._connection = None
 
 
-def _passes(error: Exception) -> bool:
-    """Whether trying again may help: the connection, the disk, a lock; not a broken rule."""
+def _is_retryable(error: Exception) -> bool:
+    """Whether a retry can help: it can after errors of connection, disk or lock, but not after a broken constraint."""
     if isinstance(error, DatabaseOwnedError):
-        return not isinstance(error, DatabaseTakenError)  # our own dead session may hold the lock for a while
+        return not isinstance(error, DatabaseTakenError)  # our own lost session may hold the lock for a while
     if not isinstance(error, DBAPIError):
         return False
     sqlstate = getattr(error.orig, "sqlstate", None)

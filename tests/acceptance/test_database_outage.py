@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from storage import DatabaseOwnedError, DatabaseUnavailableError, GroupCommitStorage, StorageError, StorageFailedError
 from storage.trials.loading import load
-from storage.trials.rows import Distributions
+from storage.trials.rows import DistributionCache
 from tests.acceptance.postgres_cluster import PostgresCluster
 from tests.acceptance.processes import until
 from tests.contracts.checked_storage import assert_same
@@ -78,7 +78,7 @@ def test_what_waited_for_the_database_is_written_once_when_it_is_back(cluster: P
     under_load.end()
     storage.commits.barrier()
     assert under_load.refused > 0
-    reloaded = load(storage.engine, Distributions())
+    reloaded = load(storage.engine, DistributionCache())
     assert_same(storage._memory, reloaded)
     for trial_id, known in under_load.acknowledged.items():
         assert known.items() <= reloaded.trial(trial_id).intermediate_values.items()
@@ -126,7 +126,7 @@ def test_a_full_disk_stops_acknowledgements_until_there_is_room(tmp_path: Path) 
     full = False
     storage.engine.dispose()
     storage.commits.barrier()
-    assert len(load(storage.engine, Distributions()).studies[study_id].user_attrs["large"]) == 1_000_000
+    assert len(load(storage.engine, DistributionCache()).studies[study_id].user_attrs["large"]) == 1_000_000
     storage.close()
 
 

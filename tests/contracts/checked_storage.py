@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from storage import GroupCommitStorage
 from storage.trials.loading import load
 from storage.trials.memory import Memory, frozen_study
-from storage.trials.rows import Distributions
+from storage.trials.rows import DistributionCache
 
 
 def comparable(trial: FrozenTrial) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class CheckedStorage(BaseStorage):
     def _read(self) -> GroupCommitStorage:
         if self._dirty:
             self._storage.commits.barrier()
-            assert_same(self._storage._memory, load(self._storage.engine, Distributions()))
+            assert_same(self._storage._memory, load(self._storage.engine, DistributionCache()))
             self._dirty = False
         return self._storage
 

@@ -13,7 +13,7 @@ from optuna.samplers import RandomSampler
 
 from storage import GroupCommitStorage
 from storage.trials.loading import load
-from storage.trials.rows import Distributions
+from storage.trials.rows import DistributionCache
 
 pytestmark = pytest.mark.heavy
 
@@ -86,7 +86,7 @@ def test_a_loaded_finished_trial_takes_at_most_six_kilobytes(database_url: str) 
     storage = GroupCommitStorage(database_url)
     study = new_study(storage)
     add_finished(storage, study, N_TRIALS)
-    load(storage.engine, Distributions())  # what is made once is not a trial's
-    kept = bytes_kept(lambda: load(storage.engine, Distributions()))
+    load(storage.engine, DistributionCache())  # what is made once is not a trial's
+    kept = bytes_kept(lambda: load(storage.engine, DistributionCache()))
     assert kept / N_TRIALS <= MAX_BYTES
     storage.close()

@@ -115,7 +115,7 @@ def test_trials_inside_of_the_ranges_are_shown_with_them_and_those_outside_as_fa
         study.add_trial(made)
     view = RoundView(wanted.search_space, the_round(first_trial=2), study.sampler)
 
-    seen = view.shadow(study._storage, study._study_id, [], None).get_all_trials(study._study_id)
+    seen = view.overlay(study._storage, study._study_id, [], None).get_all_trials(study._study_id)
 
     states = [trial.state for trial in seen[:5]]
     inside = [TrialState.COMPLETE] * 3
