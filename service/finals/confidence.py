@@ -1,4 +1,4 @@
-"""What repeated trainings and a test split can tell: means with their errors, and how sure an order is."""
+"""Statistics of a final evaluation: means of repeated trainings, how sure their order is, intervals of a test score."""
 
 import math
 import statistics
@@ -11,10 +11,10 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Confirmed:
-    """A configuration, by its trial's number, with the objective value of each repetition that has one.
+class ConfirmedCandidate:
+    """A candidate, by its trial's number in the search, with the objective values of its completed repetitions.
 
-    `violated` are the constraints that the repetitions do not keep, in the mean.
+    `violated` names the constraints whose mean over the repetitions is above 0.
     """
 
     trial_number: int
@@ -23,11 +23,12 @@ class Confirmed:
 
     @property
     def mean(self) -> float | None:
+        """Mean of the values; None without values."""
         return mean(self.values) if self.values else None
 
     @property
     def standard_error(self) -> float | None:
-        """Standard deviation over √n; None with fewer than two values, and where it is beyond all floats."""
+        """Standard deviation over √n; None with fewer than two values, or if it is too large for a float."""
         n = len(self.values)
         with suppress(OverflowError):
             return statistics.stdev(self.values) / n**0.5 if n > 1 else None
@@ -35,7 +36,7 @@ class Confirmed:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Also of values whose sum is beyond all floats; nan of infinities that cancel."""
+    """Mean of the values, also if their sum is too large for a float; nan for infinities of both signs."""
     try:
         return statistics.fmean(values)
     except OverflowError:
@@ -44,26 +45,26 @@ def mean(values: Sequence[float]) -> float:
         return math.nan
 
 
-def rank(candidates: Sequence[Confirmed], direction: str) -> list[Confirmed]:
-    """Those that were confirmed at all, best mean first; the earlier one first where two are equal.
+def rank_candidates(candidates: Sequence[ConfirmedCandidate], direction: str) -> list[ConfirmedCandidate]:
+    """The candidates that have a mean, best mean first, in the given order where means are equal.
 
-    Those that violate a constraint come last.
+    Candidates that violate a constraint come last.
     """
     sign = -1 if direction == "maximize" else 1
     means = [(sign * candidate.mean, candidate) for candidate in candidates if candidate.mean is not None]
     return [candidate for _, candidate in sorted(means, key=lambda pair: (bool(pair[1].violated), pair[0]))]
 
 
-def compare(winner: Confirmed, runner_up: Confirmed | None) -> tuple[bool | None, str]:
-    """Whether two means differ, and how that was decided: by Welch's t-test, two-sided at 5 %.
+def compare_candidates(winner: ConfirmedCandidate, runner_up: ConfirmedCandidate | None) -> tuple[bool | None, str]:
+    """Whether two means differ by Welch's t-test, two-sided at 5 %, and a sentence that says how that was decided.
 
-    None when there is nothing to compare, or fewer than two values of one of them.
+    None instead of an answer without a runner-up, with fewer than two values of a candidate, or with too large values.
     """
     if runner_up is None:
         return None, "there is no runner-up"
     pair = f"trials {winner.trial_number} and {runner_up.trial_number}"
     try:
-        p = welch(winner.values, runner_up.values)
+        p = welch_p_value(winner.values, runner_up.values)
     except OverflowError:
         return None, f"{pair} cannot be compared: their values are too large"
     if p is None:
@@ -71,16 +72,16 @@ def compare(winner: Confirmed, runner_up: Confirmed | None) -> tuple[bool | None
     return p < SIGNIFICANCE, f"Welch's t-test of {pair}: p = {p:.2g}; below {SIGNIFICANCE:g} they differ"
 
 
-def welch(left: Sequence[float], right: Sequence[float]) -> float | None:
+def welch_p_value(left: Sequence[float], right: Sequence[float]) -> float | None:
     """Two-sided p-value that two means are equal, whatever the variances (B. L. Welch, Biometrika 34, 1947).
 
-    None with fewer than two values on a side. Without any variance equal means give 1, others 0; scipy's own
-    ttest_ind warns of values that are nearly the same, which seeds often bring. Raises OverflowError.
+    None with fewer than two values on a side. Without any variance equal means give 1, others 0. Not scipy's
+    ttest_ind: it warns about nearly equal values, which repeated trainings often have. Raises OverflowError.
     """
     if min(len(left), len(right)) < 2:
         return None
     first, second = (statistics.variance(values) / len(values) for values in (left, right))
-    from scipy import stats  # takes half a second: the service starts without it
+    from scipy import stats  # imported here because it takes half a second, which the service's start need not wait for
 
     difference = abs(statistics.fmean(left) - statistics.fmean(right))
     if first + second == 0:
@@ -91,7 +92,7 @@ def welch(left: Sequence[float], right: Sequence[float]) -> float | None:
 
 
 def accuracy_interval(accuracy: float, n_images: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of `n_images` (E. B. Wilson, JASA 22, 1927)."""
+    """Wilson's 95 % interval of an accuracy that was measured on `n_images` (E. B. Wilson, JASA 22, 1927)."""
     from scipy import stats
 
     n_correct = round(accuracy * n_images)

@@ -1,4 +1,4 @@
-"""What a final evaluation does: which configurations, how often, and which of the linked study's trials does what."""
+"""The plan of a final evaluation: its candidates, its seeds, and what each trial of the linked study is for."""
 
 import hashlib
 import math
@@ -7,22 +7,20 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from service.finals.confidence import Confirmed
+from service.finals.confidence import ConfirmedCandidate
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 from storage import FinalRecord
 
 REPEATS = 100
-"""Seeds of one evaluation; the next one's are others."""
+"""Number of repeats reserved for each evaluation of a study, so that no two evaluations share a seed."""
 FIRST_REPEAT = 1
-"""0 is the search's own."""
-
-
+"""Repeat 0 is the training of the search."""
 ROUNDING = 1e-9
 
 
-class Planned(BaseModel):
-    """A configuration of the search, and the objective value that it had there."""
+class PlannedCandidate(BaseModel):
+    """A trial of the search whose configuration is trained again, with its objective value in the search."""
 
     trial_number: int
     value: float
@@ -30,47 +28,55 @@ class Planned(BaseModel):
 
 
 class Plan(BaseModel):
-    """The linked study has the trials of each candidate's seeds, one candidate after another, and then the test's."""
+    """What a final evaluation does.
+
+    The first trials of the linked study train each candidate with each seed, one candidate after another. The last
+    trial trains the winner and reads the test split.
+    """
 
     n_seeds: int
     train_on_validation: bool
-    candidates: list[Planned]
+    candidates: list[PlannedCandidate]
 
     @property
     def n_confirmations(self) -> int:
+        """Number of trials that train candidates again."""
         return len(self.candidates) * self.n_seeds
 
-    def is_test(self, number: int) -> bool:
-        """Whether a trial of the linked study is the one that reads the test split."""
+    def is_test_trial(self, number: int) -> bool:
+        """Whether the linked study's trial of this number reads the test split."""
         return number == self.n_confirmations
 
     def trials_of(self, candidate: int) -> range:
-        """Numbers in the linked study of a candidate's confirmations, by its place in the plan."""
+        """Numbers of the linked study's trials that train a candidate, given by its index in the plan."""
         return range(candidate * self.n_seeds, (candidate + 1) * self.n_seeds)
 
 
 class Ranking(BaseModel):
-    """The confirmed configurations, best first, and how sure it is that the first one is the best."""
+    """The confirmed candidates, best first, and whether the first one is significantly better than the next."""
 
-    confirmed: list[Confirmed]
+    confirmed: list[ConfirmedCandidate]
     distinguishable: bool | None
     comparison: str
 
     @property
-    def winner(self) -> Confirmed:
+    def winner(self) -> ConfirmedCandidate:
+        """The best confirmed candidate."""
         return self.confirmed[0]
 
 
 def plan_of(final: FinalRecord) -> Plan:
+    """The plan in the record of a final evaluation."""
     return Plan.model_validate(final.plan)
 
 
 def ranking_of(final: FinalRecord) -> Ranking | None:
+    """The ranking in the record of a final evaluation; None until the confirmations have ended."""
     return None if final.ranking is None else Ranking.model_validate(final.ranking)
 
 
 def linked_definition(original: Definition, name: str, plan: Plan) -> Definition:
-    """The definition of the study that confirms: every trial is given, and trained to its end."""
+    """The definition of the linked study: all its trials are enqueued, and none is pruned."""
     written = original.model_dump(mode="json", exclude_unset=True)
     for left_out in ("timeout_seconds", "target_value", "confirmation", "narrowing", "warm_start_from"):
         written.pop(left_out, None)
@@ -80,9 +86,9 @@ def linked_definition(original: Definition, name: str, plan: Plan) -> Definition
 
 
 def confirmation_seed(seed: int, final: FinalRecord, plan: Plan, number: int) -> int:
-    """The seed of a trial of the linked study: f(seed, trial number in the search, repeat)."""
+    """The seed of a trial of the linked study, from the study's seed, the candidate's trial number and the repeat."""
     ranking = ranking_of(final)
-    if plan.is_test(number) and ranking is not None:
+    if plan.is_test_trial(number) and ranking is not None:
         trial_number, repeat = ranking.winner.trial_number, plan.n_seeds
     else:
         trial_number, repeat = plan.candidates[number // plan.n_seeds].trial_number, number % plan.n_seeds
@@ -91,35 +97,36 @@ def confirmation_seed(seed: int, final: FinalRecord, plan: Plan, number: int) ->
 
 @dataclass(frozen=True)
 class Repetition:
-    """A trial of the linked study: its objective value, None if it failed, and its constraints as Optuna has them."""
+    """A trial of the linked study: its objective value (None if it has no finite one) and its constraint values."""
 
     value: float | None
     constraints: Mapping[str, float] = field(default_factory=dict)
 
 
-def confirmations(plan: Plan, repetitions: Sequence[Repetition]) -> list[Confirmed]:
-    """The candidates with what their repetitions came to, from the linked study's trials by number."""
-    found = []
-    for place, candidate in enumerate(plan.candidates):
-        complete = [one for number in plan.trials_of(place) if (one := repetitions[number]).value is not None]
-        values = [one.value for one in complete if one.value is not None]
-        found.append(Confirmed(candidate.trial_number, values, _violated([one.constraints for one in complete])))
-    return found
+def confirmed_candidates(plan: Plan, repetitions: Sequence[Repetition]) -> list[ConfirmedCandidate]:
+    """The plan's candidates with the values of their repetitions, which are the linked study's trials by number."""
+    confirmed = []
+    for index, candidate in enumerate(plan.candidates):
+        complete = [repetitions[number] for number in plan.trials_of(index) if repetitions[number].value is not None]
+        values = [repetition.value for repetition in complete if repetition.value is not None]
+        violated = _violated([repetition.constraints for repetition in complete])
+        confirmed.append(ConfirmedCandidate(candidate.trial_number, values, violated))
+    return confirmed
 
 
 def _violated(constraints: Sequence[Mapping[str, float]]) -> list[str]:
-    """Those that repetitions are beyond, in the mean."""
-    names = dict.fromkeys(name for one in constraints for name in one)
-    return [name for name in names if not _keeps([one[name] for one in constraints if name in one])]
+    """Names of the constraints that are violated in the mean over the repetitions."""
+    names = dict.fromkeys(name for values in constraints for name in values)
+    return [name for name in names if not _keeps([values[name] for values in constraints if name in values])]
 
 
 def _keeps(distances: Sequence[float]) -> bool:
-    """Whether the mean is at most 0, but for the rounding of finite numbers; not where infinities cancel."""
-    rounding = ROUNDING * max((abs(one) for one in distances if math.isfinite(one)), default=0.0)
+    """Whether the mean is at most 0, up to rounding errors. False for infinities of both signs."""
+    rounding = ROUNDING * max((abs(distance) for distance in distances if math.isfinite(distance)), default=0.0)
     return sum(distances) <= rounding
 
 
 def trial_seed(seed: int, number: int, repeat: int = 0) -> int:
-    """A trial's own seed, 48 bits, so that every JSON reader keeps it exactly."""
+    """The seed of a trial: 48 bits, which every JSON reader can represent exactly."""
     digest = hashlib.blake2b(f"{seed}/{number}/{repeat}".encode(), digest_size=6).digest()
     return int.from_bytes(digest, "big")

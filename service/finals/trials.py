@@ -1,4 +1,4 @@
-"""The trials of a final evaluation: what is special about their leases and ends, and what comes after the last one."""
+"""The trials of a final evaluation: their leases, their metrics of the test split, and what follows the last one."""
 
 import math
 import statistics
@@ -8,13 +8,13 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import InvalidError
-from service.finals.confidence import accuracy_interval, compare, mean, rank
+from service.finals.confidence import accuracy_interval, compare_candidates, mean, rank_candidates
 from service.finals.plan import (
     Plan,
     Ranking,
     Repetition,
     confirmation_seed,
-    confirmations,
+    confirmed_candidates,
     plan_of,
     ranking_of,
     trial_seed,
@@ -26,20 +26,17 @@ from storage import LeaseRecord, trial_id_of
 PREFIX = "test_"
 
 
-# Leases
-
-
 def seed_of(live: LiveStudy, number: int) -> int:
-    """A trial's own seed."""
+    """The seed of a trial, in a search or in a final evaluation."""
     seed, final = live.definition.training.seed, live.final
     return trial_seed(seed, number) if final is None else confirmation_seed(seed, final, plan_of(final), number)
 
 
 def final_fields(live: LiveStudy, number: int, training: Training) -> dict[str, Any]:
-    """What the lease of a trial says otherwise than in a search: nothing, for all trials but the test's."""
+    """The special fields in the lease of the trial that reads the test split; empty for any other trial."""
     final = live.final
     plan = None if final is None else plan_of(final)
-    if plan is None or not plan.is_test(number):
+    if plan is None or not plan.is_test_trial(number):
         return {}
     if not plan.train_on_validation:
         return {"test": True}
@@ -47,10 +44,10 @@ def final_fields(live: LiveStudy, number: int, training: Training) -> dict[str, 
 
 
 def _without_validation(live: LiveStudy, plan: Plan, training: Training) -> Training:
-    """Nothing is held out to stop by: as many epochs as were best in the confirmations, at the median."""
+    """The training without early stopping, as nothing is held out: its epochs are the confirmations' median best."""
     if training.early_stopping is None:
         return training
-    trial_ids = [trial_id_of(trial) for trial in _winners(live, plan)]
+    trial_ids = [trial_id_of(trial) for trial in _trials_of_winner(live, plan)]
     best = [
         result.metrics["best_epoch"] + 1 for result in live.store.results(trial_ids) if "best_epoch" in result.metrics
     ]
@@ -58,22 +55,19 @@ def _without_validation(live: LiveStudy, plan: Plan, training: Training) -> Trai
     return training.model_copy(update={"early_stopping": None, "epochs": epochs})
 
 
-def _winners(live: LiveStudy, plan: Plan) -> list[FrozenTrial]:
-    """The confirmations of the winner that count."""
-    assert live.final is not None, "a plan is a final evaluation's"
+def _trials_of_winner(live: LiveStudy, plan: Plan) -> list[FrozenTrial]:
+    """The trials that confirmed the winner with a finite objective value."""
+    assert live.final is not None, "only a final evaluation has a plan"
     ranking = ranking_of(live.final)
     numbers = [candidate.trial_number for candidate in plan.candidates]
-    place = 0 if ranking is None else numbers.index(ranking.winner.trial_number)
+    index = 0 if ranking is None else numbers.index(ranking.winner.trial_number)
     trials = live.study.get_trials(deepcopy=False)
-    confirmations = [trials[number] for number in plan.trials_of(place)]
+    confirmations = [trials[number] for number in plan.trials_of(index)]
     return [trial for trial in confirmations if _value(trial) is not None]
 
 
-# Metrics of the test split
-
-
 def check_no_test_metrics(metrics: Mapping[str, float], field: str) -> None:
-    """Raises InvalidError: nothing but the end of a final evaluation may speak of the test split."""
+    """Raises InvalidError for metrics of the test split, which only the last trial of a final evaluation may have."""
     errors = [
         (f"{field}.{name}", f"{name} must not be here: the test split is read by the final evaluation alone")
         for name in metrics
@@ -83,9 +77,9 @@ def check_no_test_metrics(metrics: Mapping[str, float], field: str) -> None:
         raise InvalidError(errors)
 
 
-def check_completion(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, float]) -> None:
-    """Raises InvalidError for a test score from any trial but the one that has it, and for that one without."""
-    if not is_test(live, lease):
+def check_test_metrics(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, float]) -> None:
+    """Raises InvalidError if a trial that reads the test split lacks its metrics, or if another trial has them."""
+    if not reads_test_split(live, lease):
         check_no_test_metrics(metrics, "metrics")
         return
     errors = list(_score_errors(metrics))
@@ -93,8 +87,9 @@ def check_completion(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, 
         raise InvalidError(errors)
 
 
-def is_test(live: LiveStudy, lease: LeaseRecord) -> bool:
-    return live.final is not None and plan_of(live.final).is_test(lease.trial_number)
+def reads_test_split(live: LiveStudy, lease: LeaseRecord) -> bool:
+    """Whether the trial of a lease is the one of a final evaluation that reads the test split."""
+    return live.final is not None and plan_of(live.final).is_test_trial(lease.trial_number)
 
 
 def _score_errors(metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
@@ -109,21 +104,21 @@ def _score_errors(metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
 
 
 def confirmed_values(live: LiveStudy, lease: LeaseRecord) -> list[float] | None:
-    """The objective values of a model that nothing was held out from: the means of its confirmations."""
-    if live.final is None or not is_test(live, lease):
+    """The means of the winner's objective values, for a test trial that also trains on the validation split.
+
+    That trial has no objective values of its own, as nothing is held out. None for any other trial.
+    """
+    if live.final is None or not reads_test_split(live, lease):
         return None
     plan = plan_of(live.final)
     if not plan.train_on_validation:
         return None
-    return [mean(column) for column in zip(*(trial.values for trial in _winners(live, plan)), strict=True)]
+    return [mean(column) for column in zip(*(trial.values for trial in _trials_of_winner(live, plan)), strict=True)]
 
 
-# Ends
-
-
-def record_test(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, float]) -> None:
-    """Write down what the test split said, for good, in the transaction that completes its trial."""
-    if live.final is None or not is_test(live, lease):
+def record_test_score(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, float]) -> None:
+    """Write the score on the test split, in the transaction that completes the trial that read it."""
+    if live.final is None or not reads_test_split(live, lease):
         return
     n_images = int(metrics["n_test_images"])
     low, high = accuracy_interval(metrics["test_accuracy"], n_images)
@@ -137,8 +132,11 @@ def record_test(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str, float
     live.store.finals.change(live.final, state="complete", test=_finite(test), ended_at=live.clock.now())
 
 
-def go_on(live: LiveStudy) -> bool:
-    """When all trials of a study have ended: whether its final evaluation needs one more, which is then there."""
+def continue_final(live: LiveStudy) -> bool:
+    """Continue a final evaluation after the last trial of its study: rank the candidates, or end it.
+
+    Returns True if it enqueued the trial that reads the test split, False if nothing is left to do.
+    """
     final = live.final
     if final is None or final.state != "running":
         return False
@@ -151,48 +149,51 @@ def go_on(live: LiveStudy) -> bool:
         _give_up(live, "no configuration could be confirmed", range(plan.n_confirmations))
         return False
     if ranking.winner.violated:
-        broken = "; ".join(f"trial {one.trial_number} violates {', '.join(one.violated)}" for one in ranking.confirmed)
-        what = f"no configuration keeps its constraints when it is trained again: {broken}"
-        _fail(live, what, ranking=ranking.model_dump(mode="json"))
+        violations = "; ".join(
+            f"trial {candidate.trial_number} violates {', '.join(candidate.violated)}"
+            for candidate in ranking.confirmed
+        )
+        failure = f"no configuration keeps its constraints when it is trained again: {violations}"
+        _fail(live, failure, ranking=ranking.model_dump(mode="json"))
         return False
     live.store.finals.change(final, ranking=ranking.model_dump(mode="json"))
     live.record = live.store.change_study(live.record, n_trials=plan.n_confirmations + 1)
-    params = next(one.params for one in plan.candidates if one.trial_number == ranking.winner.trial_number)
-    live.enqueue(params)
+    winner = next(planned for planned in plan.candidates if planned.trial_number == ranking.winner.trial_number)
+    live.enqueue(winner.params)
     return True
 
 
 def _ranking(live: LiveStudy, plan: Plan) -> Ranking | None:
     trials = live.study.get_trials(deepcopy=False)
     repetitions = [Repetition(_value(trial), trial.constraints) for trial in trials]
-    confirmed = rank(confirmations(plan, repetitions), live.definition.objectives[0].direction)
+    confirmed = rank_candidates(confirmed_candidates(plan, repetitions), live.definition.objectives[0].direction)
     if not confirmed:
         return None
-    runner_up = next((one for one in confirmed[1:] if not one.violated), None)
-    distinguishable, comparison = compare(confirmed[0], runner_up)
+    runner_up = next((candidate for candidate in confirmed[1:] if not candidate.violated), None)
+    distinguishable, comparison = compare_candidates(confirmed[0], runner_up)
     return Ranking(confirmed=confirmed, distinguishable=distinguishable, comparison=comparison)
 
 
 def _value(trial: FrozenTrial) -> float | None:
-    """Its first objective value, if it has a finite one."""
+    """The first objective value of a complete trial if it is finite, else None."""
     if trial.state != TrialState.COMPLETE or not math.isfinite(trial.values[0]):
         return None
     return float(trial.values[0])
 
 
-def _give_up(live: LiveStudy, what: str, numbers: Sequence[int]) -> None:
-    """With the reasons of the leases of these trials."""
+def _give_up(live: LiveStudy, failure: str, numbers: Sequence[int]) -> None:
+    """End the final evaluation as failed, with the reasons of the leases of these trials."""
     trials = live.study.get_trials(deepcopy=False)
     leases = live.store.leases.of_trials([trial_id_of(trials[number]) for number in numbers])
     reasons = dict.fromkeys(lease.reason for lease in leases if lease.reason)
-    _fail(live, f"{what}: {'; '.join(reasons) or 'no trial is complete'}")
+    _fail(live, f"{failure}: {'; '.join(reasons) or 'no trial is complete'}")
 
 
 def _fail(live: LiveStudy, failure: str, **more: Any) -> None:
-    assert live.final is not None, "go_on has looked"
+    assert live.final is not None, "continue_final has checked it"
     live.store.finals.change(live.final, state="failed", failure=failure, ended_at=live.clock.now(), **more)
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | str]:
-    """JSON has no infinite numbers."""
+    """The values with infinities and nan as strings, because JSON has no such numbers."""
     return {name: value if math.isfinite(value) else str(value) for name, value in values.items()}

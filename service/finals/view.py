@@ -1,30 +1,30 @@
 """Final evaluations as clients see them."""
 
 from service.errors import FinalNotFoundError
-from service.finals.confidence import Confirmed
+from service.finals.confidence import ConfirmedCandidate
 from service.finals.plan import Plan, plan_of, ranking_of
-from service.finals.start import counting
+from service.finals.start import current_final
 from service.registry.registry import Registry
 from service.results.view import attempts_of
 from service.schemas.final import Candidate, Evaluation, Final, TestScore
 from service.study.live_study import LiveStudy
-from storage import FinalRecord, Store, trial_id_of
+from storage import FinalRecord, trial_id_of
 
 
 def final_view(registry: Registry, live: LiveStudy) -> Final:
-    """The evaluation that counts, with the others. Raises FinalNotFoundError."""
-    store = registry.store
-    found = [(one, registry.linked(one)) for one in store.finals.of_study(live.record.study_id)]
-    views = {one.number: _evaluation(store, one, linked) for one, linked in found if linked is not None}
+    """The current final evaluation of a study, with the earlier ones. Raises FinalNotFoundError."""
+    finals = live.store.finals.of_study(live.record.study_id)
+    views = {
+        final.number: _evaluation(final, linked) for final in finals if (linked := registry.linked(final)) is not None
+    }
     if not views:
         raise FinalNotFoundError(f"study {live.record.name} has no final evaluation yet: POST here begins it")
-    counts = counting(store, live)
-    number = counts.number if counts is not None and counts.number in views else max(views)
-    latest = views.pop(number)
-    return Final(study=live.record.name, earlier=list(views.values()), **dict(latest))
+    current = current_final(live)
+    view = views.pop(current.number if current is not None and current.number in views else max(views))
+    return Final(study=live.record.name, earlier=list(views.values()), **dict(view))
 
 
-def _evaluation(store: Store, final: FinalRecord, linked: LiveStudy) -> Evaluation:
+def _evaluation(final: FinalRecord, linked: LiveStudy) -> Evaluation:
     plan, ranking = plan_of(final), ranking_of(final)
     won = ranking if ranking and not ranking.winner.violated else None
     trials = linked.study.get_trials(deepcopy=False)
@@ -48,25 +48,26 @@ def _evaluation(store: Store, final: FinalRecord, linked: LiveStudy) -> Evaluati
         comparison=won.comparison if won else None,
         tested_trial=tested[0].number if tested else None,
         test_said=None if final.test is None else TestScore.model_validate(final.test),
-        test_attempts=attempts_of(store, trial_id_of(tested[0])) if tested else [],
+        test_attempts=attempts_of(linked.store, trial_id_of(tested[0])) if tested else [],
         failure=final.failure,
         ended_at=final.ended_at,
     )
 
 
-def _candidates(plan: Plan, confirmed: list[Confirmed]) -> list[Candidate]:
-    """As they are ranked; before that, and those that could not be confirmed, as in the search."""
+def _candidates(plan: Plan, confirmed: list[ConfirmedCandidate]) -> list[Candidate]:
+    """The candidates in the order of the ranking, then those that are not confirmed in the order of the plan."""
     planned = {candidate.trial_number: candidate for candidate in plan.candidates}
-    unconfirmed = [Confirmed(number, []) for number in planned if number not in {one.trial_number for one in confirmed}]
+    ranked_numbers = {candidate.trial_number for candidate in confirmed}
+    unconfirmed = [ConfirmedCandidate(number, []) for number in planned if number not in ranked_numbers]
     return [
         Candidate(
-            trial_number=one.trial_number,
-            params=planned[one.trial_number].params,
-            validation_said=planned[one.trial_number].value,
-            confirmed_values=list(one.values),
-            confirmed_mean=one.mean,
-            standard_error=one.standard_error,
-            violated=list(one.violated),
+            trial_number=candidate.trial_number,
+            params=planned[candidate.trial_number].params,
+            validation_said=planned[candidate.trial_number].value,
+            confirmed_values=list(candidate.values),
+            confirmed_mean=candidate.mean,
+            standard_error=candidate.standard_error,
+            violated=list(candidate.violated),
         )
-        for one in [*confirmed, *unconfirmed]
+        for candidate in [*confirmed, *unconfirmed]
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from service.errors import InvalidError, LeaseClosedError, StateConflictError
-from service.finals.trials import check_completion, record_test
+from service.finals.trials import check_test_metrics, record_test_score
 from service.leases.trial_ends import all_reasons, finish_trial, may_be_retried, reached_rung, requeue_trial
 from service.leases.trial_results import (
     Metrics,
@@ -55,7 +55,7 @@ class TrialCompletion(LeaseEnd):
 
     def check(self, live: LiveStudy, lease: LeaseRecord) -> None:
         """Raises InvalidError for metrics of the test split that must not be there, or are missing."""
-        check_completion(live, lease, self.metrics)
+        check_test_metrics(live, lease, self.metrics)
 
     def apply(self, live: LiveStudy, lease: LeaseRecord) -> TrialStateName:
         """End a trial with its objective values. Raises InvalidError if they are missing.
@@ -63,7 +63,7 @@ class TrialCompletion(LeaseEnd):
         The metrics of the test split are recorded even if the trial has no objective value, because the split was read.
         """
         result = completed_result(live, lease, self.metrics, self.values)
-        record_test(live, lease, self.metrics)
+        record_test_score(live, lease, self.metrics)
         return finish_trial(live, lease, "complete", result)
 
     def apply_again(self, live: LiveStudy, ended: LeaseRecord) -> None:

@@ -4,7 +4,7 @@ import math
 
 from optuna.trial import FrozenTrial, TrialState
 
-from service.finals.trials import go_on
+from service.finals.trials import continue_final
 from service.leases.trial_ends import all_reasons, finish_trial, finish_unleased_trial, may_be_retried, requeue_trial
 from service.leases.trial_results import failed_result, interrupted_result
 from service.rounds.start import start_due_round
@@ -31,7 +31,7 @@ def tick_study(live: LiveStudy) -> None:
         if live.record.state != "running" or len(live.leases) > 0:
             return
         reason = stop_reason or live.end.finished_reason(live.queue, live.record)
-        if reason is not None and not go_on(live):
+        if reason is not None and not continue_final(live):
             _prune_paused_trials(live)
             live.record = live.store.change_study(
                 live.record, state="finished", finished_at=live.clock.now(), finished_reason=reason

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from optuna.trial import TrialState
 
 from service.errors import InvalidError
-from service.finals.trials import confirmed_values, is_test
+from service.finals.trials import confirmed_values, reads_test_split
 from service.sampling import constraints
 from service.study.live_study import LiveStudy
 from storage import LeaseRecord, ResultRecord
@@ -31,7 +31,7 @@ def completed_result(
         (objective.metric for objective, value in zip(objectives, values, strict=True) if math.isnan(value)), None
     )
     reason = None if unknown is None else f"{unknown} is nan"
-    if reason is None and live.definition.constraints and not is_test(live, lease):
+    if reason is None and live.definition.constraints and not reads_test_split(live, lease):
         known = _final_metrics(live, lease, values, metrics)
         reason = constraints.why_unknown(live.definition.constraints, known)
     if reason is not None:

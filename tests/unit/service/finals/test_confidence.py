@@ -5,27 +5,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from service.finals.confidence import Confirmed, accuracy_interval, compare, mean, rank, welch
+from service.finals.confidence import (
+    ConfirmedCandidate,
+    accuracy_interval,
+    compare_candidates,
+    mean,
+    rank_candidates,
+    welch_p_value,
+)
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8)
 
 
 @pytest.mark.parametrize(("direction", "order"), [("maximize", [3, 1, 2]), ("minimize", [2, 1, 3])])
 def test_the_best_mean_comes_first(direction: str, order: list[int]) -> None:
-    candidates = [Confirmed(1, [0.4, 0.6]), Confirmed(2, [0.1]), Confirmed(3, [0.9, 0.9]), Confirmed(4, [])]
-    assert [one.trial_number for one in rank(candidates, direction)] == order
+    candidates = [
+        ConfirmedCandidate(1, [0.4, 0.6]),
+        ConfirmedCandidate(2, [0.1]),
+        ConfirmedCandidate(3, [0.9, 0.9]),
+        ConfirmedCandidate(4, []),
+    ]
+    assert [one.trial_number for one in rank_candidates(candidates, direction)] == order
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_of_equal_means_the_earlier_one_wins(direction: str) -> None:
-    candidates = [Confirmed(7, [0.5]), Confirmed(3, [0.4, 0.6])]
-    assert [one.trial_number for one in rank(candidates, direction)] == [7, 3]
+    candidates = [ConfirmedCandidate(7, [0.5]), ConfirmedCandidate(3, [0.4, 0.6])]
+    assert [one.trial_number for one in rank_candidates(candidates, direction)] == [7, 3]
 
 
 def test_a_standard_error_needs_two_values() -> None:
-    assert Confirmed(0, [0.1, 0.2, 0.3]).standard_error == pytest.approx(0.1 / 3**0.5)
-    assert Confirmed(0, [0.1]).standard_error is None
-    assert Confirmed(0, []).mean is None
+    assert ConfirmedCandidate(0, [0.1, 0.2, 0.3]).standard_error == pytest.approx(0.1 / 3**0.5)
+    assert ConfirmedCandidate(0, [0.1]).standard_error is None
+    assert ConfirmedCandidate(0, []).mean is None
 
 
 @given(VALUES, VALUES)
@@ -33,7 +45,9 @@ def test_welchs_test_is_that_of_scipy(left: list[float], right: list[float]) -> 
     spread = min(max(values) - min(values) for values in (left, right))
     if spread < 1e-3:  # where scipy warns of lost precision
         return
-    assert welch(left, right) == pytest.approx(stats.ttest_ind(left, right, equal_var=False).pvalue, rel=1e-6, abs=1e-9)
+    assert welch_p_value(left, right) == pytest.approx(
+        stats.ttest_ind(left, right, equal_var=False).pvalue, rel=1e-6, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,12 +57,12 @@ def test_welchs_test_is_that_of_scipy(left: list[float], right: list[float]) -> 
 def test_without_variance_or_values_welchs_test_has_its_limits(
     left: list[float], right: list[float], p: float | None
 ) -> None:
-    assert welch(left, right) == p
+    assert welch_p_value(left, right) == p
 
 
 def test_values_that_differ_in_the_last_bit_are_no_trouble() -> None:
-    assert welch([0.1 + 0.2, 0.3], [0.3, 0.3]) == pytest.approx(0.5, abs=0.3)
-    assert welch([0.0, 1e-170], [0.0, 0.0]) is not None
+    assert welch_p_value([0.1 + 0.2, 0.3], [0.3, 0.3]) == pytest.approx(0.5, abs=0.3)
+    assert welch_p_value([0.0, 1e-170], [0.0, 0.0]) is not None
 
 
 @pytest.mark.parametrize(
@@ -62,13 +76,13 @@ def test_values_that_differ_in_the_last_bit_are_no_trouble() -> None:
 def test_means_are_told_apart_at_five_percent(
     winner: list[float], runner_up: list[float], distinguishable: bool | None
 ) -> None:
-    told, words = compare(Confirmed(4, winner), Confirmed(9, runner_up))
+    told, words = compare_candidates(ConfirmedCandidate(4, winner), ConfirmedCandidate(9, runner_up))
     assert told is distinguishable
     assert "trials 4 and 9" in words
 
 
 def test_alone_there_is_nothing_to_compare() -> None:
-    assert compare(Confirmed(4, [0.9, 0.8]), None) == (None, "there is no runner-up")
+    assert compare_candidates(ConfirmedCandidate(4, [0.9, 0.8]), None) == (None, "there is no runner-up")
 
 
 @pytest.mark.parametrize(
@@ -88,15 +102,15 @@ def test_an_accuracy_computed_in_single_precision_is_a_whole_number_of_images() 
 
 
 def test_values_near_the_largest_float_have_a_mean_and_cannot_be_told_apart() -> None:
-    huge, other = Confirmed(0, [1.7e308, 1.7e308]), Confirmed(1, [1.7e308, -1.7e308])
+    huge, other = ConfirmedCandidate(0, [1.7e308, 1.7e308]), ConfirmedCandidate(1, [1.7e308, -1.7e308])
     assert huge.mean == pytest.approx(1.7e308)
     assert other.standard_error is None
-    assert compare(huge, other) == (None, "trials 0 and 1 cannot be compared: their values are too large")
+    assert compare_candidates(huge, other) == (None, "trials 0 and 1 cannot be compared: their values are too large")
 
 
 def test_what_violates_a_constraint_comes_last() -> None:
-    best, good = Confirmed(0, [0.9], ["latency <= 1"]), Confirmed(1, [0.5])
-    assert rank([best, good], "maximize") == [good, best]
+    best, good = ConfirmedCandidate(0, [0.9], ["latency <= 1"]), ConfirmedCandidate(1, [0.5])
+    assert rank_candidates([best, good], "maximize") == [good, best]
 
 
 def test_infinities_that_cancel_have_no_mean() -> None:

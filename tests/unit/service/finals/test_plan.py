@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from service.errors import InvalidError
-from service.finals.confidence import Confirmed
-from service.finals.plan import Plan, Repetition, confirmations
+from service.finals.confidence import ConfirmedCandidate
+from service.finals.plan import Plan, Repetition, confirmed_candidates
 from service.registry.registry import check_name
 from service.schemas.final import MAX_NAME, linked_name
 from service.schemas.study.definition import Definition
@@ -40,7 +40,7 @@ def test_every_trial_of_the_linked_study_has_one_part() -> None:
     parts = [number for place in range(3) for number in plan.trials_of(place)]
 
     assert parts == list(range(plan.n_confirmations))
-    assert [plan.is_test(number) for number in range(7)] == [False] * 6 + [True]
+    assert [plan.is_test_trial(number) for number in range(7)] == [False] * 6 + [True]
 
 
 def test_constraints_are_kept_or_violated_in_the_mean() -> None:
@@ -49,10 +49,10 @@ def test_constraints_are_kept_or_violated_in_the_mean() -> None:
     distances = [{"a": 1.0, "b": -1.0}, {"a": -0.5, "b": -1.0}, {"a": 9.0}, {"a": 1.0, "b": 2.0}, {"a": -1.5}, {}]
     values = [0.1, 0.2, None, 0.4, 0.5, None]
 
-    first, second = confirmations(plan, [Repetition(*one) for one in zip(values, distances, strict=True)])
+    first, second = confirmed_candidates(plan, [Repetition(*one) for one in zip(values, distances, strict=True)])
 
-    assert first == Confirmed(8, [0.1, 0.2], ["a"])
-    assert second == Confirmed(3, [0.4, 0.5], ["b"])
+    assert first == ConfirmedCandidate(8, [0.1, 0.2], ["a"])
+    assert second == ConfirmedCandidate(3, [0.4, 0.5], ["b"])
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_rounding_breaks_no_constraint_and_what_cannot_be_told_keeps_none(
 ) -> None:
     candidate = {"trial_number": 0, "value": 0.5, "params": {}}
     plan = Plan.model_validate({"n_seeds": len(distances), "train_on_validation": False, "candidates": [candidate]})
-    (found,) = confirmations(plan, [Repetition(0.5, {"a": one}) for one in distances])
+    (found,) = confirmed_candidates(plan, [Repetition(0.5, {"a": one}) for one in distances])
     assert found.violated == ([] if is_kept else ["a"])
 
 
