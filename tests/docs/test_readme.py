@@ -1,6 +1,7 @@
-"""What the README says is so: its settings, its definition, its commands."""
+"""What the README and the pages beside it say is so: settings, definition, commands, size and links."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,7 +14,10 @@ from service.schemas.study.definition import Definition
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS
 from tests.conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+README = "\n".join(path.read_text() for path in PAGES)
+"""Everything that a user may read."""
+MAX_README_BYTES = 8192
 
 
 def row(setting: Setting) -> str:
@@ -34,8 +38,19 @@ def test_the_table_has_no_other_setting() -> None:
 
 
 def test_the_definition_in_the_readme_holds_together() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    page = (ROOT / "docs" / "definition.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     Definition.model_validate(yaml_loader.load(block))
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_bytes()) <= MAX_README_BYTES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.yaml")))
@@ -45,13 +60,13 @@ def test_every_example_holds_together(name: str) -> None:
 
 def test_every_command_that_the_readme_names_exists() -> None:
     commands = set(getattr(get_command(app), "commands", {}))
-    named = set(re.findall(r"narrows (\w+)", README)) - {"serve"}
+    named = set(re.findall(r"(?:`|bin/|^)narrows ([a-z]+)", README, flags=re.MULTILINE)) - {"serve"}
     assert named <= commands | {"serve"}
 
 
 def test_every_make_target_that_the_readme_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"`?make (\w+)", README)):
+    for target in set(re.findall(r"(?:`|^)make (\w+)", README, flags=re.MULTILINE)):
         assert f"\n{target}:" in makefile
 
 
