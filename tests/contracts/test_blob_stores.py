@@ -200,7 +200,6 @@ def test_where_artifacts_go(address: str | None, database: str, place: str) -> N
 # A bucket
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize(
     "address", ["gs://bucket", "http://host/x", "s3://", "s3:///prefix", "s3://b?x=1", "s3://a b/"]
 )
@@ -209,6 +208,7 @@ def test_an_address_of_another_kind_is_refused(address: str) -> None:
         open_artifacts(address, parse_url("sqlite:///narrows.db"))
 
 
+@pytest.mark.processes
 def test_without_boto3_an_address_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['boto3'] = None\n"
@@ -221,6 +221,7 @@ def test_without_boto3_an_address_says_what_to_install() -> None:
     )
 
 
+@pytest.mark.processes
 def test_a_bucket_that_is_not_there_is_refused_at_once(server: S3Server) -> None:
     with pytest.raises(InvalidArtifactsError, match=r"bucket that answers: s3://no-such-bucket/: .*404"):
         BucketStore(server.client, "no-such-bucket", "").check()
