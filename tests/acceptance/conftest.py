@@ -36,3 +36,9 @@ def cluster(free_port: int) -> Iterator[PostgresCluster]:
         finally:
             if cluster.is_running():
                 cluster.stop()
+
+
+@pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """A database without any table, as a user's first start meets it."""
+    return empty_database_url
