@@ -36,7 +36,7 @@ def test_a_stock_study_has_everything(client: Client, tmp_path: Path, database_u
     study_of_custom_objective(client, "custom")
     for name in ("every", "custom"):
         n_trials = len(list(client.trials(name)))
-        said = f"Study {name} with {n_trials} trials is in that database: optuna.load_study reads it\n"
+        said = f"Study {name} with {n_trials} trials is in that database; optuna.load_study reads it\n"
         assert export(client, name, "--to", database_url) == (0, said)
 
     with stock_storage(database_url) as target, stock_storage(f"sqlite:///{tmp_path / 'source.db'}") as source:
