@@ -142,7 +142,7 @@ def test_sinks_that_cannot_be_written_fail_no_trial(service: UserCodeService, tm
 @pytest.mark.parametrize("flag", ["tensorboard", "mlflow"])
 def test_a_missing_package_is_one_line_at_the_start(tmp_path: Path, flag: str) -> None:
     code = f"import sys; sys.modules[{flag!r}] = None; from workers.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    given = ["--server=http://127.0.0.1:1", "--devices=cpu", "--data-dir=.", "--no-download", "--lanes=auto"]
+    given = ["--server=http://127.0.0.1:1", "--devices=cpu", "--data-dir=.", "--download=false", "--lanes=auto"]
     more = ["--checkpoint-seconds=30", "--keep-models=best", "--log-level=info", f"--{flag}={tmp_path / 'place'}"]
     run = subprocess.run(
         [sys.executable, "-c", code, *given, *more], capture_output=True, text=True, cwd=ROOT, env=clean_environment()
