@@ -10,10 +10,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from storage import GroupCommitStorage
+from storage import FrozenStudy, GroupCommitStorage
 from storage.trials.loading import load
 from storage.trials.memory import Memory, frozen_study
 from storage.trials.rows import DistributionCache
