@@ -187,6 +187,8 @@ class GroupCommitStorage(BaseStorage):
                 return False
             trial.state = state
             if values is not None:
+                if len(trial.values or ()) > len(values):  # rows of objectives beyond the new values would stay
+                    batch.remove("trial_values", "trial_id", trial_id)
                 trial.values = [float(value) for value in values]
                 for objective, value in enumerate(trial.values):
                     batch.put("trial_values", (trial_id, objective), rows.value_row(trial_id, objective, value))
