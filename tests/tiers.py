@@ -17,6 +17,8 @@ import pytest
 WHOLE_FOLDERS = ("tests/acceptance/", "tests/gpu/")
 SERVERS = ("postgres_url", "postgres_template", "cluster", "bucket")
 SERVER_PARAMETERS = {"postgres", "bucket", "bucket with a prefix"}
+LIBRARY_SEARCH = "/sbin/ldconfig"
+"""PyTorch starts it when it is first imported, which may be inside of any test."""
 SLOW_PARAMETERS = {"gp"}
 """The sampler with a Gaussian process takes seconds for a suggestion."""
 
@@ -34,6 +36,8 @@ class _Guard:
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.test is not None and event in ("subprocess.Popen", "os.posix_spawn", "os.fork"):
             started = arguments[1] if len(arguments) > 1 else ""
+            if LIBRARY_SEARCH in started:
+                return
             raise ProcessStartedError(f"{self.test} needs the marker `processes`: it has started {started}")
 
 
