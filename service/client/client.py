@@ -9,30 +9,14 @@ import httpx
 from service.client.artifacts import download, upload
 from service.client.client_study import ClientStudy
 from service.client.errors import MissingPackageError
-from service.client.paths import lease_path, quoted, study_path
+from service.client.paths import quoted, study_path
 from service.client.transport import BodyToSend, Method, Query, Transport
+from service.client.worker_calls import WorkerCalls
 from service.schemas.artifacts import Artifact, ArtifactList
-from service.schemas.code_calls import (
-    KnownConstraints,
-    KnownUserAttrs,
-    NewConstraints,
-    NewUserAttrs,
-    Suggest,
-    Suggested,
-)
 from service.schemas.diagnosis import Diagnosis
 from service.schemas.final import Final, FinalRequest
 from service.schemas.imports import Import, ImportList, NewImport
 from service.schemas.protocol import (
-    Claim,
-    Claimed,
-    Closed,
-    Complete,
-    Decisions,
-    Fail,
-    Renew,
-    Renewed,
-    Reports,
     WorkerList,
 )
 from service.schemas.results import (
@@ -67,7 +51,7 @@ AWAY_SECONDS = 30.0
 """How long `watch` goes on while the service does not answer."""
 
 
-class Client:
+class Client(WorkerCalls):
     """The calls of the HTTP API, one method each; a failed one raises a ClientError.
 
     Calls are not repeated; `service.client.retries` repeats those that are safe to repeat. Several threads may share a
@@ -82,7 +66,7 @@ class Client:
         timeout_seconds: float = 30.0,
     ) -> None:
         self.server = server.rstrip("/")
-        self._transport = Transport(server, token, transport, timeout_seconds)
+        super().__init__(Transport(server, token, transport, timeout_seconds))
 
     def __enter__(self) -> Self:
         return self
@@ -285,47 +269,3 @@ class Client:
     def workers(self) -> WorkerList:
         """All workers, the last seen first."""
         return self._transport.call(WorkerList, "GET", "/v1/workers")
-
-    def claim(self, claim: Claim) -> Claimed:
-        """Ask for trials. Safe to repeat with the same claim_id."""
-        return self._transport.call(Claimed, "POST", "/v1/claims", body=claim, wait_seconds=claim.wait_seconds)
-
-    def report(self, reports: Reports) -> Decisions:
-        """Report metrics and get a decision for each report. Safe to repeat."""
-        return self._transport.call(Decisions, "POST", "/v1/reports", body=reports)
-
-    def complete(self, lease_id: str, complete: Complete) -> Closed:
-        """End a trial with its results. Safe to repeat."""
-        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/complete", body=complete)
-
-    def fail(self, lease_id: str, fail: Fail) -> Closed:
-        """End an attempt that failed. Safe to repeat."""
-        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/fail", body=fail)
-
-    def release(self, lease_id: str) -> Closed:
-        """Give a trial back untouched. Safe to repeat."""
-        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/release")
-
-    def prune(self, lease_id: str) -> Closed:
-        """End a trial that its own code pruned. Safe to repeat."""
-        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/prune")
-
-    def pause(self, lease_id: str) -> Closed:
-        """Pause a trial at the rung where a decision told it to. Safe to repeat."""
-        return self._transport.call(Closed, "POST", f"{lease_path(lease_id)}/pause")
-
-    def suggest(self, lease_id: str, suggest: Suggest) -> Suggested:
-        """The value of a parameter that an entrypoint asks for. Safe to repeat."""
-        return self._transport.call(Suggested, "POST", f"{lease_path(lease_id)}/suggest", body=suggest)
-
-    def set_user_attrs(self, lease_id: str, user_attrs: NewUserAttrs) -> KnownUserAttrs:
-        """Set user attributes of a leased trial, and return all of them. Safe to repeat."""
-        return self._transport.call(KnownUserAttrs, "POST", f"{lease_path(lease_id)}/user-attrs", body=user_attrs)
-
-    def set_constraints(self, lease_id: str, constraints: NewConstraints) -> KnownConstraints:
-        """Set constraint values of a leased trial, and return all of them. Safe to repeat."""
-        return self._transport.call(KnownConstraints, "POST", f"{lease_path(lease_id)}/constraints", body=constraints)
-
-    def renew(self, renew: Renew) -> Renewed:
-        """Extend leases. Safe to repeat."""
-        return self._transport.call(Renewed, "POST", "/v1/leases/renew", body=renew)
