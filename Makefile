@@ -9,10 +9,10 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 BY_FILE := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve lint quick test slow check-rest check
+.PHONY: help install demo serve docs-reference lint quick test slow check-rest check
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv with everything in it
 
@@ -21,6 +21,9 @@ demo: $(INSTALLED) ## Search handwritten digits with local workers, show the bes
 
 serve: $(INSTALLED) ## Run the service on 127.0.0.1:8000 until Ctrl-C
 	$(BIN)/narrows serve
+
+docs-reference: $(INSTALLED) ## Write docs/reference-*.md from the schemas and the table of settings
+	$(BIN)/python -m docs.reference
 
 lint: $(INSTALLED) ## Format, lint and types
 	$(BIN)/ruff format --check

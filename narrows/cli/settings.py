@@ -1,4 +1,4 @@
-"""Every setting of the command in one table: the source of flags, environment variables and the README's table."""
+"""Every setting of the command in one table: the source of flags, environment variables and their reference page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the README and the pages beside it say is so: settings, definition, commands, size and links."""
+"""What the README and the pages beside it say is so: definition, commands, size and links."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,6 @@ import yaml
 from typer.main import get_command
 
 from narrows.cli.main import app
-from narrows.cli.settings import SETTINGS, Setting
 from service.schemas import yaml_text as yaml_loader
 from service.schemas.study.definition import Definition
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS
@@ -18,23 +17,6 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 README = "\n".join(path.read_text() for path in PAGES)
 """Everything that a user may read."""
 MAX_README_BYTES = 8192
-
-
-def row(setting: Setting) -> str:
-    """A setting as a row of the README's table."""
-    default = setting.default_text or f"`{str(setting.default).lower() if setting.kind is bool else setting.default}`"
-    unit = f" ({setting.unit})" if setting.unit else ""
-    commands = "all that call a service" if "best" in setting.commands else ", ".join(setting.commands)
-    return f"| `{setting.flag}` | `{setting.environment}` | {default} | {setting.help}{unit} | {commands} |"
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_is_in_the_table(setting: Setting) -> None:
-    assert row(setting) in README
-
-
-def test_the_table_has_no_other_setting() -> None:
-    assert len(re.findall(r"^\| `--.*\| `NARROWS_\w+` \|", README, flags=re.MULTILINE)) == len(SETTINGS)
 
 
 def test_the_definition_in_the_readme_holds_together() -> None:
@@ -78,7 +60,7 @@ def test_every_command_that_the_readme_names_exists() -> None:
 
 def test_every_make_target_that_the_readme_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"(?:`|^)make (\w+)", README, flags=re.MULTILINE)):
+    for target in set(re.findall(r"(?:`|^)make ([\w-]+)", README, flags=re.MULTILINE)):
         assert f"\n{target}:" in makefile
 
 

@@ -57,7 +57,11 @@ def named(value: Any) -> Any:
 class Dataset(StrictBody):
     """The training data, and how validation data is split off. A search does not use the test split."""
 
-    name: str = Field(description="Name of the data set.", examples=["mnist"])
+    name: str = Field(
+        description=f"Name of the data set: {', '.join(NATIVE_DATASETS)}; or one of torchvision's: "
+        f"{', '.join(TORCHVISION_DATASETS)}.",
+        examples=["mnist"],
+    )
     path: str | None = Field(
         None,
         max_length=1024,
