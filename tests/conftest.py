@@ -15,12 +15,11 @@ import pytest
 
 from narrows.cli.bound import bound
 from tests.skipping import skip_or_fail
+from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 NARROWS = str(Path(sys.executable).with_name("narrows"))
 READY = "Narrows is ready at "
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
 pytest_plugins = ("tests.databases", "tests.tiers")
 
 StartService = Callable[..., "ServiceProcess"]
@@ -110,16 +109,16 @@ class ServiceProcess:
 
     def _ended(self) -> int:
         try:
-            return self.process.wait(STOP_SECONDS)
+            return self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"did not end within {STOP_SECONDS:g} seconds, log:\n{self.tail()}") from None
+            raise AssertionError(f"did not end within {PATIENCE_SECONDS:g} seconds, log:\n{self.tail()}") from None
         finally:
             if self.process.stdout is not None:
                 self.process.stdout.close()
 
-    def await_ready(self, seconds: float = START_SECONDS) -> None:
+    def await_ready(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Kill it, and fail, when it has not said within so long that it is ready."""
         assert self.process.stdout is not None, "it is a pipe"
         deadline = time.monotonic() + seconds

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import httpx
 
-START_SECONDS = 60.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def s3_server(port: int) -> Iterator[S3Server]:
 
 
 def _await_answer(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            httpx.get(f"{url}/moto-api/", trust_env=False)
+            httpx.get(f"{url}/moto-api/", trust_env=False, timeout=PATIENCE_SECONDS)
             return
         except httpx.TransportError:
             assert time.monotonic() < deadline, _log(process)

@@ -7,8 +7,7 @@ from typing import Self
 from urllib.parse import urlencode, urlsplit
 
 from tests.server_sent_events import ServerSentEvent, blocks
-
-READ_SECONDS = 30.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 class EventClient:
@@ -21,7 +20,7 @@ class EventClient:
         self._socket = socket.socket()
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._socket.settimeout(READ_SECONDS)
+        self._socket.settimeout(PATIENCE_SECONDS)
         self._socket.connect((address.hostname, address.port))
         resume = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
         request = (

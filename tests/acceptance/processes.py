@@ -4,8 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,11 +55,3 @@ def narrows(*arguments: str, environment: dict[str, str], cwd: Path) -> Iterator
             yield process
         finally:
             process.kill()  # before the context waits for its end
-
-
-def until(condition: Callable[[], object], timeout_seconds: float, what: str) -> None:
-    """Wait until the condition holds. Fails with `what` when it does not hold in time."""
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_seconds:g} seconds: {what}"
-        time.sleep(0.1)

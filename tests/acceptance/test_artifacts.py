@@ -11,20 +11,19 @@ import pytest
 from service.client import Client, ServiceError
 from service.client.retries import Retries
 from service.schemas.protocol import Claim, Complete, Lease, Report, Reports, WorkerInfo
-from tests.acceptance.processes import until
 from tests.conftest import ServiceProcess, StartService, free_tcp_port
 from tests.integration.service_driver import definition
 from tests.s3_server import Bucket, s3_server
+from tests.waiting import PATIENCE_SECONDS, until
 
 MIB = 1024**2
 LARGE_BYTES = 64 * MIB
 MAX_GROWTH_BYTES = 40 * MIB
-PATIENCE_SECONDS = 30.0
 
 
 def claim(client: Client, study: str, claim_id: str = "first") -> Lease:
     worker = WorkerInfo(id=f"worker of {claim_id}")
-    wanted = Claim(claim_id=claim_id, worker=worker, study=study, wait_seconds=PATIENCE_SECONDS)
+    wanted = Claim(claim_id=claim_id, worker=worker, study=study, wait_seconds=30.0)
     (lease,) = client.claim(wanted).leases
     return lease
 
@@ -91,7 +90,7 @@ def test_slow_uploads_keep_nobody_waiting(service_process: StartService, tmp_pat
     service = service_process()
     client, lease = begin(service)
     slow = [half_an_upload(service, lease, f"slow-{number}") for number in range(20)]
-    until(lambda: len(files(tmp_path)) == 20, PATIENCE_SECONDS, "all uploads have begun")
+    until(lambda: len(files(tmp_path)) == 20, "all uploads have begun")
 
     for step in range(20):
         assert report(client, lease, step) == "continue"
@@ -109,9 +108,9 @@ def test_a_connection_that_breaks_off_leaves_nothing(service_process: StartServi
     service = service_process()
     client, lease = begin(service)
     with half_an_upload(service, lease):
-        until(lambda: any(size >= MIB for size in sizes(tmp_path)), PATIENCE_SECONDS, "something is written")
+        until(lambda: any(size >= MIB for size in sizes(tmp_path)), "something is written")
 
-    until(lambda: files(tmp_path) == [], PATIENCE_SECONDS, "what was written is removed")
+    until(lambda: files(tmp_path) == [], "what was written is removed")
     assert client.artifacts(lease.study, 0) == []
     assert client.upload_artifact(lease.lease_id, "model", b"whole").size_bytes == 5
     assert "Traceback" not in service.log.read_text()
@@ -125,13 +124,13 @@ def test_a_service_that_is_killed_during_an_upload_leaves_nothing(
     client, lease = begin(service)
     client.upload_artifact(lease.lease_id, "model", b"earlier")
     with half_an_upload(service, lease):
-        until(lambda: any(size >= MIB for size in sizes(tmp_path)), PATIENCE_SECONDS, "something is written")
+        until(lambda: any(size >= MIB for size in sizes(tmp_path)), "something is written")
         service.kill()
     assert len(files(tmp_path)) == 2
 
     service_process("--port", str(free_port))
 
-    until(lambda: sizes(tmp_path) == [7], PATIENCE_SECONDS, "the half is removed, the earlier one is not")
+    until(lambda: sizes(tmp_path) == [7], "the half is removed, the earlier one is not")
     assert [found.name for found in client.artifacts(lease.study, 0)] == ["model"]
     client.download_artifact(lease.study, 0, "model", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"earlier"
@@ -148,7 +147,7 @@ def test_no_room_is_said_and_leaves_nothing(service_process: StartService, tmp_p
         client.upload_artifact(lease.lease_id, "model", b"x" * 12 * MIB)
 
     assert (refused.value.status, refused.value.code) == (507, "insufficient_storage")
-    until(lambda: files(tmp_path) == [], PATIENCE_SECONDS, "what was written is removed")
+    until(lambda: files(tmp_path) == [], "what was written is removed")
     assert client.upload_artifact(lease.lease_id, "model", b"x" * MIB).size_bytes == MIB
     client.close()
 
@@ -191,7 +190,7 @@ def test_a_trial_goes_on_from_its_checkpoint_when_its_worker_died(
     assert [report(client, again, step) for step in (2, 3)] == ["continue"] * 2
     assert client.complete(again.lease_id, Complete(values=[0.9])).state == "COMPLETE"
     assert client.curves(lease.study, 0).steps == [0, 1, 2, 3]
-    until(lambda: files(tmp_path) == [], PATIENCE_SECONDS, "the checkpoint is removed with the end of the trial")
+    until(lambda: files(tmp_path) == [], "the checkpoint is removed with the end of the trial")
     client.close()
 
 
@@ -221,9 +220,9 @@ def test_artifacts_go_to_a_bucket_and_are_deleted_there(
     assert len(bucket.keys()) == 2
     assert all(key.startswith("runs/") for key in bucket.keys())  # noqa: SIM118 - it is no dictionary
     client.complete(lease.lease_id, Complete(values=[0.9]))
-    until(lambda: len(bucket.keys()) == 1, PATIENCE_SECONDS, "the checkpoint is removed")
+    until(lambda: len(bucket.keys()) == 1, "the checkpoint is removed")
     client.delete(lease.study)
-    until(lambda: bucket.keys() == [], PATIENCE_SECONDS, "all is removed")
+    until(lambda: bucket.keys() == [], "all is removed")
     client.close()
 
 

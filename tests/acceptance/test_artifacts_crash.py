@@ -11,15 +11,14 @@ import pytest
 from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.protocol import Claim, WorkerInfo
-from tests.acceptance.processes import until
 from tests.conftest import StartService
 from tests.integration.service_driver import definition
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.slow
 
 ROUNDS = 5
 LONGEST_SECONDS = 1.0
-PATIENCE_SECONDS = 30.0
 NAMES = ("model", "log", "checkpoint")
 
 
@@ -58,7 +57,7 @@ def check(client: Client, study: str, uploader: Uploader, folder: Path, copy: Pa
         assert artifact.step >= uploader.acknowledged.get(artifact.name, 0), "an acknowledged artifact is lost"
         client.download_artifact(study, 0, artifact.name, copy)
         assert copy.read_bytes() == content(artifact.step)
-    until(lambda: len(list(folder.iterdir())) == len(found), PATIENCE_SECONDS, "no file is there that nothing has")
+    until(lambda: len(list(folder.iterdir())) == len(found), "no file is there that nothing has")
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_is_left_over(
@@ -85,5 +84,5 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_left_over(
     print(f"{uploader.acknowledged} acknowledged in {ROUNDS} rounds")
     assert max(uploader.acknowledged.values()) > ROUNDS, "the load was a load"
     client.delete(study)
-    until(lambda: list((tmp_path / "narrows-artifacts").iterdir()) == [], PATIENCE_SECONDS, "all is removed")
+    until(lambda: list((tmp_path / "narrows-artifacts").iterdir()) == [], "all is removed")
     client.close()

@@ -25,11 +25,11 @@ from narrows.cli.bound import bound
 from narrows.cli.settings import SETTINGS
 from tests.conftest import NARROWS, ROOT, StartService, clean_environment
 from tests.skipping import skip_or_fail
+from tests.waiting import PATIENCE_SECONDS
 
 FILE = (ROOT / "docker-compose.yml").read_text()
 TOKEN = "0f1e2d3c4b5a6978"
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<rule>:[-?])(?P<text>[^}]*))?\}")
-TRAIN_SECONDS = 180.0
 STUDY = {
     "name": "composed",
     "search_space": {"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True}},
@@ -200,9 +200,11 @@ def test_its_commands_train_a_study_on_postgresql_and_end_cleanly(
     assert is_healthy(local["service"])
 
     server = local["worker"]["environment"]["NARROWS_SERVER"]
-    assert httpx.get(f"{server}/v1/studies", trust_env=False).status_code == 401
+    assert httpx.get(f"{server}/v1/studies", trust_env=False, timeout=PATIENCE_SECONDS).status_code == 401
     worker: subprocess.Popen[bytes] = request.getfixturevalue("running_worker")
-    with httpx.Client(base_url=server, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False) as http:
+    with httpx.Client(
+        base_url=server, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=PATIENCE_SECONDS
+    ) as http:
         assert http.post("/v1/studies", json=STUDY).status_code == 201
         study = await_end(http, worker, tmp_path / "worker.log")
     assert study["trial_counts"]["COMPLETE"] + study["trial_counts"]["PRUNED"] == STUDY["n_trials"]
@@ -216,14 +218,14 @@ def test_its_commands_train_a_study_on_postgresql_and_end_cleanly(
 
 def await_end(http: httpx.Client, worker: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
     """The study when it is finished, asked for twice a second."""
-    deadline = time.monotonic() + TRAIN_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         study: dict[str, Any] = http.get(f"/v1/studies/{STUDY['name']}").raise_for_status().json()
         if study["state"] == "finished":
             return study
         assert worker.poll() is None, f"the worker ended:\n{log.read_text()}"
         time.sleep(0.5)
-    raise AssertionError(f"not finished within {TRAIN_SECONDS:g} seconds:\n{log.read_text()}")
+    raise AssertionError(f"not finished within {PATIENCE_SECONDS:g} seconds:\n{log.read_text()}")
 
 
 def test_the_databases_health_check_passes_on_a_running_postgresql(postgres_url: str) -> None:

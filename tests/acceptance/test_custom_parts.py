@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.acceptance.processes import until
 from tests.acceptance.user_code_service import CODE, UserCodeService, gone, kill_all, open_service
+from tests.waiting import until
 
 RATE = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
 PAIRS = {"entrypoint": "tuned.nets:build_pairs"}
@@ -162,7 +162,7 @@ def test_a_trial_goes_on_where_a_killed_worker_has_kept_it(tmp_path_factory: pyt
             def has_checkpoint() -> bool:
                 return any((one.step or 0) >= 3 for one in service.client.artifacts("killed", 0))
 
-            until(has_checkpoint, 120, "a checkpoint of an epoch is with the service")
+            until(has_checkpoint, "a checkpoint of an epoch is with the service")
             users = kill_all(worker.pid)
             assert gone(users, 5), "the process of the model does not outlive its worker"
         service.client.change("whole", state="running")
@@ -213,7 +213,7 @@ def test_trials_of_one_kind_train_in_lanes_and_are_given_back_with_their_states(
             return len(running) > 1 and all(service.client.curves("lanes", one.number).steps for one in running)
 
         with service.worker(*one):
-            until(are_under_way, 120, "several trials have reported")
+            until(are_under_way, "several trials have reported")
             time.sleep(1.5)  # until their states were written
         given_back = [trial.number for trial in service.client.trials("lanes") if trial.state == "WAITING"]
         with service.worker(*one):

@@ -14,12 +14,11 @@ from storage import DatabaseOwnedError, DatabaseUnavailableError, GroupCommitSto
 from storage.trials.loading import load
 from storage.trials.rows import DistributionCache
 from tests.acceptance.postgres_cluster import PostgresCluster
-from tests.acceptance.processes import until
 from tests.contracts.checked_storage import assert_same
+from tests.waiting import until
 
 N_WRITERS = 8
 WAIT_SECONDS = 1.0
-BACK_SECONDS = 30.0
 
 
 class Load:
@@ -59,7 +58,7 @@ class Load:
 
 
 def wait_for_more(load_: Load, than: int) -> None:
-    until(lambda: load_.n_acknowledged() > than, BACK_SECONDS, "writes are acknowledged again")
+    until(lambda: load_.n_acknowledged() > than, "writes are acknowledged again")
 
 
 def test_what_waited_for_the_database_is_written_once_when_it_is_back(cluster: PostgresCluster) -> None:
@@ -133,13 +132,13 @@ def test_a_full_disk_stops_acknowledgements_until_there_is_room(tmp_path: Path) 
 def test_a_service_without_writes_notices_that_its_database_is_away_and_takes_it_back(cluster: PostgresCluster) -> None:
     storage = GroupCommitStorage(cluster.url, wait_seconds=WAIT_SECONDS)
     cluster.stop()
-    until(lambda: storage.writer.away_seconds > 0, BACK_SECONDS, "it is noticed")
+    until(lambda: storage.writer.away_seconds > 0, "it is noticed")
     cluster.start()
-    until(lambda: storage.writer.away_seconds == 0, BACK_SECONDS, "it is noticed again")
+    until(lambda: storage.writer.away_seconds == 0, "it is noticed again")
     with pytest.raises(DatabaseOwnedError):
         GroupCommitStorage(cluster.url)
     cluster.stop()
-    until(lambda: storage.writer.away_seconds > 0, BACK_SECONDS, "it is noticed once more")
+    until(lambda: storage.writer.away_seconds > 0, "it is noticed once more")
     assert storage.writer.close(), "nothing waits for the database"
     storage.close()
 

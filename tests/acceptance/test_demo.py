@@ -13,8 +13,9 @@ import pytest
 
 from narrows.cli.local_service import READY
 from service.client import Client
-from tests.acceptance.processes import Marked, narrows, until
+from tests.acceptance.processes import Marked, narrows
 from tests.conftest import clean_environment
+from tests.waiting import PATIENCE_SECONDS, until
 
 SMALL = """
 name: small
@@ -39,7 +40,7 @@ def definition(folder: Path, epochs: int) -> str:
 
 def run(folder: Path, environment: dict[str, str], *arguments: str) -> tuple[int, str]:
     with narrows("demo", *arguments, environment=environment, cwd=folder) as demo:
-        output, _ = demo.communicate(timeout=90)
+        output, _ = demo.communicate(timeout=PATIENCE_SECONDS)
     return demo.returncode, output
 
 
@@ -93,9 +94,9 @@ def test_a_signal_to_the_terminals_process_group_ends_everything(
     environment: dict[str, str], tmp_path: Path, marked: Marked, number: signal.Signals
 ) -> None:
     with narrows("demo", definition(tmp_path, 5000), environment=environment, cwd=tmp_path) as demo:
-        until(lambda: len(marked.pids("--device=cpu")) == 2, 60, "two workers run")
+        until(lambda: len(marked.pids("--device=cpu")) == 2, "two workers run")
         os.killpg(demo.pid, number)
-        output, _ = demo.communicate(timeout=40)
+        output, _ = demo.communicate(timeout=PATIENCE_SECONDS)
     assert demo.returncode == 128 + number
     assert "Traceback" not in output
 
@@ -105,18 +106,18 @@ def test_a_killed_demo_takes_its_service_and_workers_along(
     environment: dict[str, str], tmp_path: Path, marked: Marked
 ) -> None:
     with narrows("demo", definition(tmp_path, 5000), environment=environment, cwd=tmp_path) as demo:
-        until(lambda: len(marked.pids("--device=cpu")) == 2, 60, "two workers run")
+        until(lambda: len(marked.pids("--device=cpu")) == 2, "two workers run")
         demo.kill()
-        until(lambda: marked.pids() == [], 60, "all processes have ended")
+        until(lambda: marked.pids() == [], "all processes have ended")
 
 
 def test_a_service_that_dies_is_told_with_the_end_of_its_log(
     environment: dict[str, str], tmp_path: Path, marked: Marked
 ) -> None:
     with narrows("demo", definition(tmp_path, 5000), environment=environment, cwd=tmp_path) as demo:
-        until(lambda: len(marked.pids("--device=cpu")) == 2, 60, "two workers run")
+        until(lambda: len(marked.pids("--device=cpu")) == 2, "two workers run")
         os.kill(marked.pids("narrows.cli.main serve")[0], signal.SIGKILL)
-        output, _ = demo.communicate(timeout=60)
+        output, _ = demo.communicate(timeout=PATIENCE_SECONDS)
     assert demo.returncode == 1
     assert "`narrows serve` ended with status -9; the end of service.log:" in output
     assert "Narrows is ready at" in output
@@ -124,6 +125,6 @@ def test_a_service_that_dies_is_told_with_the_end_of_its_log(
 
 def test_a_wrong_definition_is_told_field_by_field(environment: dict[str, str], tmp_path: Path) -> None:
     with narrows("demo", definition(tmp_path, 0), environment=environment, cwd=tmp_path) as demo:
-        output, _ = demo.communicate(timeout=60)
+        output, _ = demo.communicate(timeout=PATIENCE_SECONDS)
     assert demo.returncode == 1
     assert output.splitlines()[-1].startswith("narrows: training.epochs: ")

@@ -16,10 +16,12 @@ from service.schemas.protocol import Claim, Report, Reports, WorkerInfo
 from service.web.app import create_app
 from storage import Store
 from tests.acceptance.event_client import EventClient
-from tests.acceptance.processes import until
 from tests.conftest import ServiceProcess, StartService
 from tests.integration.service_driver import definition
+from tests.waiting import PATIENCE_SECONDS, until
 
+GRACE_IS_OVER = "timeout graceful shutdown exceeded"
+"""What the server logs when its end had to wait for a connection until the time for that was over."""
 N_EVENTS = 5000
 BATCH = 100
 MEMORY_BYTES = 64 * 1024 * 1024
@@ -119,14 +121,12 @@ def test_streams_end_at_once_with_the_service_and_a_client_is_sent_back_by_the_n
         other.open()
         lease_id = claim(client, "mine")
         last = stream.take(3)[-1]
-        started = time.monotonic()
         assert service.stop() == 0
-        took = time.monotonic() - started
+        assert GRACE_IS_OVER not in service.log.read_text()
         assert list(stream.events()) == []
         assert len(list(other.events())) == 3
         assert stream.ended
         assert other.ended, "the last chunk has come, not a broken line"
-        assert took < 5, "seconds"
 
         again = service_process("--port", str(free_port))
         with EventClient(again.url, last_event_id=last.id) as stream:
@@ -144,9 +144,8 @@ def test_a_reader_that_reads_nothing_does_not_hold_up_the_services_end(service: 
         lease_id = claim(client, "mine")
         for first in range(0, N_EVENTS, BATCH):
             report(client, lease_id, first, BATCH)
-        started = time.monotonic()
         assert service.stop() == 0
-        assert time.monotonic() - started < 6, "seconds"
+        assert GRACE_IS_OVER not in service.log.read_text()
 
 
 def test_after_a_crash_the_client_is_sent_back(service_process: StartService) -> None:
@@ -220,13 +219,16 @@ def test_a_slow_reader_that_falls_out_of_the_ring_is_told(small: Small) -> None:
 def test_a_reader_too_many_is_told_to_come_later_and_gets_a_place_when_one_is_free(small: Small) -> None:
     readers = [EventClient(small.url).open() for _ in range(3)]
 
-    refused = httpx.get(f"{small.url}/v1/events", trust_env=False)
+    refused = httpx.get(f"{small.url}/v1/events", trust_env=False, timeout=PATIENCE_SECONDS)
     assert (refused.status_code, refused.json()["code"]) == (503, "too_many_readers")
     assert refused.headers["retry-after"] == "10"
     assert refused.headers["content-type"] == "application/problem+json"
 
     readers.pop().__exit__(None, None, None)
     url = f"{small.url}/v1/events?follow=false"
-    until(lambda: httpx.get(url, trust_env=False).status_code == 200, 30, "a reader that has gone leaves its place")
+    until(
+        lambda: httpx.get(url, trust_env=False, timeout=PATIENCE_SECONDS).status_code == 200,
+        "a reader that has gone leaves its place",
+    )
     for reader in readers:
         reader.__exit__(None, None, None)

@@ -12,8 +12,9 @@ import pytest
 from narrows.cli.local_service import READY
 from narrows.cli.processes import ECHO_SECONDS
 from service.client import Client
-from tests.acceptance.processes import Marked, narrows, until
+from tests.acceptance.processes import Marked, narrows
 from tests.conftest import clean_environment
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def run(folder: Path, *arguments: str, data_dir: Path | None = None) -> tuple[in
     if data_dir is not None:
         environment["NARROWS_DATA_DIR"] = str(data_dir)
     with narrows("experiment", *arguments, environment=environment, cwd=folder) as process:
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return process.returncode, output
 
 
@@ -75,10 +76,10 @@ def long_experiment(folder: Path, marked: Marked) -> Iterator["subprocess.Popen[
     file.write_text(SMALL.replace("epochs: 50", "epochs: 100000"))
     environment = clean_environment(**marked.environment, **SETTINGS)
     with narrows("experiment", str(file), environment=environment, cwd=folder) as process:
-        until(lambda: marked.pids("--device=cpu"), 60, "a worker runs")
+        until(lambda: marked.pids("--device=cpu"), "a worker runs")
         server = (folder / "narrows-logs/service.log").read_text().partition(READY)[2].split()[0]
         with Client(server) as client:
-            until(lambda: any(trial.step for trial in client.trials("long-0-variant-0")), 60, "a trial has reported")
+            until(lambda: any(trial.step for trial in client.trials("long-0-variant-0")), "a trial has reported")
         yield process
 
 
@@ -87,7 +88,7 @@ def test_a_signal_ends_it_with_all_that_it_has_started(tmp_path: Path, marked: M
     with long_experiment(tmp_path, marked) as process:
         os.kill(process.pid, number)
         os.killpg(process.pid, number)  # as `timeout` does
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         left = marked.pids()
     assert process.returncode == 128 + number, output
     assert left == []
@@ -103,7 +104,7 @@ def test_who_asks_again_does_not_wait(tmp_path: Path, marked: Marked) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(ECHO_SECONDS + 0.5)
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         left = marked.pids()
     assert process.returncode == 128 + signal.SIGTERM, output
     assert left == []

@@ -11,6 +11,7 @@ import numpy as np
 from service.client import Client
 from tests.acceptance.processes import Marked, narrows
 from tests.conftest import StartService, clean_environment
+from tests.waiting import PATIENCE_SECONDS
 
 N_TRAIN, N_TEST = 120, 40
 SPACE = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
@@ -28,7 +29,7 @@ def work(client: Client, marked: Marked, folder: Path, data_dir: Path) -> None:
     """Train all there is."""
     flags = ("--data-dir", str(data_dir), "--no-download", "--exit-when-idle", "1")
     with worker(client, marked, folder, *flags) as process:
-        output, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, output
 
 
@@ -86,11 +87,11 @@ def test_a_definition_that_asks_for_it_gets_an_honest_score(
     with Client(service.url) as client:
         client.create_study({**study, "confirmation": {"top_k": 2, "n_seeds": 2}})
         with worker(client, marked, tmp_path, "--study", "digits", "--exit-when-idle", "5") as process:
-            output, _ = process.communicate(timeout=90)
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, output
         arguments = ["final", "digits", "--server", service.url]
         with narrows(*arguments, environment=clean_environment(**marked.environment), cwd=tmp_path) as command:
-            shown, _ = command.communicate(timeout=60)
+            shown, _ = command.communicate(timeout=PATIENCE_SECONDS)
         final = client.final("digits")
         assert final.tested_trial is not None
         artifacts = [artifact.name for artifact in client.artifacts(final.linked_study, final.tested_trial)]

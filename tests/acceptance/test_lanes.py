@@ -11,9 +11,10 @@ import torch
 from service.client import Client
 from service.schemas.results import Trial
 from service.schemas.study.training import Training
-from tests.acceptance.processes import narrows, until
+from tests.acceptance.processes import narrows
 from tests.conftest import StartService, clean_environment
 from tests.training import train_trial
+from tests.waiting import PATIENCE_SECONDS, until
 from workers.data.trial_data import prepare_data
 from workers.saved.files import load_model
 
@@ -50,7 +51,7 @@ class Laboratory:
         """Run a worker until it is idle; what it said."""
         command = ["worker", "--server", self.client.server, "--processes", "1", "--exit-when-idle", "1", *flags]
         with narrows(*command, environment=clean_environment(), cwd=self.folder) as worker:
-            output, _ = worker.communicate(timeout=120)
+            output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
         assert worker.returncode == 0, output
         return output
 
@@ -58,7 +59,7 @@ class Laboratory:
         path = self.folder / f"{study}.safetensors"
         command = ["model", study, "--out", str(path), "--server", self.client.server]
         with narrows(*command, environment=clean_environment(), cwd=self.folder) as process:
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, output
         return path
 
@@ -147,9 +148,9 @@ def interrupt(laboratory: Laboratory, n_lanes: int, first_step: int = 0) -> str:
 
     command = ["worker", "--server", laboratory.client.server, "--processes", "1", "--lanes", str(n_lanes)]
     with narrows(*command, environment=clean_environment(), cwd=laboratory.folder) as worker:
-        until(have_trained, 60, "every trial has trained for some epochs")
+        until(have_trained, "every trial has trained for some epochs")
         worker.send_signal(signal.SIGTERM)
-        output, _ = worker.communicate(timeout=40)
+        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 0, output
     counts = laboratory.client.study("digits").trial_counts
     waiting = counts.WAITING

@@ -9,6 +9,7 @@ import pytest
 from service.client import Client
 from tests.conftest import StartService
 from tests.integration.service_driver import definition
+from tests.waiting import PATIENCE_SECONDS
 
 
 def make_study(server: str) -> None:
@@ -20,7 +21,7 @@ def test_every_line_of_a_json_log_is_an_object(service_process: StartService) ->
     service = service_process("--log-format", "json", "--log-level", "debug")
     make_study(service.url)
     headers = {"X-Request-ID": "mine"}
-    httpx.delete(f"{service.url}/v1/studies/logged", headers=headers, trust_env=False)
+    httpx.delete(f"{service.url}/v1/studies/logged", headers=headers, trust_env=False, timeout=PATIENCE_SECONDS)
     service.stop()
 
     entries = [json.loads(line) for line in service.log.read_text().splitlines()]

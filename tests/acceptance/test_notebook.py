@@ -11,6 +11,7 @@ from jupyter_client.manager import KernelManager
 from service.client import Client
 from tests.acceptance.by_hand import completed, definition
 from tests.conftest import ServiceProcess, StartService, clean_environment
+from tests.waiting import PATIENCE_SECONDS
 
 KERNEL = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 CODE = """
@@ -19,7 +20,6 @@ client = Client({url!r})
 study = client.watch("watched")
 print(study.state, len(study.optuna().trials))
 """
-SECONDS = 60
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def kernel() -> Iterator[BlockingKernelClient]:
     client = manager.blocking_client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=SECONDS)
+        client.wait_for_ready(timeout=PATIENCE_SECONDS)
         yield client
     finally:
         client.stop_channels()
@@ -46,7 +46,7 @@ def kernel() -> Iterator[BlockingKernelClient]:
 def outputs(kernel: BlockingKernelClient, request: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """What a cell puts out, message by message, until it has ended."""
     while True:
-        message = kernel.get_iopub_msg(timeout=SECONDS)
+        message = kernel.get_iopub_msg(timeout=PATIENCE_SECONDS)
         if message["parent_header"].get("msg_id") != request:
             continue
         if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":

@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.user_code_service import CODE, UserCodeService, open_service
 from tests.conftest import clean_environment
+from tests.waiting import PATIENCE_SECONDS
 
 UNDER_OPTUNA = """
 import optuna
@@ -52,6 +53,8 @@ def test_optunas_callback_for_lightning_prunes(service: UserCodeService) -> None
 def test_the_same_objective_runs_under_optuna_alone() -> None:
     command = [sys.executable, "-c", UNDER_OPTUNA]
     environment = clean_environment(PYTHONPATH=str(CODE))
-    shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=300)
+    shown = subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=True, timeout=PATIENCE_SECONDS
+    )
     assert "'n_layers'" in shown.stdout
     assert "dict_keys([0, 1, 2, 3])" in shown.stdout

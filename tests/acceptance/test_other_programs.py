@@ -17,15 +17,14 @@ from optuna.trial import TrialState
 from narrows.cli.bound import bound
 from service.client import Client
 from service.schemas.protocol import Claim, Complete, WorkerInfo
-from tests.acceptance.processes import until
 from tests.acceptance.service_checks import Seen, check_seen, check_spent, read_by, read_from, stock_storage, stock_url
 from tests.acceptance.service_load import METRIC, Ledger, ServiceLoad, Snapshot
 from tests.conftest import ROOT, StartService, clean_environment, free_tcp_port
 from tests.integration.service_driver import definition
+from tests.waiting import PATIENCE_SECONDS, until
 
 DASHBOARD = str(Path(sys.executable).with_name("optuna-dashboard"))
 N_READS = 8
-PATIENCE_SECONDS = 60.0
 RATE = FloatDistribution(1e-5, 0.1, log=True)
 
 
@@ -109,7 +108,7 @@ def dashboard(database_url: str, tmp_path: Path) -> Iterator[Dashboard]:
     command = [DASHBOARD, stock_url(database_url), "--host", "127.0.0.1", "--port", str(port), "--server", "wsgiref"]
     with running(command, tmp_path / "dashboard.log"):
         dashboard = Dashboard(port)
-        until(dashboard.is_up, PATIENCE_SECONDS, "the dashboard answers")
+        until(dashboard.is_up, "the dashboard answers")
         yield dashboard
         dashboard.close()
 
@@ -134,7 +133,7 @@ def test_stock_programs_see_everything_that_was_acknowledged(
         for _ in range(N_READS):
             known = load.ledger.snapshot()
             check_seen(reader.read(), load.ledger.still_true(known))
-        until(lambda: shows(dashboard, load.ledger, known), PATIENCE_SECONDS, "the dashboard shows it")
+        until(lambda: shows(dashboard, load.ledger, known), "the dashboard shows it")
         load.finish(PATIENCE_SECONDS)
         print(f"{len(known.leases)} trials seen at work, {load.ledger.n_acknowledged} acknowledged writes in the end")
         assert known.leases
@@ -142,7 +141,7 @@ def test_stock_programs_see_everything_that_was_acknowledged(
         assert service.stop() == 0
         check_spent(database_url, load)
     assert told == reader.read() == read_from(database_url)
-    until(lambda: dashboard.read() == told, PATIENCE_SECONDS, "the dashboard shows the same")
+    until(lambda: dashboard.read() == told, "the dashboard shows the same")
 
 
 class Worker:
@@ -204,7 +203,9 @@ def test_what_stock_optuna_writes_after_a_clean_stop_is_taken_up_at_the_next_sta
         assert worked[2] == left.params
         assert worked[3] == {"learning_rate": 0.01}
         assert client.study("shared").state == "finished"
-        shown = httpx.get(f"{service.url}/api/studies", trust_env=False).json()["study_summaries"]
+        shown = httpx.get(f"{service.url}/api/studies", trust_env=False, timeout=PATIENCE_SECONDS).json()[
+            "study_summaries"
+        ]
         assert {summary["study_name"] for summary in shown} == {"shared", "theirs"}
     assert service.stop() == 0
     found = read_from(database_url)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import Marked, narrows, until
+from tests.acceptance.processes import Marked, narrows
 from tests.conftest import ROOT, clean_environment
+from tests.waiting import until
 
 WORKER = ["worker", "--server", "http://127.0.0.1:9", "--processes", "1", "--devices", "cpu"]  # nobody listens there
 TEST_RUN = """
@@ -30,9 +31,9 @@ def marked() -> Iterator[Marked]:
 def test_a_test_that_fails_ends_its_worker(marked: Marked, tmp_path: Path) -> None:
     environment = clean_environment(**marked.environment)
     with pytest.raises(ZeroDivisionError), narrows(*WORKER, environment=environment, cwd=tmp_path):  # noqa: PT012
-        until(lambda: marked.pids("--device=cpu"), 60, "the worker runs")
+        until(lambda: marked.pids("--device=cpu"), "the worker runs")
         raise ZeroDivisionError
-    until(lambda: marked.pids() == [], 60, "all worker processes have ended")
+    until(lambda: marked.pids() == [], "all worker processes have ended")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells a parent's death")
@@ -40,6 +41,6 @@ def test_a_test_run_that_is_killed_takes_its_worker_along(marked: Marked, tmp_pa
     environment = clean_environment(**marked.environment, PYTHONPATH=str(ROOT))
     command = [sys.executable, "-c", TEST_RUN.replace("WORKER", repr(WORKER))]
     with subprocess.Popen(command, env=environment, cwd=tmp_path) as run:
-        until(lambda: marked.pids("--device=cpu"), 60, "the worker runs")
+        until(lambda: marked.pids("--device=cpu"), "the worker runs")
         run.kill()
-    until(lambda: marked.pids() == [], 60, "all worker processes have ended")
+    until(lambda: marked.pids() == [], "all worker processes have ended")

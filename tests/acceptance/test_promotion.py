@@ -9,6 +9,7 @@ import pytest
 from service.schemas.results import Trial
 from tests.acceptance.user_code_service import OPERATOR, UserCodeService, open_service
 from tests.server_sent_events import ServerSentEvent, parse
+from tests.waiting import PATIENCE_SECONDS
 
 N_TRIALS, N_EPOCHS = 8, 8
 PRUNER = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True}
@@ -42,7 +43,7 @@ def definition(name: str, **changes: Any) -> dict[str, Any]:
 def events_of(service: UserCodeService, last_event_id: str | None) -> list[ServerSentEvent]:
     query = {"follow": "false"} | ({} if last_event_id is None else {"last_event_id": last_event_id})
     headers = {"Authorization": f"Bearer {OPERATOR}"}
-    return parse(httpx.get(f"{service.url}/v1/events", params=query, headers=headers).text)
+    return parse(httpx.get(f"{service.url}/v1/events", params=query, headers=headers, timeout=PATIENCE_SECONDS).text)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,11 @@ import psycopg
 
 from service.client import Client
 from tests.acceptance.postgres_cluster import PostgresCluster
-from tests.acceptance.processes import until
 from tests.conftest import ServiceProcess, StartService
 from tests.integration.service_driver import definition, problem_of
+from tests.waiting import PATIENCE_SECONDS, until
 
 LIMITED = "limited"
-PATIENCE_SECONDS = 60.0
 
 
 def readiness(service: ServiceProcess) -> httpx.Response:
@@ -74,6 +73,6 @@ def test_a_full_disk_is_told_and_mended_by_room(service_process: StartService, t
     assert "the database does not answer, its writes wait: " in service.log.read_text()
 
     resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (most, most))
-    until(lambda: readiness(service).status_code == 200, PATIENCE_SECONDS, "the database has room again")
+    until(lambda: readiness(service).status_code == 200, "the database has room again")
     assert create(service, "waits").status_code == 200, "it was written when there was room"
     assert studies(service) == ["kept", "waits"]

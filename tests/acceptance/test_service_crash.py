@@ -9,6 +9,7 @@ import pytest
 from tests.acceptance.service_checks import Ids, check_kept, check_spent, read_by, read_from
 from tests.acceptance.service_load import ServiceLoad
 from tests.conftest import StartService
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +17,6 @@ ROUNDS = 8
 LONGEST_SECONDS = 1.5
 SHARE_WHILE_STARTING = 0.25
 LONGEST_START_SECONDS = 4.0
-FINISH_SECONDS = 60.0
 
 
 def test_what_a_killed_service_acknowledged_is_there_once(
@@ -40,7 +40,7 @@ def test_what_a_killed_service_acknowledged_is_there_once(
             service = service_process(*flags, ready=numbers.random() >= SHARE_WHILE_STARTING)
         if not service.url:
             service.await_ready()
-        load.finish(FINISH_SECONDS)
+        load.finish(PATIENCE_SECONDS)
         print(f"{load.ledger.n_acknowledged} acknowledged writes; when it was killed: {counts}")
         assert counts[-1] > ROUNDS, "the load was a load"
         told = read_by(load.client)

@@ -10,11 +10,10 @@ from starlette.testclient import TestClient
 from service.web.app import create_app
 from storage import FolderStore, GroupCommitStorage, Store
 from tests.acceptance.postgres_cluster import PostgresCluster
-from tests.acceptance.processes import until
 from tests.integration.service_driver import definition, local_client, problem_of
+from tests.waiting import until
 
 WAIT_SECONDS = 0.5
-BACK_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def test_calls_are_refused_while_the_database_is_away_and_count_once_when_repeat
     assert http.get("/healthz").status_code == 200
 
     cluster.start()
-    until(lambda: http.get("/readyz").status_code == 200, BACK_SECONDS, "the service is ready again")
+    until(lambda: http.get("/readyz").status_code == 200, "the service is ready again")
     answers = [call() for call in calls]
     assert [answer.status_code for answer in answers] == [200] * 6, [answer.text for answer in answers]
     assert answers[2].json()["decisions"][0]["decision"] == "continue"

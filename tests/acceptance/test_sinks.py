@@ -10,9 +10,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.acceptance.processes import until
 from tests.acceptance.user_code_service import UserCodeService, kill_all, open_service
 from tests.conftest import ROOT, clean_environment
+from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 ONE = ("--allow", "tuned", "--processes", "1", "--checkpoint-seconds", "1")
@@ -92,7 +92,7 @@ def test_a_trial_whose_worker_was_killed_has_no_step_twice(service: UserCodeServ
         enqueue=[{}],
     )
     with service.worker(*ONE, "--study", "killed", *places.flags) as worker:
-        until(lambda: (service.client.trial("killed", 0).step or 0) >= 12, 300, "some steps are done")
+        until(lambda: (service.client.trial("killed", 0).step or 0) >= 12, "some steps are done")
         kill_all(worker.pid)
     with service.worker(*ONE, "--study", "killed", *places.flags):
         (trial,) = service.finished("killed", 300)

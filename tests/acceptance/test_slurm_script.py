@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from narrows.cli.bound import bound
-from tests.acceptance.processes import NARROWS, until
+from tests.acceptance.processes import NARROWS
 from tests.acceptance.user_code_service import UserCodeService, open_service
 from tests.conftest import clean_environment
 from tests.docs.test_clusters import SCRIPTS
+from tests.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +47,9 @@ def test_sigterm_to_the_job_gives_its_trials_back(service: UserCodeService, tmp_
             bound(["/bin/bash", str(script)]), stdout=output, stderr=output, env=environment, start_new_session=True
         )
     try:
-        until(lambda: is_training(service, "long"), 300, "a trial is in training")
+        until(lambda: is_training(service, "long"), "a trial is in training")
         job.send_signal(signal.SIGTERM)
-        assert job.wait(60) == 0, log.read_text()
+        assert job.wait(PATIENCE_SECONDS) == 0, log.read_text()
     finally:
         job.kill()
 

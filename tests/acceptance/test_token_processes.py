@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.processes import narrows
 from tests.conftest import NARROWS, StartService, clean_environment
+from tests.waiting import PATIENCE_SECONDS
 
 REFUSED = (
     "narrows: listening on 0.0.0.0 needs an admin's token: set NARROWS_TOKEN, or listen on 127.0.0.1 and run "
@@ -23,7 +24,7 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60.0,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -63,7 +64,7 @@ def test_the_first_token_closes_the_service_and_opens_it_to_others(
 @pytest.mark.parametrize("path", ["/healthz", "/v1/studies", "/login", "/no"])
 def test_no_answer_tells_what_serves_it(service_process: StartService, path: str) -> None:
     service = service_process(environment={"NARROWS_TOKEN": "right"})
-    response = httpx.get(f"{service.url}{path}", trust_env=False)
+    response = httpx.get(f"{service.url}{path}", trust_env=False, timeout=PATIENCE_SECONDS)
     assert "server" not in response.headers
     assert response.headers["x-content-type-options"] == "nosniff"
 
@@ -75,7 +76,7 @@ def test_a_worker_whose_token_may_not_work_ends_with_one_line(service_process: S
 
     environment = clean_environment(NARROWS_TOKEN=made.stdout.strip(), **local)
     with narrows("worker", "--processes", "1", environment=environment, cwd=tmp_path) as worker:
-        output, _ = worker.communicate(timeout=60)
+        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
 
     assert worker.returncode == 1
     assert "Traceback" not in output

@@ -9,11 +9,11 @@ from benchmarks.peers import ray_tune
 from benchmarks.training import PEERS
 from narrows.cli.bound import bound
 from tests.conftest import ROOT, clean_environment
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
 COMMAND = "benchmarks.training --case digits --pruning median --trials 2 --epochs 2 --repeats 1 --device cpu"
-LIMIT_SECONDS = 600.0
 
 
 @pytest.mark.skipif(not ray_tune.IS_INSTALLED, reason="RAY IS NOT INSTALLED (pip install -e '.[benchmarks]')")
@@ -40,7 +40,13 @@ def test_a_peer_that_is_not_installed_is_named() -> None:
 def benchmark(*peers: str) -> str:
     command = bound([sys.executable, "-m", *COMMAND.split(), "--peers", *peers])
     done = subprocess.run(
-        command, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True, timeout=LIMIT_SECONDS, check=True
+        command,
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=True,
     )
     return done.stdout
 

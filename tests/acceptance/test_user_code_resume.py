@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import until
 from tests.acceptance.user_code_service import UserCodeService, gone, kill_all, open_service
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def test_a_killed_workers_branches_are_the_same_for_the_next_one(service: UserCo
     go = tmp_path / "go"
     service.create("branch", "tuned.steps:wait_in_a_branch", training={"arguments": {"go": str(go)}}, enqueue=[{}])
     with service.worker(*ONE) as worker:
-        until(lambda: len(service.client.trial("branch", 0).user_attrs) == 1, 60, "the trial is in a branch")
+        until(lambda: len(service.client.trial("branch", 0).user_attrs) == 1, "the trial is in a branch")
         before = service.client.trial("branch", 0).params
         users = kill_all(worker.pid)
         assert len(users) == 1
@@ -52,7 +52,7 @@ def test_what_is_in_checkpoint_dir_goes_to_the_next_worker(service: UserCodeServ
     objectives = [{"metric": "count", "direction": "maximize"}]
     service.create("counted", "tuned.steps:train", training=arguments, objectives=objectives, enqueue=[{}])
     with service.worker(*ONE) as worker:
-        until(lambda: (service.client.trial("counted", 0).step or 0) >= 3, 60, "some steps are done")
+        until(lambda: (service.client.trial("counted", 0).step or 0) >= 3, "some steps are done")
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
     waiting = service.client.trial("counted", 0)
@@ -75,7 +75,7 @@ def test_a_worker_without_files_to_keep_ends_at_once(service: UserCodeService) -
     service.create("endless", "tuned.misbehaving:forever", enqueue=[{}])
     before = set(service.folder.glob("narrows-trial-*"))
     with service.worker(*ONE) as worker:
-        until(lambda: service.client.trial("endless", 0).step, 60, "the trial has reported")
+        until(lambda: service.client.trial("endless", 0).step, "the trial has reported")
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(15) == 0
     trial = service.client.trial("endless", 0)

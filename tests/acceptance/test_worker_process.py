@@ -12,8 +12,9 @@ import pytest
 
 from service.client import Client
 from service.schemas.results import Trial
-from tests.acceptance.processes import Marked, narrows, until
+from tests.acceptance.processes import Marked, narrows
 from tests.conftest import ServiceProcess, StartService, clean_environment
+from tests.waiting import PATIENCE_SECONDS, until
 
 
 class Workshop:
@@ -40,10 +41,10 @@ class Workshop:
         return self.client.trial("one", 0)
 
     def await_report(self) -> None:
-        until(lambda: any(trial.step for trial in self.client.trials("one")), 60, "the trial has reported")
+        until(lambda: any(trial.step for trial in self.client.trials("one")), "the trial has reported")
 
     def await_no_process(self, seconds: float) -> None:
-        until(lambda: self.marked.pids() == [], seconds, "all worker processes have ended")
+        until(lambda: self.marked.pids() == [], "all worker processes have ended")
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_sigterm_gives_the_trial_back_and_ends_with_0(workshop: Workshop) -> Non
     with workshop.worker() as worker:
         workshop.await_report()
         worker.send_signal(signal.SIGTERM)
-        output, _ = worker.communicate(timeout=30)
+        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 0, output
     trial = workshop.trial()
     assert (trial.state, [attempt.outcome for attempt in trial.attempts]) == ("WAITING", ["release"])
@@ -68,9 +69,9 @@ def test_sigterm_gives_the_trial_back_and_ends_with_0(workshop: Workshop) -> Non
 
 def test_sigterm_while_idle_ends_at_once_with_0(workshop: Workshop) -> None:
     with workshop.worker() as worker:
-        until(lambda: workshop.client.workers().workers, 60, "the worker has asked for a trial")
+        until(lambda: workshop.client.workers().workers, "the worker has asked for a trial")
         worker.send_signal(signal.SIGTERM)
-        output, _ = worker.communicate(timeout=10)
+        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 0, output
 
 
@@ -89,10 +90,10 @@ def test_the_trial_of_a_killed_worker_is_finished_by_another(workshop: Workshop)
         workshop.await_report()
         for pid in workshop.marked.pids():
             os.kill(pid, signal.SIGKILL)
-        worker.wait(10)
+        worker.wait(PATIENCE_SECONDS)
     with workshop.worker("--exit-when-idle", "5") as worker:
-        until(lambda: workshop.trial().state == "COMPLETE", 90, "the trial is complete")
-        output, _ = worker.communicate(timeout=30)
+        until(lambda: workshop.trial().state == "COMPLETE", "the trial is complete")
+        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 0, output
     attempts = workshop.trial().attempts
     assert [(attempt.attempt, attempt.outcome) for attempt in attempts] == [(1, "expire"), (2, "complete")]
@@ -130,10 +131,10 @@ def test_a_worker_trains_on_while_the_service_is_away_and_hands_in_every_report(
         patient.service.kill()
         (pid,) = workshop.marked.pids("--device=cpu")
         before = cpu_seconds(pid)
-        until(lambda: cpu_seconds(pid) > before + 2.0, 60, "the worker trains on")
+        until(lambda: cpu_seconds(pid) > before + 2.0, "the worker trains on")
         patient.start_again()
-        until(lambda: workshop.trial().state == "COMPLETE", 120, "the trial is complete")
-        output, _ = worker.communicate(timeout=30)
+        until(lambda: workshop.trial().state == "COMPLETE", "the trial is complete")
+        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 0, output
     assert [(attempt.attempt, attempt.outcome) for attempt in workshop.trial().attempts] == [(1, "complete")]
     assert workshop.client.curves("one", 0).steps == list(range(epochs))
@@ -160,7 +161,7 @@ def test_a_worker_without_the_right_token_ends_with_one_line(tmp_path: Path, ser
     environment = clean_environment(NARROWS_TOKEN="wrong")
     arguments = ["worker", "--server", service.url, "--processes", "1"]
     with narrows(*arguments, environment=environment, cwd=tmp_path) as worker:
-        output, _ = worker.communicate(timeout=60)
+        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 1
     assert "Traceback" not in output
     assert len([line for line in output.splitlines() if "ERROR" in line]) == 1
@@ -168,6 +169,6 @@ def test_a_worker_without_the_right_token_ends_with_one_line(tmp_path: Path, ser
 
 def test_a_device_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with narrows("worker", "--devices", "gpu0", environment=clean_environment(), cwd=tmp_path) as worker:
-        output, _ = worker.communicate(timeout=30)
+        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 2
     assert output == "narrows: devices must be auto, cpu or a list such as cuda:0,cuda:1: 'gpu0'\n"

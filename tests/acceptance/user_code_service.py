@@ -13,8 +13,9 @@ from narrows.cli.bound import bound
 from service.client import Client, ServiceError
 from service.schemas.final import Final
 from service.schemas.results import Trial
-from tests.acceptance.processes import narrows, until
+from tests.acceptance.processes import narrows
 from tests.conftest import NARROWS, ServiceProcess, clean_environment
+from tests.waiting import PATIENCE_SECONDS, until
 
 CODE = Path(__file__).parent / "users_code"
 OPERATOR = "the operator's token"
@@ -37,7 +38,7 @@ class UserCodeService:
         with narrows(*given, environment=environment, cwd=self.folder) as process:
             yield process
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=40)
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
             with (self.folder / "worker.log").open("a") as log:
                 log.write(output)
 
@@ -58,7 +59,7 @@ class UserCodeService:
 
     def finished(self, name: str, seconds: float = 120.0) -> list[Trial]:
         """Wait until a study has finished, and return its trials."""
-        until(lambda: self.client.study(name).state == "finished", seconds, f"{name} has finished")
+        until(lambda: self.client.study(name).state == "finished", f"{name} has finished")
         return list(self.client.trials(name))
 
     def tested(self, name: str, seconds: float = 300.0) -> Final:
@@ -70,7 +71,7 @@ class UserCodeService:
             except ServiceError:  # the study has finished, and its final evaluation has not begun
                 return False
 
-        until(has_ended, seconds, f"the final evaluation of {name} has ended")
+        until(has_ended, f"the final evaluation of {name} has ended")
         return self.client.final(name)
 
     def output(self, name: str, number: int = 0) -> str:
@@ -86,7 +87,7 @@ class UserCodeService:
             there = [artifact.name for artifact in self.client.artifacts(name, 0)]
             return "output" in there and words in self.output(name)
 
-        until(has_words, 30, f"{name} has written: {words}")
+        until(has_words, f"{name} has written: {words}")
         return self.output(name)
 
 

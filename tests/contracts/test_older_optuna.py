@@ -16,6 +16,7 @@ from storage import GroupCommitStorage, InvalidDatabaseUrlError, Store
 from storage.database.opening import parse_url
 from tests.conftest import NARROWS, clean_environment
 from tests.contracts.checked_storage import comparable
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.processes
 
@@ -43,7 +44,9 @@ def old_url(empty_database_url: str) -> str:
 
 
 def upgrade(url: str) -> None:
-    subprocess.run([OPTUNA, "storage", "upgrade", "--storage", url], check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [OPTUNA, "storage", "upgrade", "--storage", url], check=True, capture_output=True, timeout=PATIENCE_SECONDS
+    )
 
 
 def tables(url: str) -> set[str]:
@@ -61,7 +64,7 @@ def test_a_service_refuses_it_with_one_line_that_tells_what_to_do(old_url: str, 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert (refused.returncode, refused.stdout) == (1, "")

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.integration.service_driver import LEASE_SECONDS, Json, Service
+from tests.waiting import PATIENCE_SECONDS
 
 N_WORKERS = 50
 N_TRIALS = 120
-LONGEST_SECONDS = 120.0
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 SMALL = {
     "nesterov": {"type": "categorical", "choices": [True, False]},
@@ -48,7 +48,7 @@ class Worker:
         """Acknowledged steps by lease."""
 
     def run(self) -> None:
-        deadline = time.monotonic() + LONGEST_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             leases = self._service.claim(self._study, self._numbers.randint(1, 2), self._name)
             for lease in leases:

@@ -3,15 +3,14 @@
 import threading
 import time
 from datetime import datetime
-from typing import Any
 
 import pytest
 
-from tests.integration.service_driver import (
-    LEASE_SECONDS,
-    Json,
-    Service,
-)
+from tests.integration.service_driver import LEASE_SECONDS, Json, Service
+from tests.waiting import PATIENCE_SECONDS, until
+
+WAIT_SECONDS = 30.0
+"""The longest wait that a claim may ask for."""
 
 
 def test_a_claim_without_work_is_answered_when_its_wait_is_over(service: Service) -> None:
@@ -21,7 +20,7 @@ def test_a_claim_without_work_is_answered_when_its_wait_is_over(service: Service
 
     assert service.claim(name, wait_seconds=0.3) == []
 
-    assert 0.25 <= time.monotonic() - started < 5
+    assert 0.25 <= time.monotonic() - started < PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize("wake", ["create", "resume", "extend", "enqueue", "release", "expire"])
@@ -34,7 +33,9 @@ def test_a_waiting_claim_wakes_when_there_is_work(sqlite_service: Service, wake:
     else:
         service.change(name, state="paused")
     got: list[Json] = []
-    waiting = threading.Thread(target=lambda: got.extend(service.claim(None, worker="waiting", wait_seconds=20)))
+    waiting = threading.Thread(
+        target=lambda: got.extend(service.claim(None, worker="waiting", wait_seconds=WAIT_SECONDS))
+    )
     waiting.start()
     until(lambda: any(worker["id"] == "waiting" for worker in service.get("/workers")["workers"]))
     started = time.monotonic()
@@ -52,31 +53,26 @@ def test_a_waiting_claim_wakes_when_there_is_work(sqlite_service: Service, wake:
             service.release(lease)
         case "expire":
             service.clock.advance(LEASE_SECONDS + 1)  # the service looks by itself, twice a second
-    waiting.join(10)
+    waiting.join(PATIENCE_SECONDS)
 
     assert len(got) == 1
-    assert time.monotonic() - started < 5
-
-
-def until(holds: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert time.monotonic() - started < WAIT_SECONDS - 1.0
 
 
 def test_waiting_claims_end_at_once_when_the_service_shuts_down(sqlite_service: Service) -> None:
     got: list[list[Json]] = []
-    waiting = threading.Thread(target=lambda: got.append(sqlite_service.claim(None, worker="w", wait_seconds=25)))
+    waiting = threading.Thread(
+        target=lambda: got.append(sqlite_service.claim(None, worker="w", wait_seconds=WAIT_SECONDS))
+    )
     waiting.start()
     until(lambda: sqlite_service.get("/workers")["workers"])
     started = time.monotonic()
 
     sqlite_service.app.state.signal.close()
-    waiting.join(10)
+    waiting.join(PATIENCE_SECONDS)
 
     assert got == [[]]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < WAIT_SECONDS - 1.0
 
 
 def test_workers_are_listed_with_what_they_run(sqlite_service: Service) -> None:

@@ -11,8 +11,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from service.web.http_protocol import BoundedHttp
-
-PATIENCE_SECONDS = 30.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Impatient(BoundedHttp):

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 from tests.skipping import skip_or_fail
+from tests.waiting import PATIENCE_SECONDS
 
 FLAGS = (
     "--no-sandbox",
@@ -18,8 +19,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MS = 30_000.0
-"""For what is to appear on a page, on a machine that is busy with other things."""
+PATIENCE_MS = 1000.0 * PATIENCE_SECONDS
 VIEWPORT = {"width": 1400, "height": 1000}
 
 OpenPage = Callable[..., "WatchedPage"]
@@ -42,6 +42,10 @@ class WatchedPage:
         page.on("request", self._on_request)
         page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url} {request.failure}"))
         page.on("response", self._on_response)
+
+    def close(self) -> None:
+        """Close the page and forget its login. What went wrong on it until now still counts."""
+        self.page.context.close()
 
     def _on_console(self, message: ConsoleMessage) -> None:
         is_expected = any(
@@ -80,6 +84,7 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator[OpenPage]:
 
     def open_page(origin: str, *, token: str | None = None) -> WatchedPage:
         context = chromium.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE_MS)
         if token is not None:
             context.request.post(f"{origin}/login", form={"token": token})
         watched = WatchedPage(context.new_page(), origin)
@@ -88,6 +93,7 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator[OpenPage]:
 
     yield open_page
     for number, watched in enumerate(opened):
-        watched.page.screenshot(path=tmp_path / f"page-{number}.png")
-        watched.page.context.close()
+        if not watched.page.is_closed():
+            watched.page.screenshot(path=tmp_path / f"page-{number}.png")
+            watched.close()
     assert [problem for watched in opened for problem in watched.problems] == []

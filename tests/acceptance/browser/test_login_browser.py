@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.acceptance.browser.conftest import OpenPage
 from tests.conftest import StartService
+from tests.waiting import PATIENCE_SECONDS
 
 OPERATOR = "open-sesame"
 DEFINITION = {
@@ -29,7 +30,7 @@ def http(service_process: StartService) -> Iterator[httpx.Client]:
     """The operator of a fresh service."""
     service = service_process(environment={"NARROWS_TOKEN": OPERATOR})
     headers = {"Authorization": f"Bearer {OPERATOR}"}
-    with httpx.Client(base_url=service.url, headers=headers, trust_env=False, timeout=30.0) as http:
+    with httpx.Client(base_url=service.url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS) as http:
         yield http
 
 
@@ -122,6 +123,7 @@ def test_an_admin_changes_things_in_the_dashboard_and_a_reader_is_told_why_not(
     [uncaught] = reader.problems  # the dashboard itself throws what it has shown
     assert "needs a token with the scope admin" in uncaught
     reader.problems.clear()
+    reader.close()  # it would go on to ask for the study that is deleted below
 
     admin = open_page(origin(http), token=OPERATOR)
     admin.page.goto(f"{origin(http)}/dashboard/studies/1/note")

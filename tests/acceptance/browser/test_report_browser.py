@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from tests.acceptance.browser.conftest import OpenPage, WatchedPage
 from tests.acceptance.processes import NARROWS
 from tests.conftest import StartService, clean_environment
+from tests.waiting import PATIENCE_SECONDS
 
 DEFINITION = {
     "name": "reported",
@@ -93,7 +94,7 @@ def plots(watched: WatchedPage, section: str) -> int:
 
 
 def test_a_report_is_drawn_without_a_network(server: str, open_page: OpenPage, tmp_path: Path) -> None:
-    with httpx.Client(base_url=server, trust_env=False, timeout=30.0) as http:
+    with httpx.Client(base_url=server, trust_env=False, timeout=PATIENCE_SECONDS) as http:
         assert http.post("/v1/studies", json=DEFINITION).status_code == 201
         worker = ActingWorker(http)
         assert [worker.train() for _ in range(30)] == list(range(30))
@@ -126,7 +127,7 @@ def test_a_report_is_drawn_without_a_network(server: str, open_page: OpenPage, t
 def test_a_report_of_hardly_any_trial_is_a_page_too(
     server: str, open_page: OpenPage, tmp_path: Path, n_trials: int
 ) -> None:
-    with httpx.Client(base_url=server, trust_env=False, timeout=30.0) as http:
+    with httpx.Client(base_url=server, trust_env=False, timeout=PATIENCE_SECONDS) as http:
         assert http.post("/v1/studies", json=DEFINITION).status_code == 201
         for _ in range(n_trials):
             ActingWorker(http).train()

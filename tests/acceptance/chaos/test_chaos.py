@@ -10,11 +10,11 @@ import pytest
 
 from tests.acceptance.chaos.accounts import Accounts
 from tests.acceptance.chaos.harness import Turmoil
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
 N_TRIALS = 40
-LIMIT_SECONDS = 300.0
 EVENTS = ["kill worker"] * 3 + ["kill service"] * 2 + ["freeze worker"]
 
 
@@ -39,7 +39,7 @@ def test_exactly_n_trials_with_every_report_once(database_url: str, tmp_path: Pa
 
     accounts = Accounts()
     with Turmoil(tmp_path, database_url, seed) as turmoil:
-        turmoil.run("chaos", N_TRIALS, plan, LIMIT_SECONDS)
+        turmoil.run("chaos", N_TRIALS, plan, PATIENCE_SECONDS)
         accounts.add(turmoil.client, "chaos", N_TRIALS, turmoil.proxy.seen)
 
     print(turmoil.happened, turmoil.proxy.seen.counts, accounts)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from threading import Event
 from typing import Any
 
 import httpx
@@ -204,13 +203,3 @@ class FakeTrainer:
             return FinishedEpoch(trial, epoch, metrics)
         del self._trials[trial.lease_id]
         return FinishedEpoch(trial, epoch, metrics, self.final(), lambda: b"a model")
-
-
-def until(condition: Callable[[], bool], timeout_seconds: float = 5.0) -> None:
-    """Wait for another thread until a condition is true. Raises AssertionError after `timeout_seconds`."""
-    never = Event()
-    for _ in range(int(timeout_seconds / 0.001)):
-        if condition():
-            return
-        never.wait(0.001)
-    raise AssertionError("waited in vain")

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from narrows.cli.bound import bound
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.processes
 
@@ -30,7 +31,7 @@ time.sleep(60)
 def test_it_becomes_the_command() -> None:
     command = bound([sys.executable, "-c", "import os; print(os.getpid()); raise SystemExit(7)"])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, int(output)) == (7, process.pid)
 
 
@@ -47,4 +48,4 @@ def test_it_gets_sigterm_when_its_parent_is_killed() -> None:
 @linux_only
 def test_it_does_not_start_when_its_parent_is_gone_already() -> None:
     command = [*bound([])[:-1], str(os.getppid()), sys.executable, "-c", "print('started')"]
-    assert subprocess.run(command, capture_output=True, timeout=20, check=True).stdout == b""
+    assert subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=True).stdout == b""

@@ -9,6 +9,7 @@ import typer
 from narrows.cli.main import app, run
 from narrows.cli.settings import SETTINGS, Setting
 from tests.unit.narrows.cli.stand_in import StandIn, study_json
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.processes
 
@@ -96,7 +97,7 @@ def test_ctrl_c_ends_quietly_with_status_130(service: StandIn) -> None:
             assert watch.stderr is not None
             assert watch.stdout.readline().startswith("digits: 3/30 trials done")
             watch.send_signal(signal.SIGINT)
-            assert watch.wait(10.0) == 130
+            assert watch.wait(PATIENCE_SECONDS) == 130
             assert watch.stderr.read() == ""
         finally:
             watch.kill()
@@ -116,5 +117,5 @@ def test_a_reader_that_goes_away_is_no_traceback(service: StandIn, arguments: li
         assert command.stderr is not None
         command.stdout.read(10)
         command.stdout.close()
-        command.wait(10.0)
+        command.wait(PATIENCE_SECONDS)
         assert command.stderr.read() == b""

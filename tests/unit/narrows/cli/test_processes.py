@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 pytestmark = pytest.mark.processes
 
 HEAD = (
@@ -43,7 +45,7 @@ def test_it_leaves_by_the_first_signal_and_not_by_its_echo(number: signal.Signal
         process.send_signal(number)
         assert process.stdout.readline() == "asked\n"
         process.send_signal(number)
-        assert process.communicate(timeout=10)[0] == "ended well\n"
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "ended well\n"
         assert process.returncode == 128 + number
 
 
@@ -53,7 +55,7 @@ def test_who_asks_again_is_heard() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "asked\n"
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=10)[0] == "asked again\n"
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "asked again\n"
         assert process.returncode == 128 + signal.SIGINT
 
 
@@ -63,5 +65,5 @@ def test_what_nohup_has_started_does_not_end_with_its_terminal() -> None:
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "asked\n"
-        assert process.communicate(timeout=10)[0] == "ended well\n"
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "ended well\n"
         assert process.returncode == 128 + signal.SIGTERM

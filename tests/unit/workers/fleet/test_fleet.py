@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit.workers.fakes import FakeTime
+from tests.waiting import PATIENCE_SECONDS
 from workers.fleet.fleet import CRASHED, GOOD, USELESS, Fleet, WorkerSlot
 
 pytestmark = pytest.mark.processes
@@ -19,7 +20,7 @@ def slot(code: str) -> WorkerSlot:
 def tend_until_ended(place: WorkerSlot, time: FakeTime) -> None:
     place.tend(time())
     assert place.process is not None
-    place.process.wait(5.0)
+    place.process.wait(PATIENCE_SECONDS)
     place.tend(time())
 
 
@@ -54,7 +55,7 @@ def test_the_pause_is_short_again_after_a_process_has_run_for_long() -> None:
     for _ in range(10):
         only.tend(time())
         assert only.process is not None
-        only.process.wait(5.0)
+        only.process.wait(PATIENCE_SECONDS)
         time.sleep(60.0)
         only.tend(time())
         assert (only.n_crashes, only.status) == (1, None)
@@ -83,7 +84,7 @@ def test_a_signal_ends_every_process_and_then_the_fleet() -> None:
         assert fleet.stdout is not None
         assert [fleet.stdout.readline() for _ in range(2)] == ["up\n"] * 2
         fleet.send_signal(signal.SIGTERM)
-        assert fleet.wait(10.0) == 0
+        assert fleet.wait(PATIENCE_SECONDS) == 0
         assert fleet.stdout.read() == ""  # the pipe is at its end: no process is left that holds it
 
 
@@ -128,7 +129,7 @@ def test_a_second_signal_is_passed_on() -> None:
         assert fleet.stdout.readline() == "first\n"
         assert fleet.poll() is None
         fleet.send_signal(signal.SIGTERM)
-        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.communicate(timeout=PATIENCE_SECONDS)[0] == ""
         assert fleet.returncode == CRASHED
 
 
@@ -143,7 +144,7 @@ def test_the_echo_of_a_signal_is_not_passed_on() -> None:
         fleet.send_signal(signal.SIGTERM)
         assert fleet.stdout.readline() == "told\n"
         fleet.send_signal(signal.SIGTERM)
-        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.communicate(timeout=PATIENCE_SECONDS)[0] == ""
         assert fleet.returncode == GOOD
 
 
@@ -157,7 +158,7 @@ def test_a_process_that_ignores_the_second_signal_is_killed_soon() -> None:
         for _ in range(2):
             fleet.send_signal(signal.SIGTERM)
             assert fleet.stdout.readline() == "told\n"
-        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.communicate(timeout=PATIENCE_SECONDS)[0] == ""
         assert fleet.returncode == CRASHED
 
 
@@ -168,5 +169,5 @@ def test_a_process_that_does_not_drain_is_killed_after_half_a_minute() -> None:
     )
     with fleet_of(code, clock="itertools.count(step=5).__next__") as fleet:
         fleet.send_signal(signal.SIGTERM)
-        assert fleet.communicate(timeout=10)[0] == ""
+        assert fleet.communicate(timeout=PATIENCE_SECONDS)[0] == ""
         assert fleet.returncode == CRASHED

@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
 from workers.fleet.fleet import CRASHED, GOOD
 
 pytestmark = pytest.mark.processes
@@ -21,7 +22,7 @@ def status_after_the_parents_death(handler: str) -> int:
         assert child.stdout is not None
         assert child.stdout.readline() == b"up\n"
         child.stdin.close()
-        return child.wait(10)
+        return child.wait(PATIENCE_SECONDS)
 
 
 def test_a_process_gets_sigterm_when_its_stdin_ends() -> None:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 pytestmark = pytest.mark.processes
 
 HEAD = (
@@ -28,7 +30,7 @@ def started(code: str, echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
 def test_the_first_signal_asks_the_process_to_stop() -> None:
     with started(UP + "stopping.wait(60); print(stopping.is_set())") as process:
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=10)[0] == "True\n"
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "True\n"
         assert process.returncode == 0
 
 
@@ -47,7 +49,7 @@ def test_the_second_signal_ends_at_once() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "asked\n"
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=10)[0] == ""
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == ""
         assert process.returncode == 1
 
 
@@ -58,7 +60,7 @@ def test_the_echo_of_a_signal_is_not_another_one() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "asked\n"
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=10)[0] == "goes on\n"
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "goes on\n"
         assert process.returncode == 0
 
 
@@ -66,5 +68,5 @@ def test_a_signal_interrupts_an_interruptible_block() -> None:
     code = "\nwith stopping.interruptible():\n try:\n  " + UP + "time.sleep(60)\n except Interrupted: print('left')"
     with started(code) as process:
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=10)[0] == "left\n"
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "left\n"
         assert process.returncode == 0

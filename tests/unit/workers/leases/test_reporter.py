@@ -5,7 +5,8 @@ import httpx
 import pytest
 
 from service.client.retries import Retries
-from tests.unit.workers.fakes import FakeService, FakeTime, lease, problem, until
+from tests.unit.workers.fakes import FakeService, FakeTime, lease, problem
+from tests.waiting import PATIENCE_SECONDS, until
 from workers.leases.reporter import Reporter
 
 
@@ -45,12 +46,12 @@ def test_reporting_does_not_block_and_waiting_reports_go_in_one_call(service: Fa
 
     def decide(_lease_id: str, _step: int) -> str:
         asked.set()
-        assert answer.wait(5.0)
+        assert answer.wait(PATIENCE_SECONDS)
         return "continue"
 
     service.decide = decide
     reporter.report("lease-0", 0, {"train_loss": 1.0})
-    assert asked.wait(5.0)
+    assert asked.wait(PATIENCE_SECONDS)
     for step in range(1, 10):
         reporter.report("lease-0", step, {"train_loss": 1.0})
     assert not reporter.flush("lease-0", 0.0)
@@ -104,12 +105,12 @@ def test_a_report_that_is_refused_ends_no_other_trial(service: FakeService, repo
 
     def decide(_lease_id: str, _step: int) -> str:
         asked.set()
-        assert answer.wait(5.0)
+        assert answer.wait(PATIENCE_SECONDS)
         return "continue"
 
     service.decide = decide
     reporter.report("lease-0", 0, {"train_loss": 1.0})
-    assert asked.wait(5.0)
+    assert asked.wait(PATIENCE_SECONDS)
     for number in (1, 2):
         reporter.follow(lease(number))
     for lease_id in ("lease-0", "lease-1", "lease-2"):

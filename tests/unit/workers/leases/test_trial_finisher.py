@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from service.client.retries import Retries
-from tests.unit.workers.fakes import FakeService, lease, problem, until
+from tests.unit.workers.fakes import FakeService, lease, problem
+from tests.waiting import PATIENCE_SECONDS, until
 from workers.fleet.stopping import Stopping
 from workers.lanes.lane_state import LaneState
 from workers.leases.checkpoint_keeper import CheckpointKeeper
@@ -78,4 +79,4 @@ def test_a_trial_pauses_with_an_uploaded_or_too_large_checkpoint_and_is_released
 
 
 def _wait(turn: threading.Event) -> None:
-    assert turn.wait(10.0)
+    assert turn.wait(PATIENCE_SECONDS)

@@ -9,11 +9,10 @@ from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.protocol import Lease, WorkerInfo
 from tests.unit.workers.fakes import FakeService, FakeTime, problem
+from tests.waiting import PATIENCE_SECONDS
 from workers.leases.claims import Claims
 from workers.leases.trial_prefetcher import TrialPrefetcher
 from workers.scheduling.leased_trial import LeasedTrial
-
-PATIENCE_SECONDS = 10.0
 
 
 @pytest.fixture

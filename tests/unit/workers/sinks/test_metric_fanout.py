@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 
 from tests.unit.workers.fakes import FakeTime, lease
+from tests.waiting import PATIENCE_SECONDS
 from workers.sinks import metric_fanout as feeds
 from workers.sinks.metric_fanout import LeaseEnded, MetricFanout, MetricsReported, SinkThread
 
@@ -115,7 +116,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, SinkThread,
     monkeypatch.setattr(feeds, "MAX_QUEUED", 5)
     monkeypatch.setattr(feeds, "CLOSING_SECONDS", 0.0)
     sink, go_on = Kept(), threading.Event()
-    sink.on_write = lambda: None if go_on.wait(60) else fail()
+    sink.on_write = lambda: None if go_on.wait(PATIENCE_SECONDS) else fail()
     fanout = MetricFanout([sink])
     fanout.follow(lease())
     for step in range(100):
@@ -124,7 +125,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kept, SinkThread,
     (outlet,) = fanout._sink_threads
     yield sink, outlet, go_on
     go_on.set()
-    outlet.join(30)
+    outlet.join(PATIENCE_SECONDS)
 
 
 @pytest.mark.usefixtures("hanging")
@@ -137,7 +138,7 @@ def test_a_sink_that_hangs_delays_neither_training_nor_other_sinks(caplog: pytes
 def test_a_sink_that_has_fallen_behind_is_closed_too(hanging: tuple[Kept, SinkThread, threading.Event]) -> None:
     sink, outlet, go_on = hanging
     go_on.set()
-    outlet.join(30)
+    outlet.join(PATIENCE_SECONDS)
     assert sink.closed
     assert len(sink.steps()) in (4, 5)  # whether the first one was in hand already when the queue was full
 
@@ -157,7 +158,7 @@ def test_a_report_that_takes_the_room_made_for_the_end_does_not_keep_it_out(
     monkeypatch.setattr(outlet._events, "get_nowait", refilled)
     outlet.tell(None)
     go_on.set()
-    outlet.join(30)
+    outlet.join(PATIENCE_SECONDS)
     assert sink.closed
 
 

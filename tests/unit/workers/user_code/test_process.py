@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.user_code_service import is_alive
-from tests.unit.workers.fakes import until
+from tests.waiting import PATIENCE_SECONDS, until
 from workers.user_code.conversation import Conversation, InvalidMessageError
 from workers.user_code.output_tail import OutputTail
 from workers.user_code.process import UserProcess, environment_for, visible_device
@@ -66,9 +66,9 @@ def test_output_is_closed_although_a_detached_process_holds_it_open() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
         output = OutputTail(process.stdout)
-        until(lambda: output.content() == b"first\n", 30.0)
+        until(lambda: output.content() == b"first\n")
         output.finish(0.0)
-        output._thread.join(10)
+        output._thread.join(PATIENCE_SECONDS)
         assert not output._thread.is_alive()
         assert process.stdout.closed
         process.kill()
@@ -137,7 +137,7 @@ def test_the_process_does_not_import_from_the_workers_folder(tmp_path: Path, mon
 def test_the_process_ends_when_the_worker_closes_its_connection(tmp_path: Path) -> None:
     code = "import time\ndef f(trial):\n    print('begun', flush=True)\n    time.sleep(600)\n"
     process, _ = process_of("mine:f", tmp_path, code)
-    until(lambda: b"begun" in process.output.content(), 30.0)
+    until(lambda: b"begun" in process.output.content())
     os.close(process._lifeline)
     process._lifeline = os.open(os.devnull, os.O_RDONLY)
     assert process.ended_within(10)
@@ -165,12 +165,12 @@ def test_processes_that_the_code_has_started_end_when_the_worker_is_killed(tmp_p
     (tmp_path / "mine.py").write_text(code + "    time.sleep(600)\n")
     with subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)]) as worker:
         try:
-            until((tmp_path / "pid").exists, 30.0)
+            until((tmp_path / "pid").exists)
             grandchild = int((tmp_path / "pid").read_text())
             assert is_alive(grandchild)
         finally:
             worker.kill()
-    until(lambda: not is_alive(grandchild), 30.0)
+    until(lambda: not is_alive(grandchild))
 
 
 def test_the_guard_holds_no_file_of_the_code_and_ends_with_the_trial(tmp_path: Path) -> None:
@@ -178,12 +178,12 @@ def test_the_guard_holds_no_file_of_the_code_and_ends_with_the_trial(tmp_path: P
     assert conversation.next(30) is not None
     (guard,) = guards_of(process)
     lifeline = Path(f"/proc/{guard}/cmdline").read_text().split("\0")[-3]
-    until(lambda: [file.name for file in Path(f"/proc/{guard}/fd").iterdir()] == [lifeline], 30.0)
+    until(lambda: [file.name for file in Path(f"/proc/{guard}/fd").iterdir()] == [lifeline])
     conversation.send({})
     assert process.ended_within(30)
     assert process.end() == 0
     assert not process.output._thread.is_alive()
-    until(lambda: not is_alive(guard), 30.0)
+    until(lambda: not is_alive(guard))
 
 
 def test_code_that_waits_for_its_children_does_not_wait_for_the_guard(tmp_path: Path) -> None:

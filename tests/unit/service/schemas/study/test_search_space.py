@@ -190,11 +190,11 @@ def test_there_is_no_end_of_configurations_of_a_continuous_space() -> None:
 def test_a_large_space_is_counted_quickly() -> None:
     space: dict[str, Any] = {f"p{index}": int_parameter(1, MAX_INT) for index in range(50)}
     space |= {f"q{index}": int_parameter(1, MAX_INT, when={f"p{index}": [1]}) for index in range(50)}
-    started = time.monotonic()
+    started = time.process_time()
 
     assert n_configurations(space, 100_001) == 100_001
 
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_search_space_is_read_by_type() -> None:

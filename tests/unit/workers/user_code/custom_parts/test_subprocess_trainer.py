@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.workers.user_code.custom_parts.trainer_harness import TrainerHarness, expected_losses, leased, losses
+from tests.waiting import PATIENCE_SECONDS
 from workers.errors import CustomTrialError
 from workers.saved.files import read_model
 
@@ -164,7 +165,7 @@ def test_a_trial_that_cannot_start_is_not_held_by_the_trainer(harness: TrainerHa
 
 def test_a_trial_is_held_by_the_trainer_until_its_end_is_returned(harness: TrainerHarness) -> None:
     harness.trainer.start(trial := leased(0, epochs=1), None)
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while trial.lease_id not in harness.finished:
         assert time.monotonic() < deadline
         assert harness.trainer.trials == [trial]

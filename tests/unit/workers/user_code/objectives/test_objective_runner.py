@@ -6,8 +6,9 @@ from functools import partial
 import httpx
 import pytest
 
-from tests.unit.workers.fakes import problem, until
+from tests.unit.workers.fakes import problem
 from tests.unit.workers.user_code.objectives.runner_harness import RunnerHarness
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.processes
 
@@ -85,7 +86,7 @@ return 1.0"""
     archives: list[list[str]] = []
 
     def look() -> None:
-        until(go.exists, 20.0)
+        until(go.exists)
         archives.append(sorted(path.name for path in runner.scratch.glob("*/step-*.tar")))
         turn.set()
         go.unlink()
@@ -139,4 +140,4 @@ def test_a_trial_whose_files_could_not_be_uploaded_at_a_rung_is_released(
 
 
 def _wait(turn: threading.Event) -> None:
-    assert turn.wait(20.0)
+    assert turn.wait(PATIENCE_SECONDS)
