@@ -49,7 +49,7 @@ DOWNLOADED: dict[int | str, dict[str, Any]] = {
 
 @router.put(
     "/artifacts/{lease_id}/{artifact}",
-    operation_id="upload_v1_artifacts__lease_id___artifact__put",
+    name="upload",
     openapi_extra=UPLOAD,
     response_description="The stored artifact.",
     responses=UPLOADED,
@@ -76,10 +76,7 @@ async def upload_artifact(
 
 
 @router.get(
-    "/artifacts/{name}/{number}/{artifact}",
-    operation_id="download_v1_artifacts__name___number___artifact__get",
-    response_class=StreamingResponse,
-    responses=DOWNLOADED,
+    "/artifacts/{name}/{number}/{artifact}", name="download", response_class=StreamingResponse, responses=DOWNLOADED
 )
 async def download_artifact(
     live: StudyDependency,

@@ -18,7 +18,7 @@ Limit = Annotated[
 
 @router.get(
     "/studies/{name}/diagnosis",
-    operation_id="get_v1_studies__name__diagnosis_get",
+    name="get",
     response_description="A verdict on each trial, and advice on what to change.",
 )
 def get_diagnosis(live: StudyDependency, limit: Limit = 1000) -> Diagnosis:

@@ -40,13 +40,7 @@ STREAM_ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get(
-    EVENTS_PATH,
-    status_code=200,
-    operation_id="events_v1_events_get",
-    response_class=EventStream,
-    responses=STREAM_ANSWER,
-)
+@router.get(EVENTS_PATH, status_code=200, name="events", response_class=EventStream, responses=STREAM_ANSWER)
 async def stream_events(
     registry: RegistryDependency,
     stream: EventsDependency,

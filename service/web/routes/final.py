@@ -21,7 +21,7 @@ STATUS = {"running": 202, "complete": 200, "failed": 200}
 @router.post(
     "/studies/{name}/final",
     status_code=201,
-    operation_id="begin_final_v1_studies__name__final_post",
+    name="begin_final",
     response_description="The final evaluation was started.",
     responses=ANSWERS,
 )
@@ -45,11 +45,7 @@ def start_final_evaluation(
     return final
 
 
-@router.get(
-    "/studies/{name}/final",
-    operation_id="get_v1_studies__name__final_get",
-    response_description="The latest final evaluation.",
-)
+@router.get("/studies/{name}/final", name="get", response_description="The latest final evaluation.")
 def get_final(live: StudyDependency, registry: RegistryDependency) -> Final:
     """Read the final evaluation of a study.
 

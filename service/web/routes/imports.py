@@ -20,7 +20,7 @@ ImportNumber = Annotated[int, Path(ge=0, lt=2**31, description="Number of the im
 @router.post(
     "/studies/{name}/imports",
     status_code=201,
-    operation_id="bring_v1_studies__name__imports_post",
+    name="bring",
     response_description="The trials were imported.",
     responses=ANSWERS,
 )
@@ -36,11 +36,7 @@ def create_import(live: StudyDependency, response: Response, caller: CallerName,
     return answer
 
 
-@router.get(
-    "/studies/{name}/imports",
-    operation_id="imports_v1_studies__name__imports_get",
-    response_description="The imports, without their trials.",
-)
+@router.get("/studies/{name}/imports", name="imports", response_description="The imports, without their trials.")
 def list_imports(live: StudyDependency) -> ImportList:
     """List the imports of a study.
 
@@ -49,11 +45,7 @@ def list_imports(live: StudyDependency) -> ImportList:
     return import_list(live)
 
 
-@router.get(
-    "/studies/{name}/imports/{number}",
-    operation_id="get_v1_studies__name__imports__number__get",
-    response_description="The import with its trials.",
-)
+@router.get("/studies/{name}/imports/{number}", name="get", response_description="The import with its trials.")
 def get_import(live: StudyDependency, number: ImportNumber) -> ImportWithTrials:
     """Read an import with its trials.
 

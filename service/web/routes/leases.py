@@ -38,7 +38,7 @@ arrive meanwhile, so that they would need threads too.
 """
 
 
-@router.post("/claims", operation_id="claim_v1_claims_post", response_description="The granted leases.")
+@router.post("/claims", name="claim", response_description="The granted leases.")
 async def claim_leases(body: Claim, registry: RegistryDependency, request: Request) -> Claimed:
     """Claim trials to train.
 
@@ -65,7 +65,7 @@ async def claim_leases(body: Claim, registry: RegistryDependency, request: Reque
             return Claimed(leases=[])
 
 
-@router.post("/reports", operation_id="report_v1_reports_post", response_description="A decision on each report.")
+@router.post("/reports", name="report", response_description="A decision on each report.")
 async def report_epochs(body: Reports, registry: RegistryDependency) -> Decisions:
     """Report epochs and get decisions.
 
@@ -78,9 +78,7 @@ async def report_epochs(body: Reports, registry: RegistryDependency) -> Decision
     return Decisions(decisions=await _durable(registry, call, lease_ids))
 
 
-@router.post(
-    "/leases/renew", operation_id="renew_v1_leases_renew_post", response_description="The state of each lease."
-)
+@router.post("/leases/renew", name="renew", response_description="The state of each lease.")
 async def renew_leases(body: Renew, registry: RegistryDependency) -> Renewed:
     """Renew leases.
 
@@ -91,11 +89,7 @@ async def renew_leases(body: Renew, registry: RegistryDependency) -> Renewed:
     return Renewed(leases=await _durable(registry, call, body.lease_ids))
 
 
-@router.post(
-    "/leases/{lease_id}/complete",
-    operation_id="complete_v1_leases__lease_id__complete_post",
-    response_description="The state of the trial.",
-)
+@router.post("/leases/{lease_id}/complete", name="complete", response_description="The state of the trial.")
 async def complete_trial(lease_id: LeaseIdPath, body: Complete, registry: RegistryDependency) -> Closed:
     """Complete a trial.
 
@@ -106,11 +100,7 @@ async def complete_trial(lease_id: LeaseIdPath, body: Complete, registry: Regist
     return await _end(registry, lease_id, TrialCompletion(body.metrics, body.values), with_epochs=True)
 
 
-@router.post(
-    "/leases/{lease_id}/fail",
-    operation_id="fail_v1_leases__lease_id__fail_post",
-    response_description="The state of the trial.",
-)
+@router.post("/leases/{lease_id}/fail", name="fail", response_description="The state of the trial.")
 async def fail_trial(lease_id: LeaseIdPath, body: Fail, registry: RegistryDependency) -> Closed:
     """Fail an attempt at a trial.
 
@@ -121,11 +111,7 @@ async def fail_trial(lease_id: LeaseIdPath, body: Fail, registry: RegistryDepend
     return await _end(registry, lease_id, AttemptFailure(body.reason, body.retry))
 
 
-@router.post(
-    "/leases/{lease_id}/release",
-    operation_id="release_v1_leases__lease_id__release_post",
-    response_description="The state of the trial.",
-)
+@router.post("/leases/{lease_id}/release", name="release", response_description="The state of the trial.")
 async def release_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
     """Release a trial without an attempt.
 
@@ -135,11 +121,7 @@ async def release_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> 
     return await _end(registry, lease_id, TrialRelease())
 
 
-@router.post(
-    "/leases/{lease_id}/prune",
-    operation_id="prune_v1_leases__lease_id__prune_post",
-    response_description="The state of the trial.",
-)
+@router.post("/leases/{lease_id}/prune", name="prune", response_description="The state of the trial.")
 async def prune_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
     """Prune a trial that its own code gave up.
 
@@ -149,11 +131,7 @@ async def prune_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Cl
     return await _end(registry, lease_id, TrialPruning())
 
 
-@router.post(
-    "/leases/{lease_id}/pause",
-    operation_id="pause_v1_leases__lease_id__pause_post",
-    response_description="The state of the trial.",
-)
+@router.post("/leases/{lease_id}/pause", name="pause", response_description="The state of the trial.")
 async def pause_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
     """Pause a trial at its rung.
 
@@ -164,11 +142,7 @@ async def pause_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Cl
     return await _end(registry, lease_id, TrialPause(), with_epochs=True)
 
 
-@router.post(
-    "/leases/{lease_id}/suggest",
-    operation_id="suggest_v1_leases__lease_id__suggest_post",
-    response_description="The value of the parameter.",
-)
+@router.post("/leases/{lease_id}/suggest", name="suggest", response_description="The value of the parameter.")
 async def suggest_parameter(
     lease_id: LeaseIdPath, body: Suggest, registry: RegistryDependency, request: Request
 ) -> Suggested:
@@ -186,9 +160,7 @@ async def suggest_parameter(
 
 
 @router.post(
-    "/leases/{lease_id}/user-attrs",
-    operation_id="set_user_attrs_v1_leases__lease_id__user_attrs_post",
-    response_description="All user attributes of the trial.",
+    "/leases/{lease_id}/user-attrs", name="set_user_attrs", response_description="All user attributes of the trial."
 )
 async def set_trial_attributes(
     lease_id: LeaseIdPath, body: NewUserAttrs, registry: RegistryDependency
@@ -203,9 +175,7 @@ async def set_trial_attributes(
 
 
 @router.post(
-    "/leases/{lease_id}/constraints",
-    operation_id="set_constraints_v1_leases__lease_id__constraints_post",
-    response_description="All constraint values of the trial.",
+    "/leases/{lease_id}/constraints", name="set_constraints", response_description="All constraint values of the trial."
 )
 async def set_trial_constraints(
     lease_id: LeaseIdPath, body: NewConstraints, registry: RegistryDependency

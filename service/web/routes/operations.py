@@ -22,9 +22,7 @@ class Health(BaseModel):
     status: str = Field(description="ok when it is.", examples=["ok"])
 
 
-@workers_router.get(
-    "/workers", operation_id="workers_v1_workers_get", response_description="The workers, the last seen one first."
-)
+@workers_router.get("/workers", name="workers", response_description="The workers, the last seen one first.")
 def list_workers(registry: RegistryDependency) -> WorkerList:
     """List the workers.
 
@@ -47,7 +45,7 @@ def list_workers(registry: RegistryDependency) -> WorkerList:
     )
 
 
-@router.get("/healthz", operation_id="healthz_healthz_get", response_description="The process is alive.")
+@router.get("/healthz", name="healthz", response_description="The process is alive.")
 async def check_health() -> Health:
     """Check that the process is alive.
 
@@ -56,7 +54,7 @@ async def check_health() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", operation_id="readyz_readyz_get", response_description="The service is ready.")
+@router.get("/readyz", name="readyz", response_description="The service is ready.")
 async def check_readiness(registry: RegistryDependency) -> Health:
     """Check that the service is ready for work.
 
@@ -71,7 +69,7 @@ async def check_readiness(registry: RegistryDependency) -> Health:
 
 @router.get(
     "/metrics",
-    operation_id="metrics_metrics_get",
+    name="metrics",
     response_class=PlainTextResponse,
     response_description="The metrics in Prometheus' text format.",
 )

@@ -16,11 +16,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get(
-    "/studies/{name}/rounds",
-    operation_id="rounds_v1_studies__name__rounds_get",
-    response_description="The rounds, the first one first.",
-)
+@router.get("/studies/{name}/rounds", name="rounds", response_description="The rounds, the first one first.")
 def list_rounds(live: StudyDependency) -> RoundList:
     """List the narrowing rounds of a study.
 
@@ -31,11 +27,7 @@ def list_rounds(live: StudyDependency) -> RoundList:
 
 
 @router.post(
-    "/studies/{name}/narrow",
-    status_code=201,
-    operation_id="narrow_v1_studies__name__narrow_post",
-    response_description="The new round.",
-    responses=ANSWERS,
+    "/studies/{name}/narrow", status_code=201, name="narrow", response_description="The new round.", responses=ANSWERS
 )
 def narrow_study(
     live: StudyDependency, response: Response, caller: CallerName, wanted: NarrowRequest | None = None

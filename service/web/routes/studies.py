@@ -49,7 +49,7 @@ EXPORTS = {
 @router.post(
     "/studies",
     status_code=201,
-    operation_id="create_v1_studies_post",
+    name="create",
     response_description="The study was created.",
     responses={200: {"model": Study, "description": "The study exists already with the same definition."}},
 )
@@ -75,7 +75,7 @@ def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: Curso
     return StudyList(studies=[view for view in views if view is not None], next_cursor=next_cursor)
 
 
-@router.get("/studies/{name}", operation_id="get_v1_studies__name__get", response_description="The study.")
+@router.get("/studies/{name}", name="get", response_description="The study.")
 def get_study(live: StudyDependency, registry: RegistryDependency) -> Study:
     """Read a study.
 
@@ -85,9 +85,7 @@ def get_study(live: StudyDependency, registry: RegistryDependency) -> Study:
     return _view(registry, live)
 
 
-@router.patch(
-    "/studies/{name}", operation_id="change_v1_studies__name__patch", response_description="The changed study."
-)
+@router.patch("/studies/{name}", name="change", response_description="The changed study.")
 def update_study(live: StudyDependency, registry: RegistryDependency, change: StudyChange) -> Study:
     """Pause, resume, stop or extend a study.
 
@@ -98,12 +96,7 @@ def update_study(live: StudyDependency, registry: RegistryDependency, change: St
     return _view(registry, live)
 
 
-@router.delete(
-    "/studies/{name}",
-    status_code=204,
-    operation_id="delete_v1_studies__name__delete",
-    response_description="The study is deleted.",
-)
+@router.delete("/studies/{name}", status_code=204, name="delete", response_description="The study is deleted.")
 def delete_study(live: StudyDependency, registry: RegistryDependency) -> None:
     """Delete a study.
 
@@ -113,11 +106,7 @@ def delete_study(live: StudyDependency, registry: RegistryDependency) -> None:
     registry.delete(live.record.name)
 
 
-@router.get(
-    "/studies/{name}/best",
-    operation_id="best_v1_studies__name__best_get",
-    response_description="The best trials, the best one first.",
-)
+@router.get("/studies/{name}/best", name="best", response_description="The best trials, the best one first.")
 def list_best_trials(live: StudyDependency, k: BestQuery = 5) -> BestTrials:
     """List the best trials of a study.
 
@@ -130,7 +119,7 @@ def list_best_trials(live: StudyDependency, k: BestQuery = 5) -> BestTrials:
 
 @router.get(
     "/studies/{name}/pareto",
-    operation_id="pareto_v1_studies__name__pareto_get",
+    name="pareto",
     response_description="The trials of the Pareto front, ordered by the first objective.",
 )
 def list_pareto_trials(live: StudyDependency) -> BestTrials:
@@ -142,11 +131,7 @@ def list_pareto_trials(live: StudyDependency) -> BestTrials:
     return BestTrials(trials=trial_views(live, pareto_trials(live)), note=note)
 
 
-@router.get(
-    "/studies/{name}/importance",
-    operation_id="importance_v1_studies__name__importance_get",
-    response_description="The importance of each parameter.",
-)
+@router.get("/studies/{name}/importance", name="importance", response_description="The importance of each parameter.")
 def get_importances(live: StudyDependency) -> Importances:
     """Estimate the importance of each parameter.
 

@@ -20,12 +20,7 @@ NamePath = Annotated[
 ]
 
 
-@router.post(
-    "/tokens",
-    status_code=201,
-    operation_id="create_v1_tokens_post",
-    response_description="The token with its secret.",
-)
+@router.post("/tokens", status_code=201, name="create", response_description="The token with its secret.")
 def create_token(tokens: TokensDependency, new: NewToken) -> CreatedToken:
     """Create a token.
 
@@ -46,9 +41,7 @@ def list_tokens(tokens: TokensDependency) -> TokenList:
     return TokenList(tokens=[_view(tokens, record) for record in tokens.all_records()])
 
 
-@router.delete(
-    "/tokens/{token}", operation_id="revoke_v1_tokens__token__delete", response_description="The revoked token."
-)
+@router.delete("/tokens/{token}", name="revoke", response_description="The revoked token.")
 def revoke_token(tokens: TokensDependency, token: NamePath) -> Token:
     """Revoke a token.
 

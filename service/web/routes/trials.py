@@ -45,7 +45,7 @@ def list_trials(
 @router.post(
     "/studies/{name}/trials",
     status_code=201,
-    operation_id="enqueue_v1_studies__name__trials_post",
+    name="enqueue",
     response_description="The new trial, which waits for a worker.",
 )
 def enqueue_trial(live: StudyDependency, new: NewTrial) -> Trial:
@@ -59,11 +59,7 @@ def enqueue_trial(live: StudyDependency, new: NewTrial) -> Trial:
     return _view(live, number)
 
 
-@router.get(
-    "/studies/{name}/trials/{number}",
-    operation_id="get_v1_studies__name__trials__number__get",
-    response_description="The trial.",
-)
+@router.get("/studies/{name}/trials/{number}", name="get", response_description="The trial.")
 def get_trial(live: StudyDependency, number: TrialNumber) -> Trial:
     """Read a trial.
 
