@@ -4,34 +4,29 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from narrows.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+from narrows.cli.options import AsJson, StudyName, with_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
 
+    from service.client import Client
     from service.schemas.diagnosis import Diagnosis, TrialDiagnosis
 
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Largest number of trials to show.")]
 
 
-def diagnose(
-    study: StudyName,
-    limit: Limit = 30,
-    as_json: AsJson = False,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
-) -> None:
+@with_client
+def diagnose(client: "Client", study: StudyName, limit: Limit = 30, as_json: AsJson = False) -> None:
     """Show which trials overfit, underfit or diverged, judged by their learning curves, and what to change next."""
     from narrows.cli.output import console, print_json
-    from service.client import Client, quoted
+    from service.client import quoted
 
-    with Client(server, token) as client:
-        if as_json:
-            print_json(client.get(f"studies/{quoted(study)}/diagnosis"))
-            return
-        found = client.diagnosis(study)
+    if as_json:
+        print_json(client.get(f"studies/{quoted(study)}/diagnosis"))
+        return
+    found = client.diagnosis(study)
     if not found.trials:
         print(f"No trial of {study} has begun yet.")
         return

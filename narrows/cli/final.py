@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+from narrows.cli.options import AsJson, StudyName, with_client
 from narrows.errors import CommandError
 from service.client.text import progress, sentences
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from service.client import Client
     from service.schemas.final import Final
 
 POLL_SECONDS = 0.5
@@ -37,7 +38,9 @@ Show = Annotated[
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the evaluation has ended.")]
 
 
+@with_client
 def final(
+    client: "Client",
     study: StudyName,
     top_k: TopK = None,
     n_seeds: NSeeds = None,
@@ -47,15 +50,13 @@ def final(
     show_only: Show = False,
     wait: Wait = True,
     as_json: AsJson = False,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
 ) -> int:
     """Train the best configurations again with new seeds, and evaluate the winner on the test split, once.
 
     The record says how the candidates compare and what the test split gave. The status is 1 if there is no test score.
     """
     from narrows.cli.output import console, print_json
-    from service.client import Client, quoted
+    from service.client import quoted
     from service.client.retries import Retries
 
     options: dict[str, Any] = {"top_k": top_k, "n_seeds": n_seeds, "train_on_validation": train_on_validation or None}
@@ -63,16 +64,15 @@ def final(
     given = {name: value for name, value in options.items() if value is not None}
     if show_only and given:
         raise CommandError(f"--show starts nothing, so it does not go with --{next(iter(given)).replace('_', '-')}")
-    with Client(server, token) as client:
-        found = client.final(study) if show_only else client.begin_final(study, given)
-        out = console()
-        if wait and not show_only:
-            retries = Retries(limit_seconds=30.0)
-            found = wait_for_final(lambda: retries(lambda: client.final(study)), None if as_json else out)
-        if as_json:
-            print_json(client.get(f"studies/{quoted(study)}/final"))
-        else:
-            print_final(found, out)
+    found = client.final(study) if show_only else client.begin_final(study, given)
+    out = console()
+    if wait and not show_only:
+        retries = Retries(limit_seconds=30.0)
+        found = wait_for_final(lambda: retries(lambda: client.final(study)), None if as_json else out)
+    if as_json:
+        print_json(client.get(f"studies/{quoted(study)}/final"))
+    else:
+        print_final(found, out)
     return 1 if found.state == "failed" else 0
 
 

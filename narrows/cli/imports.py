@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.options import DEFAULT, Server, Token
+from narrows.cli.options import with_client
 from narrows.errors import CommandError
 
 if TYPE_CHECKING:
+    from service.client import Client
     from service.schemas.study.definition import Definition
 
 Source = Annotated[
@@ -28,25 +29,17 @@ SourceStudy = Annotated[
 ]
 
 
-def import_trials(
-    source: Source,
-    into: Into,
-    source_study: SourceStudy = None,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
-) -> None:
+@with_client
+def import_trials(client: "Client", source: Source, into: Into, source_study: SourceStudy = None) -> None:
     """Give a study's sampler the trials of a CSV file or of an Optuna database to learn from."""
-    from service.client import Client
-
-    with Client(server, token) as client:
-        definition = client.study(into).definition
-        if "://" in source:
-            new = _import_of_database(source, source_study, definition)
-        elif source_study is not None:
-            raise typer.BadParameter("--source-study needs a database: a CSV file has one study")
-        else:
-            new = _import_of_file(Path(source), definition)
-        made = client.import_trials(into, new)
+    definition = client.study(into).definition
+    if "://" in source:
+        new = _import_of_database(source, source_study, definition)
+    elif source_study is not None:
+        raise typer.BadParameter("--source-study needs a database: a CSV file has one study")
+    else:
+        new = _import_of_file(Path(source), definition)
+    made = client.import_trials(into, new)
     reasons = {name: n for name, n in made.left_out.model_dump().items() if n}
     left_out = ", ".join(f"{n} because of their {name}" for name, n in reasons.items())
     print(

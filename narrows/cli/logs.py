@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narrows.cli.options import DEFAULT, Server, StudyName, Token
+from narrows.cli.options import StudyName, with_client
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -25,22 +25,14 @@ CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]
 DROPPED = re.compile(rb"\[the first (\d+) bytes are not kept\]\n")
 
 
-def logs(
-    study: StudyName,
-    trial: Number,
-    follow: Follow = False,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
-) -> None:
+@with_client
+def logs(client: "Client", study: StudyName, trial: Number, follow: Follow = False) -> None:
     """Show the output of a trial with an entrypoint, from its last attempt. It arrives a few seconds late."""
-    from service.client import Client
-
-    with Client(server, token) as client:
-        client.trial(study, trial)  # an error if there is no such trial
-        printer = OutputPrinter()
-        printer.print_new(output_of(client, study, trial))
-        if follow:
-            _follow(client, study, trial, printer)
+    client.trial(study, trial)  # an error if there is no such trial
+    printer = OutputPrinter()
+    printer.print_new(output_of(client, study, trial))
+    if follow:
+        _follow(client, study, trial, printer)
 
 
 def _follow(client: "Client", study: str, number: int, printer: "OutputPrinter") -> None:

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+from narrows.cli.options import AsJson, StudyName, with_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
+    from service.client import Client
     from service.schemas.rounds import Range, Round
 
 BAR = 32
@@ -48,7 +49,9 @@ Preview = Annotated[bool, typer.Option("--preview", help="Show the ranges of the
 Show = Annotated[bool, typer.Option("--show", help="Show the ranges of every round so far without starting another.")]
 
 
+@with_client
 def narrow(
+    client: "Client",
     study: StudyName,
     keep_top: KeepTop = None,
     margin: Margin = None,
@@ -56,22 +59,19 @@ def narrow(
     preview: Preview = False,
     show: Show = False,
     as_json: AsJson = False,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
 ) -> None:
     """Start a round that samples from ranges around the best trials, and show the ranges of every round."""
     from narrows.cli.output import console, print_json
-    from service.client import Client, quoted
+    from service.client import quoted
 
     options: dict[str, Any] = {"keep_top": keep_top, "margin": margin, "round": number, "preview": preview or None}
-    with Client(server, token) as client:
-        given = {name: value for name, value in options.items() if value is not None}
-        started = None if show else client.narrow(study, given)
-        if as_json:
-            print_json(client.get(f"studies/{quoted(study)}/rounds") if started is None else started.model_dump_json())
-            return
-        preview_only = [started] if started is not None and started.preview else []
-        print_rounds([*client.rounds(study), *preview_only], console())
+    given = {name: value for name, value in options.items() if value is not None}
+    started = None if show else client.narrow(study, given)
+    if as_json:
+        print_json(client.get(f"studies/{quoted(study)}/rounds") if started is None else started.model_dump_json())
+        return
+    preview_only = [started] if started is not None and started.preview else []
+    print_rounds([*client.rounds(study), *preview_only], console())
 
 
 def print_rounds(rounds: "Sequence[Round]", console: "Console") -> None:

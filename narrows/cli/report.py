@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narrows.cli.options import DEFAULT, Server, StudyName, Token
+from narrows.cli.options import StudyName, with_client
 from narrows.errors import CommandError
 
 if TYPE_CHECKING:
@@ -17,13 +17,11 @@ Out = Annotated[
 ]
 
 
-def report(study: StudyName, out: Out, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
+@with_client
+def report(client: "Client", study: StudyName, out: Out) -> None:
     """Write a study as one HTML page with plots, curves and what to change next. The page needs no network."""
-    from service.client import Client
-
     check_installed()
-    with Client(server, token) as client:
-        file = write_report(client, study, out)
+    file = write_report(client, study, out)
     print(f"The report of {study} is in {file}")
 
 

@@ -66,7 +66,7 @@ CLIENTS = (
 
 SETTINGS = (
     Setting("host", "127.0.0.1", "Address to listen on.", ("serve",)),
-    Setting("port", 8000, "Port to listen on; 0 takes any free one.", ("serve",), int),
+    Setting("port", 8000, "Port to listen on; 0 takes any free one.", ("serve",), int, rules={"min": 0, "max": 65535}),
     Setting(
         "database",
         "sqlite:///narrows.db",
@@ -80,13 +80,22 @@ SETTINGS = (
         ("serve",),
         default_text="narrows-artifacts beside the SQLite file, or in the current folder",
     ),
-    Setting("max_artifact_mib", 1024, "Size limit of each file of a trial.", ("serve",), int, unit="MiB"),
+    Setting(
+        "max_artifact_mib", 1024, "Size limit of each file of a trial.", ("serve",), int, unit="MiB", rules={"min": 1}
+    ),
     Setting(
         "standby",
         False,
         "Wait while another service has the database, and take over when it ends.",
         ("serve",),
         bool,
+    ),
+    Setting(
+        "token",
+        None,
+        "Token that workers and commands send. The service accepts it as an admin token, besides its stored tokens.",
+        ("serve", "worker", *CLIENTS),
+        default_text="no token",
     ),
     Setting(
         "lease_seconds",
@@ -97,20 +106,19 @@ SETTINGS = (
         unit="seconds",
     ),
     Setting(
-        "token",
-        None,
-        "Token that workers and commands send. The service accepts it as an admin token, besides its stored tokens.",
-        ("serve", "worker", *CLIENTS),
-        default_text="no token",
-    ),
-    Setting(
         "log_level",
         "info",
         "Lowest level that is logged: debug, info, warning or error.",
         ("serve", "worker"),
         choices=("debug", "info", "warning", "error"),
     ),
-    Setting("log_format", "text", "Format of the log: text, or json with one object a line.", ("serve",)),
+    Setting(
+        "log_format",
+        "text",
+        "Format of the log: text, or json with one object a line.",
+        ("serve",),
+        choices=("text", "json"),
+    ),
     Setting("server", "http://127.0.0.1:8000", "URL of the service.", ("worker", *CLIENTS)),
     Setting(
         "devices",

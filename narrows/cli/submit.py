@@ -1,38 +1,37 @@
 """`narrows submit` and `narrows watch`: create a study, and follow its progress."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.options import DEFAULT, Server, StudyName, Token
+from narrows.cli.options import StudyName, with_client
+
+if TYPE_CHECKING:
+    from service.client import Client
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Study definition, YAML or JSON.", show_default=False)]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the study's progress until it ends.")]
 
 
-def submit(
-    file: File, watch: Watch = False, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]
-) -> None:
+@with_client
+def submit(client: "Client", file: File, watch: Watch = False) -> None:
     """Create a study from a definition. The same definition again returns the existing study."""
     from narrows.cli.output import console
-    from service.client import Client
 
     definition = read_definition(file)
-    with Client(server, token) as client:
-        study = client.create_study(definition)
-        print(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
-        if watch:
-            client.watch(study.name, console())
+    study = client.create_study(definition)
+    print(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
+    if watch:
+        client.watch(study.name, console())
 
 
-def watch(study: StudyName, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
+@with_client
+def watch(client: "Client", study: StudyName) -> None:
     """Show a study's progress until it ends."""
     from narrows.cli.output import console
-    from service.client import Client
 
-    with Client(server, token) as client:
-        client.watch(study, console())
+    client.watch(study, console())
 
 
 def read_definition(file: Path) -> dict[str, Any]:

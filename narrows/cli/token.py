@@ -2,11 +2,14 @@
 
 import re
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narrows.cli.options import DEFAULT, AsJson, Server, Token
+from narrows.cli.options import DEFAULT, AsJson, Server, Token, with_client
+
+if TYPE_CHECKING:
+    from service.client import Client
 
 app = typer.Typer(help="Create, list and revoke the tokens of a service.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -76,24 +79,21 @@ def _note(line: str) -> None:
 
 
 @app.command("list")
-def list_tokens(as_json: AsJson = False, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
+@with_client
+def list_tokens(client: "Client", as_json: AsJson = False) -> None:
     """List the tokens, without the secrets."""
     from narrows.cli.output import console, print_json, token_table
-    from service.client import Client
 
-    with Client(server, token) as client:
-        if as_json:
-            print_json(client.get("tokens"))
-        elif listed := client.tokens():
-            console().print(token_table(listed))
-        else:
-            print("There are no tokens yet: narrows token create --scope admin --name NAME creates one.")
+    if as_json:
+        print_json(client.get("tokens"))
+    elif listed := client.tokens():
+        console().print(token_table(listed))
+    else:
+        print("There are no tokens yet: narrows token create --scope admin --name NAME creates one.")
 
 
 @app.command()
-def revoke(name: Name, server: Server = DEFAULT["server"], token: Token = DEFAULT["token"]) -> None:
+@with_client
+def revoke(client: "Client", name: Name) -> None:
     """Revoke a token: from now on the service refuses it."""
-    from service.client import Client
-
-    with Client(server, token) as client:
-        print(f"{client.revoke_token(name).name} is revoked")
+    print(f"{client.revoke_token(name).name} is revoked")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from narrows.cli.options import DEFAULT, AsJson, Server, StudyName, Token
+from narrows.cli.options import AsJson, StudyName, with_client
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -48,52 +48,45 @@ ModelOut = Annotated[Path, typer.Option("--out", help="File to write.", show_def
 Out = Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="standard output")]
 
 
+@with_client
 def trials(
+    client: "Client",
     study: StudyName,
     state: State = None,
     order_by: OrderBy = "number",
     limit: Limit = 100,
     as_json: AsJson = False,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
 ) -> None:
     """List the trials of a study."""
     from narrows.cli.output import console, print_json, trial_table
-    from service.client import Client, quoted
+    from service.client import quoted
     from service.client.text import metrics_of
 
-    with Client(server, token) as client:
-        if as_json:
-            query = {"state": state, "order_by": order_by, "limit": limit}
-            print_json(client.get(f"studies/{quoted(study)}/trials", query))
-            return
-        metrics = metrics_of(client.study(study))
-        page = client.trials_page(study, state=state, order_by=order_by, limit=limit)
+    if as_json:
+        query = {"state": state, "order_by": order_by, "limit": limit}
+        print_json(client.get(f"studies/{quoted(study)}/trials", query))
+        return
+    metrics = metrics_of(client.study(study))
+    page = client.trials_page(study, state=state, order_by=order_by, limit=limit)
     console().print(trial_table(metrics, page.trials, states=True))
     if page.next_cursor is not None:
         print(f"These are the first {len(page.trials)}: --limit shows more.")
 
 
-def best(
-    study: StudyName,
-    k: K = 5,
-    as_json: AsJson = False,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
-) -> None:
+@with_client
+def best(client: "Client", study: StudyName, k: K = 5, as_json: AsJson = False) -> None:
     """Show the best trials of a study, best first. With several objectives: those on the Pareto front."""
     from narrows.cli.output import best_of, console, print_json, trial_table
-    from service.client import Client, quoted
+    from service.client import quoted
     from service.client.text import metrics_of
 
-    with Client(server, token) as client:
-        about = client.study(study)
-        metrics = metrics_of(about)
-        if as_json:
-            path = f"studies/{quoted(study)}"
-            print_json(client.get(f"{path}/pareto") if len(metrics) > 1 else client.get(f"{path}/best", {"k": k}))
-            return
-        shown = best_of(client, about, k)
+    about = client.study(study)
+    metrics = metrics_of(about)
+    if as_json:
+        path = f"studies/{quoted(study)}"
+        print_json(client.get(f"{path}/pareto") if len(metrics) > 1 else client.get(f"{path}/best", {"k": k}))
+        return
+    shown = best_of(client, about, k)
     if shown:
         console().print(trial_table(metrics, shown, states=False))
     elif about.trial_counts.COMPLETE:
@@ -102,32 +95,23 @@ def best(
         print(f"{study} has no complete trial yet.")
 
 
-def export(
-    study: StudyName,
-    format: Format = None,
-    out: Out = None,
-    to: To = None,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
-) -> None:
+@with_client
+def export(client: "Client", study: StudyName, format: Format = None, out: Out = None, to: To = None) -> None:
     """Write all trials of a study to a file, to standard output, or to a database that Optuna reads."""
-    from service.client import Client
-
     if to is not None and (format or out):
         raise typer.BadParameter("--to writes to a database: it must not be given with --format or --out")
-    with Client(server, token) as client:
-        if to is not None:
-            _export_to(client, study, to)
-            return
-        pieces = client.export(study, format or "csv")
-        if out is None:
-            for piece in pieces:
-                sys.stdout.buffer.write(piece)
-            return
-        first = next(pieces, b"")  # raises before the file is created if there is no such study
-        with out.open("wb") as file:
-            file.write(first)
-            file.writelines(pieces)
+    if to is not None:
+        _export_to(client, study, to)
+        return
+    pieces = client.export(study, format or "csv")
+    if out is None:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        return
+    first = next(pieces, b"")  # raises before the file is created if there is no such study
+    with out.open("wb") as file:
+        file.write(first)
+        file.writelines(pieces)
     print(f"All trials of {study} are in {out}")
 
 
@@ -146,23 +130,15 @@ def _export_to(client: "Client", study: str, url: str) -> None:
     print(f"Study {study} with {n_trials} trials is in that database; optuna.load_study reads it")
 
 
-def model(
-    study: StudyName,
-    out: ModelOut,
-    trial: TrialNumber = None,
-    server: Server = DEFAULT["server"],
-    token: Token = DEFAULT["token"],
-) -> None:
+@with_client
+def model(client: "Client", study: StudyName, out: ModelOut, trial: TrialNumber = None) -> None:
     """Download the trained model of a trial to a file in the safetensors format."""
-    from service.client import Client
-
-    with Client(server, token) as client:
-        number = _best_number(client, study) if trial is None else trial
-        if "model" not in [artifact.name for artifact in client.artifacts(study, number)]:
-            raise typer.BadParameter(
-                f"the model of trial {number} of {study} was not kept (see --keep-models of narrows worker)"
-            )
-        client.download_artifact(study, number, "model", out)
+    number = _best_number(client, study) if trial is None else trial
+    if "model" not in [artifact.name for artifact in client.artifacts(study, number)]:
+        raise typer.BadParameter(
+            f"the model of trial {number} of {study} was not kept (see --keep-models of narrows worker)"
+        )
+    client.download_artifact(study, number, "model", out)
     print(f"The model of trial {number} of {study} is in {out}")
 
 
