@@ -161,6 +161,11 @@ class ImportRecord:
     distributions: dict[str, dict[str, Any]]
     trials: list[dict[str, Any]]
 
+    @property
+    def n_trials(self) -> int:
+        """Number of imported trials."""
+        return len(self.trials)
+
 
 @dataclass(frozen=True)
 class TokenRecord:

@@ -3,8 +3,6 @@
 WorkerError
 ├── DatasetError      the data is not there, or not as described
 ├── ModelError        the model does not fit the data or the batches
-├── CustomCodeError   an entrypoint leads to nothing that can be called
-├── MissingCodeError  this machine lacks an entrypoint's code
 ├── PrecisionError    the device lacks the number format
 ├── CheckpointError   a file is damaged, or holds another trial
 ├── DivergedError     a loss is no longer a finite number
@@ -22,14 +20,6 @@ class DatasetError(WorkerError):
 
 class ModelError(WorkerError):
     """The model does not fit the data or the batches."""
-
-
-class CustomCodeError(WorkerError):
-    """An entrypoint leads to nothing that can be called."""
-
-
-class MissingCodeError(WorkerError):
-    """This machine lacks an entrypoint's code."""
 
 
 class PrecisionError(WorkerError):

@@ -11,7 +11,7 @@ from narrows.html_report.plot import MARGIN, VERDICT_COLOURS, Plot, axis_range, 
 from service.schemas.diagnosis import TrialDiagnosis
 from service.schemas.fields import Scalar
 from service.schemas.results import Curves, Trial
-from service.schemas.study.search_space import CategoricalParameter
+from service.schemas.study.search_space import CategoricalParameter, is_number
 from service.schemas.study.training import training_field
 
 N_COLUMNS = 4
@@ -104,7 +104,7 @@ def _gaps(gathered: Gathered) -> Iterator[Plot]:
     figure = make_subplots(1, len(names), shared_yaxes=True, horizontal_spacing=0.03)
     for column, name in enumerate(names, 1):
         for verdict in VERDICT_COLOURS:
-            points = [one for one in judged if one.verdict == verdict and _is_number(params[one.number].get(name))]
+            points = [one for one in judged if one.verdict == verdict and is_number(params[one.number].get(name))]
             if points:
                 marks = _points(points, [params[one.number][name] for one in points], verdict)
                 figure.add_trace(marks.update(showlegend=column == 1), row=1, col=column)
@@ -130,10 +130,6 @@ def _points(points: Sequence[TrialDiagnosis], values: Sequence[Scalar], verdict:
         text=[f"#{one.number}" for one in points],
         hovertemplate="%{text}<br>%{x:.3g}, gap %{y:.3g}",
     )
-
-
-def _is_number(value: Scalar) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _weights(gathered: Gathered) -> Iterator[Plot]:

@@ -9,13 +9,13 @@ from tempfile import TemporaryDirectory
 import optuna
 from optuna.trial import FrozenTrial
 
-from narrows.html_report.rounds_plot import Bounds, Round
 from narrows.html_report.weights import Histogram, histogram_of
 from service.client import Client, ServiceError
 from service.client.optuna_copy import read, read_only_study
 from service.schemas.diagnosis import HUGE, Diagnosis
 from service.schemas.final import Final
 from service.schemas.results import Curves, Study, Trial
+from service.schemas.rounds import Round
 
 N_BEST = 20
 N_CURVES = 200
@@ -108,15 +108,7 @@ def _final(client: Client, name: str) -> Final | None:
 def _rounds(client: Client, name: str) -> list[Round]:
     """Return the ranges of every round; nothing for a study that was never narrowed."""
     rounds = client.rounds(name)
-    if len(rounds) == 1:
-        return []
-    return [
-        Round(
-            round=answer.round,
-            ranges={key: Bounds(low=now.low, high=now.high) for key, now in answer.ranges.items()},
-        )
-        for answer in rounds
-    ]
+    return rounds if len(rounds) > 1 else []
 
 
 def _weights(client: Client, name: str, best: Sequence[Trial]) -> dict[int, Histogram]:

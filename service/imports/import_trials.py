@@ -67,11 +67,11 @@ def import_trials(live: LiveStudy, new: NewImport, requested_by: str) -> tuple[I
         if errors:
             raise InvalidError(errors)
         trials = [(trial, new.distributions) for trial in new.trials]
-        n_before = sum(len(record.trials) for record in known)
+        n_before = sum(record.n_trials for record in known)
         fitting = _fitting_trials(live.definition, "trials", new.source, trials, n_before)
         record = save_import(live.store, live.record.study_id, fitting, live.clock.now(), requested_by, digest)
         live.learn_from_imports()
-        live.news.trials_imported(f"{len(record.trials)} trials of {record.source}")
+        live.news.trials_imported(f"{record.n_trials} trials of {record.source}")
         return import_view(record), True
 
 
@@ -112,7 +112,7 @@ def save_import(
         trials=[trial.model_dump(mode="json") for trial in fitting.trials],
     )
     store.imports.add(record)
-    n_imported = sum(len(saved.trials) for saved in (*known, record))
+    n_imported = sum(saved.n_trials for saved in (*known, record))
     store.optuna.set_study_user_attr(study_id, USER_ATTR, n_imported)
     return record
 

@@ -1,9 +1,7 @@
 """Imports as clients see them."""
 
-from typing import Any
-
 from service.errors import ImportNotFoundError
-from service.schemas.imports import Import, ImportedTrial, ImportList, ImportWithTrials, LeftOut
+from service.schemas.imports import Import, ImportList, ImportWithTrials
 from service.study.live_study import LiveStudy
 from storage import ImportRecord
 
@@ -16,7 +14,7 @@ def import_list(live: LiveStudy) -> ImportList:
 
 def import_view(record: ImportRecord) -> Import:
     """One import without its trials."""
-    return Import(**_fields(record))
+    return Import.model_validate(record, from_attributes=True)
 
 
 def find_import(live: LiveStudy, number: int) -> ImportWithTrials:
@@ -24,16 +22,4 @@ def find_import(live: LiveStudy, number: int) -> ImportWithTrials:
     records = live.store.imports.of_study(live.record.study_id)
     if number >= len(records):
         raise ImportNotFoundError(f"study {live.record.name} has no import {number}")
-    record = records[number]
-    return ImportWithTrials(**_fields(record), trials=[ImportedTrial.model_validate(one) for one in record.trials])
-
-
-def _fields(record: ImportRecord) -> dict[str, Any]:
-    return {
-        "number": record.number,
-        "source": record.source,
-        "requested_by": record.requested_by,
-        "imported_at": record.imported_at,
-        "n_trials": len(record.trials),
-        "left_out": LeftOut(**record.left_out),
-    }
+    return ImportWithTrials.model_validate(records[number], from_attributes=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -52,17 +53,8 @@ def _first_round(live: LiveStudy, trials: Sequence[FrozenTrial]) -> Round:
 
 
 def _fields(live: LiveStudy, record: RoundRecord) -> dict[str, Any]:
-    return {
-        "round": record.number,
-        "first_trial": record.first_trial,
-        "began_at": record.began_at,
-        "requested_by": record.requested_by,
-        "keep_top": record.keep_top,
-        "margin": record.margin,
-        "kept": record.kept,
-        "ranges": {name: _range(live, name, narrowed) for name, narrowed in record.ranges.items()},
-        "note": record.note,
-    }
+    ranges = {name: _range(live, name, narrowed) for name, narrowed in record.ranges.items()}
+    return {**asdict(record), "round": record.number, "ranges": ranges}
 
 
 def _range(live: LiveStudy, name: str, narrowed: dict[str, Any]) -> Range:

@@ -2,15 +2,14 @@
 
 import copy
 from collections.abc import Callable, Container, Sequence, Set
-from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from storage import FrozenStudy, trial_id_of
+from storage import FrozenStudy, set_trial_id, trial_id_of
 
 
 class OverlayStorage(BaseStorage):
@@ -161,25 +160,11 @@ class OverlayStorage(BaseStorage):
 
     # Not used by samplers
 
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Not supported."""
-        raise NotImplementedError("a suggestion makes no study")
+    def _refuse(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        raise NotImplementedError("a suggestion makes, reports and ends nothing")
 
-    def delete_study(self, study_id: int) -> None:
-        """Not supported."""
-        raise NotImplementedError("a suggestion deletes no study")
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Not supported."""
-        raise NotImplementedError("a suggestion makes no trial")
-
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Not supported."""
-        raise NotImplementedError("a suggestion ends no trial")
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Not supported."""
-        raise NotImplementedError("a suggestion reports nothing")
+    create_new_study = delete_study = create_new_trial = _refuse
+    set_trial_state_values = set_trial_intermediate_value = _refuse
 
 
 class FinishedOnce:
@@ -231,16 +216,7 @@ def _is_like(known: BaseDistribution | None, distribution: BaseDistribution) -> 
 
 def _new_trial(number: int) -> FrozenTrial:
     """A RUNNING trial without an id in the storage. Its id is negative, which no saved trial has."""
-    return FrozenTrial(
-        number=number,
-        state=TrialState.RUNNING,
-        value=None,
-        datetime_start=datetime.now(),
-        datetime_complete=None,
-        params={},
-        distributions={},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-        trial_id=-1 - number,
-    )
+    trial = create_trial(state=TrialState.RUNNING)
+    trial.number = number
+    set_trial_id(trial, -1 - number)
+    return trial

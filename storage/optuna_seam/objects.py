@@ -6,25 +6,13 @@ from operator import attrgetter
 from optuna import Study
 from optuna.pruners import HyperbandPruner
 from optuna.storages import BaseStorage
-from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
-from optuna.study._frozen import FrozenStudy
-from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as METRIC_NAMES_ATTR
+from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX as DEFAULT_STUDY_NAME_PREFIX
+from optuna.study._frozen import FrozenStudy as FrozenStudy
+from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from optuna.trial import FrozenTrial, Trial
 
-__all__ = [
-    "CONSTRAINT_ATTR_PREFIX",
-    "DEFAULT_STUDY_NAME_PREFIX",
-    "FIXED_PARAMS_ATTR",
-    "METRIC_NAMES_ATTR",
-    "RUNG_ATTR_PREFIX",
-    "FrozenStudy",
-    "bracket_of_trial",
-    "count_brackets",
-    "set_trial_id",
-    "storage_of",
-    "study_id_of",
-    "trial_id_of",
-]
+METRIC_NAMES_ATTR = _SYSTEM_ATTR_METRIC_NAMES
+"""System attribute of a study: the metric of each objective, in order."""
 
 FIXED_PARAMS_ATTR = "fixed_params"
 """System attribute of an enqueued trial: the parameters it was enqueued with, by name."""

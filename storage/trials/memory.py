@@ -8,14 +8,13 @@ import uuid
 from bisect import insort
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from storage.optuna_seam.objects import DEFAULT_STUDY_NAME_PREFIX, FrozenStudy, set_trial_id, trial_id_of
 
@@ -153,7 +152,7 @@ class Memory:
 
     def add_trial(self, study: StudyMemory, template: FrozenTrial | None) -> FrozenTrial:
         """Add a RUNNING trial, or a copy of the template, under a new id."""
-        trial = _running_trial() if template is None else copy.deepcopy(template)
+        trial = create_trial(state=TrialState.RUNNING) if template is None else copy.deepcopy(template)
         trial.number = len(study.trials)
         set_trial_id(trial, self.next_trial_id)
         self.load_trials(study, [trial])
@@ -188,20 +187,4 @@ def frozen_study(study: StudyMemory) -> FrozenStudy:
         user_attrs=copy.deepcopy(study.user_attrs),
         system_attrs=copy.deepcopy(study.system_attrs),
         study_id=study.study_id,
-    )
-
-
-def _running_trial() -> FrozenTrial:
-    return FrozenTrial(
-        number=-1,
-        state=TrialState.RUNNING,
-        value=None,
-        datetime_start=datetime.now(),
-        datetime_complete=None,
-        params={},
-        distributions={},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-        trial_id=-1,
     )

@@ -154,10 +154,10 @@ def test_the_rounds_of_a_study_that_was_narrowed_are_gathered(service: Service, 
     client.narrow(name, {"keep_top": 2})
 
     first, second = gather(client, name).rounds
-    assert (first["round"], second["round"]) == (1, 2)
-    assert first["ranges"] == {"learning_rate": {"low": 1e-5, "high": 0.1}}
-    assert 1e-5 < second["ranges"]["learning_rate"]["low"] <= 1e-4
-    assert 1e-3 <= second["ranges"]["learning_rate"]["high"] < 0.1
+    assert (first.round, second.round) == (1, 2)
+    assert {name: (ends.low, ends.high) for name, ends in first.ranges.items()} == {"learning_rate": (1e-5, 0.1)}
+    assert 1e-5 < second.ranges["learning_rate"].low <= 1e-4
+    assert 1e-3 <= second.ranges["learning_rate"].high < 0.1
 
 
 def test_a_study_that_is_not_there_is_an_error(client: Client) -> None:

@@ -108,12 +108,9 @@ class OutcomeClient:
             retries = self._briefly if self._stopping.is_set() else self._patiently
         try:
             closed = retries(call)
-        except ServiceError as error:
-            if error.code not in LOST_CODES and error.status < 500:
-                raise
-            logger.warning("%s: lost: %s", title(lease), error)
-            return None
         except ClientError as error:
+            if isinstance(error, ServiceError) and error.code not in LOST_CODES and error.status < 500:
+                raise
             logger.warning("%s: lost: %s", title(lease), error)
             return None
         self._fanout.end_lease(lease.lease_id, closed.state, metrics)

@@ -45,14 +45,7 @@ def find_function(entrypoint: str, arguments: Mapping[str, Any]) -> tuple[Callab
 
     Raises EntrypointError, and whatever the import of its module raises.
     """
-    module_name, _, name = entrypoint.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise RetryElsewhereError(f"{entrypoint} cannot be imported: {error}") from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise EntrypointError(f"{module_name} must have a function {name}: it has {type(function).__name__}")
+    function = import_function(entrypoint)
     try:
         signature = inspect.signature(function)
     except ValueError as error:
@@ -67,6 +60,22 @@ def find_function(entrypoint: str, arguments: Mapping[str, Any]) -> tuple[Callab
     except TypeError as error:
         raise EntrypointError(f"{entrypoint} must take the arguments {sorted(arguments)}: {error}") from error
     return function, first
+
+
+def import_function(entrypoint: str) -> Callable[..., Any]:
+    """Return the function that an entrypoint names.
+
+    Raises RetryElsewhereError if its module cannot be imported, EntrypointError if the module has no such function.
+    """
+    module_name, _, name = entrypoint.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise RetryElsewhereError(f"{entrypoint} cannot be imported: {error}") from error
+    function: Callable[..., Any] | None = getattr(module, name, None)
+    if not callable(function):
+        raise EntrypointError(f"{module_name} must have a function {name}: it has {type(function).__name__}")
+    return function
 
 
 def register_as_optuna_trial(trial: type) -> None:

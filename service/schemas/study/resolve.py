@@ -1,5 +1,6 @@
 """Put a trial's parameters into the fixed training fields."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def resolve(fixed: Mapping[str, Any], params: Mapping[str, Scalar]) -> dict[str,
     and `model.hidden.1` make `hidden`. An element whose parameter is inactive is left out, and those after it
     move up.
     """
-    tree = _copy(fixed)
+    tree: dict[str, Any] = copy.deepcopy(dict(fixed))
     for key, value in sorted(params.items(), key=lambda item: item[0].count(".")):  # a field before its parts
         *parents, last = key.split(".")
         node = tree
@@ -57,14 +58,6 @@ def resolve(fixed: Mapping[str, Any], params: Mapping[str, Scalar]) -> dict[str,
     listed = _lists(tree)
     assert isinstance(listed, dict), "the root has named fields"
     return listed
-
-
-def _copy(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {key: _copy(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_copy(value) for value in node]
-    return node
 
 
 def _lists(node: Any) -> Any:

@@ -33,6 +33,15 @@ TEST_METRICS = ("test_loss", "test_accuracy", "n_test_images")
 """Metrics that are added by the one trial of a final evaluation that reads the test split."""
 
 
+TrainingSeed = Annotated[
+    int,
+    Field(
+        ge=0,
+        lt=2**48,
+        description="Seed of the study's trainings; each trial's own seed is drawn from it and its number.",
+        examples=[0],
+    ),
+]
 OptimizerKind = Literal["sgd", "adam", "adamw"]
 
 
@@ -172,13 +181,7 @@ class Training(StrictBody):
     early_stopping: EarlyStopping | None = Field(
         None, description="When to end a trial that no longer improves; null for never.", examples=[None]
     )
-    seed: int = Field(
-        0,
-        ge=0,
-        lt=2**48,
-        description="Seed of the study's trainings; each trial's own seed is drawn from it and its number.",
-        examples=[0],
-    )
+    seed: TrainingSeed = 0
     trial_timeout_seconds: TrialTimeout = None
     step_timeout_seconds: StepTimeout = None
     memory_limit_mib: MemoryLimit = None

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from service.schemas.fields import StrictBody
 from service.schemas.study.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
 from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
-from service.schemas.study.training import Training
+from service.schemas.study.training import Training, TrainingSeed
 
 FIRST_PARAMETERS = ("trial", "context")
 """Names of the function's first parameter: an Optuna objective takes a trial, a train function a context."""
@@ -26,13 +26,7 @@ class UserTraining(StrictBody):
     trial_timeout_seconds: TrialTimeout = None
     step_timeout_seconds: StepTimeout = None
     memory_limit_mib: MemoryLimit = None
-    seed: int = Field(
-        0,
-        ge=0,
-        lt=2**48,
-        description="Seed of the study's trainings; each trial's own seed is drawn from it and its number.",
-        examples=[0],
-    )
+    seed: TrainingSeed = 0
 
     @model_validator(mode="before")
     @classmethod

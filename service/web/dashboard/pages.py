@@ -26,7 +26,7 @@ def dashboard_routes(storage: BaseStorage) -> list[Route]:
     """The routes of the dashboard and a redirect from /. Changes that have no route before these are refused."""
     dashboard = LazyDashboard(storage)
     return [
-        Route("/", endpoint=_FixedResponse(RedirectResponse("/dashboard")), methods=["GET"]),
+        Route("/", endpoint=RedirectResponse("/dashboard"), methods=["GET"]),
         *(Route(path, endpoint=dashboard, methods=["GET"]) for path in READS),
         Route("/api/{rest:path}", endpoint=_RefusedChange(), methods=list(WRITES)),
     ]
@@ -69,13 +69,3 @@ class _RefusedChange:
         raise ForbiddenError(
             "not from the dashboard: studies are created and changed through the API or the narrows command"
         )
-
-
-class _FixedResponse:
-    """Answers every request with the same response."""
-
-    def __init__(self, response: ASGIApp) -> None:
-        self._response = response
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._response(scope, receive, send)

@@ -51,8 +51,8 @@ def load_splits(dataset: OwnDataset, seed: int) -> CustomSplits:
     The function returns (train, validation) or (train, validation, test). A split is a pair of tensors, inputs [n, …]
     and labels [n], or a map-style torch data set of pairs (input, label) whose inputs have one shape. Inputs are
     floating (the model gets float32), uint8 (the model gets float32 from 0 to 1) or other integers (the model gets
-    int64, for instance tokens); labels are classes counted from 0. Raises DatasetError, MissingCodeError,
-    CustomCodeError, and whatever the code raises.
+    int64, for instance tokens); labels are classes counted from 0. Raises DatasetError, RetryElsewhereError,
+    EntrypointError, and whatever the code raises.
     """
     return _load(dataset.model_dump_json(exclude={"augment"}), seed)
 

@@ -18,7 +18,7 @@ N_EXAMPLES = 2
 def make_model(training: Training, data: TrialData) -> nn.Module:
     """Build the model of a training, built-in or custom. Its weights are drawn from the global generators.
 
-    Raises ModelError, MissingCodeError, CustomCodeError, and whatever the code raises.
+    Raises ModelError, RetryElsewhereError, EntrypointError, and whatever the code raises.
     """
     if not isinstance(training.model, OwnModel):
         return model_for(training, data)

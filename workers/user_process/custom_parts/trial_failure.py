@@ -4,7 +4,7 @@ import sys
 import traceback
 
 from service.schemas.study.data import Dataset
-from workers.errors import DatasetError, MissingCodeError, PrecisionError, WorkerError
+from workers.errors import DatasetError, PrecisionError, WorkerError
 from workers.faults import is_device_broken
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_process.channel import Message
@@ -25,7 +25,7 @@ def trial_failure(trial: LeasedTrial, error: BaseException) -> Message:
     message = failure_message(_translated(trial, error))
     if message["call"] != "failed":  # Optuna's TrialPruned, which has no meaning here
         message = {"reason": type(error).__name__, "retry": False}
-    if not isinstance(error, WorkerError):
+    if not isinstance(error, WorkerError | EntrypointError):
         traceback.print_exception(error)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -35,6 +35,6 @@ def trial_failure(trial: LeasedTrial, error: BaseException) -> Message:
 
 def _translated(trial: LeasedTrial, error: BaseException) -> BaseException:
     is_built_in_data = isinstance(trial.lease.built_in.dataset, Dataset)
-    if isinstance(error, MissingCodeError | PrecisionError) or (isinstance(error, DatasetError) and is_built_in_data):
+    if isinstance(error, PrecisionError) or (isinstance(error, DatasetError) and is_built_in_data):
         return RetryElsewhereError(str(error))
     return EntrypointError(str(error)) if isinstance(error, WorkerError) else error

@@ -1,13 +1,36 @@
-from narrows.html_report.rounds_plot import Round, rounds_plot
+from narrows.html_report.rounds_plot import rounds_plot
+from service.schemas.rounds import Range, Round
 from service.schemas.study.search_space import FloatParameter
 
 SPACE = {
     "learning_rate": FloatParameter(type="float", low=1e-5, high=0.1, log=True),
     "dropout": FloatParameter(type="float", low=0.0, high=0.5),
 }
-ROUNDS: list[Round] = [
-    {"round": 0, "ranges": {"learning_rate": {"low": 1e-5, "high": 0.1}, "dropout": {"low": 0.0, "high": 0.5}}},
-    {"round": 1, "ranges": {"learning_rate": {"low": 1e-4, "high": 0.01}, "dropout": {"low": 0.1, "high": 0.3}}},
+
+
+def stage(number: int, **ends: tuple[float, float]) -> Round:
+    ranges = {
+        name: Range(low=low, high=high, log=False, share=1.0, verdict="shrunk", note=None)
+        for name, (low, high) in ends.items()
+    }
+    return Round(
+        round=number,
+        first_trial=0,
+        n_trials=0,
+        best=None,
+        began_at=None,
+        requested_by=None,
+        keep_top=None,
+        margin=None,
+        kept=[],
+        ranges=ranges,
+        note=None,
+    )
+
+
+ROUNDS = [
+    stage(0, learning_rate=(1e-5, 0.1), dropout=(0.0, 0.5)),
+    stage(1, learning_rate=(1e-4, 0.01), dropout=(0.1, 0.3)),
 ]
 
 

@@ -5,8 +5,9 @@ import torch
 
 from service.schemas.study.data import OwnDataset
 from workers.data.batches import make_batches
-from workers.errors import CustomCodeError, DatasetError, MissingCodeError
+from workers.errors import DatasetError
 from workers.user_process.custom_parts.dataset import custom_trial_data, load_custom_test, load_splits
+from workers.user_process.function import EntrypointError, RetryElsewhereError
 
 HERE = "tests.unit.workers.user_process.custom_parts.nets"
 CPU = torch.device("cpu")
@@ -97,8 +98,8 @@ def test_an_object_that_is_no_data_set_is_refused_with_a_reason(kind: str, messa
 @pytest.mark.parametrize(
     ("entrypoint", "error", "message"),
     [
-        ("no_such_package.nets:build", MissingCodeError, "cannot be imported: No module named 'no_such_package'"),
-        (f"{HERE}:no_such_function", CustomCodeError, "must have a function no_such_function: it has NoneType"),
+        ("no_such_package.nets:build", RetryElsewhereError, "cannot be imported: No module named 'no_such_package'"),
+        (f"{HERE}:no_such_function", EntrypointError, "must have a function no_such_function: it has NoneType"),
     ],
 )
 def test_an_entrypoint_that_cannot_be_found_is_an_error(entrypoint: str, error: type[Any], message: str) -> None:
