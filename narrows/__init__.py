@@ -2,6 +2,9 @@
 
 Each name is loaded when it is asked for: the client needs httpx and pydantic, `load_definition` PyYAML, and
 `load_model` PyTorch.
+
+The package imports `service.schemas` and `service.client`; a few of its modules import more. No other package imports
+this one. `tests/docs/test_layers.py` holds these rules and the layers inside this package.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,8 @@
-"""Storage of studies, trials and all data about them, in a database and a blob store."""
+"""Storage of studies, trials and all data about them, in a database and a blob store.
+
+The names of this file are the public API: the service imports no other part. The storage imports neither `service` nor
+`workers` nor `narrows`. `tests/docs/test_layers.py` holds these rules and the layers inside this package.
+"""
 
 from storage.batch import Commit
 from storage.blobs.blob_store import BlobFile, BlobStore

@@ -1,4 +1,7 @@
-"""Migrations of our own tables. Optuna migrates its tables itself, with a version table of its own."""
+"""Migrations of our own tables, with a version table of their own.
+
+Optuna's tables are not migrated here: those of an older Optuna need `optuna storage upgrade` first.
+"""
 
 from pathlib import Path
 

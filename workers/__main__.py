@@ -6,7 +6,7 @@ import os
 import sys
 
 from workers.fleet import devices
-from workers.fleet.fleet import CRASHED, USELESS, Fleet, WorkerSlot
+from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, Fleet, WorkerSlot
 from workers.fleet.parent import end_with_parent
 from workers.fleet.secrets import TOKEN, close_memory, take_token
 from workers.fleet.stopping import Stopping
@@ -25,10 +25,10 @@ def main(arguments: list[str]) -> int:
     configure_logging(options.log_level, options.device)
     if importlib.util.find_spec("torch") is None:
         print("narrows: training needs PyTorch: pip install 'narrows[worker]'", file=sys.stderr)
-        return CRASHED
+        return EXIT_CRASHED
     if (reason := missing(options.tensorboard, options.mlflow)) is not None:
         print(f"narrows: {reason}", file=sys.stderr)
-        return USELESS
+        return EXIT_NO_RESTART
     return run_fleet(options) if options.device is None else run_process(options, options.device)
 
 
@@ -38,7 +38,7 @@ def run_fleet(options: Options) -> int:
         names = devices.process_devices(options.devices, options.processes, devices.count_gpus, devices.n_cores())
     except devices.NoDeviceError as error:
         print(f"narrows: {error}", file=sys.stderr)
-        return USELESS
+        return EXIT_NO_RESTART
     logging.getLogger("narrows.fleet").info("%d processes: %s", len(names), ", ".join(names))
     fleet = Fleet([_slot(options, name, len(names)) for name in names])
     fleet.install()

@@ -60,7 +60,7 @@ def _import_of_file(file: Path, definition: "Definition") -> dict[str, Any]:
 def _import_of_database(url: str, name: str | None, definition: "Definition") -> dict[str, Any]:
     from service.schemas.optuna import described, imported
     from storage import StorageError
-    from storage.stock import read_study
+    from storage.optuna_databases import read_study
 
     try:
         study = read_study(url, name)

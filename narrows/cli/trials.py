@@ -119,10 +119,10 @@ def _export_to(client: "Client", study: str, url: str) -> None:
     from narrows.errors import CommandError
     from service.client.optuna_copy import directions_of, read
     from storage import StorageError
-    from storage.stock import StockStudy, write_study
+    from storage.optuna_databases import OptunaStudy, write_study
 
     head, trials = read(client.export(study, "optuna"))
-    copy = StockStudy(head.study_name, directions_of(head), head.metric_names, head.user_attrs, trials)
+    copy = OptunaStudy(head.study_name, directions_of(head), head.metric_names, head.user_attrs, trials)
     try:
         n_trials = write_study(url, copy)
     except StorageError as error:

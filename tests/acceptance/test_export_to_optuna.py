@@ -66,7 +66,7 @@ def test_a_study_of_that_name_is_left_as_it_is(client: Client, database_url: str
 
 def test_what_breaks_off_leaves_no_part_of_a_study(client: Client, database_url: str) -> None:
     from service.client.optuna_copy import directions_of, read
-    from storage.stock import StockStudy, write_study
+    from storage.optuna_databases import OptunaStudy, write_study
 
     study_in_every_state(client, "every")
     head, trials = read(client.export("every", "optuna"))
@@ -77,10 +77,10 @@ def test_what_breaks_off_leaves_no_part_of_a_study(client: Client, database_url:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        write_study(database_url, StockStudy("every", directions_of(head), None, {}, breaking()))
+        write_study(database_url, OptunaStudy("every", directions_of(head), None, {}, breaking()))
     with stock_storage(database_url) as target:
         assert target.get_all_studies() == []
-    assert write_study(database_url, StockStudy("every", directions_of(head), None, {}, found)) == 7
+    assert write_study(database_url, OptunaStudy("every", directions_of(head), None, {}, found)) == 7
 
 
 def test_where_it_cannot_go_is_said_in_one_line(client: Client, tmp_path: Path) -> None:

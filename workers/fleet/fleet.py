@@ -14,8 +14,8 @@ from workers.fleet.stopping import end_signals
 
 logger = logging.getLogger("narrows.fleet")
 
-GOOD, CRASHED, USELESS = 0, 1, 2
-"""Exit statuses of a worker process. USELESS: a restart would end the same way."""
+EXIT_OK, EXIT_CRASHED, EXIT_NO_RESTART = 0, 1, 2
+"""Exit statuses of a worker process. EXIT_NO_RESTART: it would end the same way if it were started again."""
 
 MAX_CRASHES = 5
 FIRST_PAUSE_SECONDS = 1.0
@@ -74,14 +74,14 @@ class WorkerSlot:
 
     def _ended(self, code: int, now: float) -> None:
         self._forget()
-        if code in (GOOD, USELESS):
+        if code in (EXIT_OK, EXIT_NO_RESTART):
             self.status = code
             return
         self.n_crashes = 1 if now - self.started_at >= STEADY_SECONDS else self.n_crashes + 1
         how = f"signal {-code}" if code < 0 else f"status {code}"
         if self.n_crashes >= MAX_CRASHES:
             logger.error("%s: ended with %s, %d times in a row: given up", self.name, how, self.n_crashes)
-            self.status = CRASHED
+            self.status = EXIT_CRASHED
             return
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (self.n_crashes - 1))
         logger.warning("%s: ended with %s, starts again in %g s", self.name, how, pause)
@@ -90,7 +90,7 @@ class WorkerSlot:
     def end(self, number: signal.Signals) -> None:
         """Send a signal to the process; without a process the slot has ended."""
         if self.process is None:
-            self.status = self.status if self.status is not None else GOOD
+            self.status = self.status if self.status is not None else EXIT_OK
         else:
             self.process.send_signal(number)
 
@@ -98,7 +98,7 @@ class WorkerSlot:
         """Set the status if the process has ended after a signal of the fleet. It is not started again."""
         if self.process is not None and (code := self.process.poll()) is not None:
             self._forget()
-            self.status = GOOD if code == GOOD else CRASHED
+            self.status = EXIT_OK if code == EXIT_OK else EXIT_CRASHED
 
     def _forget(self) -> None:
         assert self.process is not None
@@ -122,7 +122,7 @@ class Fleet:
             signal.signal(number, self._on_signal)
 
     def run(self) -> int:
-        """Run until every process has ended. Returns the status to exit with: GOOD if each of them ended with it."""
+        """Run until every process has ended. Return the status to exit with: EXIT_OK if each of them ended with it."""
         try:
             while self._n_signals == 0 and self._is_running():
                 for slot in self._slots:
@@ -131,7 +131,7 @@ class Fleet:
             self._drain()
         finally:
             self._send(signal.SIGKILL)
-        return GOOD if all(slot.status == GOOD for slot in self._slots) else CRASHED
+        return EXIT_OK if all(slot.status == EXIT_OK for slot in self._slots) else EXIT_CRASHED
 
     def _is_running(self) -> bool:
         return any(slot.status is None for slot in self._slots)

@@ -5,13 +5,13 @@ import signal
 import threading
 import time
 
-from workers.fleet.fleet import CRASHED, DRAIN_SECONDS
+from workers.fleet.fleet import DRAIN_SECONDS, EXIT_CRASHED
 
 
 def end_with_parent(drain_seconds: float = DRAIN_SECONDS) -> None:
     """Send this process SIGTERM when its stdin ends, that is, when the fleet at the other end of the pipe has died.
 
-    If it has not ended `drain_seconds` later, it exits with CRASHED: a dead fleet cannot kill it.
+    If it has not ended `drain_seconds` later, it exits with EXIT_CRASHED: a dead fleet cannot kill it.
     """
 
     def watch() -> None:
@@ -20,6 +20,6 @@ def end_with_parent(drain_seconds: float = DRAIN_SECONDS) -> None:
             pass
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(drain_seconds)
-        os._exit(CRASHED)
+        os._exit(EXIT_CRASHED)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -27,7 +27,7 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class LaneTrial:
-    """A trial to train. Narrows never reads `tag`; it is for the caller, who may put the lease there."""
+    """A trial to train. The lanes never read `tag`; the scheduler keeps its `LeasedTrial` there."""
 
     training: Training
     seed: int

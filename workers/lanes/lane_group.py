@@ -105,13 +105,13 @@ class LaneGroup:
         if fusion_key(trial.training) != self.key:
             raise ValueError(f"trials of a group must share a fusion key: {fusion_key(trial.training)}, not {self.key}")
         lane = Lane(trial, self.data, self._engine.has_batch_norm, self._engine.n_custom_dropouts)
-        memory = self._engine.lane_tensors(len(self.lanes))
+        lane_tensors = self._engine.lane_tensors(len(self.lanes))
         if state is None:
-            for tensor in memory.values():
+            for tensor in lane_tensors.values():
                 tensor.zero_()
-            self._engine.rows.layout.read(self._new_model(trial.seed), memory)
+            self._engine.rows.layout.read(self._new_model(trial.seed), lane_tensors)
         else:
-            restore_lane(state, lane, memory)
+            restore_lane(state, lane, lane_tensors)
         self.lanes.append(lane)
         self._engine.set_lanes(self.lanes)
         return lane

@@ -32,9 +32,9 @@ class LaneState:
         return int(self.values["epoch"])
 
 
-def capture_lane(lane: Lane, memory: Mapping[str, Tensor]) -> LaneState:
-    """Return a copy of a lane's state and of its tensors, `memory`. Call it between two steps."""
-    tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in memory.items()}
+def capture_lane(lane: Lane, lane_tensors: Mapping[str, Tensor]) -> LaneState:
+    """Return a copy of a lane's state and of its tensors, `lane_tensors`. Call it between two steps."""
+    tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in lane_tensors.items()}
     if lane.batch > 0:  # at the start of an epoch the generator is seeded anew
         tensors[GENERATOR] = lane.generator.get_state()
     metrics, weights = lane.selected or (None, {})
@@ -50,12 +50,12 @@ def capture_lane(lane: Lane, memory: Mapping[str, Tensor]) -> LaneState:
     return LaneState(tensors, values)
 
 
-def restore_lane(state: LaneState, lane: Lane, memory: Mapping[str, Tensor]) -> None:
-    """Copy a state into a lane and its tensors, `memory`.
+def restore_lane(state: LaneState, lane: Lane, lane_tensors: Mapping[str, Tensor]) -> None:
+    """Copy a state into a lane and its tensors, `lane_tensors`.
 
     Raises CheckpointError if the state is incomplete or belongs to another model or optimizer.
     """
-    for name, tensor in memory.items():
+    for name, tensor in lane_tensors.items():
         tensor.copy_(_tensor(state, name, tensor))
     values = state.values
     try:
@@ -68,7 +68,7 @@ def restore_lane(state: LaneState, lane: Lane, memory: Mapping[str, Tensor]) -> 
     if metrics is not None:
         weights: Weights = {
             name: _tensor(state, SELECTED + name, tensor).to(tensor)
-            for name, tensor in memory.items()
+            for name, tensor in lane_tensors.items()
             if SELECTED + name in state.tensors
         }
         lane.selected = metrics, weights

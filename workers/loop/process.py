@@ -14,7 +14,7 @@ from service.schemas.protocol import WorkerInfo
 from workers import scratch
 from workers.data.trial_data import prepare_data
 from workers.final_test.final_trial import FinalTrial
-from workers.fleet.fleet import CRASHED, GOOD, USELESS
+from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, EXIT_OK
 from workers.fleet.stopping import Stopping
 from workers.loop.active_trials import BrokenDeviceError
 from workers.loop.loop import Loop
@@ -64,13 +64,13 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
             loop.run()
     except ClientError as error:
         logger.error("%s", error)
-        return USELESS
+        return EXIT_NO_RESTART
     except BrokenDeviceError as error:
         logger.error("%s", error)
-        return CRASHED
+        return EXIT_CRASHED
     finally:
         fanout.close()
-    return GOOD
+    return EXIT_OK
 
 
 def worker_info(device_name: str) -> WorkerInfo:

@@ -23,7 +23,7 @@ class Trainer(Protocol):
         """Number of trials in lanes."""
 
     @property
-    def room(self) -> int:
+    def n_claimable(self) -> int:
         """Number of further trials to claim."""
 
     def n_free_within(self, seconds: float) -> int:
@@ -68,9 +68,9 @@ class TrainerRouter:
         return self._built_in.n_training + self._custom.n_training
 
     @property
-    def room(self) -> int:
+    def n_claimable(self) -> int:
         """That of the trainer whose trials are here now."""
-        return self._current.room
+        return self._current.n_claimable
 
     @property
     def custom_study(self) -> str | None:

@@ -70,8 +70,8 @@ class TrialSource:
 
         Does nothing while no trial trains: `wait` claims then.
         """
-        room = max(0, self._trainer.room - n_held) + self._trainer.n_free_within(AHEAD_SECONDS)
-        n_trials = 0 if self._backoff.seconds_left > 0 else room
+        n_claimable = max(0, self._trainer.n_claimable - n_held) + self._trainer.n_free_within(AHEAD_SECONDS)
+        n_trials = 0 if self._backoff.seconds_left > 0 else n_claimable
         if self._trainer.custom_study is not None:
             self._prefetcher.want(n_trials, self._trainer.n_lanes, self._allow, self._trainer.custom_study)
         elif self._trainer.trials:

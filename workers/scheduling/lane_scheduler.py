@@ -89,7 +89,7 @@ class LaneScheduler:
         return len(self._lanes)
 
     @property
-    def room(self) -> int:
+    def n_claimable(self) -> int:
         """Number of further trials to claim. Starts at 1 and doubles while claimed trials keep sharing a fusion key."""
         return max(0, min(self._target, self.n_lanes) - len(self._trials))
 

@@ -167,7 +167,7 @@ class FakeTrainer:
         return len(self._trials)
 
     @property
-    def room(self) -> int:
+    def n_claimable(self) -> int:
         return self.n_lanes - len(self._trials)
 
     def n_free_within(self, seconds: float) -> int:

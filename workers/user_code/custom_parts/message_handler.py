@@ -29,7 +29,7 @@ class MessageHandler:
 
     def handle(self, process: TrainerProcess, message: TrialMessage) -> FinishedEpoch | FailedTrial | None:
         """The event that the message leads to, if there is one."""
-        process.room, process.n_lanes = message.room, message.n_lanes
+        process.n_claimable, process.n_lanes = message.n_claimable, message.n_lanes
         if isinstance(message, Dropped):
             dropped = process.dropped.pop(message.id, None)
             if dropped is not None:

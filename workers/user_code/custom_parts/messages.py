@@ -12,10 +12,10 @@ from workers.user_process.channel import Message
 
 
 class TrialMessage(BaseModel):
-    """About one trial, which the process knows by the name `id`. `room` and `n_lanes` are those of the process."""
+    """A message about the trial that the process calls `id`. `n_claimable` and `n_lanes` are the process's own."""
 
     id: str
-    room: int = Field(ge=0, le=MAX_LANES)
+    n_claimable: int = Field(ge=0, le=MAX_LANES)
     n_lanes: int = Field(ge=1, le=MAX_LANES)
 
 

@@ -77,7 +77,7 @@ class SubprocessTrainer:
         return 1 if self._slot.process is None else self._slot.process.n_lanes
 
     @property
-    def room(self) -> int:
+    def n_claimable(self) -> int:
         """Number of further trials to claim for the study that is trained here."""
         if not self._trials:
             return 1
@@ -86,7 +86,7 @@ class SubprocessTrainer:
             return 0
         is_mixed = any(trial.lease.study in self._mixed_studies for trial in self._trials.values())
         is_over = self._clock() - self._busy_since > TURN_SECONDS
-        return 0 if is_mixed or is_over else process.room
+        return 0 if is_mixed or is_over else process.n_claimable
 
     @property
     def study(self) -> str | None:

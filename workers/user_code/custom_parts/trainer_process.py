@@ -49,7 +49,7 @@ class TrainerProcess:
         self.solo_reason = solo_reason
         self.unfusable_reason: str | None = None
         """Why the process has only one lane, once a trial has started; None if trials can share it."""
-        self.room, self.n_lanes = 0, 1
+        self.n_claimable, self.n_lanes = 0, 1
         self.n_started = 0
         """Trials that were started here, those that have ended included."""
         self.trials: dict[str, ChildTrial] = {}

@@ -75,8 +75,10 @@ class TrainingLoop:
                 self._send("dropped", name)
 
     def _send(self, call: str, name: str, **fields: Any) -> None:
-        room, n_lanes = (0, 1) if self._scheduler is None else (self._scheduler.room, self._scheduler.n_lanes)
-        self._channel.send({"call": call, "id": name, "room": room, "n_lanes": n_lanes, **fields})
+        scheduler, lanes = self._scheduler, {"n_claimable": 0, "n_lanes": 1}
+        if scheduler is not None:
+            lanes = {"n_claimable": scheduler.n_claimable, "n_lanes": scheduler.n_lanes}
+        self._channel.send({"call": call, "id": name, **lanes, **fields})
 
     # Trials come and go
 

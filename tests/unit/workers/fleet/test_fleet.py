@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.workers.fakes import FakeTime
 from tests.waiting import PATIENCE_SECONDS
-from workers.fleet.fleet import CRASHED, GOOD, USELESS, Fleet, WorkerSlot
+from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, EXIT_OK, Fleet, WorkerSlot
 
 pytestmark = pytest.mark.processes
 
@@ -24,7 +24,7 @@ def tend_until_ended(place: WorkerSlot, time: FakeTime) -> None:
     place.tend(time())
 
 
-@pytest.mark.parametrize(("codes", "status"), [(["0", "0"], GOOD), (["0", "2"], CRASHED)])
+@pytest.mark.parametrize(("codes", "status"), [(["0", "0"], EXIT_OK), (["0", "2"], EXIT_CRASHED)])
 def test_the_fleet_succeeds_only_if_every_process_did(codes: Sequence[str], status: int) -> None:
     slots = [slot(f"raise SystemExit({code})") for code in codes]
     assert Fleet(slots).run() == status
@@ -32,7 +32,7 @@ def test_the_fleet_succeeds_only_if_every_process_did(codes: Sequence[str], stat
 
 def test_a_process_gets_the_environment_of_its_slot() -> None:
     only = slot("import os; raise SystemExit(0 if os.environ['MARK'] == 'x' else 2)")
-    assert Fleet([only]).run() == GOOD
+    assert Fleet([only]).run() == EXIT_OK
 
 
 def test_a_process_that_crashes_again_is_restarted_after_growing_pauses() -> None:
@@ -47,7 +47,7 @@ def test_a_process_that_crashes_again_is_restarted_after_growing_pauses() -> Non
         time.now = only.start_at
     tend_until_ended(only, time)
     assert pauses == [1.0, 2.0, 4.0, 8.0]
-    assert only.status == CRASHED
+    assert only.status == EXIT_CRASHED
 
 
 def test_the_pause_is_short_again_after_a_process_has_run_for_long() -> None:
@@ -63,9 +63,9 @@ def test_the_pause_is_short_again_after_a_process_has_run_for_long() -> None:
 
 
 def test_a_process_that_would_fail_again_is_not_restarted() -> None:
-    time, only = FakeTime(), slot(f"raise SystemExit({USELESS})")
+    time, only = FakeTime(), slot(f"raise SystemExit({EXIT_NO_RESTART})")
     tend_until_ended(only, time)
-    assert only.status == USELESS
+    assert only.status == EXIT_NO_RESTART
 
 
 WAITS_FOR_SIGTERM = (
@@ -130,7 +130,7 @@ def test_a_second_signal_is_passed_on() -> None:
         assert fleet.poll() is None
         fleet.send_signal(signal.SIGTERM)
         assert fleet.communicate(timeout=PATIENCE_SECONDS)[0] == ""
-        assert fleet.returncode == CRASHED
+        assert fleet.returncode == EXIT_CRASHED
 
 
 def test_the_echo_of_a_signal_is_not_passed_on() -> None:
@@ -145,7 +145,7 @@ def test_the_echo_of_a_signal_is_not_passed_on() -> None:
         assert fleet.stdout.readline() == "told\n"
         fleet.send_signal(signal.SIGTERM)
         assert fleet.communicate(timeout=PATIENCE_SECONDS)[0] == ""
-        assert fleet.returncode == GOOD
+        assert fleet.returncode == EXIT_OK
 
 
 def test_a_process_that_ignores_the_second_signal_is_killed_soon() -> None:
@@ -159,7 +159,7 @@ def test_a_process_that_ignores_the_second_signal_is_killed_soon() -> None:
             fleet.send_signal(signal.SIGTERM)
             assert fleet.stdout.readline() == "told\n"
         assert fleet.communicate(timeout=PATIENCE_SECONDS)[0] == ""
-        assert fleet.returncode == CRASHED
+        assert fleet.returncode == EXIT_CRASHED
 
 
 def test_a_process_that_does_not_drain_is_killed_after_half_a_minute() -> None:
@@ -170,4 +170,4 @@ def test_a_process_that_does_not_drain_is_killed_after_half_a_minute() -> None:
     with fleet_of(code, clock="itertools.count(step=5).__next__") as fleet:
         fleet.send_signal(signal.SIGTERM)
         assert fleet.communicate(timeout=PATIENCE_SECONDS)[0] == ""
-        assert fleet.returncode == CRASHED
+        assert fleet.returncode == EXIT_CRASHED

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from tests.waiting import PATIENCE_SECONDS
-from workers.fleet.fleet import CRASHED, GOOD
+from workers.fleet.fleet import EXIT_CRASHED, EXIT_OK
 
 pytestmark = pytest.mark.processes
 
@@ -26,8 +26,8 @@ def status_after_the_parents_death(handler: str) -> int:
 
 
 def test_a_process_gets_sigterm_when_its_stdin_ends() -> None:
-    assert status_after_the_parents_death(f"lambda *_: sys.exit({GOOD})") == GOOD
+    assert status_after_the_parents_death(f"lambda *_: sys.exit({EXIT_OK})") == EXIT_OK
 
 
 def test_a_process_that_ignores_sigterm_ends_all_the_same() -> None:
-    assert status_after_the_parents_death("signal.SIG_IGN") == CRASHED
+    assert status_after_the_parents_death("signal.SIG_IGN") == EXIT_CRASHED

@@ -125,25 +125,25 @@ def test_trials_of_several_fusion_keys_train_side_by_side(scheduler: LaneSchedul
 
 
 def test_room_grows_while_trials_share_a_fusion_key(scheduler: LaneScheduler) -> None:
-    rooms = []
+    n_claimable = []
     for number in range(4):
-        rooms.append(scheduler.room)
+        n_claimable.append(scheduler.n_claimable)
         scheduler.start(trial(number), None)
-    assert rooms == [1, 1, 2, 1]
-    assert scheduler.room == 0
+    assert n_claimable == [1, 1, 2, 1]
+    assert scheduler.n_claimable == 0
 
 
 def test_room_stays_small_while_every_trial_has_another_fusion_key(scheduler: LaneScheduler) -> None:
     for number in range(3):
         scheduler.start(trial(number, batch_size=8 + number), None)
-    assert scheduler.room == 0
+    assert scheduler.n_claimable == 0
 
 
 def test_trials_beyond_the_lanes_wait_for_a_free_lane(scheduler: LaneScheduler, trial_data: TrialData) -> None:
     trials = [trial(number) for number in range(7)]
     for one in trials:
         scheduler.start(one, None)
-    assert (scheduler.n_training, len(scheduler.trials), scheduler.room) == (4, 7, 0)
+    assert (scheduler.n_training, len(scheduler.trials), scheduler.n_claimable) == (4, 7, 0)
     assert_as_alone(finals(train(scheduler)), trials, trial_data)
 
 

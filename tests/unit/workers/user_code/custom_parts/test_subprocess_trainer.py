@@ -114,7 +114,7 @@ def test_a_trial_of_another_kind_waits_for_an_empty_process(harness: TrainerHarn
     trial, other = leased(0, arguments={"seconds": 0.01}), leased(1, arguments={"seconds": 0.02})
     harness.trainer.start(trial, None)
     harness.trainer.start(other, None)
-    assert (harness.trainer.n_training, len(harness.trainer.trials), harness.trainer.room) == (1, 2, 0)
+    assert (harness.trainer.n_training, len(harness.trainer.trials), harness.trainer.n_claimable) == (1, 2, 0)
     harness.run([])
     assert [events[-1].final is not None for events in harness.finished.values()] == [True, True]
     assert not harness.pids(0) & harness.pids(1)
@@ -158,7 +158,7 @@ def test_a_trial_that_cannot_start_is_not_held_by_the_trainer(harness: TrainerHa
     with pytest.raises(CustomTrialError, match="must return"):
         harness.trainer.start(leased(0, dataset={"entrypoint": "wild:build"}), None)
     assert harness.trainer.trials == []
-    assert harness.trainer.room == 1
+    assert harness.trainer.n_claimable == 1
     harness.run([leased(1)])
     assert harness.finished["lease-1"][-1].final is not None
 

@@ -62,7 +62,7 @@ class TrainerHarness:
         waiting, deadline = list(trials), time.monotonic() + 120.0
         while waiting or self.trainer.trials:
             assert time.monotonic() < deadline, "it takes too long"
-            while waiting and self.trainer.room:
+            while waiting and self.trainer.n_claimable:
                 trial = waiting.pop(0)
                 try:
                     self.trainer.start(trial, None)

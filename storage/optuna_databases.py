@@ -1,4 +1,4 @@
-"""Studies in other databases: all those that Optuna's own RDBStorage opens."""
+"""Read and write studies in databases of Optuna: all those that its own RDBStorage opens."""
 
 import copy
 import itertools
@@ -28,7 +28,7 @@ CHUNK = 1000
 
 
 @dataclass(frozen=True)
-class StockStudy:
+class OptunaStudy:
     """A study of Optuna with its trials. `metric_names` are those of the objectives; None if they have none."""
 
     name: str
@@ -38,7 +38,7 @@ class StockStudy:
     trials: Iterable[FrozenTrial]
 
 
-def write_study(text: str, study: StockStudy) -> int:
+def write_study(text: str, study: OptunaStudy) -> int:
     """Write a new study into a database in one transaction, and return its number of trials.
 
     Missing tables are created. Raises DuplicateStudyError, InvalidDatabaseUrlError and DatabaseUnavailableError.
@@ -57,7 +57,7 @@ def write_study(text: str, study: StockStudy) -> int:
     return n_trials
 
 
-def _add_study(session: Session, study: StockStudy) -> int:
+def _add_study(session: Session, study: OptunaStudy) -> int:
     directions = [
         StudyDirectionModel(objective=objective, direction=direction)
         for objective, direction in enumerate(study.directions)
@@ -111,7 +111,7 @@ def _insert(session: Session, batch: Batch, skip: str = "") -> None:
                 )
 
 
-def read_study(text: str, name: str | None) -> StockStudy:
+def read_study(text: str, name: str | None) -> OptunaStudy:
     """Read a study of a database; without a name, its only study.
 
     Raises MissingStudyError, InvalidDatabaseUrlError and DatabaseUnavailableError.
@@ -125,7 +125,7 @@ def read_study(text: str, name: str | None) -> StockStudy:
         if study is None:
             raise MissingStudyError(f"{shown} has no study {name!r}, it has: {', '.join(known) or 'none'}")
         trials = storage.get_all_trials(study_id_of(study))
-        return StockStudy(
+        return OptunaStudy(
             study.study_name, study.directions, study.system_attrs.get(METRIC_NAMES_ATTR), study.user_attrs, trials
         )
 

@@ -1,6 +1,7 @@
-"""Who may import whom: between the parts, and between the rooms of one part.
+"""Which package may import which, among the four top-level packages and inside each of them.
 
-A room is a folder or a file directly in a part. Inside a part a room imports only rooms of lower floors.
+A top-level package is divided into layers. A layer is a set of subpackages, or of modules directly in the top-level
+package. Each of them imports only those of lower layers.
 """
 
 import subprocess
@@ -11,9 +12,9 @@ import pytest
 
 from tests.conftest import ROOT
 
-OURS = ("narrows", "service", "storage", "workers")
+PACKAGES = ("narrows", "service", "storage", "workers")
 
-FLOORS = {
+LAYERS = {
     "service": (
         {"web"},
         {"leases"},
@@ -40,7 +41,7 @@ FLOORS = {
     ),
     "storage": (
         {"__init__"},
-        {"store", "stock"},
+        {"store", "optuna_databases"},
         {"trials"},
         {"database"},
         {"writing"},
@@ -49,28 +50,28 @@ FLOORS = {
     ),
     "narrows": ({"__init__"}, {"cli"}, {"experiments"}, {"conversion", "html_report"}, {"errors"}),
 }
-"""Rooms of each part, the top floor first."""
+"""The layers of each package, the top one first. `__init__` is the package's own module."""
 
-DOORS = {
+ALLOWED_EXCEPTIONS = {
     "narrows.cli.serve": ("service.web", "storage"),
-    "narrows.cli.imports": ("storage", "storage.stock"),
-    "narrows.cli.trials": ("storage", "storage.stock"),
+    "narrows.cli.imports": ("storage", "storage.optuna_databases"),
+    "narrows.cli.trials": ("storage", "storage.optuna_databases"),
     "narrows": ("workers.saved.files",),
     "narrows.cli.worker": ("workers",),
     "narrows.experiments.saved": ("workers",),
 }
-"""What modules of `narrows` import beside the service's schemas and client."""
+"""What single modules of `narrows` import although only the service's schemas and client are open to all of them."""
 
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph(*OURS, include_external_packages=True, cache_dir=None)
+    return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
 
 
 def imports(graph: grimp.ImportGraph, importer: str, imported: str) -> list[str]:
     """Every direct import of a package (or a module below it) by a package (or a module below it)."""
     found = graph.find_matching_direct_imports(import_expression=f"{importer}.** -> {imported}")
-    below = [] if imported not in OURS else graph.find_matching_direct_imports(f"{importer}.** -> {imported}.**")
+    below = [] if imported not in PACKAGES else graph.find_matching_direct_imports(f"{importer}.** -> {imported}.**")
     return [f"{one['importer']} → {one['imported']}" for one in (*found, *below)]
 
 
@@ -97,13 +98,13 @@ def imports(graph: grimp.ImportGraph, importer: str, imported: str) -> list[str]
         ("storage", "torch"),
     ],
 )
-def test_a_package_leaves_alone_what_is_not_its_business(
+def test_a_package_does_not_import_what_it_must_not_depend_on(
     graph: grimp.ImportGraph, importer: str, imported: str
 ) -> None:
     assert imports(graph, importer, imported) == []
 
 
-def test_workers_know_of_the_service_its_schemas_and_its_client_alone(graph: grimp.ImportGraph) -> None:
+def test_workers_import_of_the_service_its_schemas_and_its_client_alone(graph: grimp.ImportGraph) -> None:
     wrong = [
         one
         for one in imports(graph, "workers", "service")
@@ -112,56 +113,59 @@ def test_workers_know_of_the_service_its_schemas_and_its_client_alone(graph: gri
     assert wrong == []
 
 
-def room_of(module: str) -> str:
+def member_of(module: str) -> str:
+    """The subpackage that a module is in, or its own name if it is directly in the top-level package."""
     _, _, inside = module.partition(".")
     return inside.partition(".")[0] or "__init__"
 
 
-@pytest.mark.parametrize("part", FLOORS)
-def test_inside_a_part_every_import_runs_down(graph: grimp.ImportGraph, part: str) -> None:
-    floor_of = {room: floor for floor, rooms in enumerate(reversed(FLOORS[part])) for room in rooms}
-    modules = [module for module in graph.modules if module.partition(".")[0] == part]
-    assert {room_of(module) for module in modules} - {"__init__"} == set(floor_of) - {"__init__"}
+@pytest.mark.parametrize("package", LAYERS)
+def test_inside_a_package_every_import_is_of_a_lower_layer(graph: grimp.ImportGraph, package: str) -> None:
+    layer_of = {member: layer for layer, members in enumerate(reversed(LAYERS[package])) for member in members}
+    modules = [module for module in graph.modules if module.partition(".")[0] == package]
+    assert {member_of(module) for module in modules} - {"__init__"} == set(layer_of) - {"__init__"}
     pairs = [
         (module, imported)
         for module in modules
         for imported in graph.find_modules_directly_imported_by(module)
-        if imported.partition(".")[0] == part and room_of(module) != room_of(imported)
+        if imported.partition(".")[0] == package and member_of(module) != member_of(imported)
     ]
     assert pairs
-    wrong = [f"{one} → {other}" for one, other in pairs if floor_of[room_of(one)] <= floor_of[room_of(other)]]
+    wrong = [f"{one} → {other}" for one, other in pairs if layer_of[member_of(one)] <= layer_of[member_of(other)]]
     assert sorted(wrong) == []
 
 
-def test_the_service_sees_of_the_storage_its_face_alone(graph: grimp.ImportGraph) -> None:
+def test_the_service_imports_the_public_api_of_the_storage_alone(graph: grimp.ImportGraph) -> None:
     wrong = [one for one in imports(graph, "service", "storage") if one.partition(" → ")[2] != "storage"]
     assert wrong == []
 
 
-def test_what_a_user_runs_goes_into_the_other_parts_by_its_doors(graph: grimp.ImportGraph) -> None:
+def test_narrows_imports_schemas_and_client_of_the_service_and_the_allowed_exceptions(
+    graph: grimp.ImportGraph,
+) -> None:
     public = ("service.schemas", "service.client")
     wrong = [
         f"{module} → {imported}"
         for module in graph.modules
         if module.partition(".")[0] == "narrows"
         for imported in graph.find_modules_directly_imported_by(module)
-        if imported.partition(".")[0] in OURS[1:]
+        if imported.partition(".")[0] in PACKAGES[1:]
         and not imported.startswith(public)
         and not any(
-            imported == door or (door != "storage" and imported.startswith(f"{door}."))
-            for door in DOORS.get(module, ())
+            imported == allowed or (allowed != "storage" and imported.startswith(f"{allowed}."))
+            for allowed in ALLOWED_EXCEPTIONS.get(module, ())
         )
     ]
     assert sorted(wrong) == []
 
 
-def test_the_client_needs_of_ours_the_schemas_alone(graph: grimp.ImportGraph) -> None:
+def test_the_client_imports_of_these_packages_the_schemas_alone(graph: grimp.ImportGraph) -> None:
     wrong = [
         f"{module} → {imported}"
         for module in graph.modules
         if module.startswith("service.client")
         for imported in graph.find_modules_directly_imported_by(module)
-        if imported.partition(".")[0] in OURS and not imported.startswith(("service.client", "service.schemas"))
+        if imported.partition(".")[0] in PACKAGES and not imported.startswith(("service.client", "service.schemas"))
     ]
     assert wrong == []
 
