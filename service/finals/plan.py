@@ -1,6 +1,5 @@
 """The plan of a final evaluation: its candidates, its seeds, and what each trial of the linked study is for."""
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 from service.finals.confidence import ConfirmedCandidate
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
+from service.study.seeds import trial_seed
 from storage import FinalRecord
 
 REPEATS = 100
@@ -117,16 +117,10 @@ def confirmed_candidates(plan: Plan, repetitions: Sequence[Repetition]) -> list[
 def _violated(constraints: Sequence[Mapping[str, float]]) -> list[str]:
     """Names of the constraints that are violated in the mean over the repetitions."""
     names = dict.fromkeys(name for values in constraints for name in values)
-    return [name for name in names if not _keeps([values[name] for values in constraints if name in values])]
+    return [name for name in names if not _is_satisfied([values[name] for values in constraints if name in values])]
 
 
-def _keeps(distances: Sequence[float]) -> bool:
-    """Whether the mean is at most 0, up to rounding errors. False for infinities of both signs."""
-    rounding = ROUNDING * max((abs(distance) for distance in distances if math.isfinite(distance)), default=0.0)
-    return sum(distances) <= rounding
-
-
-def trial_seed(seed: int, number: int, repeat: int = 0) -> int:
-    """The seed of a trial: 48 bits, which every JSON reader can represent exactly."""
-    digest = hashlib.blake2b(f"{seed}/{number}/{repeat}".encode(), digest_size=6).digest()
-    return int.from_bytes(digest, "big")
+def _is_satisfied(values: Sequence[float]) -> bool:
+    """Whether a constraint's mean value is at most 0, up to rounding errors. False for infinities of both signs."""
+    rounding = ROUNDING * max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return sum(values) <= rounding

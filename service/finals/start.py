@@ -9,8 +9,8 @@ from optuna.trial import FrozenTrial
 from service.errors import InvalidError, StateConflictError, StudyNotFoundError
 from service.finals.plan import Plan, PlannedCandidate, linked_definition
 from service.registry.registry import Registry
-from service.results.view import complete_trials, ranked_trials
-from service.sampling.ask import is_complete
+from service.results.ranking import complete_trials, ranked_trials
+from service.sampling.ask import has_all_params
 from service.sampling.constraints import is_feasible, why_none
 from service.schemas.final import FinalRequest, linked_name
 from service.schemas.study.checks import params_errors
@@ -27,7 +27,7 @@ def start_final(registry: Registry, live: LiveStudy, request: FinalRequest, requ
 
     Raises InvalidError and StateConflictError.
     """
-    with registry.changing(), live.lock:
+    with registry.committed_change(), live.lock:
         live.tick()
         live.check_not_deleted()
         is_new = _is_new(live, request)
@@ -70,7 +70,7 @@ def _add_linked(registry: Registry, live: LiveStudy, plan: Plan, number: int) ->
     """Create the linked study, under the first of its possible names that no other study has."""
     for suffix in itertools.count(number):
         with suppress(DuplicateStudyError):
-            return registry.add(linked_definition(live.definition, linked_name(live.record.name, suffix), plan))
+            return registry.write_study(linked_definition(live.definition, linked_name(live.record.name, suffix), plan))
     raise AssertionError("numbers do not end")
 
 
@@ -167,4 +167,4 @@ def _can_be_repeated(live: LiveStudy, trial: FrozenTrial) -> bool:
     """
     space = live.definition.search_space
     finite = math.isfinite(trial.values[0])
-    return finite and is_complete(trial, space) and not any(params_errors(live.definition, trial.params))
+    return finite and has_all_params(trial, space) and not any(params_errors(live.definition, trial.params))

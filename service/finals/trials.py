@@ -13,23 +13,15 @@ from service.finals.plan import (
     Plan,
     Ranking,
     Repetition,
-    confirmation_seed,
     confirmed_candidates,
     plan_of,
     ranking_of,
-    trial_seed,
 )
 from service.schemas.study.training import TEST_METRICS, Training
 from service.study.live_study import LiveStudy
 from storage import LeaseRecord, trial_id_of
 
 PREFIX = "test_"
-
-
-def seed_of(live: LiveStudy, number: int) -> int:
-    """The seed of a trial, in a search or in a final evaluation."""
-    seed, final = live.definition.training.seed, live.final
-    return trial_seed(seed, number) if final is None else confirmation_seed(seed, final, plan_of(final), number)
 
 
 def final_fields(live: LiveStudy, number: int, training: Training) -> dict[str, Any]:

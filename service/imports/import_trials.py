@@ -15,7 +15,7 @@ from service.errors import InvalidError, StateConflictError, StudyNotFoundError
 from service.imports.rule import why_left_out
 from service.imports.view import import_view
 from service.results.view import trial_views
-from service.sampling.constraints import constraint_names, distances
+from service.sampling.constraints import constraint_names, constraint_values
 from service.sampling.imported import DISTRIBUTIONS
 from service.sampling.samplers import chosen_sampler
 from service.schemas.imports import Distributions, Import, ImportedTrial, NewImport
@@ -52,7 +52,7 @@ def import_trials(live: LiveStudy, new: NewImport, requested_by: str) -> tuple[I
 
     Raises InvalidError and StateConflictError; then nothing is imported.
     """
-    with live.working():
+    with live.committed_change():
         live.tick()
         live.check_not_deleted()
         if live.final is not None:
@@ -71,7 +71,7 @@ def import_trials(live: LiveStudy, new: NewImport, requested_by: str) -> tuple[I
         fitting = _fitting_trials(live.definition, "trials", new.source, trials, n_before)
         record = save_import(live.store, live.record.study_id, fitting, live.clock.now(), requested_by, digest)
         live.learn_from_imports()
-        live.news.trials_imported(f"{record.n_trials} trials of {record.source}")
+        live.events.trials_imported(f"{record.n_trials} trials of {record.source}")
         return import_view(record), True
 
 
@@ -151,7 +151,7 @@ def _trials_of(source: LiveStudy, definition: Definition) -> Iterator[tuple[Impo
         yield from ((imported(trial), trial) for trial in trials)
         return
     for trial, view in zip(trials, trial_views(source, trials), strict=True):
-        constraints = distances(definition.constraints, view.metrics)
+        constraints = constraint_values(definition.constraints, view.metrics)
         yield imported(trial).model_copy(update={"constraints": constraints}), trial
 
 

@@ -1,1 +1,1 @@
-"""A trial in a worker's hands, from claim to end."""
+"""Leases of trials from claim to end, and what time does to a study: `tick.py` ends leases, rounds and the study."""

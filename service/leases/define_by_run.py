@@ -33,7 +33,7 @@ def suggest_param(registry: Registry, lease_id: str, body: Suggest) -> tuple[Sca
     live, lease = get_lease(registry, lease_id)
     if not live.definition.is_user_code:
         raise StateConflictError(f"study {live.record.name} has no entrypoint: its parameters are in the lease")
-    with live.changing() as committed:
+    with live.deferred_change() as committed:
         renew_open_lease(registry, live, lease_id)
         running = live.store.optuna.get_trial(lease.trial_id)
         if body.name in running.params:
@@ -42,7 +42,7 @@ def suggest_param(registry: Registry, lease_id: str, body: Suggest) -> tuple[Sca
             raise InvalidError([("name", f"a trial must have at most {MAX_PARAMETERS} parameters: {body.name!r}")])
     _check_compatible(live.study.get_trials(deepcopy=False), body)
     sampled = _sample(live, lease, running, body)
-    with live.changing() as committed:
+    with live.deferred_change() as committed:
         renew_open_lease(registry, live, lease_id)
         return _save_param(live, lease, sampled, body), [committed]
 
@@ -116,7 +116,7 @@ def save_constraint_values(
         if n_constraints > MAX_CONSTRAINTS:
             problem = f"a trial must have at most {MAX_CONSTRAINTS} constraints: {n_constraints}"
             raise InvalidError([("constraints", problem)])
-        trial_constraints.keep(storage, lease.trial_id, constraints)
+        trial_constraints.save_values(storage, lease.trial_id, constraints)
         return storage.get_trial(lease.trial_id).constraints, [committed]
 
 

@@ -44,7 +44,7 @@ def _record(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
     epoch = EpochRecord(lease.trial_id, step, lease.study_id, lease.lease_id, metrics, decision)
     live.store.add_epoch(epoch)
     live.leases.add_epoch(epoch)
-    live.news.trial_reported(lease, step, metrics)
+    live.events.trial_reported(lease, step, metrics)
     if decision == "prune":
         finish_trial(live, lease, "prune", pruned_result(lease))
     elif decision == "stop":
@@ -108,7 +108,7 @@ def renew_lease(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
     The lease of an entrypoint's trial is ended if its study is to stop: other trials hear of that by the decision on a
     report, but code of users may never report.
     """
-    with live.changing() as committed:
+    with live.deferred_change() as committed:
         lease = live.leases.get(lease_id)
         if lease is None:
             return 0.0, committed

@@ -8,14 +8,16 @@ from datetime import datetime, timedelta
 
 from optuna.trial import FrozenTrial
 
-from service.finals.trials import final_fields, seed_of
+from service.finals.plan import confirmation_seed, plan_of
+from service.finals.trials import final_fields
 from service.schemas.protocol import Claim, Lease
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.resolve import resolve
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
-from service.study.ahead import sample_params
 from service.study.live_study import LiveStudy
+from service.study.sampling_ahead import sample_params
+from service.study.seeds import trial_seed
 from service.study.trial_queue import PreparedTrial
 from storage import LeaseRecord, WorkerRecord
 
@@ -26,7 +28,7 @@ RECENT_CLAIM = timedelta(seconds=10)
 def grant_leases(live: LiveStudy, claim: Claim, n_trials: int) -> tuple[list[Lease], Future[None]]:
     """Grant leases of up to `n_trials` trials. They are in the database once the future is done."""
     while True:
-        with live.changing() as committed:
+        with live.deferred_change() as committed:
             may_start = live.may_start()
             if may_start and claim.fair:
                 n_trials = min(n_trials, _fair_share(live, claim))
@@ -85,7 +87,7 @@ def _lease_trials(live: LiveStudy, claim: Claim, n_trials: int) -> list[Lease]:
         raise
     granted = list(zip(records, trials, strict=True))
     for record, trial in granted:
-        live.news.trial_started(record, trial.params)
+        live.events.trial_started(record, trial.params)
     return [lease_for_worker(live, record, trial.params) for record, trial in granted]
 
 
@@ -94,7 +96,7 @@ def _params_in_training(live: LiveStudy, worker_id: str) -> Params | None:
 
     None if it trains no trial of the study, or if all trials of the study can train together.
     """
-    if not live.queue.mixes_shapes:
+    if not live.queue.mixes_fusion_keys:
         return None
     lease = next((record for record in live.leases if record.worker_id == worker_id), None)
     return None if lease is None else live.store.optuna.get_trial(lease.trial_id).params
@@ -104,7 +106,7 @@ def _next_trial(live: LiveStudy, like: Params | None) -> PreparedTrial | None:
     n_known = live.queue.n_created
     trial = live.queue.next_trial(live.n_trials_now, like)
     for number in range(n_known, live.queue.n_created):
-        live.news.trial_created(number)
+        live.events.trial_created(number)
     return trial
 
 
@@ -161,7 +163,7 @@ def lease_for_worker(live: LiveStudy, record: LeaseRecord, params: Params) -> Le
         attempt=record.attempt,
         params=params,
         training=training,
-        seed=seed_of(live, record.trial_number),
+        seed=_seed(live, record.trial_number),
         resume=live.resume(record.trial_id),
         rung_steps=rung_steps(live, record.trial_id, training),
         expires_in_seconds=live.leases.remaining_seconds(record.lease_id),
@@ -173,3 +175,9 @@ def lease_for_worker(live: LiveStudy, record: LeaseRecord, params: Params) -> Le
         return lease.model_copy(update=update)
     update = final_fields(live, record.trial_number, training)
     return lease.model_copy(update=update) if update else lease
+
+
+def _seed(live: LiveStudy, number: int) -> int:
+    """The seed of a trial of a search or of a final evaluation."""
+    seed, final = live.definition.training.seed, live.final
+    return trial_seed(seed, number) if final is None else confirmation_seed(seed, final, plan_of(final), number)

@@ -74,7 +74,7 @@ def hold_lease(registry: Registry, lease_id: str, *, or_ended: bool = False) -> 
     and LeaseClosedError.
     """
     live, lease = get_lease(registry, lease_id)
-    with live.changing() as committed:
+    with live.deferred_change() as committed:
         if not (or_ended and _has_ended_its_trial(registry, lease_id)):
             renew_open_lease(registry, live, lease_id)
         yield HeldLease(live, lease, committed)

@@ -14,7 +14,7 @@ from storage import LeaseRecord, trial_id_of
 
 def tick_study(live: LiveStudy) -> None:
     """Expire overdue leases, start a due round, and end the study if nothing is left to do."""
-    with live.working():
+    with live.committed_change():
         for lease in live.leases.expired():
             if live.leases.get(lease.lease_id) is not None:  # the end of another lease ticks too, and may expire it
                 _expire_lease(live, lease)
@@ -36,13 +36,13 @@ def tick_study(live: LiveStudy) -> None:
             live.record = live.store.change_study(
                 live.record, state="finished", finished_at=live.clock.now(), finished_reason=reason
             )
-            live.news.study_finished(reason)
+            live.events.study_finished(reason)
             live.notify()
 
 
 def _expire_lease(live: LiveStudy, lease: LeaseRecord) -> None:
     reason = f"worker {lease.worker_id} was not heard of for {live.leases.term_seconds:g} s"
-    live.news.lease_expired(lease, reason)
+    live.events.lease_expired(lease, reason)
     if live.stop_reason() is not None:
         reasons = f"{reason}; {live.stop_reason()}"
         finish_trial(live, lease, "expire", interrupted_result(live, lease, reasons), lease_reason=reasons)

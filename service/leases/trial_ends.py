@@ -26,7 +26,7 @@ def finish_trial(
     live.store.artifacts.remove(lease.trial_id, CHECKPOINT)
     live.leases.remove(lease.lease_id)
     tell(live.study, lease.trial_number, state, values)
-    live.news.trial_ended(lease, state, result.metrics, values, result.reason)
+    live.events.trial_ended(lease, state, result.metrics, values, result.reason)
     _check_target(live, lease.trial_id, lease.trial_number, values)
     live.tick()
     live.notify()
@@ -43,7 +43,7 @@ def finish_unleased_trial(
     given = given if state == TrialState.COMPLETE else None
     live.store.set_result(ResultRecord(trial_id, live.record.study_id, NAMES[state], given, {}, reason))
     live.store.artifacts.remove(trial_id, CHECKPOINT)
-    live.news.unleased_trial_ended(number, state, given, reason)
+    live.events.unleased_trial_ended(number, state, given, reason)
     _check_target(live, trial_id, number, given)
     live.notify()
 
@@ -59,10 +59,10 @@ def requeue_trial(live: LiveStudy, lease: LeaseRecord, outcome: Outcome, reason:
     if live.promotion is not None and rung_step is not None:
         save_constraints(live, lease, pruned_result(lease))
         live.promotion.pause(live.store.optuna.get_trial(lease.trial_id), rung_step)
-        live.news.trial_paused(lease, rung_step)
+        live.events.trial_paused(lease, rung_step)
     else:
         live.queue.retry(lease.trial_id)
-        live.news.trial_requeued(lease, outcome, reason, after_step)
+        live.events.trial_requeued(lease, outcome, reason, after_step)
     live.notify()
     return "WAITING"
 
@@ -86,6 +86,6 @@ def all_reasons(live: LiveStudy, lease: LeaseRecord, reason: str) -> str:
 
 
 def _check_target(live: LiveStudy, trial_id: int, number: int, values: Sequence[float] | None) -> None:
-    """Check a complete trial against the study's target, if it keeps its constraints."""
+    """Check a complete trial against the study's target, if it satisfies its constraints."""
     if values is not None and constraints.is_feasible(live.store.optuna.get_trial(trial_id)):
         live.end.check_target(number, values)

@@ -61,7 +61,8 @@ def save_constraints(live: LiveStudy, lease: LeaseRecord, result: ResultRecord) 
     if not live.definition.constraints or result.state == TrialState.FAIL.name:
         return
     metrics = _final_metrics(live, lease, result.values or (), result.metrics)
-    constraints.keep(live.store.optuna, lease.trial_id, constraints.distances(live.definition.constraints, metrics))
+    values = constraints.constraint_values(live.definition.constraints, metrics)
+    constraints.save_values(live.store.optuna, lease.trial_id, values)
 
 
 def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:

@@ -16,8 +16,8 @@ from service.errors import (
 from service.events.study_events import StudyEvents
 from service.events.work_signal import WorkSignal
 from service.imports.import_trials import BY_DEFINITION, save_import, warm_start_imports
+from service.registry.background_sampler import BackgroundSampler
 from service.registry.known_workers import WorkerEntrypoints, WorkerLastSeen
-from service.registry.preparation import Preparation
 from service.sampling.configurations import first_configurations
 from service.sampling.samplers import missing_package
 from service.schemas.final import RESERVED
@@ -71,15 +71,15 @@ class Registry:
         self.claim_locks = [threading.Lock() for _ in range(64)]
         self._studies: dict[str, LiveStudy] = {}
         self._by_id: dict[int, LiveStudy] = {}
-        self.preparation = Preparation(self.every)
+        self.background_sampler = BackgroundSampler(self.every)
         self.worker_entrypoints = WorkerEntrypoints(clock)
         self.worker_last_seen = WorkerLastSeen(clock)
         for record in store.studies():
             self.load(record)
 
     def load(self, record: StudyRecord) -> LiveStudy:
-        """Load a study that is in the database, and add it to the list."""
-        notify, wake = self.signal.notify, self.preparation.wake
+        """Load a study from the database and add it to the registry."""
+        notify, wake = self.signal.notify, self.background_sampler.wake
         live = load_study(self.store, self.clock, record, self._term_seconds, notify, wake, self._sampled, self._tick)
         self._studies[record.name] = self._by_id[record.study_id] = live
         return live
@@ -104,7 +104,7 @@ class Registry:
         return self._by_id.get(study_id)
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
+    def committed_change(self) -> Iterator[None]:
         """Lock the list of studies for the block. The block's writes are one transaction; wait for its commit."""
         with self._lock, self.store.deferred() as committed:
             yield
@@ -116,7 +116,7 @@ class Registry:
 
         Raises InvalidError, and StudyExistsError for another definition of the same name.
         """
-        with self.changing():
+        with self.committed_change():
             existing = self._studies.get(definition.name)
             if existing is not None and not existing.is_defined_by(definition):
                 raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
@@ -133,15 +133,18 @@ class Registry:
         first_configurations(definition)  # raises InvalidError before anything is written
         imports = warm_start_imports(definition, self.get)
         try:
-            record = self.add(definition)
+            record = self.write_study(definition)
         except DuplicateStudyError as error:
             raise StudyExistsError(str(error)) from error
         for trials in imports:
             save_import(self.store, record.study_id, trials, self.clock.now(), BY_DEFINITION)
         return self.load(record)
 
-    def add(self, definition: Definition) -> StudyRecord:
-        """Write a new study to the database. The caller holds `changing`. Raises DuplicateStudyError."""
+    def write_study(self, definition: Definition) -> StudyRecord:
+        """Write a new study to the database; `load` then adds it to the registry. Raises DuplicateStudyError.
+
+        The caller holds `committed_change`.
+        """
         record = self.store.create_study(
             definition.name,
             definition.model_dump(mode="json", exclude_unset=True),
@@ -158,7 +161,7 @@ class Registry:
         Raises StudyNotFoundError, StateConflictError for a study that holds the trials of a final evaluation, and, if
         `leased` is False, TrialLeasedError for a study with open leases.
         """
-        with self.changing(), ExitStack() as held:
+        with self.committed_change(), ExitStack() as held:
             live = self.get(name)
             if live.final is not None:
                 original = self.store.study(live.final.study_id).name
@@ -183,7 +186,7 @@ class Registry:
 
     def _remove(self, live: LiveStudy) -> None:
         self.store.delete_study(live.record)
-        live.news.study_deleted()
+        live.events.study_deleted()
         live.close()
         del self._studies[live.record.name]
         del self._by_id[live.record.study_id]

@@ -1,1 +1,1 @@
-"""Studies and trials as clients see them: views, pages and exports."""
+"""Studies and trials as clients see them: the ranking of the best, views, pages and exports."""

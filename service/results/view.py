@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from service.errors import StateConflictError, TrialNotFoundError
-from service.sampling.constraints import is_feasible, violated
+from service.errors import TrialNotFoundError
+from service.results.ranking import best_trial, complete_trials
+from service.sampling.constraints import violated
 from service.sampling.paused import paused_at
 from service.schemas.optuna import utc
 from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
@@ -22,7 +23,7 @@ def study_view(live: LiveStudy, waits_for: str | None) -> Study:
     """A study with its trial counts and its best trial; `waits_for` says why no trial starts, if that is so."""
     record, store = live.record, live.store
     counts = {state.name: store.optuna.get_n_trials(record.study_id, state) for state in TrialState}
-    best = _best(live)
+    best = best_trial(live)
     return Study(
         name=record.name,
         final_of=None if live.final is None else store.study(live.final.study_id).name,
@@ -38,17 +39,6 @@ def study_view(live: LiveStudy, waits_for: str | None) -> Study:
         waits_for=waits_for,
         trials_per_hour=_trials_per_hour(live, counts),
     )
-
-
-def _best(live: LiveStudy) -> FrozenTrial | None:
-    """The best complete trial that keeps its constraints; None if there is none, or with several objectives."""
-    storage, study_id = live.store.optuna, live.record.study_id
-    if len(live.definition.objectives) > 1 or storage.get_n_trials(study_id, TrialState.COMPLETE) == 0:
-        return None
-    best = storage.get_best_trial(study_id)  # it is kept up to date: this reads no other trial
-    if is_feasible(best):
-        return best
-    return next(iter(ranked_trials(live, live.study.get_trials(deepcopy=False))), None)
 
 
 def study_view_unless_deleted(live: LiveStudy, waits_for: Callable[[LiveStudy], str | None]) -> Study | None:
@@ -68,30 +58,6 @@ def _trials_per_hour(live: LiveStudy, counts: dict[str, int]) -> float | None:
         return None
     seconds = ((live.record.finished_at or live.clock.now()) - live.record.started_at).total_seconds()
     return finished / seconds * SECONDS_PER_HOUR if seconds > 0 else None
-
-
-def ranked_trials(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The complete trials that keep their constraints, best first by the first objective, then by number."""
-    sign = -1 if live.definition.objectives[0].direction == "maximize" else 1
-    feasible = [trial for trial in trials if trial.state == TrialState.COMPLETE and is_feasible(trial)]
-    return sorted(feasible, key=lambda trial: (sign * trial.values[0], trial.number))
-
-
-def best_trials(live: LiveStudy, k: int) -> list[FrozenTrial]:
-    """The `k` best trials of `ranked_trials`. Raises StateConflictError for a study with several objectives."""
-    if len(live.definition.objectives) > 1:
-        raise StateConflictError(f"study {live.record.name} has several objectives: ask for its pareto front")
-    return ranked_trials(live, live.study.get_trials(deepcopy=False))[:k]
-
-
-def pareto_trials(live: LiveStudy) -> list[FrozenTrial]:
-    """The trials of the Pareto front, best first by the first objective."""
-    return ranked_trials(live, live.study.best_trials)
-
-
-def complete_trials(live: LiveStudy) -> list[FrozenTrial]:
-    """All complete trials, whether they keep their constraints or not, by number."""
-    return live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def importances(live: LiveStudy) -> Importances:

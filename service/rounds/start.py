@@ -7,7 +7,7 @@ from dataclasses import asdict
 from optuna.trial import FrozenTrial
 
 from service.errors import InvalidError, RoundExistsError, StateConflictError
-from service.results.view import complete_trials, ranked_trials
+from service.results.ranking import complete_trials, ranked_trials
 from service.rounds.ranges import NarrowedRange, narrow_range
 from service.sampling.constraints import is_feasible
 from service.sampling.round_view import narrowed_space
@@ -74,7 +74,7 @@ def start_round(live: LiveStudy, record: RoundRecord) -> None:
     """Write a round and sample from its ranges from now on. Trials that workers hold are not affected."""
     live.store.rounds.add(record)
     live.sample_from(record)
-    live.news.round_begun(record.number, record.note or _summary(record))
+    live.events.round_begun(record.number, record.note or _summary(record))
     live.notify()
     live.want_suggestions()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from service.results.view import ranked_trials
+from service.results.ranking import ranked_trials
 from service.rounds.ranges import share_of_first
 from service.schemas.rounds import FIRST_ROUND, NarrowedRound, Range, Round, RoundList
 from service.schemas.study.search_space import FloatParameter

@@ -47,21 +47,24 @@ def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict
         return _suggest_all(Trial(with_random_sampler(study), trial_id), space)
 
 
-def suggest_one_of(trial: Trial, name: str, parameter: Distribution) -> None:
-    """As `suggest`, for one parameter. Raises ValueError when it was given a value that it cannot have."""
+def suggest_param_or_random(trial: Trial, name: str, parameter: Distribution) -> None:
+    """Set one parameter of a trial, at random if the sampler fails.
+
+    Raises ValueError when it was given a value that it cannot have.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of an enqueued value that is out of range: it is taken
-            suggest_one(trial, name, parameter)
+            suggest_param(trial, name, parameter)
     except DATABASE_ERRORS:
         raise
     except Exception:
         study = trial.study
         log.exception("the sampler of study %s failed: %s of trial %d is random", study.study_name, name, trial.number)
-        suggest_one(Trial(with_random_sampler(study), trial_id_of(trial)), name, parameter)
+        suggest_param(Trial(with_random_sampler(study), trial_id_of(trial)), name, parameter)
 
 
-def is_complete(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:
+def has_all_params(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:
     """Whether a trial has or was enqueued with every parameter, so that no sampler is needed."""
     params = {**trial.system_attrs.get(FIXED_PARAMS_ATTR, {}), **trial.params}
     return all(name in params for name, parameter in space.items() if is_active(parameter, params))
@@ -71,11 +74,11 @@ def _suggest_all(trial: Trial, space: Mapping[str, Parameter]) -> dict[str, Scal
     params: dict[str, Scalar] = {}
     for name, parameter in space.items():
         if is_active(parameter, params):
-            params[name] = suggest_one(trial, name, parameter)
+            params[name] = suggest_param(trial, name, parameter)
     return params
 
 
-def suggest_one(trial: Trial, name: str, parameter: Distribution) -> Scalar:
+def suggest_param(trial: Trial, name: str, parameter: Distribution) -> Scalar:
     """Ask the sampler for one parameter. Raises its errors, and ValueError for another distribution than before."""
     if isinstance(parameter, Choices):
         return trial.suggest_categorical(name, parameter.choices)

@@ -56,7 +56,7 @@ class Configurations:
         # Seeded by the number of tried configurations, so that the same study makes the same choice.
         return random.Random(len(gone)).choice(left) if left else None
 
-    def completion(self, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    def fill_in(self, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """The given values as a complete configuration: if values are missing, an untried one that has the given ones.
 
         Raises NothingLeftError.
@@ -101,7 +101,7 @@ def first_configurations(definition: Definition) -> list[Params]:
     configurations = Configurations(definition.search_space)
     for index in sorted(range(len(enqueued)), key=lambda index: -len(enqueued[index])):
         try:
-            enqueued[index] = configurations.completion(enqueued[index])
+            enqueued[index] = configurations.fill_in(enqueued[index])
         except NothingLeftError as error:
             raise InvalidError([(f"enqueue.{index}", error.detail)]) from error
         configurations.add(enqueued[index])

@@ -1,4 +1,4 @@
-"""Which trials keep their constraints. As in Optuna 5, a constraint is an attribute of the trial, violated above 0.
+"""Which trials satisfy their constraints. As in Optuna 5, a constraint is an attribute of the trial, violated above 0.
 
 Optuna's samplers read these attributes: TPE, GP, NSGA-II and NSGA-III learn from them. A complete trial has a value for
 every constraint of the definition. A trial without a value does not violate a constraint that code sets, as in Optuna.
@@ -30,7 +30,7 @@ def violated(trial: FrozenTrial) -> list[str]:
 
 
 def why_unknown(constraints: Iterable[Constraint], metrics: Mapping[str, float]) -> str | None:
-    """Why it is unknown whether a complete trial keeps its constraints: a metric is missing or nan. None if known."""
+    """Why it is unknown whether a trial satisfies its constraints: a metric is missing or nan. None if it is known."""
     for one in constraints:
         if one.metric not in metrics:
             return f"{one.metric} has a constraint and must be reported or returned: it was not"
@@ -39,16 +39,16 @@ def why_unknown(constraints: Iterable[Constraint], metrics: Mapping[str, float])
     return None
 
 
-def distances(constraints: Iterable[Constraint], metrics: Mapping[str, float]) -> dict[str, float]:
+def constraint_values(constraints: Iterable[Constraint], metrics: Mapping[str, float]) -> dict[str, float]:
     """The values of all constraints that these metrics determine, by name."""
     found: dict[str, float] = {}
     for one in constraints:
         value = metrics.get(one.metric, math.nan)
-        found |= {} if math.isnan(value) else one.distances(value)
+        found |= {} if math.isnan(value) else one.constraint_values(value)
     return found
 
 
-def keep(storage: BaseStorage, trial_id: int, values: Mapping[str, float]) -> None:
+def save_values(storage: BaseStorage, trial_id: int, values: Mapping[str, float]) -> None:
     """Save the constraint values of a trial, unless another tool has ended the trial."""
     with suppress(UpdateFinishedTrialError):
         for name in sorted(values):  # the same order for all trials, because the GP sampler compares values by position
@@ -64,4 +64,4 @@ def why_none(trials: Sequence[FrozenTrial]) -> str | None:
 
 def constraint_names(definition: Definition) -> set[str]:
     """The names of all constraint values of a definition."""
-    return {name for one in definition.constraints for name in one.distances(0.0)}
+    return {name for one in definition.constraints for name in one.constraint_values(0.0)}

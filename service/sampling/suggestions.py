@@ -18,7 +18,7 @@ from optuna import Study
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from service.sampling.ask import ServiceStudy, is_complete, suggest, suggest_one_of
+from service.sampling.ask import ServiceStudy, has_all_params, suggest, suggest_param_or_random
 from service.sampling.configurations import Configurations
 from service.sampling.constraints import constraint_names
 from service.sampling.overlay_storage import ImportedTrials, OverlayStorage
@@ -69,7 +69,7 @@ class Suggestions:
         # User code may set other constraints than the definition has, and GP fails when a constraint is added later.
         self._first_constraints = set() if definition.is_user_code else constraint_names(definition)
         self._ready: deque[Suggestion] = deque()
-        self._completed: dict[int, FrozenTrial] = {}
+        self._filled_in: dict[int, FrozenTrial] = {}
         self._lock = threading.Lock()
         self._sampling = threading.Lock()
         self._sample_seconds = 0.0
@@ -91,7 +91,7 @@ class Suggestions:
         with self._lock:
             self._view, self._configurations = view, configurations
             self._ready.clear()
-            self._completed.clear()
+            self._filled_in.clear()
 
     def learn_from(self, imported: Sequence[FrozenTrial]) -> None:
         """Show the sampler imported trials before the study's own. Suggestions made without them are dropped."""
@@ -129,14 +129,14 @@ class Suggestions:
         trial.datetime_start = datetime.now()
         return trial
 
-    def completed(self, trial_id: int) -> FrozenTrial | None:
+    def take_filled_in(self, trial_id: int) -> FrozenTrial | None:
         """Hand out a waiting trial with the parameters it lacked. None if they are not sampled yet."""
         with self._lock:
-            return self._completed.pop(trial_id, None)
+            return self._filled_in.pop(trial_id, None)
 
-    def has_completed(self, trial_id: int) -> bool:
+    def is_filled_in(self, trial_id: int) -> bool:
         """Whether the missing parameters of a waiting trial are sampled."""
-        return trial_id in self._completed
+        return trial_id in self._filled_in
 
     def tried(self, trial: FrozenTrial) -> None:
         """Add the configuration of a trial that was not suggested here, and drop suggestions that repeat it."""
@@ -145,13 +145,13 @@ class Suggestions:
             fresh = [ready for ready in self._ready if ready.trial.params not in self._configurations]
             self._ready = deque(fresh)
 
-    def completion(self, params: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+    def fill_in(self, params: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
         """The parameters to enqueue for those that a user gives.
 
         They are complete if the sampler has only complete configurations, as a grid has. Raises NothingLeftError.
         """
         with self._lock:
-            return self._configurations.completion(params) if self._sampler.whole_configurations else params
+            return self._configurations.fill_in(params) if self._sampler.whole_configurations else params
 
     @property
     def is_quick(self) -> bool:
@@ -186,7 +186,7 @@ class Suggestions:
                     if view is self._view:
                         self._ready.append(Suggestion(trial, n_finished))
 
-    def sample_rest(self, waiting: FrozenTrial) -> None:
+    def sample_missing(self, waiting: FrozenTrial) -> None:
         """Sample the missing parameters of a waiting trial."""
         with self._sampling, self._measured():
             with self._lock:
@@ -196,7 +196,7 @@ class Suggestions:
             trial = self._new(view, pending, waiting)
             with self._lock:
                 if view is self._view:
-                    self._completed[trial_id_of(trial)] = trial
+                    self._filled_in[trial_id_of(trial)] = trial
                     self._configurations.add(trial.params)
 
     def ask(self, running: FrozenTrial) -> Trial:
@@ -213,17 +213,17 @@ class Suggestions:
         with self._sampling:
             if isinstance(asked.storage, OverlayStorage):
                 asked.storage.leave_out_unlike(name, optuna_distribution(distribution))
-            suggest_one_of(asked, name, distribution)
+            suggest_param_or_random(asked, name, distribution)
         self._sampled(self._monotonic() - started)
         return asked.storage.get_trial(trial_id_of(asked))
 
     def _is_settled(self, waiting: FrozenTrial) -> bool:
         """Whether a waiting trial needs no sampling any more, because of another claim."""
         trial_id = trial_id_of(waiting)
-        if trial_id in self._completed:
+        if trial_id in self._filled_in:
             return True
         trial = self._storage.get_trial(trial_id)
-        return trial.state != TrialState.WAITING or is_complete(trial, self._view.space)
+        return trial.state != TrialState.WAITING or has_all_params(trial, self._view.space)
 
     def _new(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None = None) -> FrozenTrial:
         """A suggestion that repeats no configuration while there are untried ones."""

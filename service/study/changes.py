@@ -18,7 +18,7 @@ ALLOWED_FROM: dict[RequestedState, tuple[StudyState, ...]] = {
 
 def change_study(live: LiveStudy, change: StudyChange) -> None:
     """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
-    with live.working():
+    with live.committed_change():
         live.tick()
         live.check_not_deleted()
         record = live.record
@@ -47,7 +47,7 @@ def change_study(live: LiveStudy, change: StudyChange) -> None:
         if state in ("running", "paused") and record.state in ("finished", "stopped"):
             values |= {"finished_at": None, "finished_reason": None}
         live.record = live.store.change_study(record, **values)
-        live.news.study_changed(record, live.record)
+        live.events.study_changed(record, live.record)
         live.tick()
     live.notify()
 
@@ -57,7 +57,7 @@ def enqueue_params(live: LiveStudy, params: Params) -> int:
 
     Raises InvalidError, BudgetExhaustedError, NothingLeftError and StateConflictError.
     """
-    with live.working():
+    with live.committed_change():
         live.tick()
         live.check_not_deleted()
         errors = [(f"params.{name}", text) for name, text in params_errors(live.definition, params)]

@@ -47,7 +47,7 @@ class LiveStudy:
     ) -> None:
         """Take the parts of a loaded study, and three callbacks.
 
-        `notify` wakes claims that wait for work, `wake` wakes the preparation of suggestions, and `tick` lets time take
+        `notify` wakes claims that wait for work, `wake` wakes the background sampler, and `tick` lets time take
         effect: it ends expired leases, starts due rounds and ends the study when nothing is left to do.
         """
         self.store = store
@@ -62,7 +62,7 @@ class LiveStudy:
         self.end = StudyEnd(definition)
         self.pruning = pruning_of(store, study, definition)
         self.rounds = Rounds(store, record.study_id, definition)
-        self.news = StudyEvents(store, clock, record.name)
+        self.events = StudyEvents(store, clock, record.name)
         self.lock = threading.RLock()
         self.deleted = False
         self.define_by_run_trials: dict[str, Trial] = {}
@@ -86,14 +86,14 @@ class LiveStudy:
         return comparable(definition, definition.n_trials) in equal
 
     @contextmanager
-    def working(self) -> Iterator[None]:
+    def committed_change(self) -> Iterator[None]:
         """Hold the lock for the block, whose writes are one transaction; wait for its commit after the lock is free."""
         with self.lock, self.store.deferred() as committed:
             yield
         self.store.wait(committed)
 
     @contextmanager
-    def changing(self) -> Iterator[Future[None]]:
+    def deferred_change(self) -> Iterator[Future[None]]:
         """Hold the lock for the block, after a `tick`. The block's writes are committed once the future is done."""
         with self.lock, self.store.deferred() as committed:
             self.tick()
@@ -109,7 +109,7 @@ class LiveStudy:
         Raises NothingLeftError.
         """
         number = self.queue.enqueue(params)
-        self.news.trial_created(number, params)
+        self.events.trial_created(number, params)
         self.notify()
         return number
 
@@ -152,7 +152,7 @@ class LiveStudy:
         self.queue.suggestions.learn_from(frozen_trials(self.definition, records))
 
     def want_suggestions(self) -> None:
-        """Wake the preparation of suggestions, if the study's suggestions are sampled ahead of claims."""
+        """Wake the background sampler, if the study's suggestions are sampled ahead of claims."""
         if self.queue.suggestions.depth(len(self.leases)) > 0:
             self._wake()
 

@@ -58,7 +58,7 @@ def load_study(
         if is_feasible(trial):
             live.end.check_target(trial.number, trial.values)
     for params in first_configurations(definition)[len(trials) :]:  # these are a study's first trials
-        with live.working():
+        with live.committed_change():
             live.enqueue(params)
     return live
 

@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from service.pruning.promotion import Promotion
-from service.sampling.ask import is_complete, suggest, with_random_sampler
+from service.sampling.ask import has_all_params, suggest, with_random_sampler
 from service.sampling.paused import paused_at
 from service.sampling.samplers import chosen_sampler
 from service.sampling.suggestions import Suggestions, known_params
@@ -20,7 +20,7 @@ from service.schemas.study.checks import MAX_GRID
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.search_space import n_configurations
-from service.study.shapes import shape_of, structural_params
+from service.study.fusion_params import fusion_params, fusion_values
 from storage import storage_of, study_id_of, trial_id_of
 
 TrainsTogether = Callable[[Mapping[str, Scalar]], bool]
@@ -56,7 +56,7 @@ class TrialQueue:
         self._storage: BaseStorage = storage_of(study)
         self._space = definition.search_space
         self._is_user_code = definition.is_user_code
-        self._structural = () if self._is_user_code else structural_params(self._space)
+        self._fusion_params = () if self._is_user_code else fusion_params(self._space)
         self._retries = deque(retries)
         self.suggestions = Suggestions(study, definition, sampled=sampled)
         self.n_created = self._storage.get_n_trials(study_id_of(study))
@@ -85,7 +85,7 @@ class TrialQueue:
             if not self._is_ready(trial):
                 return None  # later ones must not overtake it: its parameters are sampled first
             if self._start(trial):
-                self._complete_params(trial)
+                self._write_params(trial)
                 return self._prepared(trial_id_of(trial))
         new = self.suggestions.take(trains_together) if self.has_new(n_trials) else None
         if new is None:
@@ -94,20 +94,20 @@ class TrialQueue:
         return self._prepared(self._storage.create_new_trial(study_id_of(self._study), new))
 
     @property
-    def mixes_shapes(self) -> bool:
+    def mixes_fusion_keys(self) -> bool:
         """Whether the study may have trials that cannot train together."""
-        return bool(self._structural)
+        return bool(self._fusion_params)
 
     def _trains_together(self, like: Params | None) -> TrainsTogether:
         if like is None:
             return lambda _params: True
-        shape = shape_of(like, self._structural)
-        return lambda params: shape_of(params, self._structural) == shape
+        values = fusion_values(like, self._fusion_params)
+        return lambda params: fusion_values(params, self._fusion_params) == values
 
     def _waiting_in_order(self, trains_together: TrainsTogether) -> list[FrozenTrial]:
         """The trials that may start, in the order of `next_trial`; one that lacks parameters keeps its place."""
         upcoming = self._upcoming()
-        if not self.mixes_shapes:
+        if not self.mixes_fusion_keys:
             return upcoming
         retries = set(self._retries)
 
@@ -145,11 +145,11 @@ class TrialQueue:
         return [] if self.promotion is None else self.promotion.promoted()
 
     def _is_ready(self, trial: FrozenTrial) -> bool:
-        return is_complete(trial, self._space) or self.suggestions.has_completed(trial_id_of(trial))
+        return has_all_params(trial, self._space) or self.suggestions.is_filled_in(trial_id_of(trial))
 
-    def _complete_params(self, trial: FrozenTrial) -> None:
+    def _write_params(self, trial: FrozenTrial) -> None:
         """Write the parameters of a started trial: those sampled for it, and those it was enqueued with."""
-        sampled = self.suggestions.completed(trial_id_of(trial))
+        sampled = self.suggestions.take_filled_in(trial_id_of(trial))
         if sampled is not None:
             for key in sampled.system_attrs.keys() - trial.system_attrs.keys():
                 self._storage.set_trial_system_attr(trial_id_of(trial), key, sampled.system_attrs[key])
@@ -203,7 +203,7 @@ class TrialQueue:
 
     def enqueue(self, params: Params) -> int:
         """Make a WAITING trial with these parameters and return its number. Raises NothingLeftError."""
-        self._study.enqueue_trial(dict(self.suggestions.completion(params)))
+        self._study.enqueue_trial(dict(self.suggestions.fill_in(params)))
         self.n_created += 1
         self.suggestions.tried(self._waiting()[-1])
         return self.n_created - 1

@@ -147,14 +147,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(_tick(app)),
         asyncio.create_task(app.state.artifacts.keep_sweeping()),
     ]
-    app.state.registry.preparation.start()
+    app.state.registry.background_sampler.start()
     yield
     close_waits(app)
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    await run_in_threadpool(app.state.registry.preparation.close)
+    await run_in_threadpool(app.state.registry.background_sampler.close)
 
 
 async def _tick(app: FastAPI) -> None:

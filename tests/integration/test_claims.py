@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from service.finals.plan import trial_seed
 from service.schemas.study.training import Training
+from service.study.seeds import trial_seed
 from tests.integration.service_driver import (
     LEARNING_RATE,
     LEASE_SECONDS,

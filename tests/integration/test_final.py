@@ -211,8 +211,8 @@ def test_many_who_ask_at_once_begin_it_once(each_service: Service) -> None:
 def test_an_evaluation_that_is_only_about_to_begin_is_not_there_yet(service: Service) -> None:
     name = searched(service)
     registry: Registry = service.app.state.registry
-    with registry.changing():
-        linked = registry.add(Definition.model_validate(definition(name=f"{name}.final")))
+    with registry.committed_change():
+        linked = registry.write_study(Definition.model_validate(definition(name=f"{name}.final")))
         study_id, now = registry.get(name).record.study_id, registry.clock.now()
         registry.store.finals.add(FinalRecord(study_id, 1, linked.study_id, "running", {}, now, "me"))
 

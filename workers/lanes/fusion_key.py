@@ -2,7 +2,7 @@
 
 from service.schemas.study.training import Training
 
-STRUCTURAL_FIELDS = {"model", "optimizer", "batch_size", "precision"}
+FUSION_FIELDS = {"model", "optimizer", "batch_size", "precision"}
 
 
 def fusion_key(training: Training) -> str:
@@ -11,5 +11,5 @@ def fusion_key(training: Training) -> str:
     These are the data set with its split, the model with its shapes, the batch size, the kind of optimizer and the
     precision. Each lane has its own value of every other setting.
     """
-    shared = training.model_dump_json(include=STRUCTURAL_FIELDS, exclude={"model": {"dropout"}})
+    shared = training.model_dump_json(include=FUSION_FIELDS, exclude={"model": {"dropout"}})
     return f"{training.dataset.model_dump_json(exclude={'augment'})} {shared}"

@@ -71,10 +71,10 @@ class ModelUploader:
 def _is_feasible(facts: StudyFacts, metrics: dict[str, float]) -> bool:
     """Whether no constraint on these metrics is violated."""
     return all(
-        distance <= 0
+        value <= 0
         for constraint in facts.constraints
         if constraint.metric in metrics
-        for distance in constraint.distances(metrics[constraint.metric]).values()
+        for value in constraint.constraint_values(metrics[constraint.metric]).values()
     )
 
 

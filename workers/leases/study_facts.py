@@ -1,4 +1,4 @@
-"""What a worker knows about the studies whose trials it trains."""
+"""Facts about studies that a worker has asked the service for, each study once."""
 
 import logging
 import threading
@@ -9,15 +9,9 @@ from service.client.retries import Retries
 from service.schemas.results import Study
 from service.schemas.study.constraints import Constraint
 from service.schemas.study.definition_fields import Objective
+from workers.scheduling.lane_cap import lane_cap
 
 logger = logging.getLogger("narrows.worker")
-
-IN_TRAINING_TO_SAMPLE, IN_TRAINING_TO_PRUNE = 1 / 8, 1 / 4
-"""Share of a study's trials that one machine trains at a time: if its sampler learns from finished trials, and if only
-its pruner does.
-
-With more at a time the study finishes sooner, but its sampler knows fewer results, and its pruner prunes fewer trials.
-"""
 
 
 @dataclass(frozen=True)
@@ -66,11 +60,5 @@ def facts_of(study: Study, n_processes: int) -> StudyFacts:
     """Facts about a study, for one of `n_processes` worker processes that train its trials on this machine."""
     definition = study.definition
     best = None if study.best is None or study.best.values is None else tuple(study.best.values)
-    if definition.sampler.guided:
-        share = IN_TRAINING_TO_SAMPLE
-    elif definition.pruner.prunes:
-        share = IN_TRAINING_TO_PRUNE
-    else:
-        share = 1.0
-    max_lanes = max(1, round(share * definition.n_trials / n_processes))
+    max_lanes = lane_cap(definition, n_processes)
     return StudyFacts(tuple(definition.objectives), tuple(definition.constraints), best, max_lanes)

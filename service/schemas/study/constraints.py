@@ -31,11 +31,11 @@ class Constraint(StrictBody):
             raise ValueError(f"min must not be above max: min={self.min}, max={self.max}")
         return self
 
-    def distances(self, value: float) -> dict[str, float]:
-        """How far a value is beyond each bound, by the bound's name; 0 or less if it keeps the bound, as in Optuna."""
-        distances = {}
+    def constraint_values(self, value: float) -> dict[str, float]:
+        """How far a value is beyond each bound, by the bound's name; as in Optuna, 0 or less satisfies it."""
+        values = {}
         if self.max is not None:
-            distances[f"{self.metric} <= {self.max:g}"] = value - self.max
+            values[f"{self.metric} <= {self.max:g}"] = value - self.max
         if self.min is not None:
-            distances[f"{self.metric} >= {self.min:g}"] = self.min - value
-        return distances
+            values[f"{self.metric} >= {self.min:g}"] = self.min - value
+        return values

@@ -82,7 +82,7 @@ def save_note(
 def _editing_study(registry: Registry, study_id: int) -> Iterator[None]:
     live = registry.by_id(study_id)
     try:
-        with nullcontext() if live is None else live.working():
+        with nullcontext() if live is None else live.committed_change():
             yield
     except KeyError as error:
         raise StudyNotFoundError(f"no study with this id: {study_id}") from error
@@ -105,7 +105,7 @@ def editing_trial(
         if study_id not in (None, found_id):
             raise KeyError(trial_id)
         live = registry.by_id(found_id)
-        with nullcontext() if live is None else live.working():
+        with nullcontext() if live is None else live.committed_change():
             if live is not None:
                 live.tick()
                 _check_unleased(live, trial_id)

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from service.leases import define_by_run
-from service.leases.calls import answer_reports, end_lease, extend_leases
 from service.leases.claims import Granted, claim_at_once, claim_trials, quick_study
 from service.leases.ends import AttemptFailure, LeaseEnd, TrialCompletion, TrialPause, TrialPruning, TrialRelease
+from service.leases.lease_operations import answer_reports, end_lease, extend_leases
 from service.leases.lookup import Committed, are_in_memory, try_lock_studies
 from service.registry.registry import Registry
 from service.schemas.code_calls import (

@@ -39,7 +39,7 @@ def narrow_study(
     `round_exists`. A study that cannot be narrowed is refused with 409 `state_conflict`.
     """
     wanted = wanted or NarrowRequest()
-    with live.working():
+    with live.committed_change():
         live.tick()
         live.check_not_deleted()
         record = narrow_by_hand(live, wanted, caller)

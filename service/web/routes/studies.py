@@ -7,15 +7,8 @@ from fastapi.responses import StreamingResponse
 
 from service.results import export
 from service.results.paging import MAX_LIMIT, take_page
-from service.results.view import (
-    best_trials,
-    complete_trials,
-    importances,
-    pareto_trials,
-    study_view,
-    study_view_unless_deleted,
-    trial_views,
-)
+from service.results.ranking import best_trials, complete_trials, pareto_trials
+from service.results.view import importances, study_view, study_view_unless_deleted, trial_views
 from service.sampling.constraints import why_none
 from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
 from service.schemas.study.definition import Definition

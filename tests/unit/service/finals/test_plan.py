@@ -46,26 +46,26 @@ def test_every_trial_of_the_linked_study_has_one_part() -> None:
 def test_constraints_are_kept_or_violated_in_the_mean() -> None:
     candidates: list[dict[str, Any]] = [{"trial_number": number, "value": 0.5, "params": {}} for number in (8, 3)]
     plan = Plan.model_validate({"n_seeds": 3, "train_on_validation": False, "candidates": candidates})
-    distances = [{"a": 1.0, "b": -1.0}, {"a": -0.5, "b": -1.0}, {"a": 9.0}, {"a": 1.0, "b": 2.0}, {"a": -1.5}, {}]
+    constraints = [{"a": 1.0, "b": -1.0}, {"a": -0.5, "b": -1.0}, {"a": 9.0}, {"a": 1.0, "b": 2.0}, {"a": -1.5}, {}]
     values = [0.1, 0.2, None, 0.4, 0.5, None]
 
-    first, second = confirmed_candidates(plan, [Repetition(*one) for one in zip(values, distances, strict=True)])
+    first, second = confirmed_candidates(plan, [Repetition(*one) for one in zip(values, constraints, strict=True)])
 
     assert first == ConfirmedCandidate(8, [0.1, 0.2], ["a"])
     assert second == ConfirmedCandidate(3, [0.4, 0.5], ["b"])
 
 
 @pytest.mark.parametrize(
-    ("distances", "is_kept"),
+    ("values", "is_satisfied"),
     [([0.1 - 0.3, 0.5 - 0.3], True), ([math.inf, -math.inf], False), ([math.inf], False), ([-math.inf, 0.1], True)],
 )
-def test_rounding_breaks_no_constraint_and_what_cannot_be_told_keeps_none(
-    distances: list[float], is_kept: bool
+def test_rounding_violates_no_constraint_and_an_unknown_mean_satisfies_none(
+    values: list[float], is_satisfied: bool
 ) -> None:
     candidate = {"trial_number": 0, "value": 0.5, "params": {}}
-    plan = Plan.model_validate({"n_seeds": len(distances), "train_on_validation": False, "candidates": [candidate]})
-    (found,) = confirmed_candidates(plan, [Repetition(0.5, {"a": one}) for one in distances])
-    assert found.violated == ([] if is_kept else ["a"])
+    plan = Plan.model_validate({"n_seeds": len(values), "train_on_validation": False, "candidates": [candidate]})
+    (found,) = confirmed_candidates(plan, [Repetition(0.5, {"a": one}) for one in values])
+    assert found.violated == ([] if is_satisfied else ["a"])
 
 
 def test_a_definition_that_asks_for_confirmation_may_leave_the_numbers_out() -> None:

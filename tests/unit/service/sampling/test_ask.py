@@ -5,7 +5,6 @@ import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
 
-from service.finals.plan import trial_seed
 from service.pruning.ask import should_prune
 from service.sampling.ask import ServiceStudy, suggest
 from service.schemas.study.definition import Definition
@@ -98,11 +97,3 @@ def test_a_pruner_that_fails_lets_the_trial_go_on(caplog: pytest.LogCaptureFixtu
     assert "no curve" in caplog.text
     with pytest.raises(StorageInternalError):
         should_prune(study(pruner=FailingPruner(StorageInternalError("gone"))), made._storage.get_trial(trial_id))
-
-
-def test_seeds_of_trials_differ_and_stay() -> None:
-    seeds = {trial_seed(seed, number, repeat) for seed in range(3) for number in range(100) for repeat in range(3)}
-
-    assert len(seeds) == 900
-    assert all(0 <= seed < 2**48 for seed in seeds)
-    assert trial_seed(1, 11) != trial_seed(11, 1)

@@ -146,12 +146,12 @@ def test_what_is_ready_is_dropped_when_the_ranges_change() -> None:
     study.enqueue_trial({"dropout": 0.4})
     (waiting,) = study.get_trials()
     suggestions.sample_new(3)
-    suggestions.sample_rest(waiting)
+    suggestions.sample_missing(waiting)
 
     narrowed(study, suggestions, wanted)
 
     assert suggestions.take() is None
-    assert not suggestions.has_completed(waiting._trial_id)
+    assert not suggestions.is_filled_in(waiting._trial_id)
 
 
 class SlowSampler(optuna.samplers.RandomSampler):
@@ -188,9 +188,9 @@ def test_a_value_that_a_user_gives_outside_of_the_ranges_is_taken(recwarn: pytes
     study.enqueue_trial({"dropout": 0.45})
     (waiting,) = study.get_trials()
 
-    suggestions.sample_rest(waiting)
+    suggestions.sample_missing(waiting)
 
-    whole = suggestions.completed(waiting._trial_id)
+    whole = suggestions.take_filled_in(waiting._trial_id)
     assert whole is not None
     assert whole.params["dropout"] == 0.45
     assert 1e-3 <= whole.params["learning_rate"] <= 1e-1

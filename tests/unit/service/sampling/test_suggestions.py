@@ -118,9 +118,9 @@ def test_a_trial_that_was_started_and_given_back_meanwhile_is_not_sampled_again(
     (known,) = study.get_trials(deepcopy=False)
     known.state = TrialState.WAITING  # stock Optuna has no way back
 
-    suggestions.sample_rest(as_it_waited)
+    suggestions.sample_missing(as_it_waited)
 
-    assert not suggestions.has_completed(trial._trial_id)
+    assert not suggestions.is_filled_in(trial._trial_id)
 
 
 def test_what_was_sampled_too_much_takes_no_untried_configurations_place() -> None:

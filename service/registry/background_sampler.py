@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from service.study.ahead import sample_ahead, wants_suggestions
 from service.study.live_study import LiveStudy
+from service.study.sampling_ahead import sample_ahead, wants_suggestions
 from storage import DATABASE_ERRORS, StorageError
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ PAUSE_AFTER_ERROR_SECONDS = 1.0
 """Pause after an error, so that an unreachable database is not called all the time."""
 
 
-class Preparation:
+class BackgroundSampler:
     """Samples ahead for every study that wants suggestions, one thread a study, each time `wake` is called."""
 
     def __init__(self, studies: Callable[[], Sequence[LiveStudy]]) -> None:
@@ -33,7 +33,7 @@ class Preparation:
         self._ending.clear()
         self._samplers = ThreadPoolExecutor(MAX_THREADS, "narrows-sampler")
         self._thread = threading.Thread(
-            target=self._run, args=[self._samplers], name="narrows-preparation", daemon=True
+            target=self._run, args=[self._samplers], name="narrows-background-sampler", daemon=True
         )
         self._thread.start()
 

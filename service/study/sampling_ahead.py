@@ -11,7 +11,7 @@ def sample_params(live: LiveStudy, lacking: Sequence[FrozenTrial], n_new: int) -
     """Complete the parameters of `lacking` trials and have `n_new` suggestions ready. The study is not locked."""
     try:
         for trial in lacking:
-            live.queue.suggestions.sample_rest(trial)
+            live.queue.suggestions.sample_missing(trial)
         live.queue.suggestions.sample_new(n_new)
     except KeyError:
         if not live.deleted:  # a study that was deleted meanwhile has no trials to sample for

@@ -1,4 +1,4 @@
-"""What workers call with their leases: report epochs, renew leases, end a lease."""
+"""The operations of a worker on its leases: report epochs, renew leases, end a lease."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -80,7 +80,7 @@ def end_lease(registry: Registry, lease_id: str, end: LeaseEnd) -> tuple[TrialSt
     """
     live, lease = get_lease(registry, lease_id)
     end.check(live, lease)
-    with live.changing() as committed:
+    with live.deferred_change() as committed:
         if live.leases.get(lease_id) is not None:
             return end.apply(live, lease), [committed]
         ended = get_ended_lease(registry, lease_id)
