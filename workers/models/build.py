@@ -1,21 +1,22 @@
 """The built-in model of a training."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from service.schemas.study.models import Cnn, LeNet, Mlp, OwnModel, ResNet18, n_dropout_layers
+from service.schemas.study.models import Cnn, LeNet, Mlp, OwnModel, ResNet18
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData
 from workers.errors import ModelError
 from workers.models.convolutions import build_cnn, build_lenet, build_resnet18
 from workers.models.initialization import initialize
-from workers.models.layers import Dropout, GaussianNoise, dense_layer
+from workers.models.layers import dense_layer
 
 
 def model_for(training: Training, data: TrialData) -> nn.Module:
-    """Return the built-in model of a training, without dropout and noise. Raises ModelError if it cannot be built."""
+    """Return the built-in model of a training. Raises ModelError if it cannot be built."""
     shape = tuple(data.images.shape[1:])
     if len(shape) != 3 or not is_image(data):
         raise ModelError(f"built-in models take images [channels, height, width], floating or uint8: {list(shape)}")
@@ -28,51 +29,29 @@ def is_image(data: TrialData) -> bool:
 
 
 def build_model(
-    model: Mlp | Cnn | LeNet | ResNet18 | OwnModel,
-    image_shape: tuple[int, int, int],
-    n_classes: int,
-    *,
-    dropout: float | Sequence[float] = 0.0,
-    input_dropout: float = 0.0,
-    noise_std: float = 0.0,
-    hidden_noise_std: float = 0.0,
+    model: Mlp | Cnn | LeNet | ResNet18 | OwnModel, image_shape: tuple[int, int, int], n_classes: int
 ) -> nn.Module:
     """Return a module from float images, [batch, channels, height, width], to logits, [batch, classes].
 
-    Weights are drawn from torch's global generator. Noise, then dropout, follows the input and every hidden layer
-    (resnet18: only the pooled features). A list of dropout rates has one rate for each of `n_dropout_layers`.
-    Raises ModelError if the images are too small for the model, if the list has another length, or for a custom model.
+    Weights are drawn from torch's global generator. The places of noise, then dropout, follow every hidden layer
+    (resnet18: only the pooled features). Raises ModelError if the images are too small for the model, or for a custom
+    model.
     """
-    rates = dropout_rates(dropout, n_dropout_layers(model))
     match model:
         case OwnModel():
             raise ModelError(f"a custom model must be built in a process that runs its code: {model.entrypoint}")
         case Mlp():
-            n_inputs = image_shape[0] * image_shape[1] * image_shape[2]
-            body = build_mlp(
-                n_inputs, n_classes, model.hidden, model.activation, model.batch_norm, rates, hidden_noise_std
-            )
+            body = build_mlp(math.prod(image_shape), n_classes, model.hidden, model.activation, model.batch_norm)
             initialize(body, model.initialization, model.activation)
         case Cnn():
             blocks = [(block.channels, block.kernel, block.pooling, block.pool_size) for block in model.blocks]
-            body = build_cnn(
-                image_shape,
-                n_classes,
-                blocks,
-                model.dense,
-                model.activation,
-                model.batch_norm,
-                rates,
-                hidden_noise_std,
-            )
+            body = build_cnn(image_shape, n_classes, blocks, model.dense, model.activation, model.batch_norm)
             initialize(body, model.initialization, model.activation)
         case LeNet():
-            body = build_lenet(image_shape, n_classes, model.activation, model.pooling, rates, hidden_noise_std)
+            body = build_lenet(image_shape, n_classes, model.activation, model.pooling)
         case ResNet18():
-            body = build_resnet18(image_shape, n_classes, rates[0], hidden_noise_std)
-    if noise_std == 0 and input_dropout == 0:
-        return body
-    return nn.Sequential(GaussianNoise(noise_std), Dropout(input_dropout), body)
+            body = build_resnet18(image_shape, n_classes)
+    return body
 
 
 def dropout_rates(dropout: float | Sequence[float], n_layers: int) -> list[float]:
@@ -84,18 +63,10 @@ def dropout_rates(dropout: float | Sequence[float], n_layers: int) -> list[float
     return list(dropout)
 
 
-def build_mlp(
-    n_inputs: int,
-    n_classes: int,
-    hidden: Sequence[int],
-    activation: str,
-    batch_norm: bool,
-    rates: Sequence[float],
-    noise_std: float,
-) -> nn.Module:
+def build_mlp(n_inputs: int, n_classes: int, hidden: Sequence[int], activation: str, batch_norm: bool) -> nn.Module:
     """Return an mlp from images, [batch, …] of `n_inputs` values, to logits. `hidden` are the widths of its layers."""
     layers: list[nn.Module] = [nn.Flatten()]
-    for width, rate in zip(hidden, rates, strict=True):
-        layers += dense_layer(n_inputs, width, activation, batch_norm, rate, noise_std)
+    for width in hidden:
+        layers += dense_layer(n_inputs, width, activation, batch_norm)
         n_inputs = width
     return nn.Sequential(*layers, nn.Linear(n_inputs, n_classes))

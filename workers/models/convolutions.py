@@ -21,13 +21,11 @@ def build_cnn(
     dense: Sequence[int],
     activation: str,
     batch_norm: bool,
-    rates: Sequence[float],
-    noise_std: float,
 ) -> nn.Module:
     """Return a cnn of convolution blocks, (channels, kernel, pooling, pool_size), followed by dense layers.
 
-    `rates` are dropout rates of the blocks, which drop whole channels, then of the dense layers, which drop units.
-    Raises ModelError if the poolings leave less than one pixel of the image.
+    Dropout drops whole channels of the blocks, and units of the dense layers. Raises ModelError if the poolings leave
+    less than one pixel of the image.
     """
     channels, height, width = image_shape
     layers: list[nn.Module] = []
@@ -41,24 +39,17 @@ def build_cnn(
                     f"pooling must leave at least one pixel: block {number} pools {height}x{width} by {pool_size}"
                 )
             height, width = height // pool_size, width // pool_size
-        layers += [GaussianNoise(noise_std), Dropout(rates[number], whole_channels=True)]
+        layers += [GaussianNoise(), Dropout(whole_channels=True)]
         channels = out_channels
     n_inputs = channels * height * width
     layers += [nn.Flatten()]
-    for units, rate in zip(dense, rates[len(blocks) :], strict=True):
-        layers += dense_layer(n_inputs, units, activation, batch_norm, rate, noise_std)
+    for units in dense:
+        layers += dense_layer(n_inputs, units, activation, batch_norm)
         n_inputs = units
     return nn.Sequential(*layers, nn.Linear(n_inputs, n_classes))
 
 
-def build_lenet(
-    image_shape: tuple[int, int, int],
-    n_classes: int,
-    activation: str,
-    pooling: str,
-    rates: Sequence[float],
-    noise_std: float,
-) -> nn.Module:
+def build_lenet(image_shape: tuple[int, int, int], n_classes: int, activation: str, pooling: str) -> nn.Module:
     """Return LeNet-5 (LeCun et al., 1998), which was made for images of 32x32 pixels.
 
     Smaller images get a border of 2 pixels, so that 28x28 fits. Raises ModelError for images that are too small for two
@@ -73,13 +64,13 @@ def build_lenet(
         nn.Sequential(nn.Conv2d(channels, 6, 5, padding=padding), *_activation_and_pooling(activation, pooling, 2)),
         nn.Sequential(nn.Conv2d(6, 16, 5), *_activation_and_pooling(activation, pooling, 2)),
         nn.Flatten(),
-        *dense_layer(16 * after[0] * after[1], 120, activation, False, rates[0], noise_std),
-        *dense_layer(120, 84, activation, False, rates[1], noise_std),
+        *dense_layer(16 * after[0] * after[1], 120, activation, False),
+        *dense_layer(120, 84, activation, False),
         nn.Linear(84, n_classes),
     )
 
 
-def build_resnet18(image_shape: tuple[int, int, int], n_classes: int, dropout: float, noise_std: float) -> nn.Module:
+def build_resnet18(image_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
     """Return torchvision's ResNet-18, untrained.
 
     For images of up to 64 pixels the first convolution is 3x3 with stride 1 and no pooling follows it, as in the
@@ -96,7 +87,7 @@ def build_resnet18(image_shape: tuple[int, int, int], n_classes: int, dropout: f
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     if small:
         model.maxpool = nn.Identity()
-    model.fc = nn.Sequential(GaussianNoise(noise_std), Dropout(dropout), model.fc)
+    model.fc = nn.Sequential(GaussianNoise(), Dropout(), model.fc)
     module: nn.Module = model
     return module
 

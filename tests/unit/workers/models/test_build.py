@@ -7,14 +7,14 @@ from torch import nn
 
 from service.schemas.study.models import Cnn, LeNet, Mlp, Model, ResNet18, n_dropout_layers
 from workers.errors import ModelError
-from workers.models.build import build_model
+from workers.models.build import build_model, dropout_rates
 from workers.models.layers import Dropout, GaussianNoise
 
 SCHEMA: TypeAdapter[Mlp | Cnn | LeNet | ResNet18] = TypeAdapter(Model)
 
 
-def build(model: Any, shape: tuple[int, int, int] = (1, 28, 28), n_classes: int = 10, **options: Any) -> nn.Module:
-    return build_model(SCHEMA.validate_python(model), shape, n_classes, **options)
+def build(model: Any, shape: tuple[int, int, int] = (1, 28, 28), n_classes: int = 10) -> nn.Module:
+    return build_model(SCHEMA.validate_python(model), shape, n_classes)
 
 
 def n_parameters(module: nn.Module) -> int:
@@ -37,8 +37,7 @@ MODELS = [
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (2, 13, 17)])
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_every_model_maps_images_to_logits(model: dict[str, Any], shape: tuple[int, int, int]) -> None:
-    module = build(model, shape, 7, dropout=0.1, input_dropout=0.1, noise_std=0.1, hidden_noise_std=0.1)
-    logits = module(torch.randn(3, *shape))
+    logits = build(model, shape, 7)(torch.randn(3, *shape))
     assert logits.shape == (3, 7)
     assert bool(logits.isfinite().all())
 
@@ -63,29 +62,20 @@ def test_parameter_counts_are_those_of_the_literature(
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_each_hidden_layer_has_its_own_dropout(model: dict[str, Any]) -> None:
+def test_each_hidden_layer_is_a_place_of_noise_and_dropout(model: dict[str, Any]) -> None:
     n_layers = n_dropout_layers(SCHEMA.validate_python(model))
-    rates = [0.1 + number / 100 for number in range(n_layers)]
-    module = build(model, dropout=rates)
-    assert [layer.rate for layer in module.modules() if isinstance(layer, Dropout)] == rates
+    kinds = [type(layer) for layer in build(model).modules() if isinstance(layer, GaussianNoise | Dropout)]
+    assert kinds == [GaussianNoise, Dropout] * n_layers
 
 
 def test_a_list_of_another_length_is_an_error() -> None:
     with pytest.raises(ModelError, match="each of 2 hidden layers: got 3"):
-        build({"name": "mlp", "hidden": [4, 4]}, dropout=[0.1, 0.1, 0.1])
+        dropout_rates([0.1, 0.1, 0.1], 2)
 
 
 def test_conv_blocks_drop_whole_channels() -> None:
     kinds = [layer.whole_channels for layer in build({"name": "cnn"}).modules() if isinstance(layer, Dropout)]
     assert kinds == [True, True, False]
-
-
-def test_noise_and_dropout_are_off_in_evaluation() -> None:
-    module = build({"name": "cnn"}, dropout=0.5, input_dropout=0.5, noise_std=1.0, hidden_noise_std=1.0)
-    images = torch.randn(2, 1, 28, 28)
-    assert not torch.equal(module(images), module(images))
-    module.eval()
-    assert torch.equal(module(images), module(images))
 
 
 @pytest.mark.parametrize(
@@ -106,25 +96,6 @@ def test_resnet18_has_a_small_stem_for_small_images(side: int, kernel: int, pool
     module: Any = build({"name": "resnet18"}, (3, side, side))
     assert module.conv1.kernel_size == (kernel, kernel)
     assert isinstance(module.maxpool, nn.MaxPool2d) == pooled
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("whole_channels", [False, True])
-def test_dropout_zeroes_its_share_and_keeps_the_mean(rate: float, whole_channels: bool) -> None:
-    torch.manual_seed(0)
-    dropped = Dropout(rate, whole_channels=whole_channels)(torch.ones(200, 100, 2, 2))
-    share = (dropped == 0).float().mean()
-    assert abs(float(share) - rate) < 0.02
-    assert dropped.max() == pytest.approx(1 / (1 - rate))
-    per_channel = (dropped == 0).flatten(2).float().mean(2)
-    assert bool(((per_channel == 0) | (per_channel == 1)).all()) == whole_channels
-
-
-def test_noise_has_the_standard_deviation_asked_for() -> None:
-    torch.manual_seed(0)
-    noise = GaussianNoise(0.3)(torch.zeros(100_000))
-    assert noise.std() == pytest.approx(0.3, rel=0.02)
-    assert noise.mean() == pytest.approx(0.0, abs=0.01)
 
 
 def test_weights_come_from_the_global_generator() -> None:
