@@ -80,8 +80,9 @@ class ResNet18(StrictBody):
     name: Literal["resnet18"] = Field(description="Kind of the model.", examples=["resnet18"])
 
 
+BuiltInModel = Mlp | Cnn | LeNet | ResNet18
 Model = Annotated[
-    Annotated[Mlp | Cnn | LeNet | ResNet18, Field(discriminator="name")],
+    Annotated[BuiltInModel, Field(discriminator="name")],
     BeforeValidator(named),
 ]
 
@@ -114,7 +115,7 @@ AnyModel = Annotated[
 ]
 
 
-def n_dropout_layers(model: Mlp | Cnn | LeNet | ResNet18 | OwnModel) -> int:
+def n_dropout_layers(model: BuiltInModel | OwnModel) -> int:
     """Number of layers of a model that have a dropout rate; 0 for a custom model."""
     match model:
         case Mlp():

@@ -5,12 +5,12 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from service.schemas.study.models import Cnn, LeNet, Mlp, Model, ResNet18, n_dropout_layers
+from service.schemas.study.models import BuiltInModel, Model, n_dropout_layers
 from workers.errors import ModelError
 from workers.models.build import build_model, dropout_rates
 from workers.models.layers import Dropout, GaussianNoise
 
-SCHEMA: TypeAdapter[Mlp | Cnn | LeNet | ResNet18] = TypeAdapter(Model)
+SCHEMA: TypeAdapter[BuiltInModel] = TypeAdapter(Model)
 
 
 def build(model: Any, shape: tuple[int, int, int] = (1, 28, 28), n_classes: int = 10) -> nn.Module:

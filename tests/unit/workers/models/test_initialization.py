@@ -6,12 +6,12 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from service.schemas.study.models import Cnn, LeNet, Mlp, Model, ResNet18
+from service.schemas.study.models import BuiltInModel, Model
 from workers.models.build import build_model
 from workers.models.initialization import GAINS
 from workers.models.layers import ACTIVATIONS
 
-SCHEMA: TypeAdapter[Mlp | Cnn | LeNet | ResNet18] = TypeAdapter(Model)
+SCHEMA: TypeAdapter[BuiltInModel] = TypeAdapter(Model)
 
 MLP = {"name": "mlp", "hidden": [300, 100]}
 IMAGES = torch.randn(200, 1, 28, 28, generator=torch.Generator().manual_seed(0))
