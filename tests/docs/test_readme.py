@@ -74,3 +74,16 @@ def test_the_variables_of_the_compose_file_are_explained() -> None:
     assert yaml.safe_load(text)["services"].keys() == {"postgres", "service", "worker", "worker-gpu"}
     for variable in set(re.findall(r"\$\{(\w+)", text)):
         assert variable in README, f"{variable} is not explained"
+
+
+def test_every_path_that_a_recipe_names_exists() -> None:
+    paths = set(re.findall(r"`([\w.-]+/[\w./-]*)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    assert len(paths) > 20
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
+def test_every_name_that_a_recipe_finds_in_a_file_is_there() -> None:
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    named = re.findall(r"`([A-Za-z_]+)` in `([\w./-]+\.py)`", text)
+    assert len(named) > 5
+    assert [(name, path) for name, path in named if not re.search(rf"\b{name}\b", (ROOT / path).read_text())] == []
