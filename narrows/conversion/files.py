@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from narrows.conversion import ray_file
 from narrows.conversion.draft import ConversionError, Draft, Given, entrypoint_of
-from narrows.conversion.python_source import Call, Source, SourceError, Unknown
+from narrows.conversion.python_source import Source, SourceError, Unknown
 from narrows.conversion.sweep import is_sweep, read_sweep
 from narrows.conversion.text import text_of
 from service.schemas import yaml_text
@@ -81,7 +81,7 @@ def _read_python_sweep(source: Source, sweep: dict[str, Any], path: Path, given:
     if unknown is not None:
         raise ConversionError([unknown])
     agents = source.calls("wandb.agent")
-    agent = _named(agents[0], ("sweep_id", "function")) if len(agents) == 1 else {}
+    agent = agents[0].named(("sweep_id", "function")) if len(agents) == 1 else {}
     count = agent.get("count")
     if "run_cap" not in sweep and given.n_trials is None and type(count) is int:
         sweep = {**sweep, "run_cap": count}
@@ -92,10 +92,6 @@ def _read_python_sweep(source: Source, sweep: dict[str, Any], path: Path, given:
     if isinstance(function, Unknown) and function.text.isidentifier():
         draft.entrypoint = entrypoint_of(path.stem, function.text) or draft.entrypoint
     return draft
-
-
-def _named(call: Call, names: tuple[str, ...]) -> dict[str, Any]:
-    return {**dict(zip(names, call.arguments, strict=False)), **call.keywords}
 
 
 def _first_unknown(value: Any, field: str) -> str | None:

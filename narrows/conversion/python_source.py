@@ -7,7 +7,7 @@ error only where its value is needed.
 
 import ast
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,10 @@ class Call:
     def short(self) -> str:
         """The last part of the name."""
         return self.name.rpartition(".")[2]
+
+    def named(self, names: Sequence[str]) -> dict[str, Any]:
+        """All arguments by name. `names` are those of the positional ones."""
+        return {**dict(zip(names, self.arguments, strict=False)), **self.keywords}
 
     def __repr__(self) -> str:
         return f"`{self.short}(…)` in line {self.line}"

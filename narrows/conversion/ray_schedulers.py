@@ -104,7 +104,7 @@ def _read_halving(draft: Draft, name: str, options: dict[str, Any]) -> None:
 
 def options_of(scheduler: Call) -> dict[str, Any]:
     """Return the options that a scheduler is given, by name. `read_scheduler` refuses unknown ones."""
-    return {**dict(zip(_names(scheduler), scheduler.arguments, strict=False)), **scheduler.keywords}
+    return scheduler.named(_names(scheduler))
 
 
 def _names(scheduler: Call) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def _add(draft: Draft, name: str, field: str, call: Call) -> None:
     if len(call.arguments) > len(names) or unknown or call.keywords.keys() & set(names[: len(call.arguments)]):
         draft.refuse(field, f"tune.{kind} takes {', '.join(names)}: {_shown(call)}")
         return
-    given = {**dict(zip(names, call.arguments, strict=False)), **call.keywords}
+    given = call.named(names)
     if kind == "sample_from":
         instead = "say it by choice, uniform or randint, or let an objective ask for it (docs/bring-your-objective.md)"
         draft.refuse(field, f"sample_from is code, which is not run: {instead}")

@@ -13,13 +13,9 @@ class WorkSignal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._count = 0
-        self._closed = False
-        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
-
-    @property
-    def closed(self) -> bool:
+        self.closed = False
         """Whether the service is shutting down."""
-        return self._closed
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     def ticket(self) -> int:
         """The number of notifications until now, for `wait`."""
@@ -34,7 +30,7 @@ class WorkSignal:
 
     def close(self) -> None:
         """End current and future waits, because the service is shutting down."""
-        self._closed = True
+        self.closed = True
         self.notify()
 
     async def wait(self, ticket: int, timeout_seconds: float) -> None:
@@ -42,7 +38,7 @@ class WorkSignal:
         event = asyncio.Event()
         entry = (asyncio.get_running_loop(), event)
         with self._lock:
-            if self._count != ticket or self._closed:
+            if self._count != ticket or self.closed:
                 return
             self._waiting.add(entry)
         try:

@@ -17,6 +17,7 @@ from service.finals.plan import (
     plan_of,
     ranking_of,
 )
+from service.schemas.final import TestScore
 from service.schemas.study.training import TEST_METRICS, Training
 from service.study.live_study import LiveStudy
 from storage import LeaseRecord, trial_id_of
@@ -114,14 +115,15 @@ def record_test_score(live: LiveStudy, lease: LeaseRecord, metrics: Mapping[str,
         return
     n_images = int(metrics["n_test_images"])
     low, high = accuracy_interval(metrics["test_accuracy"], n_images)
-    test = {
-        "loss": metrics["test_loss"],
-        "accuracy": metrics["test_accuracy"],
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "n_images": n_images,
-    }
-    live.store.finals.change(live.final, state="complete", test=_finite(test), ended_at=live.clock.now())
+    score = TestScore(
+        loss=metrics["test_loss"],
+        accuracy=metrics["test_accuracy"],
+        accuracy_low=low,
+        accuracy_high=high,
+        n_images=n_images,
+    )
+    test = score.model_dump(mode="json")
+    live.store.finals.change(live.final, state="complete", test=test, ended_at=live.clock.now())
 
 
 def continue_final(live: LiveStudy) -> bool:
@@ -184,8 +186,3 @@ def _give_up(live: LiveStudy, failure: str, numbers: Sequence[int]) -> None:
 def _fail(live: LiveStudy, failure: str, **more: Any) -> None:
     assert live.final is not None, "continue_final has checked it"
     live.store.finals.change(live.final, state="failed", failure=failure, ended_at=live.clock.now(), **more)
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float | str]:
-    """The values with infinities and nan as strings, because JSON has no such numbers."""
-    return {name: value if math.isfinite(value) else str(value) for name, value in values.items()}

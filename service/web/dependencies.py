@@ -1,7 +1,7 @@
 """What routes need from the application and from the path, as annotated aliases."""
 
 from collections.abc import Iterator
-from typing import Annotated, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 
@@ -15,41 +15,24 @@ from service.study.live_study import LiveStudy
 
 ANONYMOUS = "anonymous"
 
-Part = TypeVar("Part")
-
-
-def _part(request: Request, name: str, kind: type[Part]) -> Part:
-    part = getattr(request.app.state, name)
-    assert isinstance(part, kind), "set by create_app"
-    return part
-
 
 def registry_of(request: Request) -> Registry:
     """The application's registry of studies."""
-    return _part(request, "registry", Registry)
+    registry: Registry = request.app.state.registry
+    return registry
 
 
-# These are coroutines because FastAPI runs plain functions in a thread.
-async def _registry(request: Request) -> Registry:
-    return registry_of(request)
+def _part(name: str) -> Any:
+    async def part(request: Request) -> Any:  # a coroutine, because FastAPI runs plain functions in a thread
+        return getattr(request.app.state, name)
+
+    return Depends(part)
 
 
-async def _events(request: Request) -> EventRing:
-    return _part(request, "events", EventRing)
-
-
-async def _artifacts(request: Request) -> Artifacts:
-    return _part(request, "artifacts", Artifacts)
-
-
-async def _authenticator(request: Request) -> Authenticator:
-    return _part(request, "authenticator", Authenticator)
-
-
-RegistryDependency = Annotated[Registry, Depends(_registry)]
-EventsDependency = Annotated[EventRing, Depends(_events)]
-ArtifactsDependency = Annotated[Artifacts, Depends(_artifacts)]
-AuthenticatorDependency = Annotated[Authenticator, Depends(_authenticator)]
+RegistryDependency = Annotated[Registry, _part("registry")]
+EventsDependency = Annotated[EventRing, _part("events")]
+ArtifactsDependency = Annotated[Artifacts, _part("artifacts")]
+AuthenticatorDependency = Annotated[Authenticator, _part("authenticator")]
 
 
 async def _tokens(authenticator: AuthenticatorDependency) -> Tokens:

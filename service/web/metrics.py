@@ -60,7 +60,6 @@ class Metrics:
 
     def collect_from(self, registry: Registry, events: EventRing) -> None:
         """Add the metrics that are read from the registry and the event ring whenever Prometheus asks."""
-        self._collectors.register(StudiesCollector(registry))
         self._collectors.register(StateCollector(registry, events))
 
     def observe_commit(self, commit: Commit) -> None:
@@ -83,36 +82,17 @@ class Metrics:
         return generate_latest(self._collectors)
 
 
-class StudiesCollector(Collector):
-    """Counts trials and open leases by study when Prometheus asks."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    def collect(self) -> Iterator[Metric]:
-        """The number of trials by study and state, and of open leases by study."""
-        trials = GaugeMetricFamily("narrows_trials", "Trials by study and state.", labels=("study", "state"))
-        leases = GaugeMetricFamily("narrows_open_leases", "Open leases by study.", labels=("study",))
-        for live in self._registry.every():
-            with suppress(KeyError):  # the study was deleted meanwhile
-                for state in TrialState:
-                    count = self._registry.store.optuna.get_n_trials(live.record.study_id, state)
-                    trials.add_metric((live.record.name, state.name), count)
-            leases.add_metric((live.record.name,), len(live.leases))
-        yield trials
-        yield leases
-
-
 class StateCollector(Collector):
-    """Counts workers, waiting rows, event readers and events when Prometheus asks."""
+    """Counts trials, open leases, workers, waiting rows, event readers and events when Prometheus asks."""
 
     def __init__(self, registry: Registry, events: EventRing) -> None:
         self._registry = registry
         self._events = events
 
     def collect(self) -> Iterator[Metric]:
-        """The present state of workers, writer and event stream."""
+        """The present state of studies, workers, writer and event stream."""
         store, events = self._registry.store, self._events
+        yield from self._studies()
         workers = store.workers.newest_first()
         yield GaugeMetricFamily("narrows_workers", "Workers that have ever claimed.", value=len(workers))
         yield GaugeMetricFamily(
@@ -125,6 +105,18 @@ class StateCollector(Collector):
         )
         yield GaugeMetricFamily("narrows_event_readers", "Open event streams.", value=events.n_readers)
         yield CounterMetricFamily("narrows_events", "Events published.", value=events.last_number)
+
+    def _studies(self) -> Iterator[Metric]:
+        trials = GaugeMetricFamily("narrows_trials", "Trials by study and state.", labels=("study", "state"))
+        leases = GaugeMetricFamily("narrows_open_leases", "Open leases by study.", labels=("study",))
+        for live in self._registry.every():
+            with suppress(KeyError):  # the study was deleted meanwhile
+                for state in TrialState:
+                    count = self._registry.store.optuna.get_n_trials(live.record.study_id, state)
+                    trials.add_metric((live.record.name, state.name), count)
+            leases.add_metric((live.record.name,), len(live.leases))
+        yield trials
+        yield leases
 
     def _seen(self, workers: Sequence[WorkerRecord]) -> set[str]:
         since = self._registry.clock.now() - timedelta(seconds=SEEN_SECONDS)

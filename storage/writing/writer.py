@@ -59,7 +59,8 @@ class Writer:
         self._open = OpenBatch()
         self._writing: OpenBatch | None = None
         self._closing = False
-        self._failure: StorageFailedError | None = None
+        self.failure: StorageFailedError | None = None
+        """Why nothing is written any more; None while the writer works."""
         self._away_since: float | None = None
         self._away_reason = ""
         self._stop = threading.Event()
@@ -75,8 +76,8 @@ class Writer:
             raise DatabaseUnavailableError(f"the database is away and {self._open.batch.n_rows} rows wait for it")
 
     def _refuse(self) -> None:
-        if self._failure is not None:
-            raise StorageFailedError(str(self._failure)) from self._failure
+        if self.failure is not None:
+            raise StorageFailedError(str(self.failure)) from self.failure
         if self._closing:
             raise StorageClosedError("the storage is closed")
 
@@ -97,8 +98,8 @@ class Writer:
             if self._writing is not None:
                 return self._writing.committed
         done: Future[None] = Future()
-        if self._failure is not None:
-            done.set_exception(StorageFailedError(str(self._failure)))
+        if self.failure is not None:
+            done.set_exception(StorageFailedError(str(self.failure)))
         else:
             done.set_result(None)
         return done
@@ -115,11 +116,6 @@ class Writer:
         return f": {self._away_reason}" if self.away_seconds else ""
 
     @property
-    def failure(self) -> StorageFailedError | None:
-        """Why nothing is written any more; None while the writer works."""
-        return self._failure
-
-    @property
     def n_waiting_rows(self) -> int:
         """Number of rows that are not committed yet."""
         writing = self._writing
@@ -134,7 +130,7 @@ class Writer:
         ended = not self._thread.is_alive()
         self._stop.set()
         self._thread.join(LAST_RETRY_SECONDS)
-        if self._connection is not None and ended and self._failure is None:
+        if self._connection is not None and ended and self.failure is None:
             with suppress(DBAPIError):
                 self._release(self._connection)
         self._disconnect()
@@ -183,7 +179,7 @@ class Writer:
         failure.__cause__ = error
         log.critical("%s; until then nothing is acknowledged", failure)
         with self._condition:
-            self._failure = failure
+            self.failure = failure
             self._writing = None
             waiting = [writing, self._open]
         for batch in waiting:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from service.client.retries import Retries
 from service.schemas.protocol import Lease
@@ -23,26 +24,17 @@ POLL_SECONDS = 0.2
 SAVING_SECONDS = 10.0
 
 
+@dataclass(frozen=True)
 class TrialFinisher:
     """Ends trials. Every method returns at once; `errands` makes the calls."""
 
-    def __init__(
-        self,
-        reporter: Reporter,
-        outcomes: OutcomeClient,
-        model_uploader: ModelUploader,
-        checkpoints: CheckpointKeeper,
-        errands: Errands,
-        stopping: Stopping,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._reporter = reporter
-        self._outcomes = outcomes
-        self._model_uploader = model_uploader
-        self._checkpoints = checkpoints
-        self._errands = errands
-        self._stopping = stopping
-        self._clock = clock
+    reporter: Reporter
+    outcomes: OutcomeClient
+    model_uploader: ModelUploader
+    checkpoints: CheckpointKeeper
+    errands: Errands
+    stopping: Stopping
+    clock: Callable[[], float] = time.monotonic
 
     def complete(
         self,
@@ -57,84 +49,82 @@ class TrialFinisher:
 
         def complete() -> None:
             if model is not None:
-                self._model_uploader.upload_if_wanted(lease, metrics, model, is_feasible=is_feasible)
-            self._outcomes.complete(lease, metrics, values)
+                self.model_uploader.upload_if_wanted(lease, metrics, model, is_feasible=is_feasible)
+            self.outcomes.complete(lease, metrics, values)
 
-        self._errands.submit(lambda: self._when_answered(lease, complete))
+        self.errands.submit(lambda: self._when_answered(lease, complete))
 
     def prune(self, lease: Lease) -> None:
         """End a trial that its own code has pruned, once its reports are answered and if none of them has closed it."""
-        self._errands.submit(lambda: self._when_answered(lease, lambda: self._outcomes.prune(lease)))
+        self.errands.submit(lambda: self._when_answered(lease, lambda: self.outcomes.prune(lease)))
 
     def note_closed(self, lease: Lease) -> None:
         """End a trial that the service has closed with its decision on a report; fail it if the report was refused."""
-        refusal = self._reporter.refusal(lease.lease_id)
+        refusal = self.reporter.refusal(lease.lease_id)
         if refusal is not None:
             self.fail(lease, Fault(f"the service refused a report: {refusal}"))
             return
-        self._outcomes.note_closed(lease, self._reporter.decision(lease.lease_id))
-        self._errands.submit(
-            lambda: self._reporter.forget(lease.lease_id)
-        )  # earlier errands still ask for the decision
+        self.outcomes.note_closed(lease, self.reporter.decision(lease.lease_id))
+        self.errands.submit(lambda: self.reporter.forget(lease.lease_id))  # earlier errands still ask for the decision
 
     def fail(self, lease: Lease, fault: Fault) -> None:
         """Fail a trial; as its fault says, another attempt may follow."""
-        self._errands.submit(lambda: self._close(lease, lambda: self._outcomes.fail(lease, fault)))
+        self.errands.submit(lambda: self._close(lease, lambda: self.outcomes.fail(lease, fault)))
 
     def release(self, lease: Lease) -> None:
         """Give a trial back."""
-        self._errands.submit(lambda: self._close(lease, lambda: self._outcomes.release(lease)))
+        self.errands.submit(lambda: self._close(lease, lambda: self.outcomes.release(lease)))
 
     def add_user_attrs(self, lease: Lease, user_attrs: dict[str, str]) -> None:
         """Add user attributes to a trial."""
-        self._errands.submit(lambda: self._outcomes.add_user_attrs(lease, user_attrs))
+        self.errands.submit(lambda: self.outcomes.add_user_attrs(lease, user_attrs))
 
     def upload_checkpoint(self, trial: LeasedTrial) -> None:
         """Upload the state of a trial, from which another worker can continue it."""
-        retries = Retries(SAVING_SECONDS, self._stopping)
-        self._errands.submit(lambda: self._checkpoints.upload(trial, retries, SAVING_SECONDS))
+        retries = Retries(SAVING_SECONDS, self.stopping)
+        self.errands.submit(lambda: self.checkpoints.upload(trial, retries, SAVING_SECONDS))
 
     def upload_and_release(self, trial: LeasedTrial) -> None:
         """Upload the state of a trial, and give the trial back."""
         retries = Retries(CLOSING_SECONDS)
-        self._errands.submit(lambda: self._checkpoints.upload(trial, retries, CLOSING_SECONDS))
+        self.errands.submit(lambda: self.checkpoints.upload(trial, retries, CLOSING_SECONDS))
         self.release(trial.lease)
 
     def upload_and_pause(self, trial: LeasedTrial) -> None:
         """Upload the state of a trial, from which it continues once it is promoted, and pause the trial."""
-        retries = Retries(AWAY_LIMIT_SECONDS, self._stopping)
-        self.pause(trial.lease, lambda: self._checkpoints.upload(trial, retries, SAVING_SECONDS))
+        retries = Retries(AWAY_LIMIT_SECONDS, self.stopping)
+        self.pause(trial.lease, lambda: self.checkpoints.upload(trial, retries, SAVING_SECONDS))
 
     def pause(self, lease: Lease, upload: Callable[[], bool]) -> None:
         """Pause a trial once its reports are answered and `upload` has stored its checkpoint; release it otherwise."""
 
         def pause() -> None:
             if upload():
-                self._outcomes.pause(lease)
+                self.outcomes.pause(lease)
             else:
-                self._outcomes.release(lease)
+                self.outcomes.release(lease)
 
-        self._errands.submit(lambda: self._when_answered(lease, pause))
+        self.errands.submit(lambda: self._when_answered(lease, pause))
 
     def _close(self, lease: Lease, close: Callable[[], None]) -> None:
         close()
-        self._reporter.forget(lease.lease_id)
+        self.reporter.forget(lease.lease_id)
 
     def _when_answered(self, lease: Lease, close: Callable[[], None]) -> None:
         answered = self._reports_answered(lease.lease_id)
-        if self._reporter.decision(lease.lease_id) not in OPEN_DECISIONS:
+        if self.reporter.decision(lease.lease_id) not in OPEN_DECISIONS:
             self.note_closed(lease)
         elif not answered:
-            self._close(lease, lambda: self._outcomes.release(lease))
+            self._close(lease, lambda: self.outcomes.release(lease))
         else:
             self._close(lease, close)
 
     def _reports_answered(self, lease_id: str) -> bool:
         """Wait until all reports are answered, for a short time once this process is to end. False if some are not."""
-        deadline = self._clock() + AWAY_LIMIT_SECONDS
-        while not self._reporter.flush(lease_id, POLL_SECONDS):
-            if self._stopping.is_set():
-                return self._reporter.flush(lease_id, CLOSING_SECONDS)
-            if self._clock() >= deadline:
+        deadline = self.clock() + AWAY_LIMIT_SECONDS
+        while not self.reporter.flush(lease_id, POLL_SECONDS):
+            if self.stopping.is_set():
+                return self.reporter.flush(lease_id, CLOSING_SECONDS)
+            if self.clock() >= deadline:
                 return False
         return True

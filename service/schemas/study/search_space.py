@@ -47,9 +47,7 @@ class FloatRange(StrictBody):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_bounds(self.low, self.high, self.log)
-        if self.log and self.step is not None:
-            raise ValueError(f"step cannot be combined with log: step={self.step}")
+        check_bounds(self.low, self.high, self.log, self.step)
         if self.step is not None and (self.high - self.low) / self.step > MAX_INT:
             raise ValueError(f"step is too small for the range: step={self.step}")
         return self
@@ -113,9 +111,7 @@ class IntRange(StrictBody):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_bounds(self.low, self.high, self.log)
-        if self.log and self.step is not None:
-            raise ValueError(f"step cannot be combined with log: step={self.step}")
+        check_bounds(self.low, self.high, self.log, self.step)
         return self
 
     def contains(self, value: Any) -> bool:
@@ -201,12 +197,14 @@ def check_width(low: float, high: float) -> None:
         raise ValueError(f"low must be below high: low={low}, high={high}")
 
 
-def check_bounds(low: float, high: float, log: bool) -> None:
-    """Raises ValueError for bounds in the wrong order, or that a log scale does not reach."""
+def check_bounds(low: float, high: float, log: bool, step: float | None) -> None:
+    """Raises ValueError for bounds in the wrong order or beyond a log scale, and for steps on a log scale."""
     if low > high:
         raise ValueError(f"low must be below high: low={low}, high={high}")
     if log and low <= 0:
         raise ValueError(f"low must be above 0 when log is true: low={low}")
+    if log and step is not None:
+        raise ValueError(f"step cannot be combined with log: step={step}")
 
 
 Parameter = Annotated[FloatParameter | IntParameter | CategoricalParameter, Field(discriminator="type")]

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -37,35 +38,23 @@ logger = logging.getLogger("narrows.worker")
 FETCH_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
 class ObjectiveRunner:
     """Runs a trial from its start to its end. The reporter's thread sends its reports and renews its lease."""
 
-    def __init__(
-        self,
-        options: UserCodeOptions,
-        device: str,
-        client: Client,
-        reporter: Reporter,
-        finisher: TrialFinisher,
-        errands: Errands,
-        stopping: Stopping,
-        *,
-        checkpoint_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._options = options
-        self._device = device
-        self._client = client
-        self._reporter = reporter
-        self._finisher = finisher
-        self._errands = errands
-        self._stopping = stopping
-        self._checkpoint_seconds = checkpoint_seconds
-        self._clock = clock
+    options: UserCodeOptions
+    device: str
+    client: Client
+    reporter: Reporter
+    finisher: TrialFinisher
+    errands: Errands
+    stopping: Stopping
+    checkpoint_seconds: float
+    clock: Callable[[], float] = time.monotonic
 
     def run(self, lease: Lease) -> Fault | None:
         """Train and pass the outcome to the finisher. Returns the fault if the trial failed."""
-        refusal = self._options.refusal(lease.training.entrypoints)
+        refusal = self.options.refusal(lease.training.entrypoints)
         if refusal is not None:
             return self._fail(lease, Fault(refusal, retry=True))
         scratch = None
@@ -78,19 +67,19 @@ class ObjectiveRunner:
             return self._fail(lease, Fault(reason, retry=isinstance(error, OSError)))
         finally:
             if scratch is not None:  # behind the errands that read its files
-                self._errands.submit(scratch.remove)
+                self.errands.submit(scratch.remove)
 
     def _run(self, lease: Lease, scratch: Path) -> Fault | None:
-        started_at = self._clock()
-        checkpoints = CheckpointUploads(lease, scratch, self._client, self._reporter, self._errands)
-        resume_step = checkpoints.fetch(Retries(FETCH_SECONDS, self._stopping))
+        started_at = self.clock()
+        checkpoints = CheckpointUploads(lease, scratch, self.client, self.reporter, self.errands)
+        resume_step = checkpoints.fetch(Retries(FETCH_SECONDS, self.stopping))
         model = scratch / "model.safetensors"
-        process = UserProcess(self._device, self._options.code)
+        process = UserProcess(self.device, self.options.code)
         try:
-            output = OutputUploads(lease, process.output, self._client, self._errands, self._clock)
+            output = OutputUploads(lease, process.output, self.client, self.errands, self.clock)
             conversation = Conversation(process.connection)
-            retries = Retries(AWAY_LIMIT_SECONDS, StopFlag(self._stopping))
-            calls = CallHandler(lease, self._client, self._reporter, retries)
+            retries = Retries(AWAY_LIMIT_SECONDS, StopFlag(self.stopping))
+            calls = CallHandler(lease, self.client, self.reporter, retries)
             conversation.send(self._start_message(lease, checkpoints.folder, model, resume_step))
             outcome = ProcessWatcher(
                 lease.training,
@@ -98,25 +87,25 @@ class ObjectiveRunner:
                 conversation,
                 calls,
                 checkpoints,
-                lambda: self._reporter.decision(lease.lease_id),
-                self._stopping,
-                self._checkpoint_seconds,
+                lambda: self.reporter.decision(lease.lease_id),
+                self.stopping,
+                self.checkpoint_seconds,
                 output.upload_when_due,
-                self._clock,
+                self.clock,
             ).watch()
         finally:
             process.end()
         output.upload()
         if isinstance(outcome, Completed):
-            outcome = _with_all_metrics(lease, outcome, self._clock() - started_at)
+            outcome = _with_all_metrics(lease, outcome, self.clock() - started_at)
         return self._hand_over(lease, outcome, process.output.last_lines(), model, is_feasible=calls.is_feasible)
 
     def _start_message(self, lease: Lease, checkpoint_dir: Path, model: Path, resume_step: int) -> Message:
         training = lease.user_code
         return start_message(
             lease,
-            self._options,
-            self._device,
+            self.options,
+            self.device,
             entrypoint=training.entrypoint,
             arguments=training.arguments,
             memory_limit_mib=training.memory_limit_mib,
@@ -133,29 +122,29 @@ class ObjectiveRunner:
     def _hand_over(
         self, lease: Lease, outcome: Outcome, last_lines: str, model: Path, *, is_feasible: bool
     ) -> Fault | None:
-        if self._reporter.decision(lease.lease_id) not in OPEN_DECISIONS:
-            self._finisher.note_closed(lease)
+        if self.reporter.decision(lease.lease_id) not in OPEN_DECISIONS:
+            self.finisher.note_closed(lease)
             return None
         match outcome:
             case Completed():
                 content = model_reader(model, title(lease))
-                self._finisher.complete(lease, outcome.metrics, content, outcome.values, is_feasible=is_feasible)
+                self.finisher.complete(lease, outcome.metrics, content, outcome.values, is_feasible=is_feasible)
             case Failed():
                 reason = outcome.reason_with_output(last_lines)
                 return self._fail(lease, Fault(reason[:MAX_REASON], retry=outcome.retry))
             case PrunedByCode():
-                self._finisher.prune(lease)
+                self.finisher.prune(lease)
             case Paused():
-                self._finisher.pause(lease, outcome.save_files)
+                self.finisher.pause(lease, outcome.save_files)
             case ClosedByService():
                 logger.warning("%s: lost to another worker", title(lease))
-                self._errands.submit(partial(self._reporter.forget, lease.lease_id))
+                self.errands.submit(partial(self.reporter.forget, lease.lease_id))
             case Released():
-                self._finisher.release(lease)
+                self.finisher.release(lease)
         return None
 
     def _fail(self, lease: Lease, fault: Fault) -> Fault:
-        self._finisher.fail(lease, fault)
+        self.finisher.fail(lease, fault)
         return fault
 
 
