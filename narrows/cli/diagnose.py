@@ -1,6 +1,6 @@
 """`narrows diagnose`: the verdict on each trial's learning curves."""
 
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -71,7 +71,4 @@ def _worst_first(found: "Diagnosis") -> "list[TrialDiagnosis]":
 
 
 def _counted(found: "Diagnosis") -> str:
-    from service.schemas.diagnosis import Verdict
-
-    counts = {verdict: getattr(found.counts, verdict) for verdict in get_args(Verdict)}
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    return ", ".join(f"{count} {verdict}" for verdict, count in found.counts.model_dump().items() if count)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from narrows.html_report.gather import Gathered
 from narrows.html_report.plot import VERDICT_COLOURS
 from service.client.text import metrics_of, number, params_line, seconds
-from service.schemas.diagnosis import Diagnosis, Verdict
+from service.schemas.diagnosis import Diagnosis
 
 N_BEST_ROWS = 10
 MAX_DIAGNOSIS_ROWS = 200
@@ -60,10 +59,10 @@ def best_table(gathered: Gathered) -> Table | None:
     return Table(columns, rows, left=["params"])
 
 
-def verdicts(diagnosis: Diagnosis) -> list[tuple[Verdict, int, str]]:
+def verdicts(diagnosis: Diagnosis) -> list[tuple[str, int, str]]:
     """Return each verdict that a trial has, with the number of its trials and its colour."""
-    counts = {verdict: getattr(diagnosis.counts, verdict) for verdict in get_args(Verdict)}
-    return [(verdict, count, VERDICT_COLOURS[verdict]) for verdict, count in counts.items() if count]
+    counts = diagnosis.counts.model_dump().items()
+    return [(verdict, count, VERDICT_COLOURS[verdict]) for verdict, count in counts if count]
 
 
 def verdict_table(diagnosis: Diagnosis) -> Table:

@@ -141,10 +141,6 @@ class Artifacts:
         if len(others) >= MAX_ARTIFACTS:
             raise TooManyArtifactsError(f"a trial must have at most {MAX_ARTIFACTS} artifacts")
 
-    def of_trial(self, trial_id: int) -> list[ArtifactRecord]:
-        """The artifacts of a trial, sorted by name."""
-        return self._index.of_trial(trial_id)
-
     async def open(self, trial_id: int, name: str) -> tuple[ArtifactRecord, BinaryIO]:
         """Return an artifact and its content as a file for `read_chunks`.
 

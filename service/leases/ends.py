@@ -117,7 +117,6 @@ class AttemptFailure(LeaseEnd):
             raise LeaseClosedError(f"lease {ended.lease_id} has ended by fail, with another reason than this")
 
 
-@dataclass(frozen=True)
 class TrialRelease(LeaseEnd):
     """The worker gives the trial back untouched, which counts as no attempt."""
 
@@ -131,7 +130,6 @@ class TrialRelease(LeaseEnd):
         return finish_trial(live, lease, "release", interrupted_result(live, lease, f"stopped: {stop_reason}"))
 
 
-@dataclass(frozen=True)
 class TrialPruning(LeaseEnd):
     """The trial's own code has given it up, as by Optuna's TrialPruned."""
 
@@ -142,7 +140,6 @@ class TrialPruning(LeaseEnd):
         return finish_trial(live, lease, "prune", pruned_result(lease))
 
 
-@dataclass(frozen=True)
 class TrialPause(LeaseEnd):
     """The trial waits at the rung where a decision told it to pause."""
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import distribution_to_json
@@ -32,8 +32,11 @@ def as_json(live: LiveStudy) -> Iterator[str]:
 def as_csv(live: LiveStudy) -> Iterator[str]:
     """Yield a CSV header, then one trial per line; each objective, parameter, metric and constraint has a column."""
     values = [f"value_{objective.metric}" for objective in live.definition.objectives]
-    params, metrics = _param_names(live), _metric_names(live)
-    constraints = _constraint_names(live)
+    trials = live.study.get_trials(deepcopy=False)
+    asked_for = [trial.params for trial in trials] if live.definition.is_user_code else []
+    params = _names([live.definition.search_space, *asked_for])
+    metrics = _names(trial.metrics for trial in _trials(live))
+    constraints = _names(trial.constraints for trial in trials)
     header = [
         *COLUMNS,
         *values,
@@ -102,28 +105,9 @@ def _cell(params: dict[str, object], name: str) -> object:
     return json.dumps(value) if value is None or isinstance(value, bool) else value
 
 
-def _param_names(live: LiveStudy) -> list[str]:
-    """Names of the search space's parameters, and of those that the code of trials asked for as it ran."""
-    names = dict.fromkeys(live.definition.search_space)
-    if live.definition.is_user_code:
-        for trial in live.study.get_trials(deepcopy=False):
-            names.update(dict.fromkeys(trial.params))
-    return list(names)
-
-
-def _constraint_names(live: LiveStudy) -> list[str]:
-    """Names of the definition's constraints, and of those that the code of trials has set."""
-    names: dict[str, None] = {}
-    for trial in live.study.get_trials(deepcopy=False):
-        names.update(dict.fromkeys(trial.constraints))
-    return list(names)
-
-
-def _metric_names(live: LiveStudy) -> list[str]:
-    names: dict[str, None] = {}
-    for trial in _trials(live):
-        names.update(dict.fromkeys(trial.metrics))
-    return list(names)
+def _names(mappings: Iterable[Mapping[str, object]]) -> list[str]:
+    """The names that at least one of the mappings has, in the order in which they come."""
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
 def _trials(live: LiveStudy) -> Iterator[Trial]:

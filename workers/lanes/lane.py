@@ -154,9 +154,7 @@ class Lane:
     @property
     def is_done(self) -> bool:
         """Whether this epoch was the last one, because all epochs are over or early stopping ends the trial."""
-        stopping = self.trial.training.early_stopping
-        stops_early = stopping is not None and self.epoch - self.best.epoch >= stopping.patience
-        return stops_early or self.epoch + 1 == self.trial.training.epochs
+        return self._may_stop_early or self.epoch + 1 == self.trial.training.epochs
 
 
 def _custom_rates(model: AnyModel, n_layers: int) -> list[float] | None:

@@ -80,12 +80,12 @@ class Loop:
     def _turn(self) -> bool:
         """Train some batches of every trial, or wait for one. False once that took too long."""
         self._link.errands.check()
-        self._source.check()
+        self._link.prefetcher.check()
         self._active.remove_closed()
         self._active.start_decided()
         self._start_ready()
         if self._trainer.trials:
-            self._active.train(has_more=not self._source.is_empty)
+            self._active.train(has_more=not self._link.prefetcher.found_nothing)
             self._active.save_due()
             return True
         if self._active.n_held:

@@ -49,15 +49,6 @@ class TrialSource:
         self._clock = clock
         self._idle_since: float | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the service had no trial when it was last asked for one ahead."""
-        return self._prefetcher.found_nothing
-
-    def check(self) -> None:
-        """Raise the ClientError with which the service has refused to grant this worker any trial."""
-        self._prefetcher.check()
-
     def take_ready(self) -> LeasedTrial | None:
         """A trial that was claimed ahead, or None."""
         trial = self._prefetcher.take()

@@ -101,12 +101,12 @@ async def download_artifact(
 
 
 @router.get("/studies/{name}/trials/{number}/artifacts", response_description="The artifacts, by name.")
-def list_artifacts(live: StudyDependency, number: TrialNumber, artifacts: ArtifactsDependency) -> ArtifactList:
+def list_artifacts(live: StudyDependency, number: TrialNumber) -> ArtifactList:
     """List the artifacts of a trial.
 
     The list has the size, digest and step of each file, not its content.
     """
-    records = artifacts.of_trial(trial_id_of(find_trial(live, number)))
+    records = live.store.artifacts.of_trial(trial_id_of(find_trial(live, number)))
     return ArtifactList(artifacts=[_view(record) for record in records])
 
 
