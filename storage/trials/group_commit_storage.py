@@ -35,7 +35,7 @@ _open: "weakref.WeakValueDictionary[str, GroupCommitStorage]" = weakref.WeakValu
 
 
 def _opened(url: str) -> "GroupCommitStorage":
-    """This process's storage for a database, opened if necessary. A pickled storage is restored by this function."""
+    """Return the process's storage for a database, opened if necessary. A pickled storage is restored by it."""
     return _open.get(url) or GroupCommitStorage(url)
 
 

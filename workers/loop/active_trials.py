@@ -25,7 +25,7 @@ TURN_SECONDS = 0.02
 
 
 class BrokenDeviceError(Exception):
-    """This process can train nothing any more; a fresh one may."""
+    """The process can train nothing any more; a fresh one may."""
 
 
 class ActiveTrials:

@@ -36,7 +36,7 @@ class ClosedByService:
 
 @dataclass(frozen=True)
 class Released:
-    """This worker ends, or could not reach the service for too long. Another worker resumes the trial."""
+    """The worker ends, or could not reach the service for too long. Another worker resumes the trial."""
 
 
 @dataclass(frozen=True)

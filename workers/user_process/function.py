@@ -16,7 +16,7 @@ class EntrypointError(Exception):
 
 
 class RetryElsewhereError(EntrypointError):
-    """This machine lacks the code or something that it needs; another machine may have it."""
+    """The machine lacks the code or something that it needs; another machine may have it."""
 
 
 def run_trial(start: Message, channel: Channel) -> Message:

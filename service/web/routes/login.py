@@ -101,6 +101,6 @@ def _html(content: str) -> HTMLResponse:
 
 
 def _local(path: str) -> str:
-    """The path if it leads to this service, HOME otherwise: links are forged, and browsers read \\ as /."""
+    """The path if it leads to this service, HOME otherwise: links are forged, and browsers read a backslash as /."""
     is_path = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
     return path if is_path and not path.startswith(LOGIN) else HOME
