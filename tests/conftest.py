@@ -5,7 +5,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from narrows.cli.bound import bound
+from tests import commands
+from tests.commands import Command
 from tests.skipping import skip_or_fail
 from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
-NARROWS = str(Path(sys.executable).with_name("narrows"))
 READY = "Narrows is ready at "
 pytest_plugins = ("tests.databases", "tests.tiers")
 
@@ -31,6 +30,11 @@ until it is ready unless `ready=False`. It ends with the test, however that ends
 def pytest_configure(config: pytest.Config) -> None:
     """Name what was skipped, and why, at the end of every run."""
     config.option.reportchars += "s"
+
+
+def pytest_unconfigure() -> None:
+    """End the process that forks commands."""
+    commands.end()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -81,7 +85,7 @@ def data_dir() -> Path:
 class ServiceProcess:
     """A running `narrows serve`. Its log is in the file `log`; its `url` is known once it is ready."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, expect_exit: int | None) -> None:
+    def __init__(self, process: "Command | subprocess.Popen[bytes]", log: Path, expect_exit: int | None) -> None:
         self.process = process
         self.log = log
         self.url = ""
@@ -145,16 +149,10 @@ def service_process(tmp_path: Path) -> Iterator[StartService]:
         *flags: str, environment: Mapping[str, str] | None = None, expect_exit: int | None = 0, ready: bool = True
     ) -> ServiceProcess:
         log = tmp_path / f"service-{len(running)}.log"
-        command = bound([NARROWS, "serve", *_with_defaults(flags, environment or {}, tmp_path)])
+        given = _with_defaults(flags, environment or {}, tmp_path)
         with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=clean_environment(**(environment or {})),
-                cwd=tmp_path,
-                bufsize=0,
+            process = Command(
+                "serve", *given, environment=clean_environment(**(environment or {})), cwd=tmp_path, stderr=stderr
             )
         service = ServiceProcess(process, log, expect_exit)
         running.append(service)

@@ -17,6 +17,7 @@ import pytest
 WHOLE_FOLDERS = ("tests/acceptance/", "tests/gpu/")
 SERVERS = ("postgres_url", "postgres_template", "cluster", "bucket")
 SERVER_PARAMETERS = {"postgres", "bucket", "bucket with a prefix"}
+PROCESS_EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "tests.commands.Command"}
 LIBRARY_SEARCH = "/sbin/ldconfig"
 """PyTorch starts it when it is first imported, which may be inside of any test."""
 SLOW_PARAMETERS = {"gp"}
@@ -34,7 +35,7 @@ class _Guard:
         self.test: str | None = None
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.test is not None and event in ("subprocess.Popen", "os.posix_spawn", "os.fork"):
+        if self.test is not None and event in PROCESS_EVENTS:
             started = arguments[1] if len(arguments) > 1 else ""
             if LIBRARY_SEARCH in started:
                 return

@@ -3,14 +3,12 @@
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from narrows.cli.bound import bound
-
-NARROWS = str(Path(sys.executable).with_name("narrows"))
+from tests.commands import NARROWS
 
 
 class Marked:

@@ -23,7 +23,8 @@ from sqlalchemy import make_url
 
 from narrows.cli.bound import bound
 from narrows.cli.settings import SETTINGS
-from tests.conftest import NARROWS, ROOT, StartService, clean_environment
+from tests.commands import NARROWS
+from tests.conftest import ROOT, StartService, clean_environment
 from tests.skipping import skip_or_fail
 from tests.waiting import PATIENCE_SECONDS
 

@@ -1,6 +1,5 @@
 """`narrows export --to`: what stock Optuna then reads is what it reads from the service's own database."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from service.client import Client
 from tests.acceptance.by_hand import METRIC, study_in_every_state, study_of_custom_objective
 from tests.acceptance.service_checks import stock_storage
 from tests.acceptance.test_optuna_copy import facts
-from tests.conftest import NARROWS, ServiceProcess, StartService, clean_environment
+from tests.commands import run
+from tests.conftest import ROOT, ServiceProcess, StartService, clean_environment
 
 
 @pytest.fixture
@@ -26,8 +26,7 @@ def client(service: ServiceProcess) -> Iterator[Client]:
 
 
 def export(client: Client, *arguments: str) -> tuple[int, str]:
-    command = [NARROWS, "export", *arguments, "--server", client.server]
-    done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=False)
+    done = run("export", *arguments, "--server", client.server, environment=clean_environment(), cwd=ROOT)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -1,14 +1,13 @@
 """What docs/from-wandb-sweeps.md shows is what comes out, and its studies are trained by a real service and worker."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import NARROWS
 from tests.acceptance.user_code_service import OPERATOR, UserCodeService, open_service
+from tests.commands import run
 from tests.conftest import ROOT, clean_environment
 
 pytestmark = pytest.mark.slow
@@ -21,9 +20,9 @@ STUDIES = {"digits-sweep": 6, "tune_digits": 4}
 
 def narrows(folder: Path, *arguments: str, server: str = "") -> str:
     environment = clean_environment(NARROWS_TOKEN=OPERATOR, NARROWS_SERVER=server or "http://127.0.0.1:1")
-    run = subprocess.run([NARROWS, *arguments], capture_output=True, text=True, cwd=folder, env=environment)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+    done = run(*arguments, environment=environment, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +64,9 @@ def test_the_studies_are_trained(service: UserCodeService, name: str) -> None:
 def test_a_refusal_names_the_file_and_each_field(folder: Path) -> None:
     path = folder / "bad.yaml"
     path.write_text("method: bayes\nrun_cap: 3\nparameters: {x: {distribution: normal}, y: {min: 1}}")
-    run = subprocess.run(
-        [NARROWS, "convert", "bad.yaml", "--to", "out.yaml"], capture_output=True, text=True, cwd=folder
-    )
-    assert run.returncode == 1
-    fields = [line.split(": ")[:3] for line in run.stderr.splitlines()]
+    refused = run("convert", "bad.yaml", "--to", "out.yaml", environment=clean_environment(), cwd=folder)
+    assert refused.returncode == 1
+    fields = [line.split(": ")[:3] for line in refused.stderr.splitlines()]
     assert fields == [
         ["narrows", "bad.yaml", "metric.name"],
         ["narrows", "bad.yaml", "parameters.x"],

@@ -1,7 +1,6 @@
 """`narrows import`: from a CSV file and from databases of stock Optuna, into a study of a real service."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import pytest
 from service.client import Client
 from tests.acceptance.by_hand import claimed, definition, study_in_every_state
 from tests.acceptance.service_checks import stock_storage
-from tests.conftest import NARROWS, ServiceProcess, StartService, clean_environment
+from tests.commands import run
+from tests.conftest import ROOT, ServiceProcess, StartService, clean_environment
 
 RATE = {"learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}
 TPE = {"name": "tpe", "seed": 5}
@@ -29,8 +29,7 @@ def client(service: ServiceProcess) -> Iterator[Client]:
 
 
 def narrows(client: Client, *arguments: str) -> tuple[int, str]:
-    command = [NARROWS, *arguments, "--server", client.server]
-    done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=False)
+    done = run(*arguments, "--server", client.server, environment=clean_environment(), cwd=ROOT)
     return done.returncode, done.stdout + done.stderr
 
 

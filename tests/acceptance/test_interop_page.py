@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ import pytest
 from service.client import Client
 from service.schemas.protocol import Claim, Complete, WorkerInfo
 from tests.acceptance.by_hand import METRIC, report
-from tests.conftest import NARROWS, ROOT, StartService, clean_environment
+from tests.commands import run
+from tests.conftest import ROOT, StartService, clean_environment
 
 PAGE = (ROOT / "docs" / "interop.md").read_text()
 BLOCKS: list[tuple[str, str]] = re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -48,9 +48,7 @@ def run_command(line: str, url: str, folder: Path) -> str:
     words = line.split()
     assert words[0] == ".venv/bin/narrows", line
     environment = clean_environment(NARROWS_SERVER=url)
-    return subprocess.run(
-        [NARROWS, *words[1:]], cwd=folder, env=environment, check=True, capture_output=True, text=True
-    ).stdout
+    return run(*words[1:], environment=environment, cwd=folder, check=True).stdout
 
 
 def test_every_block_of_the_page_works(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from narrows.cli.bound import bound
-from tests.acceptance.processes import NARROWS
 from tests.acceptance.user_code_service import UserCodeService, open_service
+from tests.commands import NARROWS
 from tests.conftest import clean_environment
 from tests.docs.test_clusters import SCRIPTS
 from tests.waiting import PATIENCE_SECONDS, until

@@ -1,6 +1,5 @@
 """One service at a time has a database: a second one says so and ends, or stands by and takes over."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ from service.schemas.protocol import Claim, Lease, WorkerInfo
 from tests.acceptance.postgres_cluster import PostgresCluster
 from tests.acceptance.service_checks import check_kept
 from tests.acceptance.service_load import ServiceLoad
-from tests.conftest import NARROWS, ServiceProcess, StartService, clean_environment
+from tests.commands import run
+from tests.conftest import ServiceProcess, StartService, clean_environment
 from tests.integration.service_driver import definition
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -56,16 +56,8 @@ def await_line(standby: ServiceProcess, number: int) -> None:
 
 
 def test_a_second_service_ends_with_one_line(first: ServiceProcess, database_url: str, tmp_path: Path) -> None:
-    command = [NARROWS, "serve", "--port", "0", "--database", database_url]
-    second = subprocess.run(
-        command,
-        env=clean_environment(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    arguments = ("serve", "--port", "0", "--database", database_url)
+    second = run(*arguments, environment=clean_environment(), cwd=tmp_path)
     assert second.returncode == 1
     assert second.stdout == ""
     (line,) = second.stderr.splitlines()

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from tests.acceptance.processes import narrows
-from tests.conftest import NARROWS, StartService, clean_environment
+from tests.commands import run
+from tests.conftest import StartService, clean_environment
 from tests.waiting import PATIENCE_SECONDS
 
 REFUSED = (
@@ -17,16 +18,7 @@ REFUSED = (
 
 
 def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [NARROWS, *arguments],
-        env=clean_environment(**environment),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    return run(*arguments, environment=clean_environment(**environment), cwd=cwd)
 
 
 def test_the_first_token_closes_the_service_and_opens_it_to_others(

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from narrows.cli.bound import bound
 from service.client import Client, ServiceError
 from service.schemas.final import Final
 from service.schemas.results import Trial
 from tests.acceptance.processes import narrows
-from tests.conftest import NARROWS, ServiceProcess, clean_environment
+from tests.commands import Command
+from tests.conftest import ServiceProcess, clean_environment
 from tests.waiting import PATIENCE_SECONDS, until
 
 CODE = Path(__file__).parent / "users_code"
@@ -96,15 +96,9 @@ def open_service(folder: Path, *flags: str) -> Iterator[UserCodeService]:
     """Run a service with its database and log in the folder, and more flags for `narrows serve`."""
     log = folder / "service.log"
     with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            bound([NARROWS, "serve", "--port", "0", "--database", f"sqlite:///{folder / 'narrows.db'}", *flags]),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=clean_environment(NARROWS_TOKEN=OPERATOR),
-            cwd=folder,
-            bufsize=0,
-        )
+        given = ("--port", "0", "--database", f"sqlite:///{folder / 'narrows.db'}", *flags)
+        environment = clean_environment(NARROWS_TOKEN=OPERATOR)
+        process = Command("serve", *given, environment=environment, cwd=folder, stderr=stderr)
     service_process = ServiceProcess(process, log, 0)
     try:
         service_process.await_ready()

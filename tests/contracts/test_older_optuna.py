@@ -14,7 +14,8 @@ from sqlalchemy import create_engine, inspect, text
 
 from storage import GroupCommitStorage, InvalidDatabaseUrlError, Store
 from storage.database.opening import parse_url
-from tests.conftest import NARROWS, clean_environment
+from tests.commands import run
+from tests.conftest import clean_environment
 from tests.contracts.checked_storage import comparable
 from tests.waiting import PATIENCE_SECONDS
 
@@ -58,15 +59,7 @@ def tables(url: str) -> set[str]:
 
 def test_a_service_refuses_it_with_one_line_that_tells_what_to_do(old_url: str, tmp_path: Path) -> None:
     before = tables(old_url)
-    refused = subprocess.run(
-        [NARROWS, "serve", "--port", "0", "--database", old_url],
-        env=clean_environment(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    refused = run("serve", "--port", "0", "--database", old_url, environment=clean_environment(), cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     (line,) = refused.stderr.splitlines()
     assert line.startswith(f"narrows: Optuna refuses the database {old_url}: ")

@@ -2,7 +2,6 @@
 
 import math
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from playwright.sync_api import expect
 from safetensors.numpy import save
 
 from tests.acceptance.browser.conftest import OpenPage, WatchedPage
-from tests.acceptance.processes import NARROWS
+from tests.commands import run
 from tests.conftest import StartService, clean_environment
 from tests.waiting import PATIENCE_SECONDS
 
@@ -79,8 +78,8 @@ def server(service_process: StartService) -> str:
 
 def written(server: str, name: str, folder: Path) -> str:
     """Write a report, and answer the folder as an origin."""
-    command = [NARROWS, "report", name, "--out", str(folder), "--server", server]
-    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
+    arguments = ("report", name, "--out", str(folder), "--server", server)
+    done = run(*arguments, environment=clean_environment(), cwd=folder.parent)
     assert (done.returncode, done.stderr) == (0, "")
     return folder.as_uri()
 

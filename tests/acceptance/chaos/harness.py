@@ -14,7 +14,8 @@ from typing import Any, Self
 from narrows.cli.bound import bound
 from service.client import Client
 from tests.acceptance.chaos.proxy import Proxy
-from tests.acceptance.processes import NARROWS, Marked
+from tests.acceptance.processes import Marked
+from tests.commands import NARROWS
 from tests.conftest import ServiceProcess, clean_environment, free_tcp_port
 
 LEASE_SECONDS = 5.0
