@@ -11,6 +11,8 @@ from typing import Any, Literal
 import optuna
 from starlette.types import Scope
 
+from service.schemas.terminal_text import printable
+
 LogFormat = Literal["text", "json"]
 SUBJECT_FIELDS = ("study", "trial", "lease")
 
@@ -36,6 +38,10 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and a traceback if there is one, without control characters."""
+        return printable(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         """The message line with the request id, if there is one."""

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 
+from service.schemas.terminal_text import printable
 from workers.fleet import devices
 from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, Fleet, WorkerSlot
 from workers.fleet.parent import end_with_parent
@@ -37,7 +38,7 @@ def run_fleet(options: Options) -> int:
     try:
         names = devices.process_devices(options.devices, options.processes, devices.count_gpus, devices.n_cores())
     except devices.NoDeviceError as error:
-        print(f"narrows: {error}", file=sys.stderr)
+        print(f"narrows: {printable(str(error))}", file=sys.stderr)
         return EXIT_NO_RESTART
     logging.getLogger("narrows.fleet").info("%d processes: %s", len(names), ", ".join(names))
     fleet = Fleet([_slot(options, name, len(names)) for name in names])
@@ -65,9 +66,19 @@ def run_process(options: Options, device: str) -> int:
 def configure_logging(level: str, device: str | None) -> None:
     """Log to stderr; each line names the process by its device and pid, or as the fleet's own."""
     process = "fleet" if device is None else f"{device}/{os.getpid()}"
-    logging.basicConfig(level=level.upper(), format=f"%(asctime)s %(levelname)s {process}: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter(f"%(asctime)s %(levelname)s {process}: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     for noisy in ("httpx", "httpcore", "mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class TextFormatter(logging.Formatter):
+    """Formats a record as text without control characters, which users' texts may have."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and a traceback if there is one."""
+        return printable(super().format(record))
 
 
 if __name__ == "__main__":

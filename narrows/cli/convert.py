@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from narrows.cli.terminal import say
+from service.schemas.terminal_text import printable
+
 File = Annotated[
     Path,
     typer.Argument(
@@ -53,7 +56,7 @@ def convert(
     except ConversionError as error:
         raise CommandError("\n".join(f"{file}: {line}" for line in error.lines)) from error
     if to is None:
-        sys.stdout.write(text)
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     else:
         to.write_text(text)
-        print(f"The definition is in {to}: narrows submit {to}")
+        say(f"The definition is in {to}: narrows submit {to}")

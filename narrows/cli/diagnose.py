@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from narrows.cli.options import AsJson, StudyName, with_client
+from narrows.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ def diagnose(client: "Client", study: StudyName, limit: Limit = 30, as_json: AsJ
         return
     found = client.diagnosis(study)
     if not found.trials:
-        print(f"No trial of {study} has begun yet.")
+        say(f"No trial of {study} has begun yet.")
         return
     out = console()
     shown = _worst_first(found)[:limit]

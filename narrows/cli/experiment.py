@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from narrows.cli.options import DEFAULT, DataDir
+from narrows.cli.terminal import say
 
 if TYPE_CHECKING:
     from narrows.experiments.definition import Experiment
@@ -67,7 +68,7 @@ def experiment(
     stem = Path(name).stem
     results = _run(stem, chosen, quick, data_dir, report)
     if record:
-        print(f"recorded as {_write_record(stem, chosen, results)}")
+        say(f"recorded as {_write_record(stem, chosen, results)}")
 
 
 def _print_list() -> None:
@@ -107,9 +108,9 @@ def _measure(name: str, experiment: "Experiment", data_dir: str, report: Path | 
     end_on_signals()
     with tempfile.TemporaryDirectory() as folder, local_service(Path(folder), LOGS) as service:
         service.start_workers(f"--data-dir={data_dir}")
-        print(f"Logs in {LOGS}")
+        say(f"Logs in {LOGS}")
         with Client(service.server, os.environ.get("NARROWS_TOKEN")) as client:
-            measured = Runner(client, service.check, print, data_dir).run(name, experiment)
+            measured = Runner(client, service.check, say, data_dir).run(name, experiment)
             if report is not None:
                 _write_reports(client, measured, report)
             return measured
@@ -121,7 +122,7 @@ def _write_reports(client: "Client", measured: "list[list[Measured]]", folder: P
 
     for first, *_ in measured:
         if isinstance(first.variant, Search):
-            print(f"{first.variant.label}: {write_report(client, first.final.study, folder / first.final.study)}")
+            say(f"{first.variant.label}: {write_report(client, first.final.study, folder / first.final.study)}")
 
 
 def _print_rows(rows: "Rows") -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from narrows.cli.options import with_client
+from narrows.cli.terminal import say
 from narrows.errors import CommandError
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def import_trials(client: "Client", source: Source, into: Into, source_study: So
     made = client.import_trials(into, new)
     reasons = {name: n for name, n in made.left_out.model_dump().items() if n}
     left_out = ", ".join(f"{n} because of their {name}" for name, n in reasons.items())
-    print(
-        f"{into} learns from {made.n_trials} trials of {made.source}" + (f"; left out: {left_out}" if reasons else "")
-    )
+    say(f"{into} learns from {made.n_trials} trials of {made.source}" + (f"; left out: {left_out}" if reasons else ""))
 
 
 def _import_of_file(file: Path, definition: "Definition") -> dict[str, Any]:

@@ -4,12 +4,14 @@ import re
 import sys
 import tempfile
 import time
+from codecs import getincrementaldecoder
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from narrows.cli.options import StudyName, with_client
+from service.schemas.terminal_text import SEQUENCE, printable
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -20,8 +22,6 @@ Follow = Annotated[bool, typer.Option("--follow", help="Print new output until t
 POLL_SECONDS = 1.0
 LAST_POLLS = 3
 """Polls after the end of the trial, because its worker may still be sending the last output."""
-CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-"""Control sequences of terminals. Output of users' code is shown in a terminal without them."""
 DROPPED = re.compile(rb"\[the first (\d+) bytes are not kept\]\n")
 
 
@@ -61,6 +61,7 @@ class OutputPrinter:
 
     def __init__(self) -> None:
         self._n_bytes = 0
+        self._decoder = getincrementaldecoder("utf-8")(errors="replace")
 
     def print_new(self, content: bytes) -> bool:
         """Print the new part of `content`, and return whether there was one."""
@@ -69,8 +70,14 @@ class OutputPrinter:
         text = content if first is None else content[first.end() :]
         if start + len(text) < self._n_bytes:
             self._n_bytes = 0
+            self._decoder.reset()
         new = text[max(0, self._n_bytes - start) :] if self._n_bytes else content
-        sys.stdout.buffer.write(CONTROL.sub(b"", new) if sys.stdout.isatty() else new)
+        sys.stdout.buffer.write(self._shown(new).encode() if sys.stdout.isatty() else new)
         sys.stdout.flush()
         self._n_bytes = start + len(text)
         return bool(new)
+
+    def _shown(self, new: bytes) -> str:
+        """New output for a terminal: without colours, and with a line for each update of a progress bar."""
+        text = SEQUENCE.sub("", self._decoder.decode(new))
+        return printable(text.replace("\r\n", "\n").replace("\r", "\n").expandtabs())

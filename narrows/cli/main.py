@@ -23,6 +23,8 @@ from narrows.cli import (
     trials,
     worker,
 )
+from narrows.cli.terminal import complain, say
+from service.schemas.terminal_text import one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,7 +62,7 @@ app.add_typer(token.app, name="token")
 
 def _print_version(given: bool) -> None:
     if given:
-        print(f"narrows {version('narrows')}")
+        say(f"narrows {version('narrows')}")
         raise typer.Exit
 
 
@@ -102,7 +104,7 @@ def run(arguments: list[str]) -> int:
 
 def _fail(lines: list[str], status: int) -> int:
     for line in lines:
-        print(f"narrows: {line}", file=sys.stderr)
+        complain(f"narrows: {one_line(line)}")
     return status
 
 

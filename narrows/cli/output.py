@@ -2,15 +2,19 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from service.client import Client
 from service.client.text import number, params_line, seconds, utc
 from service.schemas.results import Study, Trial
+from service.schemas.terminal_text import one_line, printable
 from service.schemas.tokens import Token
 
 MAX_PARAM_COLUMNS = 6
@@ -18,9 +22,22 @@ WIDE = 200
 """Columns when the output is not a terminal: enough to keep most rows on one line."""
 
 
+class TextConsole(Console):
+    """A console for users' text: brackets and `:words:` are printed as they are, control characters as escapes."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text, made printable before its width is measured."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of anything that is printed, texts with styles of their own included."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
 def console() -> Console:
-    """Return the console of standard output. It prints brackets and `:words:` as they are: they are users' text."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False, emoji=False)
+    """Return the console of standard output."""
+    return TextConsole(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False, emoji=False)
 
 
 def print_json(text: str) -> None:
@@ -78,9 +95,17 @@ def best_of(client: Client, study: Study, k: int) -> list[Trial]:
     return client.best(study.name, k)
 
 
+class TextTable(Table):
+    """A table of users' text: a cell with line breaks shows them as spaces."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row of cells."""
+        super().add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def plain_table(title: str | None = None) -> Table:
     """Return an empty table in the style of all commands."""
-    return Table(
+    return TextTable(
         title=title,
         title_justify="left",
         title_style="bold",
@@ -94,6 +119,7 @@ def plain_table(title: str | None = None) -> Table:
 
 def _header(name: str) -> str:
     """Return a name on at most two lines, broken at the `_` or `.` nearest to its middle, to keep columns narrow."""
+    name = one_line(name)
     breaks = [found for found in re.finditer(r"_|\.(?=[a-z])", name) if found.start() > 0]
     if not breaks:
         return name

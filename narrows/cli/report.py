@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from narrows.cli.options import StudyName, with_client
+from narrows.cli.terminal import say
 from narrows.errors import CommandError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def report(client: "Client", study: StudyName, out: Out) -> None:
     """Write a study as one HTML page with plots, curves and what to change next. The page needs no network."""
     check_installed()
     file = write_report(client, study, out)
-    print(f"The report of {study} is in {file}")
+    say(f"The report of {study} is in {file}")
 
 
 def check_installed() -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from narrows.cli.options import AsJson, StudyName, with_client
+from narrows.cli.terminal import say
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -18,22 +19,22 @@ def studies(client: "Client", as_json: AsJson = False) -> None:
     elif listed := list(client.studies()):
         console().print(study_table(listed))
     else:
-        print("There are no studies yet: narrows submit FILE creates one.")
+        say("There are no studies yet: narrows submit FILE creates one.")
 
 
 @with_client
 def pause(client: "Client", study: StudyName) -> None:
     """Pause a study: workers get no new trials of it, and running trials continue."""
-    print(f"{study} is {client.change(study, state='paused').state}")
+    say(f"{study} is {client.change(study, state='paused').state}")
 
 
 @with_client
 def resume(client: "Client", study: StudyName) -> None:
     """Continue a paused or stopped study."""
-    print(f"{study} is {client.change(study, state='running').state}")
+    say(f"{study} is {client.change(study, state='running').state}")
 
 
 @with_client
 def stop(client: "Client", study: StudyName) -> None:
     """Stop a study: its running trials end too."""
-    print(f"{study} is {client.change(study, state='stopped').state}")
+    say(f"{study} is {client.change(study, state='stopped').state}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from narrows.cli.options import StudyName, with_client
+from narrows.cli.terminal import say
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -21,7 +22,7 @@ def submit(client: "Client", file: File, watch: Watch = False) -> None:
 
     definition = read_definition(file)
     study = client.create_study(definition)
-    print(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
+    say(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
     if watch:
         client.watch(study.name, console())
 

@@ -1,12 +1,12 @@
 """`narrows token`: create, list and revoke the tokens of a service."""
 
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from narrows.cli.options import DEFAULT, AsJson, Server, Token, with_client
+from narrows.cli.terminal import complain, say
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -65,7 +65,7 @@ def create(
 
     with Client(server, token) as client:
         created = client.create_token(name, [word for words in scope for word in words.split(",")], expires_in)
-    print(created.token)
+    say(created.token)
     until = "" if created.expires_at is None else f", valid until {utc(created.expires_at)} UTC"
     _note(f"{created.name} allows {', '.join(created.scopes)}{until}. The token is not shown again.")
     if not token:
@@ -75,7 +75,7 @@ def create(
 
 
 def _note(line: str) -> None:
-    print(line, file=sys.stderr)
+    complain(line)
 
 
 @app.command("list")
@@ -89,11 +89,11 @@ def list_tokens(client: "Client", as_json: AsJson = False) -> None:
     elif listed := client.tokens():
         console().print(token_table(listed))
     else:
-        print("There are no tokens yet: narrows token create --scope admin --name NAME creates one.")
+        say("There are no tokens yet: narrows token create --scope admin --name NAME creates one.")
 
 
 @app.command()
 @with_client
 def revoke(client: "Client", name: Name) -> None:
     """Revoke a token: from now on the service refuses it."""
-    print(f"{client.revoke_token(name).name} is revoked")
+    say(f"{client.revoke_token(name).name} is revoked")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from narrows.cli.options import AsJson, StudyName, with_client
+from narrows.cli.terminal import say
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -70,7 +71,7 @@ def trials(
     page = client.trials_page(study, state=state, order_by=order_by, limit=limit)
     console().print(trial_table(metrics, page.trials, states=True))
     if page.next_cursor is not None:
-        print(f"These are the first {len(page.trials)}: --limit shows more.")
+        say(f"These are the first {len(page.trials)}: --limit shows more.")
 
 
 @with_client
@@ -90,9 +91,9 @@ def best(client: "Client", study: StudyName, k: K = 5, as_json: AsJson = False) 
     if shown:
         console().print(trial_table(metrics, shown, states=False))
     elif about.trial_counts.COMPLETE:
-        print(f"None of the {about.trial_counts.COMPLETE} complete trials of {study} satisfies every constraint.")
+        say(f"None of the {about.trial_counts.COMPLETE} complete trials of {study} satisfies every constraint.")
     else:
-        print(f"{study} has no complete trial yet.")
+        say(f"{study} has no complete trial yet.")
 
 
 @with_client
@@ -112,7 +113,7 @@ def export(client: "Client", study: StudyName, format: Format = None, out: Out =
     with out.open("wb") as file:
         file.write(first)
         file.writelines(pieces)
-    print(f"All trials of {study} are in {out}")
+    say(f"All trials of {study} are in {out}")
 
 
 def _export_to(client: "Client", study: str, url: str) -> None:
@@ -127,7 +128,7 @@ def _export_to(client: "Client", study: str, url: str) -> None:
         n_trials = write_study(url, copy)
     except StorageError as error:
         raise CommandError(str(error)) from error
-    print(f"Study {study} with {n_trials} trials is in that database; optuna.load_study reads it")
+    say(f"Study {study} with {n_trials} trials is in that database; optuna.load_study reads it")
 
 
 @with_client
@@ -139,7 +140,7 @@ def model(client: "Client", study: StudyName, out: ModelOut, trial: TrialNumber 
             f"the model of trial {number} of {study} was not kept (see --keep-models of narrows worker)"
         )
     client.download_artifact(study, number, "model", out)
-    print(f"The model of trial {number} of {study} is in {out}")
+    say(f"The model of trial {number} of {study} is in {out}")
 
 
 def _best_number(client: "Client", study: str) -> int:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from service.client.text import metrics_of, number, params_line, seconds
 from service.schemas.results import Study
+from service.schemas.terminal_text import one_line
 
 POLL_SECONDS = 0.5
 LINE_SECONDS = 5.0
@@ -116,7 +117,7 @@ def line(study: Study) -> str:
         *_speed(study),
         *([] if study.waits_for is None else [study.waits_for]),
     ]
-    return ", ".join(parts)
+    return one_line(", ".join(parts))
 
 
 def panel(study: Study) -> RenderableType:
@@ -137,16 +138,17 @@ def panel(study: Study) -> RenderableType:
     counted.append(f"{counts.FAIL} failed", style="red" if counts.FAIL else "default")
     rows: list[RenderableType] = [bar, counted]
     if study.waits_for is not None:
-        rows.append(Text(study.waits_for, style="yellow"))
+        rows.append(Text(one_line(study.waits_for), style="yellow"))
     if study.best is not None:
-        rows += [Text("  ".join(_best(study)), style="bold"), Text(params_line(study.best.params), style="dim")]
+        best, params = one_line("  ".join(_best(study))), one_line(params_line(study.best.params))
+        rows += [Text(best, style="bold"), Text(params, style="dim")]
     return Group(*rows)
 
 
 def closing_line(study: Study) -> str:
     """How a study ended, in one line."""
     counts = study.trial_counts
-    reason = f" ({study.finished_reason})" if study.finished_reason else ""
+    reason = f" ({one_line(study.finished_reason)})" if study.finished_reason else ""
     took = ""
     if study.started_at is not None and study.finished_at is not None:
         took = f" after {seconds((study.finished_at - study.started_at).total_seconds())}"

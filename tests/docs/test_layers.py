@@ -26,7 +26,8 @@ LAYERS = {
         {"study"},
         {"pruning"},
         {"sampling", "events", "access", "client"},
-        {"schemas", "logs", "errors", "clock"},
+        {"logs"},
+        {"schemas", "errors", "clock"},
     ),
     "workers": (
         {"__main__"},

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from service.schemas.study.training import Training
+from service.schemas.terminal_text import printable
 from workers.data.trial_data import prepare_data
 from workers.errors import CheckpointError, DatasetError, PrecisionError
 from workers.models.evaluation import evaluate_model
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     try:
         print(json.dumps(evaluate_saved_model(options.file, options.data_dir)))
     except (CheckpointError, DatasetError, PrecisionError, OSError) as error:
-        print(f"narrows: {error}", file=sys.stderr)
+        print(f"narrows: {printable(str(error))}", file=sys.stderr)
         return 1
     return 0
 

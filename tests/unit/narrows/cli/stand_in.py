@@ -1,5 +1,7 @@
 """A server on loopback with canned answers, for commands that open their own connections."""
 
+import base64
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -94,6 +96,8 @@ def stand_in() -> Iterator[StandIn]:
             status, content = service.answer(f"{self.command} {self.path}", body)
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+            self.send_header("Content-Digest", f"sha-256=:{digest}:")
             self.end_headers()
             self.wfile.write(content)
 

@@ -49,7 +49,7 @@ def test_a_terminal_is_shown_text_alone(monkeypatch: pytest.MonkeyPatch) -> None
     out = BytesIO()
     monkeypatch.setattr(sys, "stdout", Terminal(out))
     OutputPrinter().print_new("\x1b]0;title\x07a\x1b[31mr\x1b[0m\tb\r\n\x1b[2Jé\n".encode())
-    assert out.getvalue().decode() == "]0;titlear\tb\r\né\n"
+    assert out.getvalue().decode() == "ar      b\né\n"
 
 
 def test_a_trial_without_output_shows_nothing(service: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
