@@ -53,8 +53,8 @@ def sentences(final: Final) -> list[str]:
     out = [one for one in final.candidates if one.violated]
     return [
         f"The winner is trial {final.winner}{verdict} ({final.comparison})",
-        f"Validation said {number(best.validation_said)}, confirmed mean {number(best.confirmed_mean)}",
-        f"Test said accuracy {number(score.accuracy)} (95 % interval {number(score.accuracy_low)} to "
+        f"{final.metric} {number(best.validation_said)} in the search, confirmed mean {number(best.confirmed_mean)}",
+        f"Test accuracy {number(score.accuracy)} (95 % interval {number(score.accuracy_low)} to "
         f"{number(score.accuracy_high)}, {score.n_images} images), loss {number(score.loss)}",
         f"The model ({model}) was trained on {on}; the test split was {looked}",
         *(f"Trial {one.trial_number} is out: trained again it violates {', '.join(one.violated)}" for one in out),

@@ -10,7 +10,7 @@ from service.diagnosis.verdicts import MIN_EPOCHS
 from service.schemas.diagnosis import Advice
 from service.schemas.study.checks import definition_errors
 from service.schemas.study.definition import Definition
-from service.schemas.study.models import OwnModel
+from service.schemas.study.models import CustomModel
 from service.schemas.study.search_space import CategoricalParameter, IntParameter
 from service.schemas.study.training import training_field
 
@@ -92,7 +92,7 @@ def _overfitting(evidence: Evidence) -> Iterator[Advice]:
     if helpful:
         bounds = _bounds(helpful, searched)
         yield Advice(field=f"search_space.{helpful[0]}", message=f"{finding}: raise the bounds of {bounds}")
-    dropout = "model.dropout" if isinstance(evidence.training.model, OwnModel) else "dropout"
+    dropout = "model.dropout" if isinstance(evidence.training.model, CustomModel) else "dropout"
     fields = {training_field(name) for name in evidence.definition.search_space}
     missing = [name for name in ("weight_decay", dropout) if training_field(name) not in fields]
     if missing:

@@ -23,6 +23,8 @@ POLICY = (
     "default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'"
 )
+COMPONENT_NAMES = {"CustomDataset": "OwnDataset", "CustomModel": "OwnModel"}
+"""Names of schemas in the document, which clients may have in generated code, where the class has another name."""
 SECURITY = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token with one of the required scopes."},
     "session": {
@@ -64,6 +66,7 @@ def _extend_document(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
+            _rename_components(document)
             document["components"]["securitySchemes"] = SECURITY
             for path, methods in document["paths"].items():
                 for method, operation in methods.items():
@@ -74,6 +77,22 @@ def _extend_document(app: FastAPI) -> None:
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _rename_components(document: dict[str, Any]) -> None:
+    """Give schemas the names of COMPONENT_NAMES, in all references too."""
+    schemas = document["components"]["schemas"]
+    names = {name: COMPONENT_NAMES.get(name, name) for name in schemas}
+    document["components"]["schemas"] = {names[name]: schemas[name] for name in sorted(schemas, key=names.__getitem__)}
+    _rename_references(document)
+
+
+def _rename_references(value: Any) -> None:
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _rename_references(child)
+    if isinstance(value, dict) and isinstance(reference := value.get("$ref"), str):
+        path, _, name = reference.rpartition("/")
+        value["$ref"] = f"{path}/{COMPONENT_NAMES.get(name, name)}"
 
 
 def _document_problems(responses: dict[str, Any]) -> None:

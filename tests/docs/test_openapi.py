@@ -1,5 +1,6 @@
 """The API describes itself: every route, parameter and field, with examples, and nothing that is not there."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -199,3 +200,12 @@ def references(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         for child in node:
             yield from references(child)
+
+
+def test_custom_parts_keep_the_names_that_generated_clients_have(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert {"OwnModel", "OwnDataset"} <= schemas.keys()
+    assert list(schemas) == sorted(schemas)
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert references <= schemas.keys()
+    assert {"OwnModel", "OwnDataset"} <= references

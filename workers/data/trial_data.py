@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from service.schemas.study.data import Dataset, OwnDataset
+from service.schemas.study.data import CustomDataset, Dataset
 from workers.data.splits import split_rows
 from workers.data.train_split import load_train
 from workers.errors import DatasetError
@@ -37,13 +37,15 @@ class TrialData:
     """Whether mean and std are statistics of the images. False for a custom data set."""
 
 
-def prepare_data(dataset: Dataset | OwnDataset, data_dir: Path, device: torch.device, *, download: bool) -> TrialData:
+def prepare_data(
+    dataset: Dataset | CustomDataset, data_dir: Path, device: torch.device, *, download: bool
+) -> TrialData:
     """Return the training data of a built-in data set on a device, split into train and validation.
 
     Equal settings are loaded once per process. The test part is not read, and mean and std are those of the train rows
     only. Raises DatasetError if the data cannot be read, and for a custom data set.
     """
-    if isinstance(dataset, OwnDataset):
+    if isinstance(dataset, CustomDataset):
         raise DatasetError(f"a custom data set must be read in a process that runs its code: {dataset.entrypoint}")
     return _prepared(dataset.model_copy(update={"augment": "none"}).model_dump_json(), data_dir, device, download)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from service.schemas.protocol import Lease
-from service.schemas.study.data import Dataset, OwnDataset
+from service.schemas.study.data import CustomDataset, Dataset
 from workers.data.images import LabelledImages
 from workers.data.trial_data import TrialData
 from workers.final_test.test_split import evaluate_test, load_test
@@ -22,7 +22,7 @@ class FinalTrial:
         data_dir: Path,
         *,
         download: bool,
-        load_custom: Callable[[OwnDataset], LabelledImages] | None = None,
+        load_custom: Callable[[CustomDataset], LabelledImages] | None = None,
     ) -> None:
         """`load_custom` reads the test part of a custom data set; None in processes that must not run its code."""
         self._load_custom = load_custom
@@ -40,7 +40,7 @@ class FinalTrial:
         training = lease.built_in
         return evaluate_test(model, training, data, self._load(training.dataset), self._device)
 
-    def _load(self, dataset: Dataset | OwnDataset) -> LabelledImages:
-        if isinstance(dataset, OwnDataset) and self._load_custom is not None:
+    def _load(self, dataset: Dataset | CustomDataset) -> LabelledImages:
+        if isinstance(dataset, CustomDataset) and self._load_custom is not None:
             return self._load_custom(dataset)
         return load_test(dataset, self._data_dir, self._download)

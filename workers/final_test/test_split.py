@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from service.schemas.study.data import Dataset, OwnDataset
+from service.schemas.study.data import CustomDataset, Dataset
 from service.schemas.study.training import TEST_METRICS, Training
 from workers.data.images import LabelledImages
 from workers.data.trial_data import TrialData
@@ -15,9 +15,9 @@ from workers.models.evaluation import evaluate_model
 from workers.training.precision import autocast
 
 
-def load_test(dataset: Dataset | OwnDataset, data_dir: Path, download: bool) -> LabelledImages:
+def load_test(dataset: Dataset | CustomDataset, data_dir: Path, download: bool) -> LabelledImages:
     """Return the test part of a built-in data set. Raises DatasetError, which names the path."""
-    if isinstance(dataset, OwnDataset):
+    if isinstance(dataset, CustomDataset):
         raise DatasetError(f"a custom data set must be read in a process that runs its code: {dataset.entrypoint}")
     # Imported here because torchvision takes two seconds, and a custom data set does not need it.
     from workers.data.by_name import read_part

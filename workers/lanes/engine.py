@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from service.schemas.study.models import OwnModel
+from service.schemas.study.models import CustomModel
 from service.schemas.study.training import Training
 from workers.data.augmentation import draw_changes, parts_of
 from workers.data.batches import make_batches
@@ -42,7 +42,7 @@ class Engine:
         fuse: bool | None,
     ) -> None:
         self.has_batch_norm = any(isinstance(module, _BatchNorm) for module in model.modules())
-        is_custom = isinstance(training.model, OwnModel)
+        is_custom = isinstance(training.model, CustomModel)
         self.n_custom_dropouts = len(dropout_layers(model)) if is_custom else 0
         self.rows = Rows(model, n_lanes, device, dtype, is_custom=is_custom)
         self._data = data

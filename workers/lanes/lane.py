@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from service.schemas.study.models import AnyModel, OwnModel, n_dropout_layers
+from service.schemas.study.models import AnyModel, CustomModel, n_dropout_layers
 from service.schemas.study.training import EPOCH_METRICS, Training
 from workers.data.augmentation import draw_changes
 from workers.data.splits import split_batches
@@ -162,7 +162,7 @@ def _custom_rates(model: AnyModel, n_layers: int) -> list[float] | None:
 
     Raises ModelError if the number of rates and the number of layers differ.
     """
-    if not isinstance(model, OwnModel) or model.dropout is None:
+    if not isinstance(model, CustomModel) or model.dropout is None:
         return None
     if isinstance(model.dropout, list) and len(model.dropout) == n_layers:
         return model.dropout

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from service.schemas.study.models import BuiltInModel, Cnn, LeNet, Mlp, OwnModel, ResNet18
+from service.schemas.study.models import BuiltInModel, Cnn, CustomModel, LeNet, Mlp, ResNet18
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData
 from workers.errors import ModelError
@@ -28,7 +28,7 @@ def is_image(data: TrialData) -> bool:
     return data.images.ndim == 4 and (data.images.is_floating_point() or data.images.dtype == torch.uint8)
 
 
-def build_model(model: BuiltInModel | OwnModel, image_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+def build_model(model: BuiltInModel | CustomModel, image_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
     """Return a module from float images, [batch, channels, height, width], to logits, [batch, classes].
 
     Weights are drawn from torch's global generator. The places of noise, then dropout, follow every hidden layer
@@ -36,7 +36,7 @@ def build_model(model: BuiltInModel | OwnModel, image_shape: tuple[int, int, int
     model.
     """
     match model:
-        case OwnModel():
+        case CustomModel():
             raise ModelError(f"a custom model must be built in a process that runs its code: {model.entrypoint}")
         case Mlp():
             body = build_mlp(math.prod(image_shape), n_classes, model.hidden, model.activation, model.batch_norm)

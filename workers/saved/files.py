@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from service.schemas.protocol import Lease
-from service.schemas.study.models import OwnModel
+from service.schemas.study.models import CustomModel
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData
 from workers.errors import CheckpointError
@@ -85,7 +85,7 @@ def load_model(path: str | Path, custom_model: nn.Module | None = None) -> tuple
 
 
 def _built_in(training: Training, description: Mapping[str, Any]) -> nn.Module:
-    if isinstance(training.model, OwnModel):
+    if isinstance(training.model, CustomModel):
         raise ValueError(f"load_model needs custom_model, the module that {training.model.entrypoint} returns")
     channels, height, width = description["image_shape"]
     return build_model(training.model, (channels, height, width), description["n_classes"])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from service.schemas.protocol import Lease
-from service.schemas.study.data import Dataset, OwnDataset
+from service.schemas.study.data import CustomDataset, Dataset
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData, merge_validation_into_train
 from workers.errors import CheckpointError
@@ -59,7 +59,7 @@ class LaneScheduler:
 
     def __init__(
         self,
-        prepare: Callable[[Dataset | OwnDataset], TrialData],
+        prepare: Callable[[Dataset | CustomDataset], TrialData],
         device: torch.device,
         choice: LaneChoice,
         test: Test,

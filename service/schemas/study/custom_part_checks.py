@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from service.schemas.study.definition_fields import DefinitionFields
-from service.schemas.study.models import OwnModel
+from service.schemas.study.models import CustomModel
 from service.schemas.study.training import PROCESS_LIMITS, Training
 
 LAYER_FIELDS = {
@@ -22,7 +22,7 @@ def custom_part_errors(definition: DefinitionFields) -> Iterator[tuple[str, str]
         for field in PROCESS_LIMITS:
             if getattr(training, field) is not None:
                 yield f"training.{field}", f"{field} is for a custom model or data set: neither has an entrypoint"
-    if isinstance(training.model, OwnModel):
+    if isinstance(training.model, CustomModel):
         for field, instead in LAYER_FIELDS.items():
             message = f"{field} is for the built-in models: {instead}"
             if field in training.model_fields_set:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.fields import StrictBody
@@ -114,8 +114,10 @@ class Dataset(StrictBody):
         return self
 
 
-class OwnDataset(StrictBody):
+class CustomDataset(StrictBody):
     """A custom data set: a function returns the data, in a separate process on workers that allow it."""
+
+    model_config = ConfigDict(title="OwnDataset")
 
     entrypoint: Entrypoint = Field(
         description="The function, as package.module:function. It takes the arguments as a dict and returns the "
@@ -135,6 +137,6 @@ def kind_of_part(value: Any) -> str:
 
 
 AnyDataset = Annotated[
-    Annotated[Dataset, BeforeValidator(named), Tag("built_in")] | Annotated[OwnDataset, Tag("own")],
+    Annotated[Dataset, BeforeValidator(named), Tag("built_in")] | Annotated[CustomDataset, Tag("own")],
     Discriminator(kind_of_part),
 ]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from service.schemas.fields import Rates, StrictBody
 from service.schemas.study.data import kind_of_part, named
@@ -87,8 +87,10 @@ Model = Annotated[
 ]
 
 
-class OwnModel(StrictBody):
+class CustomModel(StrictBody):
     """A custom model: a function builds it, in a separate process on workers that allow it."""
+
+    model_config = ConfigDict(title="OwnModel")
 
     entrypoint: Entrypoint = Field(
         description="The function, as package.module:function. It takes the arguments as a dict and returns a torch "
@@ -110,12 +112,12 @@ class OwnModel(StrictBody):
 
 
 AnyModel = Annotated[
-    Annotated[Model, Tag("built_in")] | Annotated[OwnModel, Tag("own")],
+    Annotated[Model, Tag("built_in")] | Annotated[CustomModel, Tag("own")],
     Discriminator(kind_of_part),
 ]
 
 
-def n_dropout_layers(model: BuiltInModel | OwnModel) -> int:
+def n_dropout_layers(model: BuiltInModel | CustomModel) -> int:
     """Number of layers of a model that have a dropout rate; 0 for a custom model."""
     match model:
         case Mlp():
@@ -126,5 +128,5 @@ def n_dropout_layers(model: BuiltInModel | OwnModel) -> int:
             return 2
         case ResNet18():
             return 1
-        case OwnModel():  # its layers have their own rates
+        case CustomModel():  # its layers have their own rates
             return 0

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from service.schemas.fields import Rate, Rates, StrictBody
-from service.schemas.study.data import AnyDataset, OwnDataset, named
+from service.schemas.study.data import AnyDataset, CustomDataset, named
 from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
-from service.schemas.study.models import AnyModel, OwnModel
+from service.schemas.study.models import AnyModel, CustomModel
 
 EPOCH_METRICS = (
     "train_loss",
@@ -190,7 +190,7 @@ class Training(StrictBody):
     def entrypoints(self) -> tuple[str, ...]:
         """The entrypoints that a worker must allow to train this: those of a custom data set and a custom model."""
         parts = (self.dataset, self.model)
-        return tuple(part.entrypoint for part in parts if isinstance(part, OwnDataset | OwnModel))
+        return tuple(part.entrypoint for part in parts if isinstance(part, CustomDataset | CustomModel))
 
 
 PROCESS_LIMITS = ("trial_timeout_seconds", "step_timeout_seconds", "memory_limit_mib")

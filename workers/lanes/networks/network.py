@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from service.schemas.study.models import Mlp, OwnModel
+from service.schemas.study.models import CustomModel, Mlp
 from service.schemas.study.training import Training
 from workers.lanes.networks.mlp import MlpNetwork
 from workers.lanes.networks.stacked_network import StackedNetwork
@@ -53,7 +53,7 @@ def make_network(
     returns n inputs, on which a custom model is checked. Raises PrecisionError.
     """
     context = autocast(training, device)
-    if isinstance(training.model, OwnModel):
+    if isinstance(training.model, CustomModel):
         if fuse is None:
             reason = find_unfusable_reason(model, device, rows.values.dtype, context, sample)
         else:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from service.schemas.study.data import OwnDataset
+from service.schemas.study.data import CustomDataset
 from workers.data.images import LabelledImages
 from workers.data.trial_data import TrialData
 from workers.errors import DatasetError
@@ -43,7 +43,7 @@ class CustomSplits:
         return 1 + int(max(self.train.labels.max(), self.validation.labels.max()))
 
 
-def load_splits(dataset: OwnDataset, seed: int) -> CustomSplits:
+def load_splits(dataset: CustomDataset, seed: int) -> CustomSplits:
     """Call the user's function and check the splits that it returns. It is called once in a process.
 
     The global generators of torch, numpy and Python are seeded with `seed`, which all trials of a study share.
@@ -59,7 +59,7 @@ def load_splits(dataset: OwnDataset, seed: int) -> CustomSplits:
 
 @lru_cache(maxsize=1)
 def _load(dataset_json: str, seed: int) -> CustomSplits:
-    dataset = OwnDataset.model_validate_json(dataset_json)
+    dataset = CustomDataset.model_validate_json(dataset_json)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         np.random.seed(seed % 2**32)
@@ -174,7 +174,7 @@ def custom_trial_data(splits: CustomSplits, device: torch.device) -> TrialData:
     )
 
 
-def load_custom_test(dataset: OwnDataset, seed: int) -> LabelledImages:
+def load_custom_test(dataset: CustomDataset, seed: int) -> LabelledImages:
     """Load the test split. Raises DatasetError if the user's function returns none, and what `load_splits` raises."""
     splits = load_splits(dataset, seed)
     if splits.test is None:

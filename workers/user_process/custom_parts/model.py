@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from service.schemas.study.models import OwnModel
+from service.schemas.study.models import CustomModel
 from service.schemas.study.training import Training
 from workers.data.batches import make_batches
 from workers.data.trial_data import TrialData
@@ -20,7 +20,7 @@ def make_model(training: Training, data: TrialData) -> nn.Module:
 
     Raises ModelError, RetryElsewhereError, EntrypointError, and whatever the code raises.
     """
-    if not isinstance(training.model, OwnModel):
+    if not isinstance(training.model, CustomModel):
         return model_for(training, data)
     entrypoint = training.model.entrypoint
     model = call_function(entrypoint, training.model.arguments)

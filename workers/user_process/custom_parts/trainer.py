@@ -7,8 +7,8 @@ from typing import Never
 
 import torch
 
-from service.schemas.study.data import Dataset, OwnDataset
-from service.schemas.study.models import OwnModel
+from service.schemas.study.data import CustomDataset, Dataset
+from service.schemas.study.models import CustomModel
 from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData, prepare_data
 from workers.final_test.final_trial import FinalTrial
@@ -63,8 +63,8 @@ class SchedulerFactory:
         choice = LaneChoice(self._device, n_lanes, self._measure)
         return LaneScheduler(self._data, self._device, choice, self._final_trial(), self._group), unfusable_reason
 
-    def _data(self, dataset: Dataset | OwnDataset) -> TrialData:
-        if not isinstance(dataset, OwnDataset):
+    def _data(self, dataset: Dataset | CustomDataset) -> TrialData:
+        if not isinstance(dataset, CustomDataset):
             return prepare_data(dataset, self._data_dir, self._device, download=self._download)
         if self._custom_data is None:  # all trials of the process share it
             self._custom_data = custom_trial_data(load_splits(dataset, self._seed), self._device)
@@ -79,7 +79,7 @@ class SchedulerFactory:
 
     def _unfusable_reason(self, training: Training) -> str | None:
         reason = self._group(training, self._data(training.dataset), self._device, 1).unfusable_reason
-        if isinstance(training.model, OwnModel):
+        if isinstance(training.model, CustomModel):
             self._fuse = reason is None  # later groups need not check the model again
         return reason
 

@@ -67,8 +67,8 @@ def test_the_record_is_a_table_and_sentences(service: StandIn, capsys: Capture) 
     assert ["3", "0.98", "0/3", "learning_rate=0.0123"] in lines
     text = "\n".join(" ".join(line) for line in lines)
     assert "The winner is trial 7: better than the runner-up" in text
-    assert "Validation said 0.98, confirmed mean 0.9712" in text
-    assert "Test said accuracy 0.9721 (95 % interval 0.9495 to 0.9848, 359 images), loss 0.09" in text
+    assert "validation_accuracy 0.98 in the search, confirmed mean 0.9712" in text
+    assert "Test accuracy 0.9721 (95 % interval 0.9495 to 0.9848, 359 images), loss 0.09" in text
     assert "the test split was looked at once" in text
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from service.schemas.protocol import Lease
-from service.schemas.study.data import Dataset, OwnDataset
+from service.schemas.study.data import CustomDataset, Dataset
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, TEST_METRICS, Training
 from tests.training import normalize, train_model
 from tests.unit.workers.fakes import lease_json
@@ -31,12 +31,12 @@ def trial(training: Training, number: int = 0, **changes: Any) -> LeasedTrial:
     return LeasedTrial(Lease.model_validate({**lease_json(number), **fields}))
 
 
-def digits(dataset: Dataset | OwnDataset) -> TrialData:
+def digits(dataset: Dataset | CustomDataset) -> TrialData:
     return prepare_data(dataset, NOWHERE, CPU, download=False)
 
 
 def train(
-    *trials: LeasedTrial, data_of: Callable[[Dataset | OwnDataset], TrialData] = digits
+    *trials: LeasedTrial, data_of: Callable[[Dataset | CustomDataset], TrialData] = digits
 ) -> list[FinishedEpoch | FailedTrial]:
     scheduler = LaneScheduler(data_of, CPU, LaneChoice(CPU, 4), FinalTrial(CPU, NOWHERE, download=False))
     for one in trials:

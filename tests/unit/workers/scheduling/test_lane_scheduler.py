@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from service.schemas.protocol import Lease
-from service.schemas.study.data import Dataset, OwnDataset
+from service.schemas.study.data import CustomDataset, Dataset
 from service.schemas.study.models import Mlp
 from service.schemas.study.training import Training
 from tests.training import train_trial
@@ -28,7 +28,7 @@ def trial(number: int, **fields: Any) -> LeasedTrial:
     return LeasedTrial(Lease.model_validate({**lease_json(number), "training": training, "seed": number}))
 
 
-def prepared(data: TrialData) -> Callable[[Dataset | OwnDataset], TrialData]:
+def prepared(data: TrialData) -> Callable[[Dataset | CustomDataset], TrialData]:
     return lambda _dataset: data
 
 

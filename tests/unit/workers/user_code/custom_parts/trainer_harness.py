@@ -10,8 +10,8 @@ import httpx
 import torch
 
 from service.schemas.protocol import Lease
-from service.schemas.study.data import OwnDataset
-from service.schemas.study.models import OwnModel
+from service.schemas.study.data import CustomDataset
+from service.schemas.study.models import CustomModel
 from service.schemas.study.training import Training
 from tests.unit.workers.fakes import FakeService, lease_json
 from workers.errors import CustomTrialError
@@ -125,14 +125,14 @@ def losses(events: list[FinishedEpoch]) -> list[float]:
 def group_here(trial: LeasedTrial) -> tuple[Training, LaneGroup]:
     """Return a group with one trial, in this process."""
     training = trial.lease.built_in
-    assert isinstance(training.model, OwnModel)
+    assert isinstance(training.model, CustomModel)
     here = {
         "dataset": {"entrypoint": f"{HERE}:build_data"},
         # Without the misbehaviour, which would end this process.
         "model": {"entrypoint": f"{HERE}:build", "dropout": training.model.dropout},
     }
     training = Training.model_validate(training.model_dump() | here)
-    assert isinstance(training.dataset, OwnDataset)
+    assert isinstance(training.dataset, CustomDataset)
     data = custom_trial_data(load_splits(training.dataset, 0), torch.device("cpu"))
     return training, LaneGroup(training, data, torch.device("cpu"), 1, build=make_model)
 

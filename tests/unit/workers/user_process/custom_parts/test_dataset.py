@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from service.schemas.study.data import OwnDataset
+from service.schemas.study.data import CustomDataset
 from workers.data.batches import make_batches
 from workers.errors import DatasetError
 from workers.user_process.custom_parts.dataset import custom_trial_data, load_custom_test, load_splits
@@ -14,8 +14,8 @@ CPU = torch.device("cpu")
 SEED = 3
 
 
-def dataset(kind: str, name: str = "build_data") -> OwnDataset:
-    return OwnDataset(entrypoint=f"{HERE}:{name}", arguments={"kind": kind})
+def dataset(kind: str, name: str = "build_data") -> CustomDataset:
+    return CustomDataset(entrypoint=f"{HERE}:{name}", arguments={"kind": kind})
 
 
 @pytest.mark.parametrize("kind", ["tensors", "tensor data sets", "doubles"])
@@ -43,7 +43,7 @@ def test_uint8_inputs_stay_uint8_and_reach_the_model_from_0_to_1() -> None:
 
 
 def test_other_integers_stay_unchanged() -> None:
-    data = custom_trial_data(load_splits(OwnDataset(entrypoint=f"{HERE}:build_words_data"), SEED), CPU)
+    data = custom_trial_data(load_splits(CustomDataset(entrypoint=f"{HERE}:build_words_data"), SEED), CPU)
     batch = make_batches(data, torch.float32).load(data.train[:2])
     assert batch.dtype == torch.int64
     assert batch.tolist() == data.images[:2].tolist()
@@ -51,7 +51,7 @@ def test_other_integers_stay_unchanged() -> None:
 
 def test_random_numbers_of_the_function_come_from_the_studys_seed() -> None:
     """Every trial sees the same data, whatever its process has drawn before."""
-    drawn = OwnDataset(entrypoint=f"{HERE}:build_drawn_data")
+    drawn = CustomDataset(entrypoint=f"{HERE}:build_drawn_data")
 
     def inputs(seed: int, before: int) -> torch.Tensor:
         torch.rand(before)
@@ -104,4 +104,4 @@ def test_an_object_that_is_no_data_set_is_refused_with_a_reason(kind: str, messa
 )
 def test_an_entrypoint_that_cannot_be_found_is_an_error(entrypoint: str, error: type[Any], message: str) -> None:
     with pytest.raises(error, match=message):
-        load_splits(OwnDataset(entrypoint=entrypoint), SEED)
+        load_splits(CustomDataset(entrypoint=entrypoint), SEED)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from service.schemas.study.data import OwnDataset
+from service.schemas.study.data import CustomDataset
 from service.schemas.study.training import Training
 from tests.unit.workers.user_process.custom_parts.nets import Strange
 from workers.data.trial_data import TrialData
@@ -154,7 +154,7 @@ def test_lazy_layers_get_their_shapes(make_training: Make, trial_data: TrialData
 def words(make_training: Make, **fields: Any) -> tuple[Training, TrialData]:
     dataset = {"entrypoint": f"{HERE}:build_words_data"}
     training = make_training(dataset=dataset, model=custom("build_words"), epochs=5, **fields)
-    assert isinstance(training.dataset, OwnDataset)
+    assert isinstance(training.dataset, CustomDataset)
     return training, custom_trial_data(load_splits(training.dataset, 0), CPU)
 
 
@@ -182,7 +182,7 @@ def test_tokens_are_not_disturbed(make_training: Make, fields: dict[str, Any], m
 def test_only_images_are_augmented(make_training: Make) -> None:
     dataset = {"entrypoint": f"{HERE}:build_words_data", "augment": "flip"}
     training = make_training(dataset=dataset, model=custom("build_words"))
-    assert isinstance(training.dataset, OwnDataset)
+    assert isinstance(training.dataset, CustomDataset)
     with pytest.raises(ModelError, match=r"augment needs inputs .* \[channels, height, width\]: int64 \[5\]"):
         group_of(training, custom_trial_data(load_splits(training.dataset, 0), CPU)).load(LaneTrial(training, 1))
 
