@@ -17,23 +17,11 @@ Key = tuple[float, int]
 MAX_LIMIT = 1000
 
 
-def _value(trial: FrozenTrial) -> float | None:
-    return trial.values[0] if trial.values else None
-
-
-def _started(trial: FrozenTrial) -> float | None:
-    return None if trial.datetime_start is None else trial.datetime_start.timestamp()
-
-
-def _duration(trial: FrozenTrial) -> float | None:
-    return None if trial.duration is None else trial.duration.total_seconds()
-
-
 ORDERS: dict[str, Callable[[FrozenTrial], float | None]] = {
     "number": lambda trial: trial.number,
-    "value": _value,
-    "started_at": _started,
-    "duration_seconds": _duration,
+    "value": lambda trial: trial.values[0] if trial.values else None,
+    "started_at": lambda trial: None if trial.datetime_start is None else trial.datetime_start.timestamp(),
+    "duration_seconds": lambda trial: None if trial.duration is None else trial.duration.total_seconds(),
 }
 
 

@@ -1,11 +1,8 @@
 """Calls to the service for which training does not wait."""
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-
-logger = logging.getLogger("narrows.worker")
 
 Errand = Callable[[], object]
 

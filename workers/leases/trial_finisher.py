@@ -1,6 +1,5 @@
 """How trials leave this process: their last calls to the service, made in order while other trials train."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from workers.leases.outcome_client import AWAY_LIMIT_SECONDS, CLOSING_SECONDS, O
 from workers.leases.reporter import OPEN_DECISIONS, Reporter
 from workers.scheduling.lane_scheduler import Content
 from workers.scheduling.leased_trial import LeasedTrial
-
-logger = logging.getLogger("narrows.worker")
 
 POLL_SECONDS = 0.2
 SAVING_SECONDS = 10.0

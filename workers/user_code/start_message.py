@@ -15,7 +15,6 @@ def start_message(
     *,
     entrypoint: str,
     arguments: dict[str, Any],
-    memory_limit_mib: int | None,
     seed: int,
     **more: Any,
 ) -> Message:
@@ -41,7 +40,7 @@ def start_message(
         "number": lease.trial_number,
         "entrypoint": entrypoint,
         "arguments": arguments,
-        "memory_limit_mib": memory_limit_mib,
+        "memory_limit_mib": lease.training.memory_limit_mib,
         "seed": seed,
         "device": visible_device(device),
         "code": None if options.code is None else str(options.code),

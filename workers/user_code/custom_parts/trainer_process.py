@@ -176,7 +176,6 @@ def _start_message(
         device,
         entrypoint=f"{TRAINER}:train",
         arguments=arguments,
-        memory_limit_mib=training.memory_limit_mib,
         seed=training.seed,
         before_code=[TRAINER],
     )

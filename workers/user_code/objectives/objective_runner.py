@@ -108,7 +108,6 @@ class ObjectiveRunner:
             self.device,
             entrypoint=training.entrypoint,
             arguments=training.arguments,
-            memory_limit_mib=training.memory_limit_mib,
             seed=lease.seed,
             params=lease.params,
             user_attrs=lease.user_attrs,
