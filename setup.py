@@ -15,7 +15,7 @@ PARTS = ("service", "storage", "workers")
 
 
 def inside_narrows(source: str, file: str) -> str:
-    """The text of a module with its imports of the three parts as imports of `narrows.…`.
+    """The text of a module with its imports of the other three packages as imports of `narrows.…`.
 
     Raises SystemExit for `import service.x`, which has no such counterpart.
     """
@@ -35,7 +35,7 @@ def _is_ours(module: str) -> bool:
 
 
 class BuildInsideNarrows(build_py):
-    """Puts the three parts inside `narrows`, unless the install is an editable one."""
+    """Puts the other three packages inside `narrows`, unless the install is an editable one."""
 
     def get_module_outfile(self, build_dir: str, package: list[str], module: str) -> str:
         if package[0] in PARTS and not self.editable_mode:

@@ -1,7 +1,7 @@
 """Storage of studies, trials and all data about them, in a database and a blob store.
 
-The names of this file are the public API: the service imports no other part. The storage imports neither `service` nor
-`workers` nor `narrows`. `tests/docs/test_layers.py` holds these rules and the layers inside this package.
+The names of this file are the public API: the service imports nothing else of the package. The package imports neither
+`service` nor `workers` nor `narrows`. `tests/docs/test_layers.py` holds these rules and the layers inside this package.
 """
 
 from storage.batch import Commit
