@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from tests.waiting import PATIENCE_SECONDS
+from workers.__main__ import SINGLE_THREAD
 
 ROOT = Path(__file__).resolve().parents[1]
 NARROWS = str(Path(sys.executable).with_name("narrows"))
@@ -42,7 +44,7 @@ class Command:
         errors = target if stderr == subprocess.STDOUT else stderr if isinstance(stderr, int) else stderr.fileno()
         request = {"arguments": self.args, "environment": dict(environment), "folder": str(cwd)}
         with Path(os.devnull).open("rb") as nothing:
-            self._status = _forking().start(request, [nothing.fileno(), target, errors])
+            self._status = _forking(arguments[0]).start(request, [nothing.fileno(), target, errors])
         if written != -1:
             os.close(written)
         self.pid = int(self._status.readline())
@@ -66,6 +68,18 @@ class Command:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Read the output until it ends, wait for the end, and return the output as `text=True` does."""
+        assert self.stdout is not None
+        output, deadline = b"", time.monotonic() + (PATIENCE_SECONDS if timeout is None else timeout)
+        while select.select([self.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not (more := self.stdout.read(65536)):
+                self.stdout.close()
+                self.wait(max(0.0, deadline - time.monotonic()))
+                return output.decode(errors="replace").replace("\r\n", "\n"), None
+            output += more
+        raise subprocess.TimeoutExpired(self.args, timeout or 0.0, output)
 
     def kill(self) -> None:
         """End it at once."""
@@ -99,18 +113,20 @@ def run(
 def end() -> None:
     """End the process that forks, and with it the commands that still run."""
     while _started:
-        _started.pop().close()
+        _started.popitem()[1].close()
 
 
 class _Forking:
     """The process that forks, one for each test process. It ends when this process does, and its forks with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        threads = SINGLE_THREAD if kind == "workers" else {}  # read when a library is imported
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forking", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.forking", kind, str(theirs.fileno())],
                 cwd=ROOT,
+                env={**os.environ, **threads},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
@@ -129,10 +145,11 @@ class _Forking:
         self._process.wait(PATIENCE_SECONDS)
 
 
-_started: list[_Forking] = []
+_started: dict[str, _Forking] = {}
 
 
-def _forking() -> _Forking:
-    if not _started:
-        _started.append(_Forking())
-    return _started[0]
+def _forking(command: str) -> _Forking:
+    kind = "workers" if command == "worker" else "commands"
+    if kind not in _started:
+        _started[kind] = _Forking(kind)
+    return _started[kind]

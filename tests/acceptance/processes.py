@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from narrows.cli.bound import bound
-from tests.commands import NARROWS
+from tests.commands import NARROWS, Command
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Marked:
@@ -53,3 +54,17 @@ def narrows(*arguments: str, environment: dict[str, str], cwd: Path) -> Iterator
             yield process
         finally:
             process.kill()  # before the context waits for its end
+
+
+@contextmanager
+def worker(*flags: str, environment: dict[str, str], cwd: Path) -> Iterator[Command]:
+    """Run `narrows worker` for a test of what it does, not of how it starts. It is killed at the end if it still runs.
+
+    It and its processes are forks, so a mark in the environment does not find them.
+    """
+    command = Command("worker", *flags, environment=environment, cwd=cwd, stderr=subprocess.STDOUT)
+    try:
+        yield command
+    finally:
+        command.kill()
+        command.wait(PATIENCE_SECONDS)

@@ -11,7 +11,8 @@ import torch
 from service.client import Client
 from service.schemas.results import Trial
 from service.schemas.study.training import Training
-from tests.acceptance.processes import narrows
+from tests.acceptance.processes import worker
+from tests.commands import run
 from tests.conftest import StartService, clean_environment
 from tests.training import train_trial
 from tests.waiting import PATIENCE_SECONDS, until
@@ -49,18 +50,17 @@ class Laboratory:
 
     def work(self, *flags: str) -> str:
         """Run a worker until it is idle; what it said."""
-        command = ["worker", "--server", self.client.server, "--processes", "1", "--exit-when-idle", "1", *flags]
-        with narrows(*command, environment=clean_environment(), cwd=self.folder) as worker:
-            output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
-        assert worker.returncode == 0, output
+        given = ["--server", self.client.server, "--processes", "1", "--exit-when-idle", "1", *flags]
+        with worker(*given, environment=clean_environment(), cwd=self.folder) as process:
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == 0, output
         return output
 
     def model(self, study: str) -> Path:
         path = self.folder / f"{study}.safetensors"
         command = ["model", study, "--out", str(path), "--server", self.client.server]
-        with narrows(*command, environment=clean_environment(), cwd=self.folder) as process:
-            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
-        assert process.returncode == 0, output
+        done = run(*command, environment=clean_environment(), cwd=self.folder)
+        assert done.returncode == 0, done.stderr
         return path
 
 
@@ -146,12 +146,12 @@ def interrupt(laboratory: Laboratory, n_lanes: int, first_step: int = 0) -> str:
         trials = laboratory.client.trials("digits")
         return sum((trial.step or 0) >= first_step + 5 for trial in trials) == n_lanes
 
-    command = ["worker", "--server", laboratory.client.server, "--processes", "1", "--lanes", str(n_lanes)]
-    with narrows(*command, environment=clean_environment(), cwd=laboratory.folder) as worker:
+    given = ["--server", laboratory.client.server, "--processes", "1", "--lanes", str(n_lanes)]
+    with worker(*given, environment=clean_environment(), cwd=laboratory.folder) as process:
         until(have_trained, "every trial has trained for some epochs")
-        worker.send_signal(signal.SIGTERM)
-        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
-    assert worker.returncode == 0, output
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, output
     counts = laboratory.client.study("digits").trial_counts
     waiting = counts.WAITING
     assert waiting == n_lanes, "they are long enough to be interrupted"

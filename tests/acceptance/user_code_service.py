@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 from service.client import Client, ServiceError
 from service.schemas.final import Final
 from service.schemas.results import Trial
-from tests.acceptance.processes import narrows
+from tests.acceptance.processes import worker
 from tests.commands import Command
 from tests.conftest import ServiceProcess, clean_environment
 from tests.waiting import PATIENCE_SECONDS, until
@@ -31,11 +30,11 @@ class UserCodeService:
         self.work_token = self.client.create_token("worker", ["work"]).token
 
     @contextmanager
-    def worker(self, *flags: str, code: Path = CODE) -> Iterator["subprocess.Popen[str]"]:
+    def worker(self, *flags: str, code: Path = CODE) -> Iterator[Command]:
         """Run a worker on the CPU, with SIGTERM at the end. Its output is appended to the folder's worker.log."""
         environment = clean_environment(NARROWS_TOKEN=self.work_token, TMPDIR=str(self.folder))
-        given = ["worker", "--server", self.url, "--devices", "cpu", "--code", str(code), *flags]
-        with narrows(*given, environment=environment, cwd=self.folder) as process:
+        given = ["--server", self.url, "--devices", "cpu", "--code", str(code), *flags]
+        with worker(*given, environment=environment, cwd=self.folder) as process:
             yield process
             process.send_signal(signal.SIGTERM)
             output, _ = process.communicate(timeout=PATIENCE_SECONDS)
