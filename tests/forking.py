@@ -15,12 +15,14 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import workers.__main__ as workers
@@ -118,7 +120,7 @@ def run(request: dict[str, Any]) -> None:
     from narrows.cli.main import main
 
     os.execv = _run_instead  # type: ignore[assignment]
-    fleet.subprocess.Popen = ForkedWorker  # type: ignore[attr-defined]
+    vars(fleet)["subprocess"] = SimpleNamespace(Popen=ForkedWorker, PIPE=subprocess.PIPE)  # for the fleet alone
     sys.argv = request["arguments"]
     main()
 
