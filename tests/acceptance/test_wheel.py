@@ -139,6 +139,34 @@ def test_published_experiments_need_a_checkout(installed: Path, project: Path, a
     assert len(ran.stderr.splitlines()) == 1
 
 
+def test_a_full_installation_without_pytorch_serves_and_says_what_a_worker_needs(
+    wheel: Path, project: Path, free_port: int, tmp_path: Path
+) -> None:
+    """Every package of it comes from the package index, so none is there by chance."""
+    python = tmp_path / "environment" / "bin" / "python"
+    venv.create(tmp_path / "environment", with_pip=False)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True, capture_output=True)
+
+    programs, database = python.parent, f"sqlite:///{tmp_path / 'narrows.db'}"
+    environment = clean_environment(NARROWS_PORT=str(free_port), NARROWS_DATABASE=database)
+    serve = [str(programs / "narrows"), "serve"]
+    with subprocess.Popen(serve, cwd=project, env=environment, stdout=subprocess.PIPE) as service:
+        try:
+            assert service.stdout is not None
+            assert service.stdout.readline().startswith(b"Narrows is ready")
+            given = ["narrows", "submit", "digits.yaml", "--server", f"http://127.0.0.1:{free_port}"]
+            (project / "digits.yaml").write_text((ROOT / "examples" / "digits.yaml").read_text())
+            assert "digits" in run(programs, project, *given)
+        finally:
+            service.terminate()
+    worker = subprocess.run(
+        [str(programs / "narrows"), "worker"], env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert (worker.returncode, worker.stdout) == (1, "")
+    assert worker.stderr == "narrows: training needs PyTorch: pip install 'narrows[worker]'\n"
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_trial_imports_the_users_own_packages(installed: Path, project: Path, free_port: int, name: str) -> None:
     database = f"sqlite:///{project / name}.db"
