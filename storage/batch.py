@@ -90,6 +90,8 @@ class Batch:
         self.notes += other.notes
         self.when_committed += other.when_committed
         for step in other.steps:
+            if isinstance(step, Ping) and self.steps and isinstance(self.steps[-1], Ping):
+                continue  # one answer is enough for all who ask at once
             if not isinstance(step, Upserts):
                 self._append(step)
                 continue

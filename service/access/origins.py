@@ -2,7 +2,7 @@
 
 import ipaddress
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 
@@ -23,7 +23,7 @@ def check_same_origin(method: str, headers: Headers, *, by_browser: bool) -> Non
     if site is not None:  # first, because a proxy may change the Host header, but not this one
         same = site in ("same-origin", "none")
     elif origin is not None:
-        same = urlsplit(origin).netloc == headers.get("host", "")
+        same = _network_location(origin) == headers.get("host", "")
     else:
         same = not by_browser
     if not same:
@@ -53,9 +53,20 @@ def is_loopback(host: str) -> bool:
 
 
 def _hostname(host: str) -> str:
-    try:
-        parts = urlsplit(f"//{host}")
-    except ValueError:
+    parts = _split(f"//{host}")
+    if parts is None or parts.netloc != host or "@" in host:  # a path or a user name
         return ""
-    is_plain = parts.netloc == host and "@" not in host  # neither a path nor a user name
-    return parts.hostname or "" if is_plain else ""
+    return parts.hostname or ""
+
+
+def _network_location(url: str) -> str | None:
+    parts = _split(url)
+    return None if parts is None else parts.netloc
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None if it has none, because anybody may send anything as one."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None

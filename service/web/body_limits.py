@@ -4,21 +4,35 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import InvalidError, ServiceError, SlowRequestError
-from service.schemas import yaml_text
+from service.web import yaml_process
+from service.web.own_process import Limits, OwnProcessError, call_apart
 from service.web.problems import problem_response
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IMPORT_BYTES = 4 * MAX_BODY_BYTES
 """Limit for imports of trials, which may have up to 10,000 of them."""
+MAX_STRANGER_BYTES = 16 * 1024
+"""Limit for callers who have shown no token: they send at most the form of the login page."""
 MAX_NESTING = 32
 BODY_SECONDS = 20.0
+STRANGER_SECONDS = 5.0
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+
+MAX_BYTES_AT_ONCE = 64 * 1024
+"""Larger JSON is checked in a thread."""
+MAX_YAML_AT_ONCE = 16 * 1024
+"""Larger YAML is converted in a process of its own: it takes a thousand times as long as JSON."""
+YAML_LIMITS = Limits(seconds=60.0, memory_bytes=2 * 1024**3)
+YAML_PROCESSES = 2
 
 UPLOADS = ("PUT", "/v1/artifacts/")
 """Uploads of artifacts have their own limits and are never held in memory as a whole."""
@@ -27,12 +41,24 @@ STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?')
 BRACKET = re.compile(rb"[\[\]{}]")
 
 
+@dataclass(frozen=True)
+class BodyLimit:
+    """How many bytes a body may have, and within how many seconds it must arrive."""
+
+    n_bytes: int
+    seconds: float
+
+
 class BodyLimits:
-    """Reads each request body before the application does and refuses one that is too large, too nested or too slow."""
+    """Reads each request body before the application does and refuses one that is too large, too nested or too slow.
+
+    It stands behind the authentication: the limits are small for a caller who has shown no token.
+    """
 
     def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
         self._app = app
         self._seconds = seconds
+        self._yaml_processes: CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read and check the body of a request, then pass the request on."""
@@ -43,26 +69,76 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         try:
-            is_import = scope["path"].endswith("/imports")
-            body = await self._read(receive, MAX_IMPORT_BYTES if is_import else MAX_BODY_BYTES)
-            if Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
-                body = await run_in_threadpool(_json_from_yaml, body)  # 1 MiB takes seconds
-                scope["headers"] = _with_json_type(
-                    scope["headers"]
-                )  # not a copy: outer middleware reads the route here
-            check_nesting(body)
+            body = await self._checked_body(scope, receive)
         except ServiceError as error:
             response = problem_response(error.status, error.code, error.detail, error.errors, {"Connection": "close"})
             await response(scope, receive, send)
             return
         await self._app(scope, replay_body(body, receive), send)
 
-    async def _read(self, receive: Receive, max_bytes: int) -> bytes:
+    async def _checked_body(self, scope: Scope, receive: Receive) -> bytes:
+        """The body, as JSON if it was sent as YAML. Raises InvalidError and SlowRequestError."""
+        headers = Headers(scope=scope)
+        limit = self._limit_of(scope)
+        _check_declared_size(headers.get("content-length", ""), limit)
+        body = await _read_in_time(receive, limit)
+        if not is_known(scope):
+            return body
+        if headers.get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
+            body = await self._json_from_yaml(body)
+            scope["headers"] = _with_json_type(scope["headers"])  # not a copy: outer middleware reads the route here
+        if len(body) > MAX_BYTES_AT_ONCE:
+            await run_in_threadpool(check_nesting, body)
+        else:
+            check_nesting(body)
+        return body
+
+    def _limit_of(self, scope: Scope) -> BodyLimit:
+        if not is_known(scope):
+            return BodyLimit(MAX_STRANGER_BYTES, min(self._seconds, STRANGER_SECONDS))
+        return BodyLimit(MAX_IMPORT_BYTES if scope["path"].endswith("/imports") else MAX_BODY_BYTES, self._seconds)
+
+    async def _json_from_yaml(self, body: bytes) -> bytes:
+        """Raises InvalidError."""
+        if len(body) <= MAX_YAML_AT_ONCE:
+            try:
+                return await run_in_threadpool(yaml_process.json_of_yaml, body)
+            except ValueError as error:
+                raise InvalidError([("body", f"malformed YAML: {error}")]) from error
+        if self._yaml_processes is None:  # it belongs to the event loop that runs now
+            self._yaml_processes = CapacityLimiter(YAML_PROCESSES)
         try:
-            async with asyncio.timeout(self._seconds):
-                return await _read(receive, max_bytes)
-        except TimeoutError as error:
-            raise SlowRequestError(f"the body must arrive within {self._seconds:g} seconds") from error
+            call = partial(call_apart, yaml_process.__name__, body, YAML_LIMITS)
+            answer = json.loads(await to_thread.run_sync(call, limiter=self._yaml_processes))
+        except OwnProcessError as error:
+            raise InvalidError([("body", f"YAML that cannot be read: {error}; send JSON")]) from error
+        if "error" in answer:
+            raise InvalidError([("body", f"malformed YAML: {answer['error']}")])
+        converted: str = answer["json"]
+        return converted.encode()
+
+
+def is_known(scope: Scope) -> bool:
+    """Whether the caller has been authenticated, rather than admitted to a route that is open to anyone."""
+    return scope.get("state", {}).get("caller") is not None
+
+
+def _check_declared_size(content_length: str, limit: BodyLimit) -> None:
+    """Raises InvalidError before anything of a body is read that says to be too large."""
+    if content_length.isdecimal() and int(content_length[:20]) > limit.n_bytes:
+        raise _too_large(limit.n_bytes)
+
+
+def _too_large(max_bytes: int) -> InvalidError:
+    return InvalidError([("body", f"body must be at most {max_bytes} bytes")])
+
+
+async def _read_in_time(receive: Receive, limit: BodyLimit) -> bytes:
+    try:
+        async with asyncio.timeout(limit.seconds):
+            return await _read(receive, limit.n_bytes)
+    except TimeoutError as error:
+        raise SlowRequestError(f"the body must arrive within {limit.seconds:g} seconds") from error
 
 
 async def _read(receive: Receive, max_bytes: int) -> bytes:
@@ -75,7 +151,7 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > max_bytes:
-            raise InvalidError([("body", f"body must be at most {max_bytes} bytes")])
+            raise _too_large(max_bytes)
         if not message.get("more_body", False):
             return b"".join(chunks)
 
@@ -83,17 +159,10 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
 def check_nesting(body: bytes) -> None:
     """Raises InvalidError when arrays and objects are nested too deep, before a parser recurses into them."""
     depth = 0
-    for bracket in BRACKET.findall(STRING.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
+    for bracket in BRACKET.finditer(STRING.sub(b"", body)):
+        depth += 1 if bracket.group() in b"[{" else -1
         if depth > MAX_NESTING:
             raise InvalidError([("body", f"body must not be nested deeper than {MAX_NESTING} levels")])
-
-
-def _json_from_yaml(body: bytes) -> bytes:
-    try:
-        return json.dumps(yaml_text.load(body)).encode()
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidError([("body", f"malformed YAML: {error}")]) from error
 
 
 def _with_json_type(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.access.login_rate_limiter import MAX_FAILURES
+from service.access.route_scopes import ROUTES
 from service.access.sessions import COOKIE, LIFETIME_SECONDS
 from tests.integration.service_driver import Service, bearer, code_of, definition
 
@@ -36,6 +37,39 @@ def log_in(browser: TestClient, secret: str = OPERATOR, **more: Any) -> Any:
 
 def cookie_of(response: Any) -> Any:
     return SimpleCookie(response.headers["set-cookie"])[COOKIE]
+
+
+# Before a token is shown
+
+
+@pytest.mark.parametrize("path", ["/login", "/logout"])
+@pytest.mark.parametrize("kind", ["application/yaml", "application/json", "application/x-www-form-urlencoded"])
+def test_a_large_body_without_a_token_is_refused(browser: TestClient, path: str, kind: str) -> None:
+    body = b"[" + b"a," * 500_000 + b"a]"
+    refused = browser.post(path, content=body, headers={**OWN, "Content-Type": kind})
+    assert code_of(refused, 422) == "invalid"
+    assert "at most 16384 bytes" in refused.text
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://[", "http://]", "[", "http://[::1", "\x00", "http://127.0.0.1:x", "a" * 9000]
+)
+@pytest.mark.parametrize("path", ["/login", "/logout", "/v1/studies"])
+def test_an_origin_that_is_none_is_another_site(browser: TestClient, path: str, origin: str) -> None:
+    log_in(browser)
+    assert code_of(browser.post(path, headers={"Origin": origin}), 403) == "cross_origin"
+
+
+@pytest.mark.parametrize(
+    "header", ["Origin", "Host", "Cookie", "Authorization", "Content-Length", "Accept", "Sec-Fetch-Site"]
+)
+@pytest.mark.parametrize("value", [b"http://[", b"\xff\xfe", b"narrows_session=\xff", b"Bearer [", b"[::1", b"%", b""])
+def test_no_header_of_a_stranger_is_an_internal_error(browser: TestClient, header: str, value: bytes) -> None:
+    open_to_anyone = [row.split(" ") for row, scopes in ROUTES.items() if "anyone" in scopes]
+    assert len(open_to_anyone) >= 6
+    for method, path in open_to_anyone:
+        response = browser.request(method, path, headers=[(header.encode(), value)])
+        assert response.status_code < 500, (method, path)
 
 
 # In and out
