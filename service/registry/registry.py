@@ -25,6 +25,8 @@ from service.schemas.protocol import Claim
 from service.schemas.study.definition import Definition
 from service.study.live_study import LiveStudy
 from service.study.loading import load_study
+from service.study.open_leases import OpenLeases
+from service.study.stalls import StallDetector
 from storage import (
     DATABASE_ERRORS,
     DatabaseOwnedError,
@@ -65,6 +67,7 @@ class Registry:
         self.clock = clock
         self.signal = signal
         self._term_seconds = term_seconds
+        self.stalls = StallDetector(clock, term_seconds)
         self._sampled = sampled
         self._tick = tick
         self._lock = threading.Lock()
@@ -80,7 +83,8 @@ class Registry:
     def load(self, record: StudyRecord) -> LiveStudy:
         """Load a study from the database and add it to the registry."""
         notify, wake = self.signal.notify, self.background_sampler.wake
-        live = load_study(self.store, self.clock, record, self._term_seconds, notify, wake, self._sampled, self._tick)
+        leases = OpenLeases(self.clock, self._term_seconds, self.stalls.listening_since)
+        live = load_study(self.store, self.clock, record, leases, notify, wake, self._sampled, self._tick)
         self._studies[record.name] = self._by_id[record.study_id] = live
         return live
 

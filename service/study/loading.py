@@ -24,13 +24,13 @@ def load_study(
     store: Store,
     clock: Clock,
     record: StudyRecord,
-    term_seconds: float,
+    open_leases: OpenLeases,
     notify: Callable[[], None],
     wake: Callable[[], None],
     sampled: Callable[[str, float], None],
     tick: Callable[[LiveStudy], None],
 ) -> LiveStudy:
-    """Load a study as it was when the service stopped, however it stopped.
+    """Load a study as it was when the service stopped, however it stopped. Its open leases join `open_leases`.
 
     `sampled` is called with the name of the study's sampler and the seconds that a trial's parameters took. `notify`,
     `wake` and `tick` go to LiveStudy.
@@ -43,7 +43,6 @@ def load_study(
     # A trial's open lease is its last one, even if the machine's clock was set back since.
     leases = sorted(store.leases.of_study(record.study_id), key=lambda lease: lease.ended_at is None)
     retries = _requeue_unleased(store, trials, leases)
-    open_leases = OpenLeases(clock, term_seconds)
     unfinished = {trial_id_of(trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:

@@ -1,6 +1,7 @@
 """The open leases of one study, in memory, with their terms on the monotonic clock."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from service.clock import Clock
@@ -17,10 +18,14 @@ class OpenLease:
 
 
 class OpenLeases:
-    """The open leases by ID. A restart gives each of them a fresh full term."""
+    """The open leases by ID. A restart, or a time in which the service stood still, gives each a fresh full term."""
 
-    def __init__(self, clock: Clock, term_seconds: float) -> None:
+    def __init__(
+        self, clock: Clock, term_seconds: float, listening_since: Callable[[], float] = lambda: -math.inf
+    ) -> None:
+        """`listening_since` tells when the service last began to listen, on the monotonic clock."""
         self._clock = clock
+        self._listening_since = listening_since
         self.term_seconds = term_seconds
         self._open: dict[str, OpenLease] = {}
 
@@ -68,7 +73,7 @@ class OpenLeases:
     def remaining_seconds(self, lease_id: str) -> float:
         """Seconds until an open lease expires; 0 for one that has ended."""
         lease = self._open.get(lease_id)
-        return 0.0 if lease is None else max(0.0, lease.expires - self._clock.monotonic())
+        return 0.0 if lease is None else max(0.0, self._expiry(lease) - self._clock.monotonic())
 
     def remove(self, lease_id: str) -> None:
         """Forget a lease that has ended; does nothing for an unknown one."""
@@ -77,4 +82,7 @@ class OpenLeases:
     def expired(self) -> list[LeaseRecord]:
         """The open leases whose term is over."""
         now = self._clock.monotonic()
-        return [lease.record for lease in self._open.values() if lease.expires <= now]
+        return [lease.record for lease in self._open.values() if lease.expires <= now and self._expiry(lease) <= now]
+
+    def _expiry(self, lease: OpenLease) -> float:
+        return max(lease.expires, self._listening_since() + self.term_seconds)

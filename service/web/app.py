@@ -22,6 +22,7 @@ from service.leases.artifacts import MAX_ARTIFACT_BYTES, Artifacts
 from service.leases.tick import tick_study
 from service.registry.registry import Registry
 from service.schemas.problem import Problem
+from service.study.stalls import BEAT_SECONDS
 from service.web import api_docs, problems
 from service.web.admission import Admission
 from service.web.body_limits import BodyLimits
@@ -145,6 +146,7 @@ def close_waits(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_tick(app)),
+        asyncio.create_task(_beat(app)),
         asyncio.create_task(app.state.artifacts.keep_sweeping()),
     ]
     app.state.registry.background_sampler.start()
@@ -155,6 +157,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await task
     await run_in_threadpool(app.state.registry.background_sampler.close)
+
+
+async def _beat(app: FastAPI) -> None:
+    """Regularly note that the event loop runs."""
+    while True:
+        app.state.registry.stalls.beat()
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 async def _tick(app: FastAPI) -> None:
