@@ -1,14 +1,18 @@
 """Claims in, leases out, across studies: which studies the trials for a worker come from."""
 
+import logging
 from concurrent.futures import Future
 from contextlib import ExitStack
 from threading import Lock
 
+from service.errors import ServiceError
 from service.leases.grants import grant_leases, has_quick_sampler, lease_for_worker
-from service.registry.registry import Registry
+from service.registry.registry import NO_DATABASE, Registry
 from service.schemas.protocol import Claim, Lease
 from service.schemas.study.entrypoints import is_allowed
 from service.study.live_study import LiveStudy
+
+log = logging.getLogger(__name__)
 
 Granted = tuple[list[Lease], list[Future[None]]]
 """The leases that answer a claim, and the commits after which the answer may be sent."""
@@ -43,8 +47,7 @@ def claim_at_once(registry: Registry, live: LiveStudy, claim: Claim) -> Granted 
             held.callback(lock.release)
         if live.queue.suggestions.is_sampling or registry.store.leases.of_claim(claim.claim_id):
             return None
-        leases, committed = grant_leases(live, claim, claim.max_trials)
-    return leases, [committed]
+        return _grant_of(live, claim, claim.max_trials)
 
 
 def _claim_lock(registry: Registry, claim: Claim) -> Lock:
@@ -58,7 +61,7 @@ def _only_running(registry: Registry, claim: Claim) -> LiveStudy | None:
 
 
 def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
-    """Running studies this claim may be served from.
+    """Running studies this claim may be served from; one that just failed to make a trial is left alone for a while.
 
     A claim for one study also covers the studies of its final evaluations.
     """
@@ -66,23 +69,41 @@ def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
     if claim.study is not None:
         live = registry.find(claim.study)
         studies = [] if live is None else [live, *registry.linked_to(live)]
-    return [live for live in studies if live.record.state == "running" and _allows_entrypoints(live, claim)]
+    return [
+        live
+        for live in studies
+        if live.record.state == "running" and not live.grant_fault.is_recent and _allows_entrypoints(live, claim)
+    ]
 
 
 def _grant(registry: Registry, claim: Claim) -> Granted:
     """Grant leases of several studies, or one lease of a study with entrypoints, whose trials run by themselves."""
     leases: list[Lease] = []
-    commits = []
+    commits: list[Future[None]] = []
     for live in sorted(_running(registry, claim), key=lambda live: len(live.leases)):
         runs_alone = bool(live.definition.entrypoints)
         if runs_alone and leases:
             continue
-        granted, committed = grant_leases(live, claim, 1 if runs_alone else claim.max_trials - len(leases))
+        granted, committed = _grant_of(live, claim, 1 if runs_alone else claim.max_trials - len(leases))
         leases += granted
-        commits.append(committed)
+        commits += committed
         if len(leases) >= claim.max_trials or (runs_alone and granted):
             break
     return leases, commits
+
+
+def _grant_of(live: LiveStudy, claim: Claim, n_trials: int) -> Granted:
+    """Grant leases of one study. An error of this study is logged and noted in it: other studies are claimed from."""
+    try:
+        leases, committed = grant_leases(live, claim, n_trials)
+    except (*NO_DATABASE, ServiceError):
+        raise
+    except Exception as error:
+        log.exception("study %s cannot give out a trial", live.record.name)
+        live.grant_fault.note(error)
+        return [], []
+    live.grant_fault.clear()
+    return leases, [committed]
 
 
 def _repeated(registry: Registry, claim: Claim) -> list[Lease]:

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from pydantic import ValidationError
+
 from service.clock import Clock
 from service.errors import (
     InvalidError,
@@ -21,6 +23,7 @@ from service.registry.known_workers import WorkerEntrypoints, WorkerLastSeen
 from service.sampling.configurations import first_configurations
 from service.sampling.samplers import missing_package
 from service.schemas.final import RESERVED
+from service.schemas.locations import first_error
 from service.schemas.protocol import Claim
 from service.schemas.study.definition import Definition
 from service.study.live_study import LiveStudy
@@ -77,8 +80,9 @@ class Registry:
         self.background_sampler = BackgroundSampler(self.every)
         self.worker_entrypoints = WorkerEntrypoints(clock)
         self.worker_last_seen = WorkerLastSeen(clock)
+        self._unreadable: dict[str, tuple[StudyRecord, str]] = {}
         for record in store.studies():
-            self.load(record)
+            self._load_if_readable(record)
 
     def load(self, record: StudyRecord) -> LiveStudy:
         """Load a study from the database and add it to the registry."""
@@ -88,13 +92,26 @@ class Registry:
         self._studies[record.name] = self._by_id[record.study_id] = live
         return live
 
+    def _load_if_readable(self, record: StudyRecord) -> None:
+        """Load a study. One that cannot be loaded must not keep the service from serving the others."""
+        try:
+            self.load(record)
+        except NO_DATABASE:
+            raise
+        except Exception as error:
+            log.exception("study %s cannot be loaded; it can be deleted", record.name)
+            reason = first_error(error) if isinstance(error, ValidationError) else str(error)
+            self._unreadable[record.name] = (record, reason)
+
     def every(self) -> list[LiveStudy]:
         """All studies, oldest first."""
         return list(self._studies.values())
 
     def get(self, name: str) -> LiveStudy:
-        """Return the study of this name. Raises StudyNotFoundError."""
+        """Return the study of this name. Raises StudyNotFoundError, and StateConflictError if it cannot be loaded."""
         live = self._studies.get(name)
+        if live is None and name in self._unreadable:
+            raise StateConflictError(f"study {name} cannot be loaded: {self._unreadable[name][1]}")
         if live is None:
             raise StudyNotFoundError(f"no study of this name: {name}")
         return live
@@ -166,6 +183,10 @@ class Registry:
         `leased` is False, TrialLeasedError for a study with open leases.
         """
         with self.committed_change(), ExitStack() as held:
+            if name in self._unreadable:
+                self.store.delete_study(self._unreadable.pop(name)[0])
+                StudyEvents(self.store, self.clock, name).study_deleted()
+                return
             live = self.get(name)
             if live.final is not None:
                 original = self.store.study(live.final.study_id).name
@@ -203,7 +224,9 @@ class Registry:
             self.store.workers.put(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
 
     def waits_for(self, live: LiveStudy) -> str | None:
-        """The text that says which entrypoints no worker allows; None unless a study waits for that reason."""
+        """Why no trial of a study starts: it cannot make one, or no worker allows its entrypoints. None otherwise."""
+        if live.grant_fault.text is not None and live.record.state == "running":
+            return f"no trial can be made: {live.grant_fault.text}"
         entrypoints = live.definition.entrypoints
         if not entrypoints or live.record.state != "running" or len(live.leases) > 0:
             return None

@@ -1,6 +1,7 @@
 """The base model of every JSON body, and the field types that several of them share."""
 
 import math
+import sys
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -19,12 +20,14 @@ from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 NAME_RULE = "letters, digits, '.', '_' and '-', a letter or digit first, at most 128 characters"
+MAX_DOUBLE = int(sys.float_info.max)
+"""Largest whole number that is a double. Optuna computes with doubles."""
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def _check_scalar(value: Any) -> Any:
     """Raises one error instead of one for each member of the union."""
-    if isinstance(value, float) and not math.isfinite(value):
+    if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and abs(value) > MAX_DOUBLE):
         raise PydanticCustomError("finite_number", "must be a finite number")
     if not isinstance(value, str | int | float | bool | None):
         raise PydanticCustomError("scalar_type", "must be a string, a number, true, false or null")

@@ -143,7 +143,8 @@ class Study(Answer):
     )
     waits_for: str | None = Field(
         None,
-        description="Why no trial can start, because no worker allows the entrypoint; null otherwise.",
+        description="Why no trial can start: no worker allows the entrypoint, or the service cannot make a trial. "
+        "Null otherwise.",
         examples=[None],
     )
     trials_per_hour: float | None = Field(

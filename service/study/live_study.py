@@ -22,6 +22,7 @@ from service.schemas.protocol import Resume
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.resolve import fixed_fields
+from service.study.grant_fault import GrantFault
 from service.study.open_leases import OpenLeases
 from service.study.rounds import Rounds
 from service.study.study_end import StudyEnd
@@ -65,6 +66,7 @@ class LiveStudy:
         self.events = StudyEvents(store, clock, record.name)
         self.lock = threading.RLock()
         self.deleted = False
+        self.grant_fault = GrantFault(clock)
         self.define_by_run_trials: dict[str, Trial] = {}
         """By lease ID, the sampler's view of each trial whose code asks for parameters as it runs."""
         self._wake = wake

@@ -1,4 +1,4 @@
-"""The middleware that limits the size, nesting and time of request bodies, and converts YAML to JSON."""
+"""The middleware that limits size, nesting and time of request bodies, checks their text and converts YAML to JSON."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import InvalidError, ServiceError, SlowRequestError
 from service.web import yaml_process
+from service.web.body_text import check_text
 from service.web.own_process import Limits, OwnProcessError, call_apart
 from service.web.problems import problem_response
 
@@ -88,9 +89,9 @@ class BodyLimits:
             body = await self._json_from_yaml(body)
             scope["headers"] = _with_json_type(scope["headers"])  # not a copy: outer middleware reads the route here
         if len(body) > MAX_BYTES_AT_ONCE:
-            await run_in_threadpool(check_nesting, body)
+            await run_in_threadpool(_check, body)
         else:
-            check_nesting(body)
+            _check(body)
         return body
 
     def _limit_of(self, scope: Scope) -> BodyLimit:
@@ -154,6 +155,12 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
             raise _too_large(max_bytes)
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+def _check(body: bytes) -> None:
+    """Raises InvalidError for JSON that is nested too deep or holds what is no text."""
+    check_nesting(body)
+    check_text(body)
 
 
 def check_nesting(body: bytes) -> None:

@@ -42,12 +42,12 @@ async def _tokens(authenticator: AuthenticatorDependency) -> Tokens:
 TokensDependency = Annotated[Tokens, Depends(_tokens)]
 
 
-def _study(
-    registry: RegistryDependency,
-    name: Annotated[
-        str, Path(pattern=NAME_PATTERN, description="Name of the study.", examples=["mnist-mlp"], max_length=128)
-    ],
-) -> Iterator[LiveStudy]:
+StudyNamePath = Annotated[
+    str, Path(pattern=NAME_PATTERN, description="Name of the study.", examples=["mnist-mlp"], max_length=128)
+]
+
+
+def _study(registry: RegistryDependency, name: StudyNamePath) -> Iterator[LiveStudy]:
     live = registry.get(name)
     try:
         yield live

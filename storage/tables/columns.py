@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
+from storage.json_text import load_json
+
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -47,7 +49,7 @@ class JsonText(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """The value of the JSON text."""
-        return None if value is None else json.loads(value)
+        return None if value is None else load_json(value)
 
 
 class Floats(JsonText):

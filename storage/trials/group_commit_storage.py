@@ -6,7 +6,6 @@ The tables are Optuna's own, so stock Optuna can read the database at any time.
 """
 
 import copy
-import json
 import threading
 import weakref
 from collections.abc import Callable, Container, Sequence
@@ -23,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from storage.batch import Batch
 from storage.database.opening import as_storage_errors
 from storage.database.owned_database import OwnedDatabase
+from storage.json_text import load_json
 from storage.optuna_seam.objects import FrozenStudy, trial_id_of
 from storage.trials import rows
 from storage.trials.loading import load
@@ -118,7 +118,7 @@ class GroupCommitStorage(BaseStorage):
         text = rows.attribute_text(value)
         with self._writing() as batch:
             study = self._memory.study(study_id)
-            setattr(study, kind, {**getattr(study, kind), key: json.loads(text)})
+            setattr(study, kind, {**getattr(study, kind), key: load_json(text)})
             batch.put(table, (study_id, key), (study_id, key, text))
 
     def get_study_id_from_name(self, study_name: str) -> int:
@@ -236,7 +236,7 @@ class GroupCommitStorage(BaseStorage):
         text = rows.attribute_text(value)
         with self._writing() as batch:
             study, trial = self._updatable(trial_id)
-            setattr(trial, kind, {**getattr(trial, kind), key: json.loads(text)})
+            setattr(trial, kind, {**getattr(trial, kind), key: load_json(text)})
             study.replace(trial)
             batch.put(table, (trial_id, key), (trial_id, key, text))
 

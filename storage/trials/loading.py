@@ -5,7 +5,6 @@ The tables are read side by side, sorted by trial id. So every trial is built on
 """
 
 import gc
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine
 
+from storage.json_text import load_json
 from storage.optuna_seam import tables
 from storage.trials.memory import Memory, StudyMemory
 from storage.trials.rows import DistributionCache, from_utc
@@ -58,9 +58,9 @@ def _load_studies(connection: Connection, memory: Memory) -> None:
     for study_id, direction in connection.exec_driver_sql(tables.SELECT_DIRECTIONS):
         memory.studies[study_id].directions.append(StudyDirection[direction])
     for study_id, key, text in connection.exec_driver_sql(tables.SELECT_STUDY_USER_ATTRS):
-        memory.studies[study_id].user_attrs[key] = json.loads(text)
+        memory.studies[study_id].user_attrs[key] = load_json(text)
     for study_id, key, text in connection.exec_driver_sql(tables.SELECT_STUDY_SYSTEM_ATTRS):
-        memory.studies[study_id].system_attrs[key] = json.loads(text)
+        memory.studies[study_id].system_attrs[key] = load_json(text)
 
 
 def _load_trials(connection: Connection, memory: Memory, distributions: DistributionCache) -> None:
@@ -83,8 +83,8 @@ def _load_trials(connection: Connection, memory: Memory, distributions: Distribu
             datetime_complete=from_utc(_time(completed)),
             params=own_params,
             distributions=own_distributions,
-            user_attrs={intern(key): json.loads(text) for _, key, text in user_attrs.of(trial_id)},
-            system_attrs={intern(key): json.loads(text) for _, key, text in system_attrs.of(trial_id)},
+            user_attrs={intern(key): load_json(text) for _, key, text in user_attrs.of(trial_id)},
+            system_attrs={intern(key): load_json(text) for _, key, text in system_attrs.of(trial_id)},
             intermediate_values={
                 step: tables.decode_intermediate_value(value, kind) for _, step, value, kind in steps.of(trial_id)
             },

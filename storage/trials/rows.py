@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from optuna.trial import FrozenTrial
 
 from storage.batch import Batch, Row
+from storage.json_text import load_json
 from storage.optuna_seam.objects import trial_id_of
 from storage.optuna_seam.tables import encode_intermediate_value, encode_value
 
@@ -32,7 +33,7 @@ class DistributionCache:
         """The shared distribution with this JSON."""
         known = self._by_text.get(text)
         if known is None:
-            known = self._by_text[text] = json_to_distribution(text)
+            known = self._by_text[text] = json_to_distribution(json.dumps(load_json(text)))
         return known
 
 
@@ -122,8 +123,8 @@ def normalized(template: FrozenTrial, distributions: DistributionCache) -> Froze
     trial.params = {name: _stored_param(trial.distributions[name], value) for name, value in template.params.items()}
     trial.values = None if template.values is None else [float(value) for value in template.values]
     trial.intermediate_values = {step: float(value) for step, value in template.intermediate_values.items()}
-    trial.user_attrs = json.loads(attribute_text(template.user_attrs))
-    trial.system_attrs = json.loads(attribute_text(template.system_attrs))
+    trial.user_attrs = load_json(attribute_text(template.user_attrs))
+    trial.system_attrs = load_json(attribute_text(template.system_attrs))
     return trial
 
 

@@ -6,6 +6,11 @@ CASES: Cases = {
     # Bounds
     "low equals high": (parameter(low=0.1), SPACE, "low must be below high: low=0.1, high=0.1"),
     "low above high": (parameter(low=0.5), SPACE, "low must be below high: low=0.5, high=0.1"),
+    "a width that is no double": (
+        parameter(low=-1e308, high=1e308),
+        SPACE,
+        "high - low must be a finite number: low=-1e+308, high=1e+308",
+    ),
     "int low above high": (
         between("batch_size", 64, 32),
         "search_space.batch_size",

@@ -4,15 +4,25 @@ import logging
 import threading
 from collections.abc import Sequence
 from functools import partial
+from http import HTTPStatus
 from uuid import uuid4
 
-from service.client import Client, ClientError
+from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Claim, Lease, WorkerInfo
 
 logger = logging.getLogger("narrows.worker")
 
 CLOSING_SECONDS = 3.0
+
+
+FAULT_PAUSE_SECONDS = 5.0
+"""Time between two claims while the service answers them with an internal error."""
+
+
+def is_service_fault(error: ClientError) -> bool:
+    """Whether the service failed to answer because of an error of its own, perhaps in one of its studies."""
+    return isinstance(error, ServiceError) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class Claims:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from service.client import ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease
-from workers.leases.claims import Claims
+from workers.leases.claims import FAULT_PAUSE_SECONDS, Claims, is_service_fault
 from workers.scheduling.leased_trial import LeasedTrial
 
 logger = logging.getLogger("narrows.worker")
@@ -105,17 +105,20 @@ class TrialPrefetcher:
         return left if left > 0 else None
 
     def _claim(self, n_trials: int, n_lanes: int, allow: Sequence[str], study: str | None) -> None:
+        pause_seconds = PAUSE_SECONDS
         try:
             leases = self._claims.claim(n_trials, n_lanes, 0.0, self._retries, allow, fair=True, study=study)
         except ClientError as error:
             # The study was deleted, and with it the trials in training.
             is_gone = study is not None and isinstance(error, ServiceError) and error.problem.code == "study_not_found"
-            if not will_pass(error) and not is_gone:
+            if not (will_pass(error) or is_gone or is_service_fault(error)):
                 self._error = error
                 return
+            if is_service_fault(error):
+                pause_seconds = FAULT_PAUSE_SECONDS
             logger.warning("%s; still asking", error)
             leases = []
         for lease in leases:
             self._ready.append(self._receive(lease))
         if not leases:
-            self._pause_until = self._clock() + PAUSE_SECONDS
+            self._pause_until = self._clock() + pause_seconds

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from service.client import ClientError
 from service.client.retries import Retries, will_pass
 from workers.fleet.stopping import Stopping
+from workers.leases.claims import FAULT_PAUSE_SECONDS, is_service_fault
 from workers.leases.service_link import CLAIM_LIMIT_SECONDS, POLL_SECONDS, ServiceLink
 from workers.loop.fault_backoff import FaultBackoff
 from workers.loop.trainer_router import TrainerRouter
@@ -108,9 +109,11 @@ class TrialSource:
                 leases = self._link.claims.claim(1, self._trainer.n_lanes, wait_seconds, retries, self._allow)
                 trials = [self._link.receive(lease) for lease in leases]
         except ClientError as error:
-            if not will_pass(error) or is_last:
+            if is_last or not (will_pass(error) or is_service_fault(error)):
                 raise
             logger.warning("%s; still asking", error)
+            if is_service_fault(error):
+                self._stopping.wait(FAULT_PAUSE_SECONDS)
         self._utilization.switch("waiting")
         if trials:
             self._idle_since = None

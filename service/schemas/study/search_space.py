@@ -1,5 +1,6 @@
 """The search space of a definition: the values of each parameter, and when the parameter exists."""
 
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -198,9 +199,11 @@ def check_width(low: float, high: float) -> None:
 
 
 def check_bounds(low: float, high: float, log: bool, step: float | None) -> None:
-    """Raises ValueError for bounds in the wrong order or beyond a log scale, and for steps on a log scale."""
+    """Raises ValueError for bounds in the wrong order, too far apart or beyond a log scale, and for log with step."""
     if low > high:
         raise ValueError(f"low must be below high: low={low}, high={high}")
+    if not math.isfinite(high - low):
+        raise ValueError(f"high - low must be a finite number: low={low}, high={high}")
     if log and low <= 0:
         raise ValueError(f"low must be above 0 when log is true: low={low}")
     if log and step is not None:

@@ -13,7 +13,7 @@ from service.sampling.constraints import why_none
 from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
 from service.schemas.study.definition import Definition
 from service.study.changes import change_study
-from service.web.dependencies import RegistryDependency, StudyDependency
+from service.web.dependencies import RegistryDependency, StudyDependency, StudyNamePath
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -90,13 +90,13 @@ def update_study(live: StudyDependency, registry: RegistryDependency, change: St
 
 
 @router.delete("/studies/{name}", status_code=204, name="delete", response_description="The study is deleted.")
-def delete_study(live: StudyDependency, registry: RegistryDependency) -> None:
+def delete_study(name: StudyNamePath, registry: RegistryDependency) -> None:
     """Delete a study.
 
     Its trials, artifacts and final evaluations are deleted with it, and its open leases are lost. The study of a final
     evaluation cannot be deleted by itself (409 `state_conflict`).
     """
-    registry.delete(live.record.name)
+    registry.delete(name)
 
 
 @router.get("/studies/{name}/best", name="best", response_description="The best trials, the best one first.")

@@ -52,7 +52,7 @@ TREES = [
     [],
     "",
     {"b": 1, "a": 2},
-    {"text": "\0 日本 \U0001f98a \ud800"},
+    {"text": "\0 日本 \U0001f98a"},
     [1, 1.0, True, None, "1"],
     {"large": 2**63, "small": 5e-324, "exact": 0.1},
 ]
@@ -63,6 +63,12 @@ def test_json_is_kept_to_the_letter(connection: Connection, value: Any) -> None:
     found = kept(connection, "json", value)
 
     assert repr(found) == repr(value)
+
+
+def test_half_of_a_surrogate_pair_becomes_a_replacement_character(connection: Connection) -> None:
+    found = kept(connection, "json", {"a \ud800": ["\udc00 \U0001f98a", {"b": r"\ud800"}]})
+
+    assert found == {"a \ufffd": ["\ufffd \U0001f98a", {"b": r"\ud800"}]}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [-math.inf]])
@@ -78,7 +84,7 @@ def test_json_without_a_number_for_it_is_refused(connection: Connection, value: 
         [],
         {},
         [math.inf, -math.inf, 0.0, -0.0, 1.7976931348623157e308, 5e-324],
-        {"a\0b": math.nan, "日本": math.inf, "\ud800": 1.5},
+        {"a\0b": math.nan, "日本": math.inf, "\U0001f98a": 1.5},
     ],
 )
 def test_floats_keep_nan_and_infinities(connection: Connection, value: Any) -> None:

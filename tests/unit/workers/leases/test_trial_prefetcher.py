@@ -1,6 +1,7 @@
 """Trials are claimed ahead: as many as there is room for, and no more."""
 
 import time
+from collections.abc import Callable
 from threading import Event
 
 import pytest
@@ -10,7 +11,7 @@ from service.client.retries import Retries
 from service.schemas.protocol import Lease, WorkerInfo
 from tests.unit.workers.fakes import FakeService, FakeTime, problem
 from tests.waiting import PATIENCE_SECONDS
-from workers.leases.claims import Claims
+from workers.leases.claims import FAULT_PAUSE_SECONDS, Claims
 from workers.leases.trial_prefetcher import TrialPrefetcher
 from workers.scheduling.leased_trial import LeasedTrial
 
@@ -108,3 +109,26 @@ def test_the_worker_stops_claiming_when_the_study_it_was_started_for_is_missing(
         with pytest.raises(ClientError, match="study_not_found"):
             _check_until_it_raises(prefetcher)
         prefetcher.close(PATIENCE_SECONDS)
+
+
+def test_the_prefetcher_goes_on_after_an_internal_error_of_the_service(fake: FakeService) -> None:
+    fake.answers["claims"] = [problem(500, "internal")]
+    now = FakeTime()
+    with fake.client() as client:
+        prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS), now)
+        prefetcher.want(1, 1)
+        _wait_until(lambda: prefetcher.found_nothing)
+        prefetcher.check()
+        now.now += FAULT_PAUSE_SECONDS
+        prefetcher.want(2, 1)
+        wait_until_ready(prefetcher)
+        prefetcher.close(PATIENCE_SECONDS)
+    first, second = fake.bodies("claims")
+    assert first["claim_id"] != second["claim_id"]
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        Event().wait(0.001)

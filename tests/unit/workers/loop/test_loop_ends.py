@@ -7,6 +7,7 @@ import pytest
 from service.client import ServiceError, UnreachableError
 from tests.unit.workers.fakes import lease_json, problem
 from tests.unit.workers.loop.loop_driver import Worker
+from workers.leases.claims import FAULT_PAUSE_SECONDS
 from workers.scheduling.leased_trial import LeasedTrial
 
 
@@ -81,6 +82,14 @@ def test_a_service_that_refuses_the_worker_is_an_error() -> None:
     worker.service.answers["claims"] = [problem(401, "unauthorized")]
     with pytest.raises(ServiceError):
         worker.run()
+
+
+def test_an_internal_error_of_the_service_does_not_end_the_worker() -> None:
+    worker = Worker()
+    worker.service.answers["claims"] = [problem(500, "internal"), problem(500, "internal")]
+    worker.run(exit_when_idle_seconds=60.0)
+    assert worker.stopping.waited[:2] == [FAULT_PAUSE_SECONDS, FAULT_PAUSE_SECONDS]
+    assert worker.outcomes()[0][0] == "leases/lease-0/complete"
 
 
 def test_a_trial_whose_reports_are_not_answered_for_an_hour_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
