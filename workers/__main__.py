@@ -13,9 +13,11 @@ from workers.fleet.secrets import TOKEN, close_memory, take_token
 from workers.fleet.stopping import Stopping
 from workers.options import Options, parse
 from workers.sinks.choice import missing
+from workers.user_code.process import USER_VARIABLE
 
 SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-"""With more threads, sums would be taken in another order, and a trial's result would depend on the machine."""
+"""With more threads, sums would be taken in another order, and a trial's result would depend on the machine. Users'
+code gets the values that the worker was started with."""
 
 
 def main(arguments: list[str]) -> int:
@@ -41,14 +43,18 @@ def run_fleet(options: Options) -> int:
         print(f"narrows: {printable(str(error))}", file=sys.stderr)
         return EXIT_NO_RESTART
     logging.getLogger("narrows.fleet").info("%d processes: %s", len(names), ", ".join(names))
-    fleet = Fleet([_slot(options, name, len(names)) for name in names])
+    fleet = Fleet([worker_slot(options, name, len(names)) for name in names])
     fleet.install()
     return fleet.run()
 
 
-def _slot(options: Options, device: str, n_processes: int) -> WorkerSlot:
+def worker_slot(options: Options, device: str, n_processes: int) -> WorkerSlot:
+    """The slot of a process on the device, one of `n_processes` on this machine."""
     arguments = options.model_copy(update={"device": device, "processes": n_processes}).arguments()
-    threads = SINGLE_THREAD if device == "cpu" else {}
+    threads = {}
+    if device == "cpu":
+        users = {f"{USER_VARIABLE}{name}": os.environ[name] for name in SINGLE_THREAD if name in os.environ}
+        threads = {**SINGLE_THREAD, **users}
     token = {} if options.token is None else {TOKEN: options.token}
     return WorkerSlot(device, [sys.executable, "-P", "-m", __package__, *arguments], {**token, **threads})
 

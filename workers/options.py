@@ -26,6 +26,7 @@ class Options(BaseModel):
     keep_models: KeepModels
     allow: tuple[Prefix, ...] = ()
     code: Annotated[DirectoryPath, AfterValidator(Path.resolve)] | None = None
+    keep_folders: Annotated[Path, AfterValidator(Path.resolve)] | None = None
     study: str | None = None
     data_dir: Path
     download: bool

@@ -126,7 +126,7 @@ def test_optunas_network(examples: UserCodeService) -> None:
         layers = {f"{kind}_l{layer}" for kind in ("n_units", "dropout") for layer in range(n_layers)}
         assert set(trial.params) == {"n_layers", "optimizer", "lr"} | layers
         assert examples.client.curves("network", trial.number).steps == [0, 1, 2, 3]
-        assert trial.user_attrs.keys() == {"n_weights"}
+        assert trial.user_attrs.keys() == {"n_weights", "code_hash"}
 
 
 def test_two_objectives_with_arguments(examples: UserCodeService) -> None:

@@ -25,7 +25,7 @@ def test_a_killed_workers_branches_are_the_same_for_the_next_one(service: UserCo
     go = tmp_path / "go"
     service.create("branch", "tuned.steps:wait_in_a_branch", training={"arguments": {"go": str(go)}}, enqueue=[{}])
     with service.worker(*ONE) as worker:
-        until(lambda: len(service.client.trial("branch", 0).user_attrs) == 1, "the trial is in a branch")
+        until(lambda: "seen" in service.client.trial("branch", 0).user_attrs, "the trial is in a branch")
         before = service.client.trial("branch", 0).params
         users = kill_all(worker.pid)
         assert len(users) == 1

@@ -41,7 +41,9 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
         torch.cuda.set_device(device)
     else:
         torch.set_num_threads(1)
-    user_code = UserCodeOptions(options.allow, options.code, options.data_dir, options.download, options.lanes)
+    user_code = UserCodeOptions(
+        options.allow, options.code, options.data_dir.resolve(), options.download, options.lanes, options.keep_folders
+    )
     load_data = partial(prepare_data, data_dir=options.data_dir, device=device, download=options.download)
     test = FinalTrial(device, options.data_dir, download=options.download)
     trainer = LaneScheduler(load_data, device, LaneChoice(device, options.lanes), test)

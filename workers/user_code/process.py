@@ -17,11 +17,20 @@ GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.02
 WORKER_VARIABLES = ("NARROWS_", "MLFLOW_")
 """Prefixes of variables that only the worker needs: its token, and its access to MLflow."""
+USER_VARIABLE = "NARROWS_USER_"
+"""Prefix of variables that users' code gets without it, because the worker itself needs other values."""
 
 
 def environment_for(device: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The worker's environment without the worker's own variables, and with only the trial's GPU visible."""
+    """The worker's environment without the worker's own variables, and with only the trial's GPU visible.
+
+    Paths in PYTHONPATH stay those of the folder in which the worker was started.
+    """
     kept = {name: value for name, value in environment.items() if not name.startswith(WORKER_VARIABLES)}
+    users = {name: value for name, value in environment.items() if name.startswith(USER_VARIABLE)}
+    kept |= {name.removeprefix(USER_VARIABLE): value for name, value in users.items()}
+    if kept.get("PYTHONPATH"):
+        kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, kept["PYTHONPATH"].split(os.pathsep)))
     kind, _, index = device.partition(":")
     if kind == "cpu":
         visible = ""
@@ -40,13 +49,13 @@ def visible_device(device: str) -> str:
 class UserProcess:
     """A process in a session of its own, with empty standard input. It talks to the worker over `connection`."""
 
-    def __init__(self, device: str, code: Path | None) -> None:
-        """Start the process in the folder `code`. Raises OSError."""
+    def __init__(self, device: str, folder: Path) -> None:
+        """Start the process in the folder. Raises OSError."""
         self.connection, theirs = socket.socketpair()
         alive, self._lifeline = os.pipe()
         arguments = [str(theirs.fileno()), str(alive), str(os.getpid())]
         try:
-            # -P: import modules from Python's own paths and from --code, not from the folder the worker was started in.
+            # -P: import modules from Python's own paths and from --code, not from the process's folder.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", user_process.__name__, *arguments],
                 stdin=subprocess.DEVNULL,
@@ -54,7 +63,7 @@ class UserProcess:
                 stderr=subprocess.STDOUT,
                 bufsize=0,
                 env=environment_for(device, os.environ),
-                cwd=code,
+                cwd=folder,
                 pass_fds=(theirs.fileno(), alive),
                 start_new_session=True,
             )

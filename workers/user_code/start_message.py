@@ -1,5 +1,6 @@
 """The first message to a process with users' code."""
 
+from pathlib import Path
 from typing import Any
 
 from service.schemas.protocol import Lease
@@ -43,6 +44,14 @@ def start_message(
         "memory_limit_mib": lease.training.memory_limit_mib,
         "seed": seed,
         "device": visible_device(device),
+        "program": _program(lease.training.entrypoints[0], options.code),
         "code": None if options.code is None else str(options.code),
         **more,
     }
+
+
+def _program(entrypoint: str, code: Path | None) -> str:
+    """What code finds as its program's name: the file of the entrypoint's module, or the module's name."""
+    module = entrypoint.partition(":")[0]
+    path = Path() if code is None else code.joinpath(*module.split(".")).with_suffix(".py")
+    return str(path) if path.is_file() else module

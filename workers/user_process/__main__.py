@@ -26,6 +26,7 @@ def main(socket_fd: int, alive_fd: int, worker_pid: int) -> None:
         import_module(module)
     if start["code"] is not None:
         sys.path.insert(0, start["code"])
+    sys.argv = [start["program"]]  # code that reads its options from there gets its defaults
     if start["memory_limit_mib"] is not None:
         n_bytes = start["memory_limit_mib"] * 1024**2
         resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, n_bytes))

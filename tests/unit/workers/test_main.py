@@ -1,6 +1,31 @@
 import logging
 
-from workers.__main__ import TextFormatter
+import pytest
+
+from tests.unit.workers.test_options import LINE
+from workers.__main__ import TextFormatter, worker_slot
+from workers.options import parse
+
+
+@pytest.mark.parametrize(
+    ("device", "exported", "theirs"),
+    [
+        ("cpu", {"OMP_NUM_THREADS": "4"}, {"OMP_NUM_THREADS": "4"}),
+        ("cpu", {}, {}),
+        ("cuda:0", {"OMP_NUM_THREADS": "4"}, {}),
+    ],
+)
+def test_a_process_on_the_cpu_has_one_thread_and_keeps_the_users_numbers_for_users_code(
+    device: str, exported: dict[str, str], theirs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in exported.items():
+        monkeypatch.setenv(name, value)
+    ours = dict.fromkeys(names, "1") if device == "cpu" else {}
+    kept = {f"NARROWS_USER_{name}": value for name, value in theirs.items()}
+    assert worker_slot(parse(LINE), device, 1).environment == ours | kept
 
 
 def test_a_line_of_the_log_has_no_control_characters() -> None:

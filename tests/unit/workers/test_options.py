@@ -12,10 +12,18 @@ LINE += ["--download=False", "--log-level=info"]
 
 
 def test_options_outlive_their_command_line(tmp_path: Path) -> None:
-    more = ["--lanes=4", "--allow=mine", "--allow=yours.train", f"--code={tmp_path}", "--exit-when-idle=1.5"]
+    more = [
+        "--lanes=4",
+        "--allow=mine",
+        "--allow=yours.train",
+        f"--code={tmp_path}",
+        "--keep-folders=kept",
+        "--exit-when-idle=1.5",
+    ]
     options = parse([*LINE, *more], "secret")
     assert (options.lanes, options.allow, options.code) == (4, ("mine", "yours.train"), tmp_path)
     assert (options.download, options.exit_when_idle, options.study) == (False, 1.5, None)
+    assert options.keep_folders == Path.cwd() / "kept"
     assert parse(options.arguments(), "secret") == options
 
 

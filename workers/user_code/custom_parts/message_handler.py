@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from workers.errors import CustomTrialError
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
+from workers.user_code.code_versions import ATTRIBUTE
 from workers.user_code.custom_parts.child_trial import ChildTrial
 from workers.user_code.custom_parts.cleanups import Cleanups
 from workers.user_code.custom_parts.messages import Dropped, Epoch, Started, TrialFailed, TrialMessage
@@ -63,7 +64,7 @@ class MessageHandler:
             logger.info("%s: trials of its kind train %s", child.trial.title, how)
         process.exclude_from_limits(self._clock() - child.started_at, child)
         child.is_started, child.reported_at = True, self._clock()
-        child.trial.new_user_attrs["lanes"] = how
+        child.trial.new_user_attrs |= {"lanes": how, ATTRIBUTE: process.code_hash}
 
     def _note_epoch(self, process: TrainerProcess, child: ChildTrial, message: Epoch) -> FinishedEpoch:
         trial = child.trial

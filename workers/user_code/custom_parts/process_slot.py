@@ -56,7 +56,7 @@ class ProcessSlot:
         """End the process, if there is one."""
         process, self.process = self.process, None
         if process is not None:
-            process.user_process.end()
+            process.end()
             self._cleanups.add(process.scratch.remove)
 
     def _leaves_dropped(self, process: TrainerProcess) -> bool:

@@ -12,6 +12,7 @@ from workers.fleet.stopping import Stopping
 from workers.leases.errands import Errands
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
+from workers.user_code.code_versions import CodeVersions
 from workers.user_code.custom_parts.child_trial import ChildTrial
 from workers.user_code.custom_parts.cleanups import Cleanups
 from workers.user_code.custom_parts.message_handler import MessageHandler, trial_error
@@ -58,7 +59,7 @@ class SubprocessTrainer:
         self._busy_since = 0.0
         self._cleanups = Cleanups(errands)
         self._handler = MessageHandler(self._cleanups, clock)
-        start_process = partial(TrainerProcess, options, device, client, errands, clock)
+        start_process = partial(TrainerProcess, options, device, client, errands, clock, CodeVersions())
         self._slot = ProcessSlot(start_process, self._handler, self._cleanups, clock)
 
     @property

@@ -1,5 +1,6 @@
 """The process that trains trials of custom models or data sets."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,9 @@ from service.client import Client
 from service.schemas.protocol import Lease
 from workers.leases.errands import Errands
 from workers.saved.files import dump_checkpoint
-from workers.scheduling.leased_trial import LeasedTrial
+from workers.scheduling.leased_trial import LeasedTrial, title
 from workers.scratch import Scratch
+from workers.user_code.code_versions import CodeVersions
 from workers.user_code.conversation import Conversation
 from workers.user_code.custom_parts.child_trial import ChildTrial
 from workers.user_code.custom_parts.messages import TrialMessage, parse_message
@@ -19,6 +21,8 @@ from workers.user_code.process import UserProcess
 from workers.user_code.start_message import start_message
 from workers.user_code.user_code_options import UserCodeOptions
 from workers.user_process import custom_parts
+
+logger = logging.getLogger("narrows.worker")
 
 TRAINER = f"{custom_parts.__name__}.trainer"
 MEASURING_SECONDS = 5.0
@@ -36,6 +40,7 @@ class TrainerProcess:
         client: Client,
         errands: Errands,
         clock: Callable[[], float],
+        versions: CodeVersions,
         lease: Lease,
         key: str,
         n_lanes: int | None,
@@ -46,6 +51,9 @@ class TrainerProcess:
         `solo_reason`: the process is for a single trial, because of what happened to a process that it shared.
         """
         self.key = key
+        self.code_hash, changed = versions.note(lease, options.code)
+        if changed is not None:
+            logger.warning("%s: %s", title(lease), changed)
         self.solo_reason = solo_reason
         self.unfusable_reason: str | None = None
         """Why the process has only one lane, once a trial has started; None if trials can share it."""
@@ -60,9 +68,11 @@ class TrainerProcess:
         self._client = client
         self._errands = errands
         self._clock = clock
+        self._study = lease.study
         self.scratch = Scratch()
         try:
-            self.user_process = UserProcess(device, options.code)
+            self._folder = options.make_working_folder(self.scratch.path, lease)
+            self.user_process = UserProcess(device, self._folder.path)
         except BaseException:
             self.scratch.remove()
             raise
@@ -83,6 +93,11 @@ class TrainerProcess:
     def is_full(self) -> bool:
         """Whether each lane has a trial."""
         return len(self.trials) >= self.n_lanes
+
+    def end(self) -> None:
+        """End the process. The files of its trials stay."""
+        self.user_process.end()
+        self._folder.close(f"{self._study}: a process")
 
     def start_trial(self, trial: LeasedTrial, max_lanes: int | None) -> ChildTrial:
         """Tell the process to start a trial; it answers with Started or TrialFailed. Raises OSError."""

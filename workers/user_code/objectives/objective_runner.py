@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from workers.leases.reporter import OPEN_DECISIONS, Reporter
 from workers.leases.trial_finisher import TrialFinisher
 from workers.scheduling.leased_trial import title
 from workers.scratch import Scratch
+from workers.user_code.code_versions import ATTRIBUTE, CodeVersions
 from workers.user_code.conversation import Conversation
 from workers.user_code.failures import invalid_results
 from workers.user_code.objectives.call_handler import CallHandler
@@ -51,6 +52,7 @@ class ObjectiveRunner:
     stopping: Stopping
     checkpoint_seconds: float
     clock: Callable[[], float] = time.monotonic
+    versions: CodeVersions = field(default_factory=CodeVersions)
 
     def run(self, lease: Lease) -> Fault | None:
         """Train and pass the outcome to the finisher. Returns the fault if the trial failed."""
@@ -74,9 +76,12 @@ class ObjectiveRunner:
         checkpoints = CheckpointUploads(lease, scratch, self.client, self.reporter, self.errands)
         resume_step = checkpoints.fetch(Retries(FETCH_SECONDS, self.stopping))
         model = scratch / "model.safetensors"
-        process = UserProcess(self.device, self.options.code)
+        folder = self.options.make_working_folder(scratch, lease)
+        changed = self._note_code(lease)
+        process = UserProcess(self.device, folder.path)
         try:
             output = OutputUploads(lease, process.output, self.client, self.errands, self.clock)
+            output.heading = "" if changed is None else f"[{changed}]\n"
             conversation = Conversation(process.connection)
             retries = Retries(AWAY_LIMIT_SECONDS, StopFlag(self.stopping))
             calls = CallHandler(lease, self.client, self.reporter, retries)
@@ -95,10 +100,19 @@ class ObjectiveRunner:
             ).watch()
         finally:
             process.end()
+            folder.close(title(lease))
         output.upload()
         if isinstance(outcome, Completed):
             outcome = _with_all_metrics(lease, outcome, self.clock() - started_at)
         return self._hand_over(lease, outcome, process.output.last_lines(), model, is_feasible=calls.is_feasible)
+
+    def _note_code(self, lease: Lease) -> str | None:
+        """Send the hash of the trial's code. Returns a sentence if the code has changed since the last trial."""
+        version, changed = self.versions.note(lease, self.options.code)
+        if changed is not None:
+            logger.warning("%s: %s", title(lease), changed)
+        self.finisher.add_user_attrs(lease, {ATTRIBUTE: version})
+        return changed
 
     def _start_message(self, lease: Lease, checkpoint_dir: Path, model: Path, resume_step: int) -> Message:
         training = lease.user_code
@@ -110,7 +124,7 @@ class ObjectiveRunner:
             arguments=training.arguments,
             seed=lease.seed,
             params=lease.params,
-            user_attrs=lease.user_attrs,
+            user_attrs={name: value for name, value in lease.user_attrs.items() if name != ATTRIBUTE},
             objectives=[objective.model_dump() for objective in lease.objectives],
             prunes=lease.prunes,
             checkpoint_dir=str(checkpoint_dir),

@@ -49,6 +49,20 @@ def test_the_code_sees_no_variable_of_the_worker() -> None:
     }
 
 
+def test_the_code_has_the_users_own_numbers_of_threads() -> None:
+    environment = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NARROWS_USER_OMP_NUM_THREADS": "4"}
+    seen = environment_for("cpu", environment)
+    assert (seen["OMP_NUM_THREADS"], seen["MKL_NUM_THREADS"]) == ("4", "1")
+
+
+def test_relative_paths_to_modules_stay_those_of_the_workers_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {"PYTHONPATH": f"src{os.pathsep}/opt/more"}
+    assert environment_for("cpu", environment)["PYTHONPATH"] == f"{tmp_path / 'src'}{os.pathsep}/opt/more"
+
+
 def test_the_end_of_the_output_is_kept() -> None:
     command = [sys.executable, "-c", "for n in range(3000): print('line', n)"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
@@ -107,6 +121,7 @@ def process_of(entrypoint: str, tmp_path: Path, code: str) -> tuple[UserProcess,
         "params": {},
         "prunes": False,
         "user_attrs": {},
+        "program": "mine.py",
     }
     conversation.send(start)
     return process, conversation
@@ -152,7 +167,7 @@ from workers.user_code.process import UserProcess
 
 process = UserProcess("cpu", Path(sys.argv[1]))
 start = {"entrypoint": "mine:f", "arguments": {}, "objectives": [], "code": sys.argv[1], "memory_limit_mib": None}
-start["before_code"] = []
+start |= {"before_code": [], "program": "mine.py"}
 start |= {"number": 3, "study": "s", "params": {}, "prunes": False, "user_attrs": {}}
 Conversation(process.connection).send(start)
 time.sleep(600)

@@ -5,12 +5,21 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workers.user_code.custom_parts.trainer_harness import TrainerHarness, expected_losses, leased, losses
+from tests.unit.workers.user_code.custom_parts.trainer_harness import (
+    CODE,
+    TrainerHarness,
+    expected_losses,
+    leased,
+    losses,
+)
 from tests.waiting import PATIENCE_SECONDS
 from workers.errors import CustomTrialError
 from workers.saved.files import read_model
+from workers.user_code.code_versions import CodeVersions
 
 pytestmark = pytest.mark.processes
+
+CODE_HASH, _ = CodeVersions().note(leased(0).lease, CODE)
 
 
 @pytest.mark.parametrize("rates", [[None] * 5, [0.0, 0.5, None, [0.3], 0.9]], ids=["its code's", "searched"])
@@ -31,7 +40,7 @@ def test_trials_share_a_process_and_each_ends_as_if_alone(harness: TrainerHarnes
         assert events[-1].final is not None
         _, description = read_model(harness.models[trial.lease_id])
         assert description["metrics"]["validation_loss"] == events[-1].final["validation_loss"]
-        assert trial.new_user_attrs == {"lanes": "up to 3 at a time"}
+        assert trial.new_user_attrs == {"lanes": "up to 3 at a time", "code_hash": CODE_HASH}
     assert most > 1
     assert len(set.union(*(harness.pids(number) for number in range(5)))) == 1
     assert harness.trainer.n_training == 0
@@ -150,7 +159,7 @@ def test_a_trial_removed_in_a_step_does_not_affect_the_others(harness: TrainerHa
     assert len(dropped) == 2
     assert harness.reasons == {}
     assert harness.finished["lease-2"][-1].final is not None
-    assert trials[2].new_user_attrs == {"lanes": "up to 3 at a time"}
+    assert trials[2].new_user_attrs == {"lanes": "up to 3 at a time", "code_hash": CODE_HASH}
     assert len(harness.pids(2)) == 1
 
 

@@ -36,6 +36,38 @@ def test_whatever_the_code_does_ends_only_its_trial(runner: RunnerHarness, body:
     assert list(runner.scratch.iterdir()) == []
 
 
+def test_a_trial_reads_what_lies_beside_its_code_and_writes_files_of_its_own(runner: RunnerHarness) -> None:
+    (runner.code / "labels.csv").write_text("0.25")
+    (runner.code / "best.pt").write_text("an earlier run's")
+    body = """seen = open("best.pt").read()
+open("best.pt", "w").write("mine")
+assert seen == "an earlier run's" and open("best.pt").read() == "mine"
+return float(open("labels.csv").read())"""
+    for _ in range(2):
+        assert runner.run(body) is None
+    assert [body["metrics"]["loss"] for body in runner.bodies("complete")] == [0.25, 0.25]
+    assert (runner.code / "best.pt").read_text() == "an earlier run's"
+    assert list(runner.scratch.iterdir()) == []
+
+
+def test_code_that_reads_its_options_from_the_command_line_gets_its_defaults(runner: RunnerHarness) -> None:
+    body = """import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int, default=3)
+assert sys.argv == [os.path.realpath(__file__)], sys.argv
+return float(parser.parse_args().epochs)"""
+    assert runner.run(body) is None
+    assert [body["metrics"]["loss"] for body in runner.bodies("complete")] == [3.0]
+
+
+def test_each_trial_has_the_hash_of_its_code(runner: RunnerHarness) -> None:
+    for value in (1.0, 1.0, 2.0):
+        assert runner.run(f"print('hello')\nreturn {value}") is None
+    first, second, third = (body["user_attrs"]["code_hash"] for body in runner.bodies("user-attrs"))
+    assert first == second != third
+    assert len(third) == 16
+
+
 def test_a_process_that_cannot_be_started_fails_its_trial_for_another_worker(runner: RunnerHarness) -> None:
     fault = runner.run_lease("mine:f", runner.code / "removed")
     assert fault is not None
@@ -135,7 +167,9 @@ def test_a_trial_whose_files_could_not_be_uploaded_at_a_rung_is_released(
     runner.service.decide = lambda _lease_id, _step: "pause"
     runner.service.answers["artifacts/lease-0/checkpoint"] = [] if answer is None else [answer]
     assert runner.run(f"{made}context.report(0, loss=1.0)\ntime.sleep(600)") is None
-    assert [path for path in runner.service.paths() if path.startswith("leases/")] == [f"leases/lease-0/{end}"]
+    assert [path for path in runner.service.paths() if path.startswith("leases/")] == [
+        *("leases/lease-0/user-attrs", f"leases/lease-0/{end}"),
+    ]
     assert list(runner.scratch.iterdir()) == []
 
 

@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_packing_a_checkpoint_does_not_count_as_time_of_the_code(runner: RunnerH
         for step in range(2):
             theirs.sendall(b'{"call": "report", "step": %d, "metrics": {"loss": 1}}\n' % step)
         theirs.sendall(b'{"call": "pruned"}\n')
-        process = UserProcess("cpu", None)
+        process = UserProcess("cpu", Path.cwd())
         try:
             outcome = ProcessWatcher(
                 lease.user_code.model_copy(update={"step_timeout_seconds": 50.0, "trial_timeout_seconds": 50.0}),
