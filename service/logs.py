@@ -11,7 +11,7 @@ from typing import Any, Literal
 import optuna
 from starlette.types import Scope
 
-from service.schemas.terminal_text import printable
+from service.schemas.log_lines import LineFormatter
 
 LogFormat = Literal["text", "json"]
 SUBJECT_FIELDS = ("study", "trial", "lease")
@@ -33,15 +33,11 @@ def log_extra(study: str, trial: int | None = None, lease: str | None = None) ->
     return {"study": study, "trial": trial, "lease": lease}
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(LineFormatter):
     """Formats a record as one line of text that ends with the request id."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, and a traceback if there is one, without control characters."""
-        return printable(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         """The message line with the request id, if there is one."""

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 
+from service.schemas.log_lines import LineFormatter
 from service.schemas.terminal_text import printable
 from workers.fleet import devices
 from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, Fleet, WorkerSlot
@@ -73,18 +74,10 @@ def configure_logging(level: str, device: str | None) -> None:
     """Log to stderr; each line names the process by its device and pid, or as the fleet's own."""
     process = "fleet" if device is None else f"{device}/{os.getpid()}"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter(f"%(asctime)s %(levelname)s {process}: %(message)s"))
+    handler.setFormatter(LineFormatter(f"%(asctime)s %(levelname)s {process}: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     for noisy in ("httpx", "httpcore", "mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-class TextFormatter(logging.Formatter):
-    """Formats a record as text without control characters, which users' texts may have."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, and a traceback if there is one."""
-        return printable(super().format(record))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
+from service.schemas.csv_text import text_of
 from service.schemas.results import TrialState
 from service.schemas.study.definition import Definition
 from service.schemas.study.search_space import CategoricalParameter, IntParameter, Parameter
@@ -117,7 +118,7 @@ def _wire(number: float) -> float | str:
 def _param(parameter: Parameter, cell: str, where: str) -> Any:
     """Return a value with the type of its parameter. A text that is no choice stays text; the service leaves it out."""
     if isinstance(parameter, CategoricalParameter):
-        return next((choice for choice in parameter.choices if _is_choice(choice, cell)), cell)
+        return _choice(parameter.choices, cell)
     number = _number(cell, where)
     if isinstance(parameter, IntParameter):
         if not number.is_integer():
@@ -126,13 +127,33 @@ def _param(parameter: Parameter, cell: str, where: str) -> Any:
     return number if math.isfinite(number) else cell
 
 
-def _is_choice(choice: Any, cell: str) -> bool:
-    """Whether a cell is a choice, as JSON, as text, or as Python writes it."""
-    if cell in (json.dumps(choice), str(choice)):
-        return True
+def _choice(choices: Sequence[Any], cell: str) -> Any:
+    """The choice that a cell means; the cell's text if it means none.
+
+    An export writes a text that could be another value as JSON, and puts an apostrophe before one that looks like a
+    formula. So JSON counts first, then text, then what Python writes.
+    """
+    texts = dict.fromkeys([text_of(cell), cell])
+    for is_meant in (_is_json, _is_text, _is_number):
+        for text in texts:
+            for choice in choices:
+                if is_meant(choice, text):
+                    return choice
+    return text_of(cell)
+
+
+def _is_json(choice: Any, text: str) -> bool:
+    return text in (json.dumps(choice), json.dumps(choice, ensure_ascii=False))
+
+
+def _is_text(choice: Any, text: str) -> bool:
+    return text == str(choice)
+
+
+def _is_number(choice: Any, text: str) -> bool:
     if isinstance(choice, bool) or not isinstance(choice, int | float):
         return False
     try:
-        return float(cell) == choice
+        return float(text) == choice
     except ValueError:
         return False

@@ -7,12 +7,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import distribution_to_json
+from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.trial import FrozenTrial
 
 from service.results.view import trial_views
+from service.schemas.csv_text import text_cell
 from service.schemas.optuna import OptunaStudy, OptunaTrial, utc
 from service.schemas.results import Metrics, Trial
+from service.schemas.study.search_space import Choices
 from service.study.live_study import LiveStudy
 
 PAGE = 500
@@ -37,6 +39,7 @@ def as_csv(live: LiveStudy) -> Iterator[str]:
     params = _names([live.definition.search_space, *asked_for])
     metrics = _names(trial.metrics for trial in _trials(live))
     constraints = _names(trial.constraints for trial in trials)
+    mixed = _mixed(live, trials)
     header = [
         *COLUMNS,
         *values,
@@ -49,9 +52,9 @@ def as_csv(live: LiveStudy) -> Iterator[str]:
         fields = trial.model_dump(mode="json")
         yield _line(
             [
-                *(fields[name] for name in COLUMNS),
+                *(text_cell(cell) if isinstance(cell := fields[name], str) else cell for name in COLUMNS),
                 *(fields["values"] or [None] * len(values)),
-                *(_cell(fields["params"], name) for name in params),
+                *(_cell(fields["params"], name, in_json=name in mixed) for name in params),
                 *(fields["metrics"].get(name) for name in metrics),
                 *(fields["constraints"].get(name) for name in constraints),
             ]
@@ -97,12 +100,35 @@ def _on_wire(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cell(params: dict[str, object], name: str) -> object:
-    """The CSV cell of a parameter: empty if it is inactive; true, false and null as in JSON."""
+def _mixed(live: LiveStudy, trials: Iterable[FrozenTrial]) -> set[str]:
+    """The categorical parameters that have choices besides texts: there "1" is not 1, nor "null" nothing."""
+    asked_for = {name: kind for trial in trials for name, kind in trial.distributions.items()}
+    choices = {name: kind.choices for name, kind in asked_for.items() if isinstance(kind, CategoricalDistribution)}
+    for name, parameter in live.definition.search_space.items():
+        if isinstance(parameter, Choices):
+            choices[name] = tuple(parameter.choices)
+    return {name for name, values in choices.items() if not all(isinstance(value, str) for value in values)}
+
+
+def _cell(params: dict[str, object], name: str, *, in_json: bool) -> object:
+    """The CSV cell of a parameter: empty if it is inactive; true, false and null as in JSON.
+
+    With `in_json` texts are written as JSON too if they could be taken for another value, and so is an empty text.
+    """
     if name not in params:
         return None
     value = params[name]
+    if isinstance(value, str):
+        return text_cell(json.dumps(value) if value == "" or (in_json and _is_json(value)) else value)
     return json.dumps(value) if value is None or isinstance(value, bool) else value
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return text in ("True", "False", "None")
+    return True
 
 
 def _names(mappings: Iterable[Mapping[str, object]]) -> list[str]:
@@ -124,5 +150,5 @@ def _pairs(live: LiveStudy) -> Iterator[tuple[FrozenTrial, Trial]]:
 
 def _line(cells: Sequence[object]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # so that both characters are quoted in cells
+    return f"{text.getvalue()[:-2]}\n"

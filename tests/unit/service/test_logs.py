@@ -147,7 +147,7 @@ def test_a_traceback_in_text_follows_its_line() -> None:
 
     first, *_, last = log.lines()
     assert first.endswith("it broke [request r-1]")
-    assert last == "ValueError: why"
+    assert last == "    ValueError: why"
 
 
 def test_a_line_of_text_has_no_control_characters() -> None:
@@ -158,4 +158,4 @@ def test_a_line_of_text_has_no_control_characters() -> None:
         log.logger.exception("trial of worker %s", "\x1b[31mred\rover\u202e")
     first, *rest = log.lines()
     assert first.endswith("ERROR service.test: trial of worker \\x1b[31mred\\rover\\u202e")
-    assert rest[-1] == "ValueError: \\x9b2J"
+    assert rest[-1] == "    ValueError: \\x9b2J"
