@@ -72,7 +72,7 @@ def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
     return [
         live
         for live in studies
-        if live.record.state == "running" and not live.grant_fault.is_recent and _allows_entrypoints(live, claim)
+        if live.record.state == "running" and not live.grant_fault.is_recent and _is_for(live, claim)
     ]
 
 
@@ -120,6 +120,8 @@ def _repeated(registry: Registry, claim: Claim) -> list[Lease]:
     return leases
 
 
-def _allows_entrypoints(live: LiveStudy, claim: Claim) -> bool:
-    """Whether the worker allows all entrypoints of a study; True for a study without entrypoints."""
+def _is_for(live: LiveStudy, claim: Claim) -> bool:
+    """Whether the worker wants trials of a study and allows all its entrypoints, if it has any."""
+    if live.record.name in claim.except_studies:
+        return False
     return all(is_allowed(entrypoint, claim.allow) for entrypoint in live.definition.entrypoints)

@@ -104,6 +104,8 @@ class AttemptFailure(LeaseEnd):
     def apply(self, live: LiveStudy, lease: LeaseRecord) -> TrialStateName:
         """Requeue the trial, or let it wait at its rung, if `retry` is set and attempts are left; end it otherwise."""
         stop_reason = live.stop_reason()
+        if self.retry and stop_reason is None:
+            live.failing_workers.note_fault(lease.worker_id, self.reason, live.clock.now())
         if self.retry and stop_reason is None and may_be_retried(live, lease):
             return requeue_trial(live, lease, "fail", self.reason)
         reasons = all_reasons(live, lease, self.reason) if self.retry and lease.attempt > 1 else self.reason

@@ -40,6 +40,7 @@ def _record(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
         return known.decision
     if not is_open:
         return _decision_after_end(live, lease.lease_id)
+    live.failing_workers.note_training(lease.worker_id)
     decision = _decide(live, lease, step, metrics)
     epoch = EpochRecord(lease.trial_id, step, lease.study_id, lease.lease_id, metrics, decision)
     live.store.add_epoch(epoch)

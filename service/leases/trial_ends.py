@@ -21,6 +21,8 @@ def finish_trial(
     `lease_reason` is why the lease ended, if that differs from why the trial did.
     """
     state, values = TrialState[result.state], result.values
+    if state != TrialState.FAIL:
+        live.failing_workers.note_training(lease.worker_id)
     live.store.finish(lease, outcome, result, live.clock.now(), reason=lease_reason)
     save_constraints(live, lease, result)
     live.store.artifacts.remove(lease.trial_id, CHECKPOINT)

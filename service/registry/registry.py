@@ -224,11 +224,17 @@ class Registry:
             self.store.workers.put(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
 
     def waits_for(self, live: LiveStudy) -> str | None:
-        """Why no trial of a study starts: it cannot make one, or no worker allows its entrypoints. None otherwise."""
-        if live.grant_fault.text is not None and live.record.state == "running":
+        """Why no trial of a running study can start or be trained, in words; None if nothing is known to be wrong."""
+        if live.record.state != "running":
+            return None
+        if live.grant_fault.text is not None:
             return f"no trial can be made: {live.grant_fault.text}"
+        return self._missing_allowance(live) or live.failing_workers.text(live.leases)
+
+    def _missing_allowance(self, live: LiveStudy) -> str | None:
+        """The text that says which entrypoints no worker allows; None unless a study waits for that reason."""
         entrypoints = live.definition.entrypoints
-        if not entrypoints or live.record.state != "running" or len(live.leases) > 0:
+        if not entrypoints or len(live.leases) > 0:
             return None
         busy = {lease.worker_id for other in self.every() for lease in other.leases}
         if live.queue.is_empty(live.n_trials_now) or self.worker_entrypoints.is_any_allowing(entrypoints, busy):

@@ -11,6 +11,8 @@ from service.schemas.study.entrypoints import Prefix
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
 
+MAX_EXCEPT_STUDIES = 1000
+
 Step = Annotated[int, Field(strict=True, ge=0, le=10_000_000, description="The step (epoch, from 0).", examples=[3])]
 LeaseId = Annotated[
     Identifier, Field(min_length=1, max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])
@@ -70,6 +72,12 @@ class Claim(Body):
     )
     study: StudyName | None = Field(
         None, description="Name of the study to get trials of; null for any study.", examples=[None]
+    )
+    except_studies: list[StudyName] = Field(
+        [],
+        max_length=MAX_EXCEPT_STUDIES,
+        description="Names of studies to get no trials of, because the worker's machine cannot train them for now.",
+        examples=[[]],
     )
     allow: list[Prefix] = Field(
         [],

@@ -143,8 +143,8 @@ class Study(Answer):
     )
     waits_for: str | None = Field(
         None,
-        description="Why no trial can start: no worker allows the entrypoint, or the service cannot make a trial. "
-        "Null otherwise.",
+        description="Why no trial can start or be trained: no worker allows the entrypoint, the service cannot make a "
+        "trial, or the workers cannot train the trials, since when and why. Null otherwise.",
         examples=[None],
     )
     trials_per_hour: float | None = Field(

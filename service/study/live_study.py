@@ -22,6 +22,7 @@ from service.schemas.protocol import Resume
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.resolve import fixed_fields
+from service.study.failing_workers import FailingWorkers
 from service.study.grant_fault import GrantFault
 from service.study.open_leases import OpenLeases
 from service.study.rounds import Rounds
@@ -63,6 +64,7 @@ class LiveStudy:
         self.end = StudyEnd(definition)
         self.pruning = pruning_of(store, study, definition)
         self.rounds = Rounds(store, record.study_id, definition)
+        self.failing_workers = FailingWorkers()
         self.events = StudyEvents(store, clock, record.name)
         self.lock = threading.RLock()
         self.deleted = False

@@ -10,6 +10,7 @@ from uuid import uuid4
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Claim, Lease, WorkerInfo
+from workers.leases.study_backoff import StudyBackoff
 
 logger = logging.getLogger("narrows.worker")
 
@@ -28,10 +29,11 @@ def is_service_fault(error: ClientError) -> bool:
 class Claims:
     """Sends one claim at a time. A claim that was not answered is sent again under its id, so that no lease is lost.
 
-    `study` limits all claims to one study. Safe for threads.
+    `study` limits all claims to one study. No claim takes trials of studies that rest. Safe for threads.
     """
 
-    def __init__(self, client: Client, worker: WorkerInfo, *, study: str | None) -> None:
+    def __init__(self, client: Client, worker: WorkerInfo, backoff: StudyBackoff, *, study: str | None) -> None:
+        self._backoff = backoff
         self._client = client
         self._worker = worker
         self._study = study
@@ -61,6 +63,7 @@ class Claims:
                 max_trials=n_trials,
                 fair=fair,
                 study=study or self._study,
+                except_studies=self._backoff.resting(),
                 allow=list(allow),
             )
             self._open = claim = claim.model_copy(update={"wait_seconds": wait_seconds})

@@ -14,6 +14,7 @@ from workers.leases.errands import Errands
 from workers.leases.model_uploader import ModelUploader
 from workers.leases.outcome_client import AWAY_LIMIT_SECONDS, OutcomeClient
 from workers.leases.reporter import Reporter
+from workers.leases.study_backoff import StudyBackoff
 from workers.leases.study_facts import StudyFactsCache
 from workers.leases.trial_finisher import TrialFinisher
 from workers.leases.trial_prefetcher import TrialPrefetcher
@@ -55,7 +56,8 @@ class ServiceLink:
         self.studies = StudyFactsCache(client, self._retries(STUDY_LIMIT_SECONDS), n_processes)
         self.reporter = Reporter(client, self._retries(AWAY_LIMIT_SECONDS), clock, fanout)
         self._checkpoints = CheckpointKeeper(client, self.reporter)
-        self.claims = Claims(client, worker, study=study)
+        self.backoff = StudyBackoff(clock)
+        self.claims = Claims(client, worker, self.backoff, study=study)
         self.prefetcher = TrialPrefetcher(self.claims, self.receive, self._retries(CLAIM_LIMIT_SECONDS), clock)
         models = ModelUploader(client, self.studies, keep_models, self._retries(CLAIM_LIMIT_SECONDS))
         outcomes = OutcomeClient(client, stopping, fanout)

@@ -10,7 +10,6 @@ from workers.faults import fault_of
 from workers.fleet.stopping import Interrupted, Stopping
 from workers.leases.reporter import OPEN_DECISIONS
 from workers.leases.service_link import POLL_SECONDS, ServiceLink
-from workers.loop.fault_backoff import FaultBackoff
 from workers.loop.trainer_router import TrainerRouter
 from workers.loop.utilization import Utilization
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
@@ -40,7 +39,6 @@ class ActiveTrials:
         trainer: TrainerRouter,
         stopping: Stopping,
         utilization: Utilization,
-        backoff: FaultBackoff,
         clock: Callable[[], float],
         *,
         objectives: ObjectiveRunner,
@@ -54,7 +52,7 @@ class ActiveTrials:
         self._objectives = objectives
         self._stopping = stopping
         self._utilization = utilization
-        self._backoff = backoff
+        self._backoff = link.backoff
         self._device = device
         self._checkpoint_seconds = checkpoint_seconds
         self._clock = clock
@@ -103,7 +101,7 @@ class ActiveTrials:
         fault = self._objectives.run(trial.lease)
         self._utilization.switch("waiting")
         self._utilization.take_waiting()
-        self._backoff.note_result(fault)
+        self._backoff.note_result(trial.lease.study, fault)
 
     def _load(self, trial: LeasedTrial) -> None:
         facts = self._link.studies.facts(trial.lease.study)
@@ -155,8 +153,8 @@ class ActiveTrials:
             trial.last_step = event.epoch
             if event.final is None and event.epoch in trial.lease.rung_steps:
                 self._hold(trial)
+        self._backoff.note_result(trial.lease.study, None)
         if event.final is not None:
-            self._backoff.note_result(None)
             final = {**event.final, "waiting_seconds": self._utilization.take_waiting()}
             self._finisher.complete(trial.lease, final, event.model)
 
@@ -172,7 +170,7 @@ class ActiveTrials:
             logger.error("%s: unexpected error", event.trial.title, exc_info=event.error)
         self._utilization.take_waiting()
         self._finisher.fail(event.trial.lease, fault)
-        self._backoff.note_result(fault)
+        self._backoff.note_result(event.trial.lease.study, fault)
         return fault.reason if fault.broken else None
 
     def _send_user_attrs(self, trial: LeasedTrial) -> None:

@@ -9,7 +9,6 @@ from service.schemas.protocol import WorkerInfo
 from workers.fleet.stopping import Interrupted, Stopping
 from workers.leases.service_link import ServiceLink
 from workers.loop.active_trials import ActiveTrials
-from workers.loop.fault_backoff import FaultBackoff
 from workers.loop.trainer_router import Trainer, TrainerRouter
 from workers.loop.trial_source import TrialSource
 from workers.loop.utilization import Utilization
@@ -60,7 +59,7 @@ class Loop:
             checkpoint_seconds=checkpoint_seconds,
             clock=clock,
         )
-        shared = (link, self._trainer, stopping, self._utilization, FaultBackoff(clock), clock)
+        shared = (link, self._trainer, stopping, self._utilization, clock)
         self._source = TrialSource(*shared, allow=user_code.allow, exit_when_idle_seconds=exit_when_idle_seconds)
         self._active = ActiveTrials(
             *shared, objectives=objectives, device=worker.device, checkpoint_seconds=checkpoint_seconds

@@ -1,6 +1,7 @@
 """Where a worker's trials come from: claimed ahead while others train, by a long poll when none does."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from service.client import ClientError
@@ -8,7 +9,6 @@ from service.client.retries import Retries, will_pass
 from workers.fleet.stopping import Stopping
 from workers.leases.claims import FAULT_PAUSE_SECONDS, is_service_fault
 from workers.leases.service_link import CLAIM_LIMIT_SECONDS, POLL_SECONDS, ServiceLink
-from workers.loop.fault_backoff import FaultBackoff
 from workers.loop.trainer_router import TrainerRouter
 from workers.loop.utilization import Utilization
 from workers.scheduling.leased_trial import LeasedTrial
@@ -33,7 +33,6 @@ class TrialSource:
         trainer: TrainerRouter,
         stopping: Stopping,
         utilization: Utilization,
-        backoff: FaultBackoff,
         clock: Callable[[], float],
         *,
         allow: Sequence[str],
@@ -44,7 +43,6 @@ class TrialSource:
         self._trainer = trainer
         self._stopping = stopping
         self._utilization = utilization
-        self._backoff = backoff
         self._allow = allow
         self._patience_seconds = float("inf") if exit_when_idle_seconds is None else exit_when_idle_seconds
         self._clock = clock
@@ -62,8 +60,7 @@ class TrialSource:
 
         Does nothing while no trial trains: `wait` claims then.
         """
-        n_claimable = max(0, self._trainer.n_claimable - n_held) + self._trainer.n_free_within(AHEAD_SECONDS)
-        n_trials = 0 if self._backoff.seconds_left > 0 else n_claimable
+        n_trials = max(0, self._trainer.n_claimable - n_held) + self._trainer.n_free_within(AHEAD_SECONDS)
         if self._trainer.custom_study is not None:
             self._prefetcher.want(n_trials, self._trainer.n_lanes, self._allow, self._trainer.custom_study)
         elif self._trainer.trials:
@@ -72,16 +69,17 @@ class TrialSource:
     def wait(self) -> list[LeasedTrial] | None:
         """Wait a while for a trial; None once the worker was idle for too long. Raises ClientError.
 
-        The first claim after a trial counts as waiting, the following ones as idle.
+        The first claim after a trial counts as waiting, the following ones as idle. A worker is not idle for too long
+        while a study rests, whose trials it will claim again.
         """
         if not self._prefetcher.pause():
             self._stopping.wait(POLL_SECONDS)
             return []
-        if self._backoff.seconds_left > 0:
-            self._utilization.switch("idle")
-            self._stopping.wait(self._backoff.seconds_left)
-            self._utilization.switch("waiting")
-            return []
+        rest_seconds = self._link.backoff.seconds_left
+        if math.isfinite(rest_seconds):
+            trials = self._poll(min(LONG_POLL_SECONDS, rest_seconds), is_last=False)
+            self._idle_since = None
+            return trials
         errands, now = self._link.errands, self._clock()
         is_first, is_busy = self._idle_since is None, errands.is_busy
         if self._idle_since is None or is_busy:  # a trial is not over before the service knows

@@ -113,10 +113,11 @@ class FakeService:
 
     def _answer(self, path: str, body: Any) -> Any:
         if path == "claims":
-            if not self.waiting:
+            wanted = [lease for lease in self.waiting if lease["study"] not in body["except_studies"]]
+            granted = wanted[: body["max_trials"]]
+            if not granted:
                 self.time.sleep(body["wait_seconds"])
-            granted = self.waiting[: body["max_trials"]]
-            del self.waiting[: body["max_trials"]]
+            self.waiting = [lease for lease in self.waiting if lease not in granted]
             return {"leases": granted}
         if path.startswith("studies/"):
             study = study_json(path.removeprefix("studies/"))

@@ -12,6 +12,7 @@ from service.schemas.protocol import Lease, WorkerInfo
 from tests.unit.workers.fakes import FakeService, FakeTime, problem
 from tests.waiting import PATIENCE_SECONDS
 from workers.leases.claims import FAULT_PAUSE_SECONDS, Claims
+from workers.leases.study_backoff import StudyBackoff
 from workers.leases.trial_prefetcher import TrialPrefetcher
 from workers.scheduling.leased_trial import LeasedTrial
 
@@ -22,7 +23,7 @@ def fake() -> FakeService:
 
 
 def claims(client: Client) -> Claims:
-    return Claims(client, WorkerInfo(id="host/1/cpu", host="host", device="cpu"), study=None)
+    return Claims(client, WorkerInfo(id="host/1/cpu", host="host", device="cpu"), StudyBackoff(FakeTime()), study=None)
 
 
 def n_granted(fake: FakeService) -> int:

@@ -1,4 +1,6 @@
 import logging
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -147,12 +149,41 @@ def test_an_error_of_the_trial_itself_fails_it_permanently(error: Exception, rea
     assert worker.stopping.waited == []
 
 
-def test_trials_that_this_machine_cannot_train_are_left_to_others_for_growing_times() -> None:
-    worker = Worker(n_trials=8)
-    worker.trainer.on_start = raising(DatasetError("no data set mnist in ./data"))
+def raising_for(study: str, failed_at: list[float], worker: Worker) -> Callable[[LeasedTrial], None]:
+    def on_start(trial: LeasedTrial) -> None:
+        if trial.lease.study == study:
+            failed_at.append(worker.time.now)
+            raise DatasetError("no data set mnist in ./data")
+
+    return on_start
+
+
+def test_a_study_that_this_machine_cannot_train_is_left_to_others_for_growing_times() -> None:
+    worker, failed_at = Worker(n_trials=8), list[float]()
+    worker.trainer.on_start = raising_for("digits", failed_at, worker)
     worker.run()
     assert worker.outcomes()[0][1] == {"reason": "no data set mnist in ./data", "retry": True}
-    assert worker.stopping.waited == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert [after - before for before, after in pairwise(failed_at)] == [1, 2, 4, 8, 16, 32, 60]
+
+
+def test_other_studies_train_while_a_study_that_this_machine_cannot_train_rests(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker, failed_at = Worker(n_trials=12), list[float]()
+    for lease in worker.service.waiting[:2]:
+        lease["study"] = "sick"
+    worker.trainer.on_start = raising_for("sick", failed_at, worker)
+    worker.run()
+    assert failed_at == [0, 1]
+    ended = worker.ended()
+    assert ended[0] == "leases/lease-0/fail"
+    assert sorted(ended[1:-1]) == sorted(f"leases/lease-{number}/complete" for number in range(2, 12))
+    assert ended[-1] == "leases/lease-1/fail"
+    rests = [message for message in caplog.messages if message.startswith("sick: this machine")]
+    assert [message.rpartition("; ")[2] for message in rests] == [
+        "other studies only for 1 s",
+        "other studies only for 2 s",
+    ]
 
 
 def test_a_broken_device_ends_the_process() -> None:

@@ -1,0 +1,49 @@
+"""The workers that cannot train a study's trials: since when, and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage import LeaseRecord
+
+MAX_WORKERS = 1000
+MAX_REASON = 500
+
+
+@dataclass
+class _FailingWorker:
+    since: datetime
+    reason: str
+
+
+class FailingWorkers:
+    """The workers whose last attempts at trials of one study failed for the sake of their machines.
+
+    Kept only in memory. The caller holds the study's lock.
+    """
+
+    def __init__(self) -> None:
+        self._failing: dict[str, _FailingWorker] = {}
+
+    def note_fault(self, worker_id: str, reason: str, now: datetime) -> None:
+        """Note that an attempt of a worker has failed because its machine lacks something."""
+        known = self._failing.pop(worker_id, None)
+        self._failing[worker_id] = _FailingWorker(now if known is None else known.since, reason)
+        while len(self._failing) > MAX_WORKERS:
+            del self._failing[next(iter(self._failing))]
+
+    def note_training(self, worker_id: str) -> None:
+        """Note that a worker trains a trial of the study."""
+        self._failing.pop(worker_id, None)
+
+    def text(self, leases: Iterable[LeaseRecord]) -> str | None:
+        """Which worker cannot train the study's trials, since when and why; None if another one has a trial of it."""
+        failing = dict(self._failing)
+        if not failing or any(lease.worker_id not in failing for lease in leases):
+            return None
+        worker_id, last = list(failing.items())[-1]
+        others = len(failing) - 1
+        workers = worker_id if not others else f"{worker_id} and {others} more worker{'s' if others > 1 else ''}"
+        since = min(worker.since for worker in failing.values())
+        reason = " ".join(last.reason.split())[:MAX_REASON]
+        return f"no attempt of {workers} has succeeded since {since:%Y-%m-%dT%H:%M:%SZ}: {reason}"
