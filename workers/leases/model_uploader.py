@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from service.client import Client, ClientError
+from service.client import Client
 from service.client.retries import Retries
 from service.schemas.protocol import Lease
 from workers.leases.study_facts import StudyFacts, StudyFactsCache
@@ -43,7 +43,7 @@ class ModelUploader:
         try:
             model = content()
             self._retries(lambda: self._client.upload_artifact(lease.lease_id, MODEL, model))
-        except (ClientError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a model is an addition: it does not cost the trial its value
             logger.warning("%s #%d: its model is not kept: %s", lease.study, lease.trial_number, error)
 
     def _is_wanted(self, lease: Lease, metrics: dict[str, float], is_feasible: bool) -> bool:

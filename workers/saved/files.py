@@ -97,7 +97,18 @@ def read_model(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _dump(tensors: dict[str, Tensor], values: dict[str, Any]) -> bytes:
-    return save({name: tensor.contiguous() for name, tensor in tensors.items()}, {HEADER: json.dumps(values)})
+    return save(_separate(tensors), {HEADER: json.dumps(values)})
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them: contiguous, and copied where several share memory."""
+    separate, seen = {}, set()
+    for name, tensor in tensors.items():
+        plain = tensor.contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        separate[name] = plain.clone() if memory in seen else plain
+        seen.add(memory)
+    return separate
 
 
 def _read(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,6 +3,7 @@
 import json
 import operator
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,19 +55,47 @@ class Context:
     def save_model(self, module: "nn.Module | Mapping[str, Tensor]") -> None:
         """Save a module's weights, or tensors by name, as the trial's model. A later call replaces an earlier one.
 
-        The worker uploads the model when the trial completes, if its option `--keep-models` says so.
+        The worker uploads the model when the trial completes, if its option `--keep-models` says so. A model that
+        cannot be saved, or tensors that cannot, only leave a line in the trial's output.
         """
-        from safetensors.torch import save_file, save_model
-
-        names = ("study", "number", "entrypoint", "params", "arguments", "seed")
-        header = {"narrows": json.dumps({name: self._start[name] for name in names})}
         path = Path(self.model_path)
         part = path.with_suffix(".part")
-        if isinstance(module, Mapping):
-            save_file(dict(module), part, header)
+        names = ("study", "number", "entrypoint", "params", "arguments", "seed")
+        try:
+            write_model(module, part, {"narrows": json.dumps({name: self._start[name] for name in names})})
+            part.replace(path)
+        except Exception as error:  # noqa: BLE001 - a model is an addition: it does not cost the trial its value
+            print(f"[the model is not saved: {type(error).__name__}: {error}]", flush=True)
+            with suppress(OSError):
+                part.unlink()
+
+
+def write_model(module: "nn.Module | Mapping[str, Tensor]", path: Path, header: dict[str, str]) -> None:
+    """Write a safetensors file. Tied weights of a module stand under one of their names, as safetensors has it.
+
+    Raises ValueError without tensors, and whatever torch and safetensors raise.
+    """
+    import torch
+    from safetensors.torch import save_file, save_model
+
+    if not isinstance(module, Mapping):
+        try:
+            save_model(module, str(path), header)
+        except (RuntimeError, ValueError, TypeError, AttributeError):  # such as views of one tensor, or extra state
+            module = module.state_dict()
         else:
-            save_model(module, str(part), header)
-        part.replace(path)
+            return
+    tensors = {str(name): value for name, value in module.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise ValueError("it has no tensors")
+    if len(tensors) < len(module):
+        left_out = [str(name) for name in module if str(name) not in tensors]
+        print(f"[the model is saved without what is no tensor: {', '.join(left_out)[:200]}]", flush=True)
+    # Copies, because safetensors refuses tensors that share memory or are not contiguous.
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+    save_file(copies, path, header)
 
 
 def float_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -155,6 +155,7 @@ class FakeTrainer:
         self.on_start: Callable[[LeasedTrial], None] = lambda _work: None
         self.on_step: Callable[[LeasedTrial], None] = lambda _work: None
         self.final: Callable[[], dict[str, float]] = lambda: {"validation_accuracy": 0.6}
+        self.model: Callable[[], bytes] = lambda: b"a model"
         self.n_epochs = 2
         self._epochs: dict[str, int] = {}
         self._trials: dict[str, LeasedTrial] = {}
@@ -203,4 +204,4 @@ class FakeTrainer:
         if epoch + 1 < self.n_epochs:
             return FinishedEpoch(trial, epoch, metrics)
         del self._trials[trial.lease_id]
-        return FinishedEpoch(trial, epoch, metrics, self.final(), lambda: b"a model")
+        return FinishedEpoch(trial, epoch, metrics, self.final(), self.model)

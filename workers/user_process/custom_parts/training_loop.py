@@ -125,7 +125,7 @@ class TrainingLoop:
         command = self._start_commands[name]
         if event.final is not None:
             assert event.model is not None, "a trial with final metrics has a model"
-            _write(Path(command["model"]), event.model())
+            write_model(Path(command["model"]), event.model)
             self._drop_trial(name)
         elif event.epoch in command["rung_steps"]:  # the worker starts it again when the decision is to continue
             self._save_checkpoint(name)
@@ -166,6 +166,15 @@ def _read_state(path: str | None, trial: LeasedTrial) -> LaneState | None:
         return None
     print(f"goes on after {state.n_epochs} epochs")
     return state
+
+
+def write_model(path: Path, content: Callable[[], bytes]) -> None:
+    """Write a trained model. One that cannot be written is told in the output: its trial completes without it."""
+    try:
+        _write(path, content())
+    except Exception as error:  # noqa: BLE001 - a model is an addition: it does not cost the trial its value
+        raise_if_device_broken(error)
+        print(f"[the model is not saved: {type(error).__name__}: {error}]", file=sys.stderr, flush=True)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -32,3 +32,19 @@ def test_constraints_do_not_matter_when_all_or_no_models_are_saved(mode: str, n_
     worker.run(keep_models=mode)
 
     assert len(kept(worker)) == n_kept
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Some tensors share memory"), OSError("no such file"), ValueError("no")]
+)
+def test_a_model_that_cannot_be_read_costs_its_trial_nothing(error: Exception) -> None:
+    worker = Worker(n_trials=1)
+
+    def model() -> bytes:
+        raise error
+
+    worker.trainer.model = model
+    worker.run(keep_models="all")
+
+    assert kept(worker) == []
+    assert "leases/lease-0/complete" in worker.service.paths()
