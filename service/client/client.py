@@ -169,9 +169,12 @@ class Client(WorkerCalls):
         """The metrics that a trial reported, step by step."""
         return self._transport.call(Curves, "GET", f"{study_path(name)}/trials/{number}/curves")
 
-    def enqueue(self, name: str, params: Params) -> Trial:
-        """Add a configuration to train next, and return its trial."""
-        body = NewTrial(params=params)
+    def enqueue(self, name: str, params: Params, *, skip_if_exists: bool = False) -> Trial:
+        """Add a configuration to train next, and return its trial.
+
+        With `skip_if_exists` the call is safe to repeat: it returns a trial that has these parameters already.
+        """
+        body = NewTrial(params=params, skip_if_exists=skip_if_exists)
         return self._transport.call(Trial, "POST", f"{study_path(name)}/trials", body=body)
 
     def import_trials(self, name: str, wanted: NewImport | Mapping[str, Any]) -> Import:

@@ -14,8 +14,9 @@ from service.sampling import constraints as trial_constraints
 from service.schemas.code_calls import Suggest
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution
+from service.schemas.study.search_space import IntRange
 from service.study.live_study import LiveStudy
-from storage import LeaseRecord
+from storage import FIXED_PARAMS_ATTR, LeaseRecord
 
 MAX_USER_ATTRS = 100
 MAX_USER_ATTRS_BYTES = 64 * 1024
@@ -63,6 +64,9 @@ def _check_same(trial: FrozenTrial, body: Suggest) -> None:
 
 def _sample(live: LiveStudy, lease: LeaseRecord, running: FrozenTrial, body: Suggest) -> FrozenTrial:
     """Sample a parameter of a running trial. Raises DistributionError."""
+    enqueued = running.system_attrs.get(FIXED_PARAMS_ATTR, {}).get(body.name)
+    if isinstance(body.distribution, IntRange) and isinstance(enqueued, float) and not enqueued.is_integer():
+        raise DistributionError(f"{body.name} must be a whole number: it was enqueued as {enqueued:g}")
     trial = live.define_by_run_trials.get(lease.lease_id)
     if trial is None:
         trial = live.queue.suggestions.ask(running)

@@ -26,6 +26,7 @@ from service.schemas.final import RESERVED
 from service.schemas.locations import first_error
 from service.schemas.protocol import Claim
 from service.schemas.study.definition import Definition
+from service.schemas.study.enqueue_checks import unused_errors
 from service.study.live_study import LiveStudy
 from service.study.loading import load_study
 from service.study.open_leases import OpenLeases
@@ -151,6 +152,7 @@ class Registry:
             raise InvalidError(
                 [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
             )
+        _check_enqueued(definition)
         first_configurations(definition)  # raises InvalidError before anything is written
         imports = warm_start_imports(definition, self.get)
         try:
@@ -265,3 +267,14 @@ def check_name(name: str) -> None:
     """Raises InvalidError for a name that is reserved for the studies of final evaluations."""
     if RESERVED.search(name):
         raise InvalidError([("name", f"name must not end as those of final evaluations do: {name!r}")])
+
+
+def _check_enqueued(definition: Definition) -> None:
+    """Raises InvalidError for enqueued values without effect. Studies that were stored before this rule are loaded."""
+    errors = [
+        (f"enqueue.{index}.{name}", message)
+        for index, params in enumerate(definition.enqueue)
+        for name, message in unused_errors(definition, params)
+    ]
+    if errors:
+        raise InvalidError(errors)

@@ -13,6 +13,7 @@ from service.sampling.constraints import violated
 from service.sampling.paused import paused_at
 from service.schemas.optuna import utc
 from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
+from service.schemas.study.definition_fields import Params
 from service.study.live_study import LiveStudy
 from storage import FIXED_PARAMS_ATTR, EpochRecord, LeaseRecord, ResultRecord, Store, trial_id_of
 
@@ -127,6 +128,7 @@ def _trial_view(
         number=trial.number,
         state=trial.state.name,
         params=trial.params or trial.system_attrs.get(FIXED_PARAMS_ATTR, {}),
+        unused_params=_unused(trial),
         values=list(trial.values) if trial.state == TrialState.COMPLETE else None,
         metrics={**(last.metrics if last else {}), **(result.metrics if result else {})},
         constraints=trial.constraints,
@@ -141,6 +143,13 @@ def _trial_view(
         finished_at=finished,
         duration_seconds=max(0.0, (finished - started).total_seconds()) if started and finished else None,
     )
+
+
+def _unused(trial: FrozenTrial) -> Params:
+    """The values that a complete or pruned trial was enqueued with and has no parameter for."""
+    fixed: Params = trial.system_attrs.get(FIXED_PARAMS_ATTR, {}) if trial.system_attrs else {}
+    is_ended = bool(fixed) and trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    return {name: value for name, value in fixed.items() if name not in trial.params} if is_ended else {}
 
 
 def attempts_of(store: Store, trial_id: int) -> list[Attempt]:

@@ -154,6 +154,11 @@ class Suggestions:
             return self._configurations.fill_in(params) if self._sampler.whole_configurations else params
 
     @property
+    def fills_in(self) -> bool:
+        """Whether `fill_in` may add values to those that a user gives."""
+        return self._sampler.whole_configurations
+
+    @property
     def is_quick(self) -> bool:
         """Whether the sampler needs so little processor time that it may be asked on the event loop."""
         return 0 < self._busy_seconds < QUICK_SECONDS

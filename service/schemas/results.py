@@ -65,6 +65,12 @@ class Trial(Answer):
     number: int = Field(description="Number of the trial in its study, from 0.", examples=[12])
     state: TrialState = Field(description="State of the trial, by Optuna's name.", examples=["COMPLETE"])
     params: Params = Field(description="Parameters of the trial.", examples=[{"learning_rate": 0.003}])
+    unused_params: Params = Field(
+        default_factory=dict,
+        description="Enqueued values that a finished trial did not use: the parameter did not exist in it, or its code "
+        "never asked for it.",
+        examples=[{}],
+    )
     values: list[Number] | None = Field(
         description="Objective values, in the order of the objectives; null unless the trial is complete.",
         examples=[[0.978]],
@@ -217,4 +223,10 @@ class NewTrial(Body):
     params: Params = Field(
         description="Values of parameters of the search space. Missing parameters are sampled.",
         examples=[{"learning_rate": 0.01}],
+    )
+    skip_if_exists: bool = Field(
+        False,
+        strict=True,
+        description="Whether to add no trial if one has exactly these parameters or was enqueued with them.",
+        examples=[True],
     )

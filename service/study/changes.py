@@ -6,6 +6,7 @@ from service.errors import BudgetExhaustedError, InvalidError, StateConflictErro
 from service.schemas.results import RequestedState, StudyChange, StudyState
 from service.schemas.study.checks import params_errors
 from service.schemas.study.definition_fields import Params
+from service.schemas.study.enqueue_checks import unused_errors
 from service.study.live_study import LiveStudy
 
 ALLOWED_FROM: dict[RequestedState, tuple[StudyState, ...]] = {
@@ -52,17 +53,22 @@ def change_study(live: LiveStudy, change: StudyChange) -> None:
     live.notify()
 
 
-def enqueue_params(live: LiveStudy, params: Params) -> int:
-    """Add a trial with these parameters to the queue and return its number.
+def enqueue_params(live: LiveStudy, params: Params, *, skip_if_exists: bool = False) -> tuple[int, bool]:
+    """Add a trial with these parameters to the queue. Returns its number and True.
+
+    With `skip_if_exists`, returns the number of a trial that has these parameters already, and False.
 
     Raises InvalidError, BudgetExhaustedError, NothingLeftError and StateConflictError.
     """
     with live.committed_change():
         live.tick()
         live.check_not_deleted()
-        errors = [(f"params.{name}", text) for name, text in params_errors(live.definition, params)]
-        if errors:
-            raise InvalidError(errors)
+        found = [*params_errors(live.definition, params), *unused_errors(live.definition, params)]
+        if found:
+            raise InvalidError([(f"params.{name}", text) for name, text in found])
+        known = live.queue.find(params) if skip_if_exists else None
+        if known is not None:
+            return known, False
         if live.queue.n_created >= live.record.n_trials and live.final is not None:
             raise StateConflictError(f"study {live.record.name} is a final evaluation: its trials are all there")
         if live.queue.n_created >= live.record.n_trials:
@@ -73,4 +79,4 @@ def enqueue_params(live: LiveStudy, params: Params) -> int:
             raise StateConflictError(
                 f"study {live.record.name} has ended, more trials would not run: {live.record.finished_reason}"
             )
-        return live.enqueue(params)
+        return live.enqueue(params), True

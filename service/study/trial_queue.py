@@ -19,9 +19,9 @@ from service.schemas.fields import Scalar
 from service.schemas.study.checks import MAX_GRID
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
-from service.schemas.study.search_space import n_configurations
+from service.schemas.study.search_space import n_configurations, same
 from service.study.fusion_params import fusion_params, fusion_values
-from storage import storage_of, study_id_of, trial_id_of
+from storage import FIXED_PARAMS_ATTR, storage_of, study_id_of, trial_id_of
 
 TrainsTogether = Callable[[Mapping[str, Scalar]], bool]
 """Whether a trial with these parameters can train together with a given trial."""
@@ -207,6 +207,21 @@ class TrialQueue:
         self.n_created += 1
         self.suggestions.tried(self._waiting()[-1])
         return self.n_created - 1
+
+    def find(self, params: Params) -> int | None:
+        """The number of a trial that has exactly these parameters, or was enqueued with them; None if there is none.
+
+        A sampler of whole configurations adds values to what is enqueued, so there the given ones must only be among
+        them.
+        """
+        is_part = self.suggestions.fills_in
+        for trial in self._study.get_trials(deepcopy=False):
+            for known in (trial.system_attrs.get(FIXED_PARAMS_ATTR), trial.params):
+                if known is None or (len(known) != len(params) and not is_part):
+                    continue
+                if all(name in known and same(known[name], value) for name, value in params.items()):
+                    return trial.number
+        return None
 
     def _waiting(self) -> list[FrozenTrial]:
         """The WAITING trials that are not paused at a rung."""

@@ -7,6 +7,7 @@ from tests.integration.service_driver import (
     Json,
     Service,
     code_of,
+    definition,
     errors_of,
 )
 
@@ -68,7 +69,9 @@ def test_enqueued_configurations_come_first_and_in_order(each_service: Service) 
     assert each_service.counts(name) == {"WAITING": 2}
     assert each_service.trial(name, 0)["params"] == {"optimizer": "adam", "beta1": 0.6}
 
-    response = each_service.http.post(f"/v1/studies/{name}/trials", json={"params": {"momentum": 0.125}})
+    response = each_service.http.post(
+        f"/v1/studies/{name}/trials", json={"params": {"optimizer": "sgd", "momentum": 0.125}}
+    )
 
     assert response.status_code == 201
     assert (response.json()["number"], response.json()["state"]) == (2, "WAITING")
@@ -77,7 +80,51 @@ def test_enqueued_configurations_come_first_and_in_order(each_service: Service) 
     assert leases[0]["params"] == {"optimizer": "adam", "beta1": 0.6}
     assert leases[1]["params"]["optimizer"] == "sgd"
     assert {"momentum", "nesterov"} <= set(leases[1]["params"])
-    assert leases[2]["params"].get("momentum", 0.125) == 0.125
+    assert leases[2]["params"]["momentum"] == 0.125
+
+
+@pytest.mark.parametrize(
+    ("params", "name", "message"),
+    [
+        ({"momentum": 0.5}, "momentum", "momentum needs a value of optimizer beside it: 'sgd'"),
+        ({"optimizer": "adam", "momentum": 0.5}, "momentum", "momentum exists only where optimizer is 'sgd'"),
+        ({"optimizer": "sgd", "beta1": 0.6}, "beta1", "beta1 exists only where optimizer is 'adam'"),
+    ],
+)
+def test_a_value_without_effect_is_not_enqueued(service: Service, params: Json, name: str, message: str) -> None:
+    wanted = definition(search_space=CONDITIONAL, enqueue=[{}, params])
+    found = errors_of(service.http.post("/v1/studies", json=wanted))
+    assert list(found) == [f"enqueue.1.{name}"]
+    assert message in found[f"enqueue.1.{name}"]
+    study = service.create(search_space=CONDITIONAL)
+    assert list(errors_of(service.http.post(f"/v1/studies/{study}/trials", json={"params": params}))) == [
+        f"params.{name}"
+    ]
+
+
+@pytest.mark.parametrize("params", [{"learning_rate": 0.01}, {}])
+def test_a_configuration_that_exists_is_enqueued_once_if_so_wished(service: Service, params: Json) -> None:
+    name = service.create(n_trials=9)
+    path = f"/v1/studies/{name}/trials"
+    once = {"params": params, "skip_if_exists": True}
+    answers = [service.http.post(path, json=once) for _ in range(2)]
+    service.run(name)
+    answers.append(service.http.post(path, json=once))
+    assert [answer.status_code for answer in answers] == [201, 200, 200]
+    assert [answer.json()["number"] for answer in answers] == [0, 0, 0]
+    assert service.http.post(path, json={"params": params}).json()["number"] == 1
+    assert service.http.post(path, json={"params": {"learning_rate": 0.02}, "skip_if_exists": True}).status_code == 201
+
+
+def test_a_grid_is_asked_for_the_given_values_alone(service: Service) -> None:
+    space = {
+        "batch_size": {"type": "int", "low": 16, "high": 18},
+        "nesterov": {"type": "categorical", "choices": [True]},
+    }
+    name = service.create(n_trials=3, search_space=space, sampler="grid")
+    path = f"/v1/studies/{name}/trials"
+    once = {"params": {"batch_size": 17}, "skip_if_exists": True}
+    assert [service.http.post(path, json=once).status_code for _ in range(2)] == [201, 200]
 
 
 def test_an_enqueued_whole_number_is_a_value_of_a_float_parameter(service: Service) -> None:

@@ -155,6 +155,23 @@ def test_a_range_of_one_number_is_that_number(service: Service) -> None:
     assert value_of(service, lease, "n", {"type": "int", "low": 3, "high": 3}) == 3
 
 
+def test_an_enqueued_value_that_is_never_asked_for_is_told(service: Service) -> None:
+    study = create(service, enqueue=[{"lr": 0.05, "num_layers": 5}])
+    lease = lease_of(service, study)
+    value_of(service, lease, "lr", RATE)
+    assert service.trial(study, 0)["unused_params"] == {}
+    service.complete(lease, values=[0.5])
+    assert service.trial(study, 0)["unused_params"] == {"num_layers": 5}
+
+
+def test_an_enqueued_fraction_is_refused_for_a_whole_number(service: Service) -> None:
+    study = create(service, enqueue=[{"n_layers": 1.1}, {"n_layers": 2.0}])
+    kind = {"type": "int", "low": 1, "high": 4}
+    problem = problem_of(ask(service, lease_of(service, study), "n_layers", kind), 409)
+    assert problem["detail"] == "n_layers must be a whole number: it was enqueued as 1.1"
+    assert value_of(service, lease_of(service, study), "n_layers", kind) == 2
+
+
 def test_an_enqueued_value_is_taken_for_a_parameter_that_is_asked_for(service: Service) -> None:
     study = create(service, enqueue=[{"lr": 0.05}])
     assert value_of(service, lease_of(service, study), "lr", RATE) == 0.05

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from optuna.trial import TrialState as OptunaState
 
 from service.results.paging import take_page, trial_key
@@ -47,15 +47,19 @@ def list_trials(
     status_code=201,
     name="enqueue",
     response_description="The new trial, which waits for a worker.",
+    responses={200: {"model": Trial, "description": "With skip_if_exists: a trial that has these parameters already."}},
 )
-def enqueue_trial(live: StudyDependency, new: NewTrial) -> Trial:
+def enqueue_trial(live: StudyDependency, new: NewTrial, response: Response) -> Trial:
     """Enqueue a configuration to try next.
 
-    Each call adds a trial, which counts towards n_trials; parameters that are left out are sampled. Parameters outside
-    of the search space are refused with 422, a study whose trials all exist with 409 `budget_exhausted`, a grid without
-    an untried configuration with 409 `nothing_left`, and a study that has ended with 409 `state_conflict`.
+    Each call adds a trial, which counts towards n_trials; parameters that are left out are sampled. With skip_if_exists
+    a call may be repeated: it adds no second trial. Parameters outside of the search space, and conditional ones whose
+    condition the others do not meet, are refused with 422, a study whose trials all exist with 409 `budget_exhausted`,
+    a grid without an untried configuration with 409 `nothing_left`, and a study that has ended with 409
+    `state_conflict`.
     """
-    number = enqueue_params(live, new.params)
+    number, is_new = enqueue_params(live, new.params, skip_if_exists=new.skip_if_exists)
+    response.status_code = 201 if is_new else 200
     return _view(live, number)
 
 
