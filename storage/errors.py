@@ -3,6 +3,7 @@
 StorageError
 ├── InvalidDatabaseUrlError   the database URL cannot be used
 ├── DatabaseUnavailableError  the database does not answer
+├── DatabaseLostError         the file of the database was deleted or replaced
 ├── StorageFailedError        the database refused a write permanently; nothing is written any more
 ├── StorageClosedError        the storage was closed
 ├── DatabaseOwnedError        another service owns the database
@@ -32,6 +33,10 @@ class InvalidDatabaseUrlError(StorageError):
 
 class DatabaseUnavailableError(StorageError):
     """The database does not answer."""
+
+
+class DatabaseLostError(StorageError):
+    """The file of the database was deleted or replaced while it was in use."""
 
 
 class DuplicateStudyError(StorageError):

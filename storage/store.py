@@ -117,6 +117,7 @@ class Store:
         Raises StorageFailedError, StorageClosedError or DatabaseUnavailableError if a write would fail now.
         """
         writer = self.optuna.writer
+        writer.check()
         if writer.away_seconds > AWAY_SECONDS:
             away = f"the database has not answered for {writer.away_seconds:.0f} s{writer.away_reason}"
             raise DatabaseUnavailableError(away)

@@ -1,19 +1,16 @@
-"""One service at a time owns a database, by a lock file for SQLite and an advisory lock for PostgreSQL.
+"""One service at a time owns a database, by a lock on the file of SQLite and an advisory lock of PostgreSQL.
 
 Both locks end with the process, however it ends, so no stale lock is left behind. If the lock was lost for a while, for
 example because PostgreSQL restarted, another service may have written in between. The row in `narrows_owners` tells.
 """
 
-import fcntl
-import os
 import secrets
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 from storage.batch import Batch
+from storage.database.sqlite_file import SqliteFile
 from storage.errors import DatabaseOwnedError, DatabaseTakenError
 from storage.writing.transactions import write
 
@@ -23,21 +20,22 @@ ADVISORY_KEY = 0x4E415252_4F575300  # "NARROWS"
 class Ownership:
     """The right of this process to write to a database."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._sqlite = engine.dialect.name == "sqlite"
+    def __init__(self, engine: Engine, file: SqliteFile | None) -> None:
+        """`file` is the locked file of an SQLite database."""
+        self._file = file
         self._shown = engine.url.render_as_string(hide_password=True)
-        self._lock_path = Path(f"{engine.url.database}.lock")
-        self._lock_file: IO[str] | None = None
         self._token = secrets.token_hex(16)
         self._claimed = False
+        if self._file is not None:
+            _check_before_connecting(engine, self._file)
 
     def acquire(self, connection: Connection) -> None:
         """Lock the database, or lock it again on a new connection.
 
         Raises DatabaseOwnedError, and DatabaseTakenError if another service has owned it since `claim`.
         """
-        if self._sqlite:
-            self._lock_sqlite()
+        if self._file is not None:
+            self._file.forget_log()
         elif not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ADVISORY_KEY})").scalar_one():
             self._check(connection)
             raise DatabaseOwnedError(f"another service has the database {self._shown}")
@@ -61,36 +59,16 @@ class Ownership:
         if token != self._token:
             raise DatabaseTakenError(f"another service took over the database {self._shown}")
 
-    def _lock_sqlite(self) -> None:
-        if self._lock_file is not None:
-            return
-        lock_file = self._lock_path.open("a+")
-        try:
-            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock_file.seek(0)
-            holder = lock_file.read().strip()
-            lock_file.close()
-            by = f" (process {holder})" if holder else ""
-            raise DatabaseOwnedError(f"another service has the database {self._shown}{by}") from error
-        lock_file.seek(0)
-        lock_file.truncate()
-        lock_file.write(f"{os.getpid()}\n")
-        lock_file.flush()
-        self._lock_file = lock_file
-
     def unlock(self, connection: Connection) -> None:
         """Release PostgreSQL's lock at once. Otherwise it ends a moment after the connection."""
-        if not self._sqlite:
+        if self._file is None:
             connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_KEY})")
             connection.commit()
 
-    def release(self) -> None:
-        """Release SQLite's lock file.
 
-        The file is not removed: otherwise one process could hold a lock on the removed file while another creates and
-        locks a new one.
-        """
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+def _check_before_connecting(engine: Engine, file: SqliteFile) -> None:
+    """Check the file before each new connection: SQLite would create an empty one in the place of a missing one."""
+
+    @event.listens_for(engine, "do_connect")
+    def check(*_: object) -> None:
+        file.check()

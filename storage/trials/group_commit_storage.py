@@ -63,7 +63,8 @@ class GroupCommitStorage(BaseStorage):
             self._database.connection.close()
             self._database.close()
             raise
-        self.writer = Writer(self._database.reconnect, self._database.unlock, self._database.connection)
+        database = self._database
+        self.writer = Writer(database.reconnect, database.unlock, database.check_after_write, database.connection)
         self.commits = Commits(self.writer, wait_seconds)
         _open[url] = self
 

@@ -32,8 +32,13 @@ BEAT_SECONDS = 1.0
 """After this long without a write the connection is tested, so that a lost database is noticed."""
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 2.0
-RETRIED_SQLSTATES = ("08", "53", "57", "40")
-"""Error classes of PostgreSQL worth a retry: connection, resources, operator intervention, rollback."""
+RETRIED_SQLSTATES = ("08", "25", "28", "3D", "40", "53", "55", "57", "58")
+"""Error classes of PostgreSQL that can pass by themselves.
+
+They are: connection; transaction state (a database that is read-only for a while); authorization and missing database
+(passwords are changed and databases restored); rollback; resources; locks (`lock_timeout`); operator intervention;
+errors of the operating system. Others (values, constraints, tables, privileges) stay until somebody mends their cause.
+"""
 
 
 class OpenBatch:
@@ -48,11 +53,19 @@ class Writer:
     """Commits batches in order, and retries as long as the database is away."""
 
     def __init__(
-        self, reconnect: Callable[[], Connection], release: Callable[[Connection], None], connection: Connection
+        self,
+        reconnect: Callable[[], Connection],
+        release: Callable[[Connection], None],
+        check: Callable[[], None],
+        connection: Connection,
     ) -> None:
-        """`reconnect` opens a new connection that may write, after a failure. `release` gives up the right to write."""
+        """`reconnect` opens a new connection that may write, after a failure. `release` gives up the right to write.
+
+        `check` raises a StorageError if what was just written is not where others would find it.
+        """
         self._reconnect = reconnect
         self._release = release
+        self._check_written = check
         self._connection: Connection | None = connection
         self.listeners: list[Callable[[Commit], None]] = []
         self._condition = threading.Condition()
@@ -139,6 +152,13 @@ class Writer:
     # The thread
 
     def _run(self) -> None:
+        try:
+            self._commit_batches()
+        except Exception as error:
+            log.exception("the writer ended by an error of its own")
+            self._fail(self._writing or OpenBatch(), error)
+
+    def _commit_batches(self) -> None:
         while self._await_work():
             with self._condition:
                 self._writing, self._open = self._open, OpenBatch()
@@ -180,6 +200,7 @@ class Writer:
         log.critical("%s; until then nothing is acknowledged", failure)
         with self._condition:
             self.failure = failure
+            self._away_since = None
             self._writing = None
             waiting = [writing, self._open]
         for batch in waiting:
@@ -194,7 +215,7 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - the caller decides by its kind
                 self._disconnect()
                 in_vain = self._closing and batch.n_rows == 0
-                if not _is_retryable(error) or self._stop.is_set() or in_vain:
+                if not can_pass(error) or self._stop.is_set() or in_vain:
                     return error
                 self._away_reason = reason_of(error)
                 if self._away_since is None:
@@ -212,6 +233,7 @@ class Writer:
         if self._connection is None:
             self._connection = self._reconnect()
         write(self._connection, batch)
+        self._check_written()
 
     def _disconnect(self) -> None:
         """Drop a failed connection. Its last commit may have arrived; writing the same rows again is harmless."""
@@ -222,12 +244,12 @@ class Writer:
             self._connection = None
 
 
-def _is_retryable(error: Exception) -> bool:
-    """Whether a retry can help: it can after errors of connection, disk or lock, but not after a broken constraint."""
+def can_pass(error: Exception) -> bool:
+    """Whether an error can pass by itself: those of connection, disk or lock can, a broken constraint cannot."""
     if isinstance(error, DatabaseOwnedError):
         return not isinstance(error, DatabaseTakenError)  # our own lost session may hold the lock for a while
     if not isinstance(error, DBAPIError):
-        return False
+        return isinstance(error, DatabaseUnavailableError)
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate is not None:
         return str(sqlstate).startswith(RETRIED_SQLSTATES)

@@ -89,6 +89,38 @@ def test_what_waited_for_the_database_is_written_once_when_it_is_back(cluster: P
     storage.close()
 
 
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [("lock_timeout = '100ms'", "lock timeout"), ("default_transaction_read_only = on", "read-only transaction")],
+)
+def test_a_refusal_that_passes_is_waited_for(cluster: PostgresCluster, setting: str, reason: str) -> None:
+    storage = GroupCommitStorage(cluster.url, wait_seconds=WAIT_SECONDS)
+    study_id = storage.create_new_study([StudyDirection.MINIMIZE], "kept")
+    with psycopg.connect(cluster.url, autocommit=True) as administrator:
+        (database,) = administrator.execute("SELECT current_database()").fetchone() or ("",)
+        administrator.execute(f"ALTER DATABASE {database} SET {setting}")
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        administrator.execute("SET default_transaction_read_only = off")
+        with administrator.transaction():
+            if reason == "lock timeout":
+                administrator.execute("LOCK TABLE study_user_attributes")
+            with pytest.raises(DatabaseUnavailableError):
+                storage.set_study_user_attr(study_id, "key", "value")
+            until(lambda: reason in storage.writer.away_reason, "the reason is known")
+        administrator.execute(f"ALTER DATABASE {database} RESET {setting.split()[0]}")
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    storage.commits.writer.barrier().result()
+    assert storage.writer.failure is None
+    assert load(storage.engine, DistributionCache()).studies[study_id].user_attrs == {"key": "value"}
+    storage.close()
+
+
 def test_a_write_that_is_refused_for_good_ends_all_acknowledgements(cluster: PostgresCluster) -> None:
     storage = GroupCommitStorage(cluster.url, wait_seconds=WAIT_SECONDS)
     study_id = storage.create_new_study([StudyDirection.MINIMIZE], "kept")
