@@ -16,6 +16,8 @@ from service.errors import InsufficientScopeError, NotFoundError, ServiceError, 
 
 LOGIN = "/login"
 LOCAL = "this machine"
+PEER = "narrows.peer"
+"""Key of a request's scope with the address and port of its connection, whatever a proxy's headers say."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Authenticator:
         required = ADMIN_ONLY if known is None else known
         if "anyone" in required:
             return None
-        caller = self._identify(headers, address_of(scope), required)
+        caller = self._identify(scope, headers, required)
         if caller is None:
             raise UnauthorizedError(f"a token is needed: send 'Authorization: Bearer TOKEN', or log in at {LOGIN}")
         if not required & caller.scopes:
@@ -66,12 +68,12 @@ class Authenticator:
             return False
         return True
 
-    def _identify(self, headers: Headers, address: str, required: frozenset[RequiredScope]) -> Caller | None:
+    def _identify(self, scope: Scope, headers: Headers, required: frozenset[RequiredScope]) -> Caller | None:
         """Raises UnauthorizedError, CrossOriginError and TooManyAttemptsError."""
-        caller = self._caller_with_credentials(headers, address) if self.tokens.any_exist else None
-        return caller or self._local_caller(headers, address, required)
+        caller = self._caller_with_credentials(headers, peer_of(scope)) if self.tokens.any_exist else None
+        return caller or self._local_caller(headers, address_of(scope), required)
 
-    def _caller_with_credentials(self, headers: Headers, address: str) -> Caller | None:
+    def _caller_with_credentials(self, headers: Headers, peer: str) -> Caller | None:
         """The caller with a token or a session. Raises UnauthorizedError and TooManyAttemptsError."""
         authorization = headers.get("authorization")
         if authorization is None:
@@ -79,7 +81,7 @@ class Authenticator:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise UnauthorizedError("a token must be sent as 'Authorization: Bearer TOKEN'")
-        holder = self.check_token(secret.strip().encode("latin-1").decode(errors="surrogateescape"), address)
+        holder = self.check_token(secret.strip().encode("latin-1").decode(errors="surrogateescape"), peer)
         return Caller(holder.name, holder.scopes, by_token=True)
 
     def session_caller(self, headers: Headers) -> Caller | None:
@@ -102,24 +104,18 @@ class Authenticator:
         check_local_host(headers)
         return Caller(LOCAL, with_included("admin"), by_token=False)
 
-    def check_token(self, secret: str, address: str) -> TokenHolder:
+    def check_token(self, secret: str, peer: str) -> TokenHolder:
         """Return the holder of a token.
 
-        Raises UnauthorizedError for a wrong or ended token, and TooManyAttemptsError after too many of them from one
-        address. Stored tokens are accepted even then, because nobody can guess them.
+        Raises UnauthorizedError for a wrong or ended token, and TooManyAttemptsError for a wrong one after too many of
+        them from one peer. A valid token is always accepted, and one that has ended is no guess: so nobody who sends
+        wrong tokens from a peer locks out the others there.
         """
-        ended: UnauthorizedError | None = None
-        try:
-            holder = self.tokens.stored_holder(secret)
-        except UnauthorizedError as error:
-            holder, ended = None, error
-        if holder is not None:
-            return holder
-        self._rate_limiter.check_attempts_left(address)
-        holder = None if ended else self.tokens.operator_holder(secret)
+        holder = self.tokens.holder(secret)
         if holder is None:
-            self._rate_limiter.count_failure(address)
-            raise ended or UnauthorizedError("no such token")
+            self._rate_limiter.check_attempts_left(peer)
+            self._rate_limiter.count_failure(peer)
+            raise UnauthorizedError("no such token")
         return holder
 
 
@@ -134,9 +130,15 @@ def _denial(method: str, path: str, known: frozenset[RequiredScope] | None, call
 
 
 def address_of(scope: Scope) -> str:
-    """The caller's network address, empty if it is unknown."""
+    """The caller's network address, empty if it is unknown. A trusted proxy may have told it."""
     client = scope.get("client")
     return client[0] if client else ""
+
+
+def peer_of(scope: Scope) -> str:
+    """The network address that the connection comes from: the last proxy's, which no header can change."""
+    peer = scope.get(PEER)
+    return peer[0] if peer else address_of(scope)
 
 
 def session_id_of(headers: Headers) -> str:

@@ -87,20 +87,22 @@ class Tokens:
         """The record with the time of its last use, which may not be stored yet."""
         return replace(record, last_used_at=self._used.get(record.name, record.last_used_at))
 
-    def stored_holder(self, secret: str) -> TokenHolder | None:
-        """The holder of a stored token, None for an unknown secret. Raises UnauthorizedError for an ended token."""
-        return self._stored_by_digest(digest_of(secret))
+    def holder(self, secret: str) -> TokenHolder | None:
+        """The holder of a token, stored or the operator's; None for an unknown secret.
 
-    def operator_holder(self, secret: str) -> TokenHolder | None:
-        """The operator, if the secret is the one that the service was started with; None otherwise."""
-        return self._operator_by_digest(digest_of(secret))
+        Raises UnauthorizedError for a token that has ended.
+        """
+        return self._by_digest(digest_of(secret))
 
     def holder_by_digest(self, digest: str) -> TokenHolder:
         """The holder of the token with this digest. Raises UnauthorizedError if the token is no longer valid."""
-        holder = self._stored_by_digest(digest) or self._operator_by_digest(digest)
+        holder = self._by_digest(digest)
         if holder is None:
             raise UnauthorizedError("this token no longer exists: log in again")
         return holder
+
+    def _by_digest(self, digest: str) -> TokenHolder | None:
+        return self._stored_by_digest(digest) or self._operator_by_digest(digest)
 
     def _stored_by_digest(self, digest: str) -> TokenHolder | None:
         record = self._store.tokens.by_digest(digest)

@@ -17,6 +17,7 @@ from service import logs
 from service.access.origins import is_loopback
 from service.events.event_stream import EVENTS_PATH
 from service.web.app import close_waits, create_app
+from service.web.forwarded import behind_proxies
 from service.web.http_protocol import BoundedHttp
 from service.web.listening import ServeError, listen
 from service.web.standby import stand_by
@@ -24,7 +25,11 @@ from storage import Store, open_artifacts, parse_url
 
 log = logging.getLogger(__name__)
 
+GUESSABLE_LENGTH = 16
 CREATE_ADMIN = "'narrows token create --scope admin --name NAME'"
+PRIVATE_UMASK = 0o077
+"""What the service creates (its database, artifacts and lock file), only its own user can read."""
+
 SHUTDOWN_SECONDS = 10
 STREAM_SECONDS = 1.0
 """Streams end when the service shuts down; a reader that has not received the end after this time is disconnected."""
@@ -53,6 +58,7 @@ def serve(
     # PyTorch, which the gp sampler loads later, would use every core, but the service and its database need some. On a
     # busy machine with 2 cores, suggestions on one thread take a half to a tenth of the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.umask(PRIVATE_UMASK)
     blobs = open_artifacts(artifacts, parse_url(database))
     sys.setswitchinterval(SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, _exit)  # uvicorn raises the signal again after its shutdown
@@ -76,8 +82,13 @@ def serve(
                 "without tokens, every caller on this machine may do everything: %s creates the first one", CREATE_ADMIN
             )
         log.info("artifacts are stored in %s", blobs)
+        if token is not None and len(token) < GUESSABLE_LENGTH:
+            log.warning(
+                "NARROWS_TOKEN is short enough to be guessed: use at least %d random characters", GUESSABLE_LENGTH
+            )
         config = uvicorn.Config(
-            app,
+            behind_proxies(app),
+            proxy_headers=False,  # `behind_proxies` reads them
             http=BoundedHttp,
             log_config=None,
             access_log=log_level == "debug",

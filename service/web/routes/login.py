@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from service.access.authenticator import LOGIN, Authenticator, address_of, session_id_of
+from service.access.authenticator import LOGIN, Authenticator, peer_of, session_id_of
 from service.access.origins import check_same_origin
 from service.access.sessions import COOKIE, LIFETIME_SECONDS
 from service.access.tokens import TokenHolder
@@ -51,7 +51,7 @@ async def log_in(request: Request, authenticator: AuthenticatorDependency, field
     check_same_origin("POST", request.headers, by_browser=False)
     next_path = fields.get("next", HOME)
     try:
-        holder = _reader(authenticator, fields.get("token", "").strip(), address_of(request.scope))
+        holder = _reader(authenticator, fields.get("token", "").strip(), peer_of(request.scope))
     except ServiceError as error:
         return _form(next_path, error)
     authenticator.sessions.end(session_id_of(request.headers))
@@ -77,10 +77,10 @@ async def log_out(request: Request, authenticator: AuthenticatorDependency) -> R
     return response
 
 
-def _reader(authenticator: Authenticator, secret: str, address: str) -> TokenHolder:
+def _reader(authenticator: Authenticator, secret: str, peer: str) -> TokenHolder:
     if not secret:
         raise UnauthorizedError("a token is needed")
-    holder = authenticator.check_token(secret, address)
+    holder = authenticator.check_token(secret, peer)
     if "read" not in holder.scopes:
         scopes = ", ".join(sorted(holder.scopes))
         raise InsufficientScopeError(f"these pages need a token with the scope read; {holder.name} opens {scopes}")
