@@ -28,6 +28,10 @@ class StudyRecord:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     finished_reason: str | None = None
+    state_reason: str | None = None
+    """Why the service has paused the study."""
+    resumed_at: datetime | None = None
+    """When it was last made running again; failures before that do not count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,8 @@ class Runner:
         while True:
             self.check()
             answer = fetch()
+            if isinstance(answer, Study) and answer.state == "paused" and answer.state_reason is not None:
+                raise CommandError(f"{answer.name} is paused: {answer.state_reason}")
             if answer.state not in ("running", "paused"):
                 return answer
             self.sleep(POLL_SECONDS)

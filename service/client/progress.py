@@ -26,16 +26,21 @@ Shown = TypeVar("Shown", bound=Study)
 
 
 def follow(fetch: Callable[[], Shown], console: Console, *, sleep: Callable[[float], None] = time.sleep) -> Shown:
-    """Show a study until it has ended, and return it as it is at the end."""
+    """Show a study until it has ended or the service has paused it, and return it as it is then."""
     with display_on(console) as show:
         study = fetch()
         show(study)
-        while study.state not in ENDED:
+        while not has_ended(study):
             sleep(POLL_SECONDS)
             study = fetch()
             show(study)
     console.print(closing_line(study), markup=False, emoji=False)
     return study
+
+
+def has_ended(study: Study) -> bool:
+    """Whether no more trials will start unless a user acts: a study that a user has paused may go on by itself."""
+    return study.state in ENDED or (study.state == "paused" and study.state_reason is not None)
 
 
 @contextmanager
@@ -148,14 +153,22 @@ def panel(study: Study) -> RenderableType:
 def closing_line(study: Study) -> str:
     """How a study ended, in one line."""
     counts = study.trial_counts
-    reason = f" ({one_line(study.finished_reason)})" if study.finished_reason else ""
+    why = study.state_reason or study.finished_reason
+    reason = f" ({one_line(why)})" if why else ""
     took = ""
     if study.started_at is not None and study.finished_at is not None:
         took = f" after {seconds((study.finished_at - study.started_at).total_seconds())}"
     return (
         f"{study.name} is {study.state}{took}{reason}: "
         f"{counts.COMPLETE} complete, {counts.PRUNED} pruned, {counts.FAIL} failed"
+        f"{_next_step(study)}"
     )
+
+
+def _next_step(study: Study) -> str:
+    if study.state != "paused" or not has_ended(study):
+        return ""
+    return f"; narrows resume {study.name} goes on"
 
 
 def _best(study: Study) -> list[str]:

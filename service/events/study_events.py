@@ -49,8 +49,9 @@ class StudyEvents:
             self._event("study_extended", n_trials=after.n_trials)
             self._log("study %s is extended to %d trials", after.n_trials)
         if after.state != before.state:
-            self._event(CHANGED[after.state], reason=after.finished_reason)
-            self._log("study %s is %s", after.state)
+            reason = after.finished_reason or after.state_reason
+            self._event(CHANGED[after.state], reason=_short(reason))
+            self._log("study %s is %s", after.state if reason is None else f"{after.state}: {reason}")
 
     def round_begun(self, number: int, text: str) -> None:
         """A narrowing round began; `text` summarizes its ranges."""

@@ -82,7 +82,7 @@ def linked_definition(original: Definition, name: str, plan: Plan) -> Definition
         written.pop(left_out, None)
     repeated = [candidate.params for candidate in plan.candidates for _ in range(plan.n_seeds)]
     changes = {"name": name, "sampler": "random", "pruner": "none", "enqueue": repeated, "n_trials": len(repeated)}
-    return Definition.model_validate({**written, **changes})
+    return Definition.model_validate({**written, **changes, "max_failures_in_a_row": len(repeated)})
 
 
 def confirmation_seed(seed: int, final: FinalRecord, plan: Plan, number: int) -> int:

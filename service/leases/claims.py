@@ -121,7 +121,7 @@ def _repeated(registry: Registry, claim: Claim) -> list[Lease]:
 
 
 def _is_for(live: LiveStudy, claim: Claim) -> bool:
-    """Whether the worker wants trials of a study and allows all its entrypoints, if it has any."""
-    if live.record.name in claim.except_studies:
+    """Whether the worker wants trials of a study, may have them, and allows all its entrypoints, if it has any."""
+    if live.record.name in claim.except_studies or live.failures.is_stopped(claim.worker.id):
         return False
     return all(is_allowed(entrypoint, claim.allow) for entrypoint in live.definition.entrypoints)

@@ -11,7 +11,7 @@ from service.leases.epoch_reports import check_report, record_report, renew_leas
 from service.leases.lookup import Committed, find_lease, get_ended_lease, get_lease, lease_refusal
 from service.leases.trial_results import same_metrics
 from service.registry.registry import Registry
-from service.schemas.protocol import RenewedLease, Report, ReportDecision
+from service.schemas.protocol import Closed, RenewedLease, Report, ReportDecision
 from service.study.live_study import LiveStudy
 from storage import Decision, LeaseRecord, TrialStateName
 
@@ -73,7 +73,7 @@ def extend_leases(registry: Registry, lease_ids: Sequence[str]) -> tuple[list[Re
     return renewed, commits
 
 
-def end_lease(registry: Registry, lease_id: str, end: LeaseEnd) -> tuple[TrialStateName, Committed]:
+def end_lease(registry: Registry, lease_id: str, end: LeaseEnd) -> tuple[Closed, Committed]:
     """End a lease and return the state of its trial. The same call again returns the same state.
 
     Raises LeaseNotFoundError, LeaseLostError, LeaseClosedError, and what the methods of `end` raise.
@@ -82,9 +82,19 @@ def end_lease(registry: Registry, lease_id: str, end: LeaseEnd) -> tuple[TrialSt
     end.check(live, lease)
     with live.deferred_change() as committed:
         if live.leases.get(lease_id) is not None:
-            return end.apply(live, lease), [committed]
+            return _closed(live, lease, end.apply(live, lease)), [committed]
         ended = get_ended_lease(registry, lease_id)
         if ended.outcome not in end.answered_after or ended.state is None:
             raise lease_refusal(ended)
         end.apply_again(live, ended)
-        return ended.state, [committed]
+        return _closed(live, lease, ended.state), [committed]
+
+
+def _closed(live: LiveStudy, lease: LeaseRecord, state: TrialStateName) -> Closed:
+    """The answer to a worker, with the reason if it gets no more trials of the study because too many have failed."""
+    note = None
+    if live.record.state == "paused" and live.record.state_reason is not None:
+        note = f"the study is paused: {live.record.state_reason}"
+    elif live.failures.is_stopped(lease.worker_id):
+        note = f"this worker gets no more trials of the study: {live.failures.text(live.record.name)}"
+    return Closed(state=state, note=note)

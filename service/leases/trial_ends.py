@@ -9,6 +9,7 @@ from service.sampling import constraints
 from service.sampling.ask import tell
 from service.schemas.artifacts import CHECKPOINT
 from service.schemas.optuna import NAMES
+from service.study.failures import COUNTED
 from service.study.live_study import LiveStudy
 from storage import LeaseRecord, Outcome, ResultRecord, TrialStateName
 
@@ -30,10 +31,30 @@ def finish_trial(
     tell(live.study, lease.trial_number, state, values)
     live.events.trial_ended(lease, state, result.metrics, values, result.reason)
     _check_target(live, lease.trial_id, lease.trial_number, values)
+    if outcome in COUNTED and live.stop_reason() is None:
+        live.failures.note_end(
+            lease.worker_id,
+            failed=state == TrialState.FAIL,
+            reason=result.reason,
+            limit=live.max_failures_in_a_row,
+        )
+        _pause_if_failing(live)
     live.tick()
     live.notify()
     live.want_suggestions()
     return result.state
+
+
+def _pause_if_failing(live: LiveStudy) -> None:
+    """Pause a study with too many failures in a row, unless a worker without any is at work or no trial is left."""
+    failures, record = live.failures, live.record
+    if record.state != "running" or failures.n < live.max_failures_in_a_row or live.queue.is_empty(record.n_trials):
+        return
+    if any(not failures.has_failed(lease.worker_id) for lease in live.leases):
+        return
+    reason = f"the last {failures.n} trials have failed (max_failures_in_a_row), the last one: {failures.reason}"
+    live.record = live.store.change_study(record, state="paused", state_reason=reason)
+    live.events.study_changed(record, live.record)
 
 
 def finish_unleased_trial(

@@ -231,7 +231,8 @@ class Registry:
             return None
         if live.grant_fault.text is not None:
             return f"no trial can be made: {live.grant_fault.text}"
-        return self._missing_allowance(live) or live.failing_workers.text(live.leases)
+        stopped = live.failures.text(live.record.name) if len(live.leases) == 0 else None
+        return self._missing_allowance(live) or stopped or live.failing_workers.text(live.leases)
 
     def _missing_allowance(self, live: LiveStudy) -> str | None:
         """The text that says which entrypoints no worker allows; None unless a study waits for that reason."""

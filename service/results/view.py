@@ -29,6 +29,7 @@ def study_view(live: LiveStudy, waits_for: str | None) -> Study:
         name=record.name,
         final_of=None if live.final is None else store.study(live.final.study_id).name,
         state=record.state,
+        state_reason=record.state_reason or record.finished_reason,
         n_imported=sum(known.n_trials for known in store.imports.of_study(record.study_id)),
         definition=live.definition.model_copy(update={"n_trials": record.n_trials}),
         trial_counts=TrialCounts(**counts),

@@ -251,6 +251,11 @@ class Closed(Answer):
     """The answer to the calls that end a lease."""
 
     state: TrialState = Field(description="State of the trial after the call.", examples=["COMPLETE"])
+    note: str | None = Field(
+        None,
+        description="Why the worker gets no more trials of the study, in words; missing if it may get more.",
+        examples=[None],
+    )
 
 
 class Renew(Body):

@@ -124,6 +124,12 @@ class Study(Answer):
         examples=[None],
     )
     state: StudyState = Field(description="State of the study.", examples=["running"])
+    state_reason: str | None = Field(
+        None,
+        description="Why the study is in its state: why the service has paused it, or why it has ended. Null for a "
+        "running study and for one that a user has paused.",
+        examples=["the last 10 trials have failed (max_failures_in_a_row), the last one: no file labels.csv"],
+    )
     definition: AsWritten = Field(
         description="The definition as it was written, with the present n_trials.", examples=[{"name": "mnist-mlp"}]
     )

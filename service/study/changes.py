@@ -47,6 +47,11 @@ def change_study(live: LiveStudy, change: StudyChange) -> None:
             values |= {"finished_at": live.clock.now(), "finished_reason": "stopped by a user"}
         if state in ("running", "paused") and record.state in ("finished", "stopped"):
             values |= {"finished_at": None, "finished_reason": None}
+        if state != record.state:
+            values["state_reason"] = None
+        if change.state == "running" or (state == "running" and record.state != "running"):
+            values["resumed_at"] = live.clock.now()
+            live.forget_failures()
         live.record = live.store.change_study(record, **values)
         live.events.study_changed(record, live.record)
         live.tick()

@@ -36,6 +36,10 @@ class FailingWorkers:
         """Note that a worker trains a trial of the study."""
         self._failing.pop(worker_id, None)
 
+    def reset(self) -> None:
+        """Forget all failed attempts."""
+        self._failing.clear()
+
     def text(self, leases: Iterable[LeaseRecord]) -> str | None:
         """Which worker cannot train the study's trials, since when and why; None if another one has a trial of it."""
         failing = dict(self._failing)

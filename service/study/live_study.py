@@ -20,9 +20,10 @@ from service.sampling.samplers import build_sampler
 from service.schemas.artifacts import CHECKPOINT
 from service.schemas.protocol import Resume
 from service.schemas.study.definition import Definition
-from service.schemas.study.definition_fields import Params
+from service.schemas.study.definition_fields import MIN_FAILURES_IN_A_ROW, Params
 from service.schemas.study.resolve import fixed_fields
 from service.study.failing_workers import FailingWorkers
+from service.study.failures import FailuresInARow
 from service.study.grant_fault import GrantFault
 from service.study.open_leases import OpenLeases
 from service.study.rounds import Rounds
@@ -65,6 +66,7 @@ class LiveStudy:
         self.pruning = pruning_of(store, study, definition)
         self.rounds = Rounds(store, record.study_id, definition)
         self.failing_workers = FailingWorkers()
+        self.failures = FailuresInARow()
         self.events = StudyEvents(store, clock, record.name)
         self.lock = threading.RLock()
         self.deleted = False
@@ -126,6 +128,16 @@ class LiveStudy:
         if self.record.state == "stopped":
             return "the study was stopped"
         return self.end.early_reason(self.record, self.clock.now())
+
+    @property
+    def max_failures_in_a_row(self) -> int:
+        """How many trials in a row may fail before the study is paused."""
+        return self.definition.max_failures_in_a_row or max(MIN_FAILURES_IN_A_ROW, self.record.n_trials // 4)
+
+    def forget_failures(self) -> None:
+        """Let the study and all its workers go on as if no trial had failed."""
+        self.failures.reset()
+        self.failing_workers.reset()
 
     def resume(self, trial_id: int) -> Resume | None:
         """The checkpoint that a trial can be resumed from, or None."""

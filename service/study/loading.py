@@ -50,6 +50,7 @@ def load_study(
     time_sampling = partial(sampled, chosen_sampler(definition).name)
     queue = TrialQueue(study, definition, retries, time_sampling, promotion_of(study, definition))
     live = LiveStudy(store, clock, record, definition, study, queue, open_leases, notify, wake, tick)
+    live.failures.replay(leases, record.resumed_at, live.max_failures_in_a_row)
     live.learn_from_imports()
     if live.rounds.latest is not None:
         live.sample_from(live.rounds.latest)

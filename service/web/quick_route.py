@@ -70,7 +70,8 @@ class QuickRoutes:
             return
         scope["route"], scope["path_params"] = route, path_params  # read by metrics and logs
         answer: BaseModel = await route.endpoint(**arguments)
-        await Response(answer.model_dump_json(), media_type=JSON_TYPE)(scope, receive, send)
+        text = answer.model_dump_json(exclude_none=route.response_model_exclude_none)
+        await Response(text, media_type=JSON_TYPE)(scope, receive, send)
 
     def _find(self, scope: Scope) -> tuple[QuickRoute, dict[str, str]] | None:
         path, method = scope["path"], scope["method"]

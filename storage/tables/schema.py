@@ -25,6 +25,8 @@ studies = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     Column("finished_reason", Text),
+    Column("state_reason", Text),
+    Column("resumed_at", UtcDateTime),
 )
 
 leases = Table(

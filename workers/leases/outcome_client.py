@@ -114,6 +114,8 @@ class OutcomeClient:
             logger.warning("%s: lost: %s", title(lease), error)
             return None
         self._fanout.end_lease(lease.lease_id, closed.state, metrics)
+        if closed.note is not None:
+            logger.warning("%s: %s", lease.study, closed.note)
         return closed
 
 

@@ -15,6 +15,7 @@ MAX_TRIALS = 1_000_000
 KEEP_TOP = 5
 MARGIN = 0.1
 MAX_KEPT = 10_000
+MIN_FAILURES_IN_A_ROW = 10
 
 Direction = Literal["maximize", "minimize"]
 Params = dict[Annotated[str, Field(max_length=128)], Scalar]
@@ -126,6 +127,15 @@ class DefinitionFields(StrictBody):
         le=100,
         description="Maximum number of attempts at one trial if workers fail or disappear.",
         examples=[3],
+    )
+    max_failures_in_a_row: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_TRIALS,
+        description="Number of failed trials in a row at which the service pauses the study. A worker on which so many "
+        "have failed gets no more of its trials, while other workers go on. Null for the larger of 10 and a quarter of "
+        "n_trials.",
+        examples=[10],
     )
     enqueue: list[Params] = Field(
         [],

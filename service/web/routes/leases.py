@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -36,6 +36,8 @@ PAUSES = (0.0005, 0.001, 0.002, 0.004)
 When all attempts fail, the call runs in a thread. That costs as much as the call itself and delays the calls that
 arrive meanwhile, so that they would need threads too.
 """
+END_OF_LEASE: dict[str, Any] = {"response_description": "The state of the trial.", "response_model_exclude_none": True}
+"""What the routes that end leases share."""
 
 
 @router.post("/claims", name="claim", response_description="The granted leases.")
@@ -89,7 +91,7 @@ async def renew_leases(body: Renew, registry: RegistryDependency) -> Renewed:
     return Renewed(leases=await _durable(registry, call, body.lease_ids))
 
 
-@router.post("/leases/{lease_id}/complete", name="complete", response_description="The state of the trial.")
+@router.post("/leases/{lease_id}/complete", name="complete", **END_OF_LEASE)
 async def complete_trial(lease_id: LeaseIdPath, body: Complete, registry: RegistryDependency) -> Closed:
     """Complete a trial.
 
@@ -100,7 +102,7 @@ async def complete_trial(lease_id: LeaseIdPath, body: Complete, registry: Regist
     return await _end(registry, lease_id, TrialCompletion(body.metrics, body.values), with_epochs=True)
 
 
-@router.post("/leases/{lease_id}/fail", name="fail", response_description="The state of the trial.")
+@router.post("/leases/{lease_id}/fail", name="fail", **END_OF_LEASE)
 async def fail_trial(lease_id: LeaseIdPath, body: Fail, registry: RegistryDependency) -> Closed:
     """Fail an attempt at a trial.
 
@@ -111,7 +113,7 @@ async def fail_trial(lease_id: LeaseIdPath, body: Fail, registry: RegistryDepend
     return await _end(registry, lease_id, AttemptFailure(body.reason, body.retry))
 
 
-@router.post("/leases/{lease_id}/release", name="release", response_description="The state of the trial.")
+@router.post("/leases/{lease_id}/release", name="release", **END_OF_LEASE)
 async def release_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
     """Release a trial without an attempt.
 
@@ -121,7 +123,7 @@ async def release_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> 
     return await _end(registry, lease_id, TrialRelease())
 
 
-@router.post("/leases/{lease_id}/prune", name="prune", response_description="The state of the trial.")
+@router.post("/leases/{lease_id}/prune", name="prune", **END_OF_LEASE)
 async def prune_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
     """Prune a trial that its own code gave up.
 
@@ -131,7 +133,7 @@ async def prune_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Cl
     return await _end(registry, lease_id, TrialPruning())
 
 
-@router.post("/leases/{lease_id}/pause", name="pause", response_description="The state of the trial.")
+@router.post("/leases/{lease_id}/pause", name="pause", **END_OF_LEASE)
 async def pause_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Closed:
     """Pause a trial at its rung.
 
@@ -200,7 +202,7 @@ async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:
 
 async def _end(registry: Registry, lease_id: str, end: LeaseEnd, *, with_epochs: bool = False) -> Closed:
     call = partial(end_lease, registry, lease_id, end)
-    return Closed(state=await _durable(registry, call, [lease_id], with_epochs=with_epochs))
+    return await _durable(registry, call, [lease_id], with_epochs=with_epochs)
 
 
 async def _durable(

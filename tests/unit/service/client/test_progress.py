@@ -89,3 +89,14 @@ def test_several_objectives_have_no_single_best() -> None:
     pair = study(complete=7, best=None)
     assert "best" not in line(pair)
     assert "best" in line(study(complete=7, best=trial_json(1, 0.5)))
+
+
+def test_a_study_that_the_service_has_paused_is_followed_no_longer() -> None:
+    paper = console(terminal=False)
+    paused = study("paused", complete=7, state_reason="the last 10 trials have failed")
+    shown = iter([study(complete=7), study("paused", complete=7), paused])
+    assert follow(lambda: next(shown), paper, sleep=lambda _seconds: None) is paused
+    assert " ".join(text_of(paper).split()).endswith(
+        "digits is paused (the last 10 trials have failed): "
+        "7 complete, 3 pruned, 0 failed; narrows resume digits goes on"
+    )
