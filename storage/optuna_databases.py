@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from sqlalchemy import URL, create_engine, inspect
@@ -117,17 +118,32 @@ def read_study(text: str, name: str | None) -> OptunaStudy:
     Raises MissingStudyError, InvalidDatabaseUrlError and DatabaseUnavailableError.
     """
     with _opened(text, new=False) as (url, storage):
-        known = {study.study_name: study for study in storage.get_all_studies()}
-        shown = url.render_as_string(hide_password=True)
-        if name is None and len(known) != 1:
-            raise MissingStudyError(f"{shown} has {len(known)} studies, one must be named: {', '.join(known)}")
-        study = next(iter(known.values())) if name is None else known.get(name)
-        if study is None:
-            raise MissingStudyError(f"{shown} has no study {name!r}, it has: {', '.join(known) or 'none'}")
-        trials = storage.get_all_trials(study_id_of(study))
-        return OptunaStudy(
-            study.study_name, study.directions, study.system_attrs.get(METRIC_NAMES_ATTR), study.user_attrs, trials
-        )
+        return _study_of(storage, url.render_as_string(hide_password=True), name)
+
+
+def read_journal(file: str, name: str | None) -> OptunaStudy:
+    """Read a study of a journal file of Optuna; without a name, its only study.
+
+    Raises MissingStudyError, and InvalidDatabaseUrlError for a file that Optuna cannot read.
+    """
+    try:
+        storage = JournalStorage(JournalFileBackend(file))
+    except (ValueError, KeyError, OSError) as error:
+        raise InvalidDatabaseUrlError(f"Optuna cannot read the journal {file}: {error}") from error
+    return _study_of(storage, file, name)
+
+
+def _study_of(storage: BaseStorage, shown: str, name: str | None) -> OptunaStudy:
+    known = {study.study_name: study for study in storage.get_all_studies()}
+    if name is None and len(known) != 1:
+        raise MissingStudyError(f"{shown} has {len(known)} studies, one must be named: {', '.join(known)}")
+    study = next(iter(known.values())) if name is None else known.get(name)
+    if study is None:
+        raise MissingStudyError(f"{shown} has no study {name!r}, it has: {', '.join(known) or 'none'}")
+    trials = storage.get_all_trials(study_id_of(study))
+    return OptunaStudy(
+        study.study_name, study.directions, study.system_attrs.get(METRIC_NAMES_ATTR), study.user_attrs, trials
+    )
 
 
 @contextmanager

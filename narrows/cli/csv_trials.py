@@ -3,20 +3,21 @@
 If there are columns that begin with `params_`, those are the parameters, and of the others only the objective values,
 `state` and columns that begin with `constraints_` are read. Without any, every other column is a parameter.
 The column of an objective is `value_METRIC`, `values_METRIC`, METRIC or `values_INDEX`; `value` is that of the first
-objective. An empty cell means that the trial does not have the parameter.
+objective. An empty cell means that the trial does not have the parameter, or that its value is null: pandas writes None
+so. A row that cannot be read is left out, and its line, column and rule are told.
 """
 
 import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from service.schemas.csv_text import text_of
 from service.schemas.results import TrialState
 from service.schemas.study.definition import Definition
-from service.schemas.study.search_space import CategoricalParameter, IntParameter, Parameter
+from service.schemas.study.search_space import CategoricalParameter, IntParameter, Parameter, is_active
 
 PREFIX = "params_"
 CONSTRAINT = "constraints_"
@@ -28,19 +29,27 @@ class CsvError(ValueError):
     """The file breaks a rule; the message names the line or the column."""
 
 
-def read_csv(text: str, definition: Definition) -> list[dict[str, Any]]:
-    """Return the trials as the API's import takes them. Raises CsvError."""
+def read_csv(text: str, definition: Definition) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the trials as the API's import takes them, and why each of the other rows cannot be read.
+
+    Raises CsvError if no row can be read.
+    """
     reader = csv.reader(io.StringIO(text, newline=""))
     header = next(reader, [])
     params, values = _columns(header, definition)
-    trials = [
-        _trial(_cells(header, row, reader.line_num), params, values, definition, reader.line_num)
-        for row in reader
-        if any(row)
-    ]
+    trials: list[dict[str, Any]] = []
+    unreadable: list[str] = []
+    for row in reader:
+        if not any(row):
+            continue
+        try:
+            trials.append(_trial(_cells(header, row, reader.line_num), params, values, definition, reader.line_num))
+        except CsvError as error:
+            unreadable.append(str(error))
     if not trials:
-        raise CsvError("a file must have at least one trial: there is none after the header")
-    return trials
+        none = "a file must have at least one trial: there is none after the header"
+        raise CsvError(unreadable[0] if unreadable else none)
+    return trials, unreadable
 
 
 def _columns(header: Sequence[str], definition: Definition) -> tuple[dict[str, str], list[str]]:
@@ -82,13 +91,11 @@ def _trial(
     if state not in STATES:
         raise CsvError(f"line {line}, column {STATE}: must be one of {', '.join(STATES)}: {state!r}")
     given = {name: column for name, column in params.items() if cells[column] != ""}
-    trial: dict[str, Any] = {
-        "state": state,
-        "params": {
-            name: _param(definition.search_space[name], cells[column], f"line {line}, column {column}")
-            for name, column in given.items()
-        },
+    found = {
+        name: _param(definition.search_space[name], cells[column], f"line {line}, column {column}")
+        for name, column in given.items()
     }
+    trial: dict[str, Any] = {"state": state, "params": _with_nulls(found, params, definition)}
     constraints = {name: cell for name, cell in cells.items() if name.startswith(CONSTRAINT) and cell}
     if constraints:
         trial["constraints"] = {
@@ -98,6 +105,15 @@ def _trial(
     if state == "COMPLETE":
         trial["values"] = [_wire(_number(cells[column], f"line {line}, column {column}")) for column in values]
     return trial
+
+
+def _with_nulls(found: dict[str, Any], columns: Container[str], definition: Definition) -> dict[str, Any]:
+    """The parameters, with null for an empty cell where null is a choice and the parameter exists beside the others."""
+    params = dict(found)
+    for name, parameter in definition.search_space.items():
+        if name in columns and name not in params and is_active(parameter, params) and parameter.contains(None):
+            params[name] = None
+    return params
 
 
 def _number(cell: str, where: str) -> float:

@@ -78,7 +78,14 @@ def ranking_of(final: FinalRecord) -> Ranking | None:
 def linked_definition(original: Definition, name: str, plan: Plan) -> Definition:
     """The definition of the linked study: all its trials are enqueued, and none is pruned."""
     written = original.model_dump(mode="json", exclude_unset=True)
-    for left_out in ("timeout_seconds", "target_value", "confirmation", "narrowing", "warm_start_from"):
+    for left_out in (
+        "timeout_seconds",
+        "target_value",
+        "confirmation",
+        "narrowing",
+        "warm_start_from",
+        "warm_start_defaults",
+    ):
         written.pop(left_out, None)
     repeated = [candidate.params for candidate in plan.candidates for _ in range(plan.n_seeds)]
     changes = {"name": name, "sampler": "random", "pruner": "none", "enqueue": repeated, "n_trials": len(repeated)}

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from datetime import datetime
 from optuna.trial import FrozenTrial
 
 from service.errors import InvalidError, StateConflictError, StudyNotFoundError
-from service.imports.rule import why_left_out
+from service.imports.rule import default_errors, why_left_out, with_defaults
 from service.imports.view import import_view
 from service.results.view import trial_views
 from service.sampling.constraints import constraint_names, constraint_values
@@ -63,12 +62,13 @@ def import_trials(live: LiveStudy, new: NewImport, requested_by: str) -> tuple[I
         if same is not None:
             return import_view(same), False
         errors = list(_sampler_errors(live.definition, "sampler"))
+        errors += default_errors(live.definition, new.defaults, "defaults")
         errors += itertools.islice(_trial_errors(live.definition, new), MAX_ERRORS)
         if errors:
             raise InvalidError(errors)
-        trials = [(trial, new.distributions) for trial in new.trials]
+        trials = [(with_defaults(live.definition, trial, new.defaults), new.distributions) for trial in new.trials]
         n_before = sum(record.n_trials for record in known)
-        fitting = _fitting_trials(live.definition, "trials", new.source, trials, n_before)
+        fitting = _fitting_trials(live.definition, "trials", new.source, trials, n_before, may_be_none=new.allow_empty)
         record = save_import(live.store, live.record.study_id, fitting, live.clock.now(), requested_by, digest)
         live.learn_from_imports()
         live.events.trials_imported(f"{record.n_trials} trials of {record.source}")
@@ -80,16 +80,20 @@ def warm_start_imports(definition: Definition, get_study: Callable[[str], LiveSt
 
     `get_study` returns a study by name or raises StudyNotFoundError.
     """
-    if not definition.warm_start_from:
+    if not definition.warm_start_from and not definition.warm_start_defaults:
         return []
-    errors = list(_sampler_errors(definition, BY_DEFINITION))
+    defaults = definition.warm_start_defaults
+    errors = [*_sampler_errors(definition, BY_DEFINITION), *default_errors(definition, defaults, "warm_start_defaults")]
     if errors:
         raise InvalidError(errors)
     imports: list[FittingTrials] = []
     for index, name in enumerate(definition.warm_start_from):
         field = f"{BY_DEFINITION}.{index}"
         source = _source_study(definition, field, name, get_study)
-        trials = [(trial, _distributions(original)) for trial, original in _trials_of(source, definition)]
+        trials = [
+            (with_defaults(definition, trial, defaults), _distributions(original))
+            for trial, original in _trials_of(source, definition)
+        ]
         n_before = sum(len(earlier.trials) for earlier in imports)
         imports.append(_fitting_trials(definition, field, f"study {name}", trials, n_before))
     return imports
@@ -118,13 +122,22 @@ def save_import(
 
 
 def _fitting_trials(
-    definition: Definition, field: str, source: str, trials: Sequence[TrialWithDistributions], n_before: int
+    definition: Definition,
+    field: str,
+    source: str,
+    trials: Sequence[TrialWithDistributions],
+    n_before: int,
+    *,
+    may_be_none: bool = False,
 ) -> FittingTrials:
-    """Select the trials that fit. Raises InvalidError if none does, or if there are too many with `n_before`."""
+    """Select the trials that fit.
+
+    Raises InvalidError if none does, unless there `may_be_none`, or if there are too many with `n_before`.
+    """
     reasons = [why_left_out(definition, trial, distributions) for trial, distributions in trials]
     left_out: Counter[str] = Counter(reason for reason in reasons if reason is not None)
     fitting = [pair for pair, reason in zip(trials, reasons, strict=True) if reason is None]
-    if not fitting:
+    if not fitting and not may_be_none:
         counted = ", ".join(f"{n} left out because of their {reason}" for reason, n in sorted(left_out.items()))
         problem = f"at least one trial must fit the search space: {source} has none ({counted or 'no trials'})"
         raise InvalidError([(field, problem)])
@@ -199,8 +212,6 @@ def _trial_errors(definition: Definition, new: NewImport) -> Iterator[tuple[str,
         values = trial.values or []
         if trial.state == "COMPLETE" and len(values) != n_objectives:
             yield f"trials.{index}.values", f"values must have one number for each objective: {len(values)} given"
-        if any(math.isnan(value) for value in (*values, trial.last_value or 0.0, *trial.constraints.values())):
-            yield f"trials.{index}.values", "values and constraints must be numbers: nan"
         if (trial.last_step is None) != (trial.last_value is None):
             yield f"trials.{index}.last_step", "last_step and last_value must be given together"
         elif trial.last_step is not None and n_objectives > 1:

@@ -56,6 +56,17 @@ class NewImport(StrictBody):
         description="Distributions of the parameters. Those that the search space does not have are required.",
         examples=[{"learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}],
     )
+    defaults: Params = Field(
+        {},
+        max_length=MAX_PARAMETERS,
+        description="Values of parameters of the search space for trials that lack them: what was fixed when they ran.",
+        examples=[{"epochs": 5}],
+    )
+    allow_empty: bool = Field(
+        False,
+        description="Whether it is no error if no trial fits, as in one part of many.",
+        examples=[True],
+    )
     trials: list[ImportedTrial] = Field(
         min_length=1,
         max_length=MAX_IMPORTED,
@@ -71,6 +82,9 @@ class LeftOut(Answer):
         0,
         description="Trials that are neither COMPLETE nor PRUNED; with several objectives all that are not COMPLETE.",
         examples=[2],
+    )
+    results: int = Field(
+        0, description="Complete trials with nan as a value, and trials with nan in a constraint.", examples=[0]
     )
     names: int = Field(
         0, description="Trials whose parameters are not those that the search space has for their values.", examples=[0]

@@ -1,11 +1,15 @@
 """`narrows import`: from a CSV file and from databases of stock Optuna, into a study of a real service."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from service.client import Client
 from tests.acceptance.by_hand import claimed, definition, study_in_every_state
@@ -85,20 +89,72 @@ def test_what_was_exported_can_be_imported(client: Client, tmp_path: Path) -> No
         found = client.get(f"studies/{study}/imports/0")
         kept = [(trial["state"], trial["params"], trial["values"]) for trial in json.loads(found)["trials"]]
         assert kept == source, study
-    # A data frame's file has nothing where the value is null: such a trial lacks a parameter.
-    n_null = sum(params["gradient_clip"] is None for _, params, _ in source)
-    assert 0 < n_null < 4
+    # A data frame's file has nothing where the value is null.
+    assert 0 < sum(params["gradient_clip"] is None for _, params, _ in source) < 4
     assert narrows(client, "import", str(frame), "--into", "frame") == (
         0,
-        f"frame learns from {4 - n_null} trials of frame.csv; {left_out}, {n_null} because of their names\n",
+        f"frame learns from 4 trials of frame.csv; {left_out}\n",
     )
+
+
+HIDDEN: Any = ([64], [64, 64])
+
+
+def diverging(trial: optuna.Trial) -> float:
+    rate = trial.suggest_float("learning_rate", 1e-5, 0.1, log=True)
+    trial.suggest_categorical("hidden", HIDDEN)
+    trial.report(float("nan") if trial.number % 3 == 0 else rate, 0)
+    if trial.number % 3 == 0:
+        raise optuna.TrialPruned
+    return rate
+
+
+def test_what_can_be_taken_of_a_journal_is_taken(client: Client, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.log"
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    old = optuna.create_study(storage=storage, study_name="old", direction="maximize")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna warns of choices that are lists
+        old.optimize(diverging, n_trials=9)
+    space = {
+        **RATE,
+        "hidden": {"type": "categorical", "choices": ["[64]", "[64, 64]"]},
+        "epochs": {"type": "int", "low": 3, "high": 9},
+    }
+    client.create_study(definition("new", search_space=space, sampler=TPE, training={"entrypoint": "mine.train:f"}))
+    arguments = ("import", str(journal), "--into", "new", "--default", "epochs=5")
+    assert narrows(client, *arguments) == (0, "new learns from 9 trials of study old of Optuna\n")
+    (kept,) = json.loads(client.get("studies/new/imports"))["imports"]
+    assert kept["n_trials"] == 9
+    trials = json.loads(client.get("studies/new/imports/0"))["trials"]
+    assert {trial["params"]["epochs"] for trial in trials} == {5}
+    assert {trial["params"]["hidden"] for trial in trials} <= {"[64]", "[64, 64]"}
+    assert [trial["last_value"] for trial in trials if trial["state"] == "PRUNED"] == ["nan"] * 3
+
+
+def test_many_trials_go_in_parts(client: Client, tmp_path: Path) -> None:
+    names = [f"hyperparameter_{number}" for number in range(20)]
+    space = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in names}
+    client.create_study(definition("new", search_space=space, sampler=TPE, training={"entrypoint": "mine.train:f"}))
+    rows = [",".join([*(f"0.{number:05}12345678{place}" for place in range(20)), "0.5"]) for number in range(5000)]
+    rows[7] = rows[7].replace("0.", "fast", 1)
+    file = tmp_path / "old.csv"
+    file.write_text("\n".join([",".join([*names, "value"]), *rows, ""]))
+    code, said = narrows(client, "import", str(file), "--into", "new")
+    assert code == 0, said
+    assert said.splitlines()[0] == "new learns from 4999 trials of old.csv; left out: 1 that cannot be read"
+    assert said.splitlines()[1].startswith("left out: line 9, column hyperparameter_0: must be a number: 'fast")
+    parts = client.imports("new")
+    assert len(parts) > 1
+    assert [part.source for part in parts] == [f"old.csv (part {n} of {len(parts)})" for n in range(1, len(parts) + 1)]
+    assert client.study("new").n_imported == 4999
 
 
 def test_what_cannot_be_imported_is_said_in_one_line(client: Client, tmp_path: Path) -> None:
     client.create_study(definition("new", search_space=RATE, sampler=TPE))
     good, bad, far = (tmp_path / name for name in ("good.csv", "bad.csv", "far.csv"))
     good.write_text("learning_rate,value\n0.01,0.9\n")
-    bad.write_text("learning_rate,value\n0.01,0.9\nfast,0.9\n")
+    bad.write_text("learning_rate,value\nfast,0.9\n")
     far.write_text("learning_rate,value\n7.0,0.9\n")
     database, minimized = f"sqlite:///{tmp_path / 'two.db'}", f"sqlite:///{tmp_path / 'minimized.db'}"
     with stock_storage(database) as storage:
@@ -108,7 +164,7 @@ def test_what_cannot_be_imported_is_said_in_one_line(client: Client, tmp_path: P
         optuna.create_study(study_name="a", storage=storage)
     missing = tmp_path / "missing.db"
     for arguments, line in (
-        ((str(bad), "new"), f"{bad}: line 3, column learning_rate: must be a number: 'fast'"),
+        ((str(bad), "new"), f"{bad}: line 2, column learning_rate: must be a number: 'fast'"),
         (
             (str(far), "new"),
             "trials: at least one trial must fit the search space: far.csv has none "

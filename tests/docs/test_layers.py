@@ -56,7 +56,7 @@ LAYERS = {
 
 ALLOWED_EXCEPTIONS = {
     "narrows.cli.serve": ("service.web", "storage"),
-    "narrows.cli.imports": ("storage", "storage.optuna_databases"),
+    "narrows.cli.import_sources": ("storage", "storage.optuna_databases"),
     "narrows.cli.trials": ("storage", "storage.optuna_databases"),
     "narrows": ("workers.saved.files",),
     "narrows.cli.worker": ("workers",),

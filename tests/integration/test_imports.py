@@ -128,7 +128,14 @@ def test_they_are_no_trials_of_the_study(service: Service) -> None:
     assert service.get(f"/studies/{name}/best")["trials"] == []
     (listed,) = service.get(f"/studies/{name}/imports")["imports"]
     assert (listed["source"], listed["requested_by"], listed["n_trials"]) == (f"study {source}", "warm_start_from", 14)
-    assert listed["left_out"] == {"state": 1, "names": 0, "distributions": 0, "values": 0, "constraints": 0}
+    assert listed["left_out"] == {
+        "state": 1,
+        "results": 0,
+        "names": 0,
+        "distributions": 0,
+        "values": 0,
+        "constraints": 0,
+    }
 
     run(service, name, 2)
     assert service.study(name)["state"] == "finished"
@@ -201,6 +208,47 @@ def test_conditional_parameters_must_be_there_as_the_conditions_say(service: Ser
     assert (made.json()["n_trials"], made.json()["left_out"]["names"]) == (2, 2)
     kept = service.get(f"/studies/{name}/imports/0")["trials"]
     assert [trial["params"] for trial in kept] == params[:2]
+
+
+def test_what_old_trials_lack_is_filled_in_from_defaults(service: Service) -> None:
+    rate = SPACE["learning_rate"]
+    old = service.create(search_space={"learning_rate": rate}, sampler="tpe")
+    service.run(old, 3)
+    space = {"optimizer": {"type": "categorical", "choices": ["sgd", "adam"]}, **SPACE, "momentum": MOMENTUM}
+    defaults = {"batch_size": 64, "optimizer": "adam", "momentum": 0.5}
+    name = service.create(search_space=space, sampler="tpe", warm_start_from=[old], warm_start_defaults=defaults)
+    kept = service.get(f"/studies/{name}/imports/0")
+    assert kept["n_trials"] == 3
+    assert [set(trial["params"]) for trial in kept["trials"]] == [{"learning_rate", "batch_size", "optimizer"}] * 3
+    trials = [{"params": {"learning_rate": 0.01, "batch_size": 32}, "values": [0.5]}]
+    body = {"source": "x", "trials": trials, "defaults": {**defaults, "optimizer": "sgd"}}
+    assert service.http.post(f"/v1/studies/{name}/imports", json=body).status_code == 201
+    (taken,) = service.get(f"/studies/{name}/imports/1")["trials"]
+    assert taken["params"] == {"learning_rate": 0.01, "batch_size": 32, "optimizer": "sgd", "momentum": 0.5}
+
+
+MOMENTUM: Json = {"type": "float", "low": 0.0, "high": 0.9, "when": {"optimizer": ["sgd"]}}
+
+
+def test_nan_of_a_pruned_trial_counts_and_nan_of_a_complete_one_is_left_out(service: Service) -> None:
+    name = service.create(search_space=SPACE, sampler={"name": "tpe", "seed": 0, "n_startup_trials": 3})
+    pruned = {**one(state="PRUNED", values=None), "last_step": 2, "last_value": "nan"}
+    trials = [one(), one(values=[0.8]), one(values=["nan"]), one(constraints={"x": "nan"}), pruned]
+    body = {"source": "x", "trials": trials}
+    made = service.http.post(f"/v1/studies/{name}/imports", json=body).json()
+    assert made["n_trials"] == 3
+    assert {reason: n for reason, n in made["left_out"].items() if n} == {"results": 2}
+    run(service, name, 2)
+
+
+def test_a_part_without_a_fitting_trial_is_no_error_if_so_wished(service: Service) -> None:
+    name = service.create(search_space=SPACE, sampler="tpe")
+    path = f"/v1/studies/{name}/imports"
+    body = {"source": "x", "trials": [one(state="FAIL", values=None)]}
+    assert list(errors_of(service.http.post(path, json=body))) == ["trials"]
+    answer = service.http.post(path, json={**body, "allow_empty": True})
+    assert (answer.status_code, answer.json()["n_trials"]) == (201, 0)
+    run(service, name, 1)
 
 
 def test_the_same_import_again_is_no_second_one(service: Service) -> None:

@@ -37,8 +37,6 @@ def test_the_objectives_must_be_the_same(service: Service) -> None:
     [
         (one(values=None), "trials.1.values", "one number for each objective: 0 given"),
         (one(values=[0.1, 0.2]), "trials.1.values", "one number for each objective: 2 given"),
-        (one(values=["nan"]), "trials.1.values", "must be numbers: nan"),
-        (one(constraints={"x": "nan"}), "trials.1.values", "must be numbers: nan"),
         (one(state="PRUNED", values=None, last_step=3), "trials.1.last_step", "given together"),
         (one(state="DONE"), "trials.1.state", "DONE"),
         (one(params={"learning_rate": [1]}), "trials.1.params.learning_rate", "string, a number, true, false"),
@@ -50,6 +48,17 @@ def test_of_an_import_with_an_error_nothing_is_taken(service: Service, trial: Js
     assert message in errors_of(response)[field]
     assert service.get(f"/studies/{name}/imports")["imports"] == []
     assert service.study(name)["n_imported"] == 0
+
+
+def test_defaults_must_be_values_of_the_search_space(service: Service) -> None:
+    name = service.create(search_space=SPACE, sampler="tpe")
+    body = {"source": "x", "trials": [one()], "defaults": {"batch_size": 8, "epochs": 3}}
+    assert errors_of(service.http.post(f"/v1/studies/{name}/imports", json=body)) == {
+        "defaults.batch_size": "batch_size must be a value of the search space: 8",
+        "defaults.epochs": "'epochs' is not a parameter of the search space",
+    }
+    wanted = definition(search_space=SPACE, sampler="tpe", warm_start_from=[name], warm_start_defaults={"epochs": 3})
+    assert list(errors_of(service.http.post("/v1/studies", json=wanted))) == ["warm_start_defaults.epochs"]
 
 
 def test_other_samplers_and_final_evaluations_take_none(service: Service) -> None:

@@ -37,6 +37,8 @@ KEPT = {
     "Definition.enqueue[]{key}",
     "Definition.enqueue[]{}",
     "Definition.search_space{key}",
+    "Definition.warm_start_defaults{key}",
+    "Definition.warm_start_defaults{}",
     "Fail.reason",
     "FinalRequest.reason",
     "FloatParameter.when{}[]",
@@ -46,6 +48,8 @@ KEPT = {
     "IntParameter.when{}[]",
     "JsonValue any",
     "NewConstraints.constraints{key}",
+    "NewImport.defaults{key}",
+    "NewImport.defaults{}",
     "NewImport.distributions{key}",
     "NewImport.source",
     "NewTrial.params{key}",
@@ -132,7 +136,7 @@ def send_everything(service: Service) -> list[str]:
     )
     imported = {"state": "COMPLETE", "params": {**params, WILD: WILD}, "values": [0.5], "constraints": {constraint: -1}}
     kind = {"type": "categorical", "choices": [WILD, "plain"]}
-    body = {"source": WILD, "distributions": {WILD: kind}, "trials": [imported]}
+    body = {"source": WILD, "distributions": {WILD: kind}, "trials": [imported], "defaults": {NAME: WILD}}
     service.http.post(f"/v1/studies/{own}/imports", json=body).raise_for_status()
     worker = {"id": WILD, "host": WILD, "device": WILD}
     for ending in ("complete", "fail"):
@@ -152,13 +156,25 @@ def send_everything(service: Service) -> list[str]:
         result: Json = {"metrics": metrics} if ending == "complete" else {"reason": WILD}
         service.http.post(f"{path}/{ending}", json=result).raise_for_status()
     service.http.post(f"/v1/studies/{own}/final", json={"force": True, "reason": WILD})
+    later = service.create(
+        objectives=objectives,
+        search_space={
+            NAME: space[NAME],
+            f"asked{WILD}": kind,
+            **{key: space[key] for key in ("float", "int", "choice")},
+        },
+        training={"entrypoint": "mine.train:f"},
+        sampler="tpe",
+        warm_start_from=[own],
+        warm_start_defaults={NAME: WILD},
+    )
     arguments = {"entrypoint": "mine.data:make", "arguments": {"a": WILD}}
     parts = service.create(training={"dataset": arguments, "model": {**arguments}, "epochs": 1})
     data = {"name": "folder", "path": WILD}
     refused = service.http.post("/v1/studies", json=definition(training={"dataset": data, "model": "mlp"}))
     named = service.http.post("/v1/studies", json=definition(training={"dataset": WILD, "model": "mlp"}))
     assert {refused.status_code, named.status_code} <= {201, 422}
-    return [own, parts]
+    return [own, parts, later]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +202,7 @@ def test_nothing_forges_a_line_of_a_text_log(told: tuple[Service, list[str], str
 
 
 def test_no_text_is_a_formula_in_a_csv_file(told: tuple[Service, list[str], str]) -> None:
-    service, (own, _parts), _ = told
+    service, (own, *_others), _ = told
     header, *rows = csv.reader(io.StringIO(service.http.get(f"/v1/studies/{own}/export").text, newline=""))
     assert len(rows) == 2
     for name, cell in ((name, cell) for row in rows for name, cell in zip(header, row, strict=True)):
@@ -234,7 +250,7 @@ PATHS = (
 
 
 def test_a_page_shows_tags_as_text(told: tuple[Service, list[str], str]) -> None:
-    service, (own, _parts), _ = told
+    service, (own, *_others), _ = told
 
     def pass_on(request: httpx.Request) -> httpx.Response:
         answer = service.http.request(request.method, str(request.url), content=request.read())
@@ -288,9 +304,10 @@ def test_an_own_csv_file_comes_back_as_it_was(service: Service) -> None:
         service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json={"values": [-1.5]}).raise_for_status()
 
     text = service.http.get(f"/v1/studies/{name}/export").text
-    back = read_csv(text, Definition.model_validate(service.study(name)["definition"]))
+    back, unreadable = read_csv(text, Definition.model_validate(service.study(name)["definition"]))
 
     assert [repr(trial["params"]) for trial in back] == [repr(one) for one in params]
+    assert unreadable == []
     assert [trial["values"] for trial in back] == [[-1.5]] * len(params)
 
 

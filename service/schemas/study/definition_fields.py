@@ -150,6 +150,12 @@ class DefinitionFields(StrictBody):
         "search space. These are not trials of this study.",
         examples=[["mnist-mlp-2025"]],
     )
+    warm_start_defaults: Params = Field(
+        {},
+        max_length=MAX_PARAMETERS,
+        description="Values of parameters for trials of warm_start_from that lack them: what was fixed when they ran.",
+        examples=[{"epochs": 5}],
+    )
     narrowing: Narrowing | None = Field(
         None,
         description="Rounds in which the ranges of float parameters are narrowed; null to keep the whole ranges.",

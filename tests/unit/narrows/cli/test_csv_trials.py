@@ -25,11 +25,17 @@ TWO = Definition.model_validate(
 )
 
 
+def _all(text: str, definition: Definition) -> list[dict[str, Any]]:
+    trials, unreadable = read_csv(text, definition)
+    assert unreadable == []
+    return trials
+
+
 @pytest.mark.parametrize("value", ["value", "value_validation_accuracy", "validation_accuracy", "values_0"])
 @pytest.mark.parametrize("prefix", ["", "params_"])
 def test_the_columns_of_exports_of_data_frames_and_of_people_are_known(prefix: str, value: str) -> None:
     text = f"{prefix}learning_rate,{prefix}batch_size,{prefix}optimizer,{value}\n0.01,64,adam,0.9\n1e-3,32.0,sgd,inf\n"
-    assert read_csv(text, ONE) == [
+    assert _all(text, ONE) == [
         {
             "state": "COMPLETE",
             "params": {"learning_rate": 0.01, "batch_size": 64, "optimizer": "adam"},
@@ -45,7 +51,7 @@ def test_the_columns_of_exports_of_data_frames_and_of_people_are_known(prefix: s
 
 @pytest.mark.parametrize("names", ["values_0,values_1", "values_validation_accuracy,value_n_parameters"])
 def test_several_objectives_have_a_column_each(names: str) -> None:
-    (trial,) = read_csv(f"batch_size,{names}\n64,0.9,1000\n", TWO)
+    (trial,) = _all(f"batch_size,{names}\n64,0.9,1000\n", TWO)
     assert trial["values"] == [0.9, 1000.0]
 
 
@@ -62,21 +68,21 @@ def test_several_objectives_have_a_column_each(names: str) -> None:
     ],
 )
 def test_a_choice_is_known_as_json_as_text_and_as_python_writes_it(column: str, cell: str, value: Any) -> None:
-    (trial,) = read_csv(f"{column},value\n{cell},0.5\n", ONE)
+    (trial,) = _all(f"{column},value\n{cell},0.5\n", ONE)
     assert trial["params"] == {column: value}
     assert type(trial["params"][column]) is type(value)
 
 
 def test_an_empty_cell_is_no_parameter_and_a_trial_that_is_not_complete_needs_no_value() -> None:
     text = "number,state,params_learning_rate,params_batch_size,value,duration\n0,PRUNED,,16,,x\n1,FAIL,0.1,,,x\n\n"
-    assert read_csv(text, ONE) == [
+    assert _all(text, ONE) == [
         {"state": "PRUNED", "params": {"batch_size": 16}},
         {"state": "FAIL", "params": {"learning_rate": 0.1}},
     ]
 
 
 def test_constraints_have_columns_of_their_own() -> None:
-    (trial,) = read_csv("batch_size,value,constraints_seconds <= 5\n16,0.5,-1.5\n", ONE)
+    (trial,) = _all("batch_size,value,constraints_seconds <= 5\n16,0.5,-1.5\n", ONE)
     assert trial["constraints"] == {"seconds <= 5": -1.5}
     assert trial["params"] == {"batch_size": 16}
 
@@ -90,7 +96,7 @@ def test_constraints_have_columns_of_their_own() -> None:
         ("depth,value\n3,0.5\n", "column 'depth' must be a parameter of the search space, a value or state"),
         ("params_depth,value\n3,0.5\n", "column 'params_depth' must be a parameter"),
         ("value,value\n1,2\n", "column 'value' must not be listed twice"),
-        ("learning_rate,value\n0.1,0.5\n0.1\n", "line 3 must have 2 cells: 1"),
+        ("learning_rate,value\n0.1\n", "line 2 must have 2 cells: 1"),
         ("learning_rate,value\nfast,0.5\n", "line 2, column learning_rate: must be a number: 'fast'"),
         ("learning_rate,value\n0.1,\n", "line 2, column value: must be a number: ''"),
         ("learning_rate,value\n0.1,nan\n", "line 2, column value: must be a number: 'nan'"),
@@ -102,3 +108,32 @@ def test_what_breaks_a_rule_is_named_with_its_place(text: str, message: str) -> 
     with pytest.raises(CsvError) as raised:
         read_csv(text, ONE)
     assert str(raised.value).startswith(message)
+
+
+def test_rows_that_cannot_be_read_are_left_out_with_their_reason() -> None:
+    text = "learning_rate,value\n0.1,0.5\n0.1\nfast,0.5\n0.2,0.6\n0.1,nan\n"
+    trials, unreadable = read_csv(text, ONE)
+    assert [trial["params"]["learning_rate"] for trial in trials] == [0.1, 0.2]
+    assert unreadable == [
+        "line 3 must have 2 cells: 1",
+        "line 4, column learning_rate: must be a number: 'fast'",
+        "line 6, column value: must be a number: 'nan'",
+    ]
+
+
+def test_an_empty_cell_is_null_where_null_is_a_choice_and_the_parameter_exists() -> None:
+    depth: dict[str, Any] = {"type": "categorical", "choices": [None, 5, 10]}
+    space = {**SPACE, "max_depth": depth, "beta": {**depth, "when": {"optimizer": ["adam"]}}}
+    either = Definition.model_validate(
+        definition(
+            search_space=space,
+            training={"entrypoint": "mine.train:f"},
+            objectives=[{"metric": "loss", "direction": "minimize"}],
+        )
+    )
+    text = "optimizer,max_depth,beta,value\nadam,,,1\nsgd,5.0,,2\nadam,10,5,3\n"
+    assert [trial["params"] for trial in _all(text, either)] == [
+        {"optimizer": "adam", "max_depth": None, "beta": None},
+        {"optimizer": "sgd", "max_depth": 5},
+        {"optimizer": "adam", "max_depth": 10, "beta": 5},
+    ]
