@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from service.schemas.study.data import BadImages
 from workers.data.downloads import MISSING_ERRORS, read_or_download
 from workers.data.images import LabelledImages
 from workers.data.native_sets import CIFAR_SETS, IDX_SETS, read_cifar, read_digits, read_idx, read_image_folder
@@ -13,7 +14,14 @@ DAMAGED_ERRORS = (EOFError, ValueError, AssertionError)
 
 
 def read_part(
-    name: str, path: str | None, image_size: int | None, data_dir: Path, download: bool, *, train: bool
+    name: str,
+    path: str | None,
+    image_size: int | None,
+    on_bad_image: BadImages,
+    data_dir: Path,
+    download: bool,
+    *,
+    train: bool,
 ) -> LabelledImages:
     """Read the train or test part of a data set from its files.
 
@@ -24,7 +32,7 @@ def read_part(
         if name == "digits":
             return read_digits(image_size, train=train)
         if name in ("flowers", "image_folder"):
-            return read_image_folder(data_dir / (path or name), image_size, train=train)
+            return read_image_folder(data_dir / (path or name), image_size, on_bad_image, train=train)
         return _read(name, image_size, data_dir, download, train=train)
     except (*MISSING_ERRORS, *DAMAGED_ERRORS) as error:
         raise DatasetError(_message(name, data_dir / (path or ""), download, error)) from error

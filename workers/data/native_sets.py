@@ -1,15 +1,15 @@
 """Readers of single data sets, which never open the test files when the train part is read."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision import datasets as vision
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from workers.data.images import LabelledImages, resize, stack_images
+from service.schemas.study.data import BadImages
+from workers.data.image_folders import ImageFolder, Samples, count_text, list_image_folder
+from workers.data.images import LabelledImages, bad_images, read_files, resize, unreadable_files
 from workers.data.splits import split_rows
 from workers.errors import DatasetError
 
@@ -37,7 +37,7 @@ def read_digits(image_size: int | None, *, train: bool) -> LabelledImages:
     labels = torch.from_numpy(digits.target).long()
     images = torch.from_numpy(digits.images).to(torch.uint8).unsqueeze(1)
     rows = part_rows(labels, train=train)
-    return LabelledImages(resize(images[rows], image_size), labels[rows], 10)
+    return LabelledImages(resize(images[rows], image_size), labels[rows], 10, tuple(map(str, range(10))))
 
 
 def read_idx(name: str, root: Path, image_size: int | None, *, train: bool, download: bool) -> LabelledImages:
@@ -53,7 +53,7 @@ def read_idx(name: str, root: Path, image_size: int | None, *, train: bool, down
         kind(root, train=train, download=True)
     images = read_image_file(str(folder / f"{prefix}-images-idx3-ubyte")).unsqueeze(1)
     labels = read_label_file(str(folder / f"{prefix}-labels-idx1-ubyte"))
-    return LabelledImages(resize(images, image_size), labels, len(kind.classes))
+    return LabelledImages(resize(images, image_size), labels, len(kind.classes), tuple(kind.classes))
 
 
 def read_cifar(name: str, root: Path, image_size: int | None, *, train: bool, download: bool) -> LabelledImages:
@@ -65,27 +65,52 @@ def read_cifar(name: str, root: Path, image_size: int | None, *, train: bool, do
     other: dict[str, list[str]] = {"test_list": []} if train else {"train_list": []}
     data = type(kind.__name__, (kind,), other)(root, train=train, download=download)
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
-    return LabelledImages(resize(images, image_size), torch.tensor(data.targets), len(data.classes))
+    labels = torch.tensor(data.targets)
+    return LabelledImages(resize(images, image_size), labels, len(data.classes), tuple(data.classes))
 
 
-def read_image_folder(folder: Path, image_size: int | None, *, train: bool) -> LabelledImages:
-    """Read a folder of images: `train` and `test`, each with one folder for each class.
+def read_image_folder(
+    folder: Path, image_size: int | None, on_bad_image: BadImages = "fail", *, train: bool
+) -> LabelledImages:
+    """Read the train or test part of a folder of images, as list_image_folder finds them.
 
-    Without these two the class folders are directly in `folder`, and the parts are drawn 80/20 by a fixed seed. Raises
-    DatasetError for a class in `test` that is not in `train`, and what torchvision raises for missing files.
+    A validation split belongs to the train part. Without a test split a fifth of the train split is the test part,
+    drawn by a fixed seed. With the train part it is tried whether the images of the test part can be read, but nothing
+    of them is kept. Raises DatasetError and OSError.
     """
+    found = list_image_folder(folder)
     size = image_size or PHOTOGRAPH_SIZE
-    if not (folder / "train").is_dir() or not (folder / "test").is_dir():
-        files = vision.ImageFolder(folder)
-        rows = part_rows(torch.tensor(files.targets), train=train).tolist()
-        return LabelledImages(*stack_images((files[row] for row in rows), len(rows), size), len(files.classes))
-    classes, _ = vision.folder.find_classes(folder / "train")
-    files = vision.ImageFolder(folder / ("train" if train else "test"))
-    return LabelledImages(*stack_images(_renumbered(files, classes), len(files), size), len(classes))
+    samples, others = _part_and_rest(found, train=train)
+    notes = [f"left out: {count_text(found.left_out)}"] if found.left_out else []
+    n_part = len(samples)
+    if train:
+        samples = samples + found.splits.get("validation", [])
+        notes.insert(0, f"test: {len(others)} images")
+        bad = unreadable_files([path for path, _ in others], size)
+        if bad and on_bad_image == "fail":
+            raise DatasetError(f"in the test part {bad_images(bad, len(others))}")
+    images, rows, text = read_files([path for path, _ in samples], size, skip_bad=on_bad_image == "skip")
+    labels = torch.tensor([label for _, label in samples], dtype=torch.int64)[rows]
+    n_validation = int((rows >= n_part).sum())
+    if train:
+        _check_train(found, labels[: len(labels) - n_validation], n_validation)
+    return LabelledImages(images, labels, len(found.classes), found.classes, n_validation, "; ".join([*notes, text]))
 
 
-def _renumbered(files: vision.ImageFolder, classes: list[str]) -> Iterator[tuple[Image.Image, int]]:
-    unknown = set(files.classes) - set(classes)
-    if unknown:
-        raise DatasetError(f"train must have every class of test: {', '.join(sorted(unknown))} is only in {files.root}")
-    return ((image, classes.index(files.classes[label])) for image, label in files)
+def _part_and_rest(found: ImageFolder, *, train: bool) -> tuple[Samples, Samples]:
+    """The images of the train or test part, without a validation split, and those of the other part."""
+    to_train, to_test = found.splits["train"], found.splits.get("test")
+    if to_test is not None:
+        return (to_train, to_test) if train else (to_test, to_train)
+    rows = part_rows(torch.tensor([label for _, label in to_train]), train=train).tolist()
+    rest = sorted(set(range(len(to_train))) - set(rows))
+    return [to_train[row] for row in rows], [to_train[row] for row in rest]
+
+
+def _check_train(found: ImageFolder, labels: Tensor, n_validation: int) -> None:
+    counts = labels.bincount(minlength=len(found.classes)).tolist()
+    empty = [name for name, n in zip(found.classes, counts, strict=True) if n == 0]
+    if empty:
+        raise DatasetError(f"every class must have an image to train on that can be read: none of {empty[:10]}")
+    if "validation" in found.splits and n_validation == 0:
+        raise DatasetError("the validation split must have an image that can be read")

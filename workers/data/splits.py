@@ -30,6 +30,22 @@ def split_rows(
     return train, validation
 
 
+def split_given(
+    labels: Tensor, n_validation: int, *, n_train: int | None, split_seed: int, stratify: bool
+) -> tuple[Tensor, Tensor]:
+    """Return row numbers (train, validation), int64, of data whose last `n_validation` rows are a validation split.
+
+    `n_train` rows of the others are drawn by `split_seed`, with the share of every class for `stratify` (None: all, in
+    shuffled order). Raises DatasetError if there are fewer.
+    """
+    n = len(labels) - n_validation
+    if n_train is not None and n_train > n:
+        raise DatasetError(f"n_train must be at most the number of training images: n_train={n_train}, images={n}")
+    rows = torch.randperm(n, generator=torch.Generator().manual_seed(split_seed))
+    train, _ = _draw(rows, labels, n if n_train is None else n_train, stratify)
+    return train, torch.arange(n, len(labels))
+
+
 def split_batches(rows: Tensor, batch_size: int, *, drop_single: bool) -> Sequence[Tensor]:
     """Split rows into batches. The last may be smaller; with `drop_single` it is left out if it is a single row.
 

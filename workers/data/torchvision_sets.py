@@ -50,11 +50,13 @@ def read_torchvision(name: str, root: Path, image_size: int | None, *, train: bo
     size = image_size or (PHOTOGRAPH_SIZE if name in PHOTOGRAPHS else None)
     parts = [_open(name, root, download, **arguments) for arguments in _arguments(name, train=train)]
     n_classes = max(_n_classes(part) for part in parts)
+    names = tuple(map(str, getattr(parts[0], "classes", ())))
     if name in UNSPLIT:
         rows = part_rows(torch.as_tensor(_labels(parts[0])), train=train).tolist()
-        return LabelledImages(*stack_images((parts[0][row] for row in rows), len(rows), size), n_classes)
+        return LabelledImages(*stack_images((parts[0][row] for row in rows), len(rows), size), n_classes, names)
     images, labels = stack_images(chain.from_iterable(map(_samples, parts)), sum(map(len, parts)), size)
-    return LabelledImages(images, labels, max(n_classes, int(labels.max()) + 1))
+    n_classes = max(n_classes, int(labels.max()) + 1)
+    return LabelledImages(images, labels, n_classes, names if len(names) == n_classes else ())
 
 
 def _arguments(name: str, *, train: bool) -> list[dict[str, Any]]:

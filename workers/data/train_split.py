@@ -3,18 +3,20 @@
 from functools import lru_cache
 from pathlib import Path
 
-from service.schemas.study.data import Dataset
+from service.schemas.study.data import BadImages, Dataset
 from workers.data.images import LabelledImages
 
 
 def load_train(dataset: Dataset, data_dir: Path, download: bool) -> LabelledImages:
     """Return the train part, which is read once per process. Raises DatasetError, which names the path."""
-    return _cached(dataset.name, dataset.path, dataset.image_size, data_dir, download)
+    return _cached(dataset.name, dataset.path, dataset.image_size, dataset.on_bad_image, data_dir, download)
 
 
 @lru_cache(maxsize=2)
-def _cached(name: str, path: str | None, image_size: int | None, data_dir: Path, download: bool) -> LabelledImages:
+def _cached(
+    name: str, path: str | None, image_size: int | None, on_bad_image: BadImages, data_dir: Path, download: bool
+) -> LabelledImages:
     # Imported here because torchvision takes two seconds, and a custom data set does not need it.
     from workers.data.by_name import read_part
 
-    return read_part(name, path, image_size, data_dir, download, train=True)
+    return read_part(name, path, image_size, on_bad_image, data_dir, download, train=True)

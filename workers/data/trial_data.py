@@ -1,5 +1,6 @@
 """The data that a trial trains and validates on."""
 
+import logging
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -8,10 +9,16 @@ import torch
 from torch import Tensor
 
 from service.schemas.study.data import CustomDataset, Dataset
-from workers.data.splits import split_rows
+from workers.data.images import LabelledImages
+from workers.data.splits import split_given, split_rows
 from workers.data.train_split import load_train
 from workers.errors import DatasetError
 
+logger = logging.getLogger("narrows.worker")
+
+N_CLASSES = 20
+"""Classes whose images are counted in a description."""
+MAX_DESCRIPTION = 2000
 STATISTICS_PIXELS = 2**20
 """Pixels that are converted to integers at a time. All photographs of a data set at once took 800 MB."""
 
@@ -35,6 +42,10 @@ class TrialData:
     n_classes: int
     has_statistics: bool = True
     """Whether mean and std are statistics of the images. False for a custom data set."""
+    class_names: tuple[str, ...] = ()
+    """By class; empty where the data set has none."""
+    description: str = ""
+    """What is in a folder of images, for people; empty for other data sets."""
 
 
 def prepare_data(
@@ -54,14 +65,11 @@ def prepare_data(
 def _prepared(dataset_json: str, data_dir: Path, device: torch.device, download: bool) -> TrialData:
     dataset = Dataset.model_validate_json(dataset_json)
     loaded = load_train(dataset, data_dir, download)
-    train, validation = split_rows(
-        loaded.labels,
-        n_train=dataset.n_train,
-        validation_fraction=dataset.validation_fraction,
-        split_seed=dataset.split_seed,
-        stratify=dataset.stratify,
-    )
+    train, validation = _split(dataset, loaded)
     mean, std = channel_statistics(loaded.images, train)
+    description = _description(loaded, train, validation) if loaded.notes else ""
+    if description:
+        logger.info("%s: %s", data_dir / (dataset.path or dataset.name), description)
     return TrialData(
         images=loaded.images.to(device),
         labels=loaded.labels.to(device),
@@ -70,7 +78,30 @@ def _prepared(dataset_json: str, data_dir: Path, device: torch.device, download:
         mean=mean.to(device),
         std=std.to(device),
         n_classes=loaded.n_classes,
+        class_names=loaded.class_names,
+        description=description,
     )
+
+
+def _split(dataset: Dataset, loaded: LabelledImages) -> tuple[Tensor, Tensor]:
+    n_train, seed, stratify = dataset.n_train, dataset.split_seed, dataset.stratify
+    if loaded.n_validation:
+        return split_given(loaded.labels, loaded.n_validation, n_train=n_train, split_seed=seed, stratify=stratify)
+    fraction = dataset.validation_fraction
+    return split_rows(loaded.labels, n_train=n_train, validation_fraction=fraction, split_seed=seed, stratify=stratify)
+
+
+def _description(loaded: LabelledImages, train: Tensor, validation: Tensor) -> str:
+    """Images of each split by class, their size, and what is special about the files."""
+    parts = {"train": train, "validation": validation}
+    shape = "x".join(map(str, loaded.images.shape[1:]))
+    sentences = [f"images of {shape} in {loaded.n_classes} classes"]
+    for name, rows in parts.items():
+        counts = loaded.labels[rows].bincount(minlength=loaded.n_classes).tolist()
+        each = [f"{text} {n}" for text, n in zip(loaded.class_names, counts, strict=True)]
+        more = f" and {len(each) - N_CLASSES} more" if len(each) > N_CLASSES else ""
+        sentences.append(f"{name}: {len(rows)} ({', '.join(each[:N_CLASSES])}{more})")
+    return "; ".join([*sentences, loaded.notes])[:MAX_DESCRIPTION]
 
 
 def merge_validation_into_train(data: TrialData) -> TrialData:

@@ -22,7 +22,8 @@ def load_test(dataset: Dataset | CustomDataset, data_dir: Path, download: bool) 
     # Imported here because torchvision takes two seconds, and a custom data set does not need it.
     from workers.data.by_name import read_part
 
-    return read_part(dataset.name, dataset.path, dataset.image_size, data_dir, download, train=False)
+    chosen = (dataset.name, dataset.path, dataset.image_size, dataset.on_bad_image)
+    return read_part(*chosen, data_dir, download, train=False)
 
 
 def evaluate_test(

@@ -56,6 +56,7 @@ def describe_model(lease: Lease, metrics: Mapping[str, float], data: TrialData) 
         "metrics": dict(metrics),
         "image_shape": list(data.images.shape[1:]),
         "n_classes": data.n_classes,
+        "class_names": list(data.class_names),
         "mean": data.mean.flatten().tolist(),
         "std": data.std.flatten().tolist(),
     }
@@ -71,8 +72,9 @@ def load_model(path: str | Path, custom_model: nn.Module | None = None) -> tuple
 
     A file runs no code. For a custom model pass `custom_model`, the module that your `build_model` returns for the
     trial's arguments. A built-in model takes float images, [batch, channels, height, width], with pixels from 0 to 255
-    normalized by the description's `mean` and `std` of each channel, and returns logits, [batch, classes]. Raises
-    CheckpointError if the file is not such a model, and OSError.
+    normalized by the description's `mean` and `std` of each channel, and returns logits, [batch, classes], in the order
+    of the description's `class_names` (empty where the data set has none). Raises CheckpointError if the file is not
+    such a model, and OSError.
     """
     weights, description = read_model(Path(path).read_bytes())
     try:

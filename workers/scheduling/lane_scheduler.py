@@ -101,6 +101,8 @@ class LaneScheduler:
         """Load a trial into a lane, or park it. Raises what is wrong with it or its data; it is then not here."""
         key = trial.key
         data = self._data_of(trial)
+        if data.description:
+            trial.new_user_attrs["data"] = data.description
         group = self._groups.get(key)
         if group is None or not group.lanes:
             n_lanes = self._choice.choose(trial.lease.built_in, data, max_lanes)

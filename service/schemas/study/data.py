@@ -45,6 +45,9 @@ AugmentField = Annotated[
 ]
 
 
+BadImages = Literal["fail", "skip"]
+
+
 def named(value: Any) -> Any:
     """An object for a bare name: `digits` stands for `{name: digits}`."""
     if isinstance(value, str):
@@ -76,6 +79,12 @@ class Dataset(StrictBody):
         "and resizes photographs to 96.",
         examples=[96],
     )
+    on_bad_image: BadImages = Field(
+        "fail",
+        description="For image_folder: whether an image that cannot be read fails the trial, which names it, or is "
+        "skipped and counted.",
+        examples=["fail"],
+    )
     n_train: int | None = Field(
         None,
         ge=2,
@@ -84,7 +93,12 @@ class Dataset(StrictBody):
         examples=[500],
     )
     validation_fraction: float = Field(
-        0.2, gt=0, lt=1, description="Share of the training data held out for validation.", examples=[0.2]
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of the training data held out for validation, where the data set has no "
+        "validation split of its own.",
+        examples=[0.2],
     )
     split_seed: int = Field(
         0,
@@ -107,6 +121,8 @@ class Dataset(StrictBody):
             raise ValueError("path must be given for image_folder")
         if self.name != "image_folder" and self.path is not None:
             raise ValueError(f"path is for image_folder only: name={self.name}")
+        if self.name not in ("image_folder", "flowers") and self.on_bad_image != "fail":
+            raise ValueError(f"on_bad_image is for image_folder only: name={self.name}")
         if self.path is not None and "\0" in self.path:
             raise ValueError(f"path must not contain the character NUL: {self.path!r}")
         if self.path is not None and (self.path.startswith(("/", "\\")) or ".." in self.path.split("/")):

@@ -146,6 +146,7 @@ def test_missing_data_is_one_line_that_names_the_path(
 
 def test_a_broken_image_is_named(tmp_path: Path) -> None:
     write_images(tmp_path / "mine/train/cat", 2)
+    write_images(tmp_path / "mine/train/dog", 2)
     (tmp_path / "mine/train/cat/broken.png").write_text("no image")
     (tmp_path / "mine/test").mkdir()
     with pytest.raises(DatasetError, match=r"broken\.png"):
