@@ -50,6 +50,7 @@ CLIENTS = (
     "best",
     "pause",
     "resume",
+    "retry",
     "stop",
     "export",
     "import",

@@ -53,6 +53,7 @@ ROUTES: Mapping[str, tuple[RequiredScope, ...]] = {
     "POST /v1/studies": ("submit",),
     "PATCH /v1/studies/{name}": ("submit",),
     "POST /v1/studies/{name}/trials": ("submit",),
+    "POST /v1/studies/{name}/trials/{number}/retry": ("submit",),
     "POST /v1/studies/{name}/final": ("submit",),
     "POST /v1/studies/{name}/narrow": ("submit",),
     "POST /v1/studies/{name}/imports": ("submit",),

@@ -177,6 +177,10 @@ class Client(WorkerCalls):
         body = NewTrial(params=params, skip_if_exists=skip_if_exists)
         return self._transport.call(Trial, "POST", f"{study_path(name)}/trials", body=body)
 
+    def retry(self, name: str, number: int) -> Trial:
+        """Try a failed trial again, and return the new trial."""
+        return self._transport.call(Trial, "POST", f"{study_path(name)}/trials/{number}/retry")
+
     def import_trials(self, name: str, wanted: NewImport | Mapping[str, Any]) -> Import:
         """Let the sampler learn from trials that are not trials of the study. Safe to repeat."""
         return self._transport.call(Import, "POST", f"{study_path(name)}/imports", body=wanted)

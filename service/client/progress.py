@@ -168,7 +168,7 @@ def closing_line(study: Study) -> str:
 def _next_step(study: Study) -> str:
     if study.state != "paused" or not has_ended(study):
         return ""
-    return f"; narrows resume {study.name} goes on"
+    return f"; narrows resume {study.name} goes on, narrows retry {study.name} tries the failed trials again"
 
 
 def _best(study: Study) -> list[str]:

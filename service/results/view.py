@@ -15,6 +15,7 @@ from service.schemas.optuna import utc
 from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
 from service.schemas.study.definition_fields import Params
 from service.study.live_study import LiveStudy
+from service.study.retried import retry_of
 from storage import FIXED_PARAMS_ATTR, EpochRecord, LeaseRecord, ResultRecord, Store, trial_id_of
 
 SECONDS_PER_HOUR = 3600
@@ -135,6 +136,7 @@ def _trial_view(
         constraints=trial.constraints,
         violated=violated(trial),
         paused_at_rung=paused_at(trial),
+        retry_of=retry_of(trial),
         user_attrs=trial.user_attrs if live.definition.entrypoints else {},
         step=last.step if last else None,
         attempts=[_attempt(lease) for lease in leases],

@@ -87,6 +87,11 @@ class Trial(Answer):
     paused_at_rung: int | None = Field(
         None, description="The rung, from 0, at which the trial is paused; null if it is not paused.", examples=[None]
     )
+    retry_of: int | None = Field(
+        None,
+        description="Number of the failed trial that this one tries again with the same parameters; null for others.",
+        examples=[None],
+    )
     violated: list[str] = Field(
         default_factory=list,
         description="Names of the constraints that the trial breaks. Such a trial is never the best.",

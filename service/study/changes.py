@@ -1,13 +1,17 @@
-"""Pause, resume, stop and extend a study, and enqueue configurations."""
+"""Pause, resume, stop and extend a study, enqueue configurations, and try failed trials again."""
 
 from typing import Any
 
+from optuna.trial import FrozenTrial, TrialState
+
 from service.errors import BudgetExhaustedError, InvalidError, StateConflictError
+from service.sampling.suggestions import known_params
 from service.schemas.results import RequestedState, StudyChange, StudyState
 from service.schemas.study.checks import params_errors
-from service.schemas.study.definition_fields import Params
+from service.schemas.study.definition_fields import MAX_TRIALS, Params
 from service.schemas.study.enqueue_checks import unused_errors
 from service.study.live_study import LiveStudy
+from service.study.retried import retry_of
 
 ALLOWED_FROM: dict[RequestedState, tuple[StudyState, ...]] = {
     "paused": ("running", "paused"),
@@ -35,27 +39,65 @@ def change_study(live: LiveStudy, change: StudyChange) -> None:
             )
         state: StudyState = change.state or record.state
         if change.n_trials is not None and record.state == "finished":
-            if live.stop_reason() is not None:
-                raise StateConflictError(
-                    f"study {record.name} has ended, more trials would not run: {live.stop_reason()}"
-                )
+            _check_more_would_run(live)
             state = change.state or "running"
         elif change.state is not None and record.state not in ALLOWED_FROM[change.state]:
             raise StateConflictError(f"study {record.name} is {record.state}: it cannot become {change.state}")
-        values: dict[str, Any] = {"state": state, "n_trials": change.n_trials or record.n_trials}
-        if state == "stopped" and record.state != "stopped":
-            values |= {"finished_at": live.clock.now(), "finished_reason": "stopped by a user"}
-        if state in ("running", "paused") and record.state in ("finished", "stopped"):
-            values |= {"finished_at": None, "finished_reason": None}
-        if state != record.state:
-            values["state_reason"] = None
-        if change.state == "running" or (state == "running" and record.state != "running"):
-            values["resumed_at"] = live.clock.now()
+        if change.state == "running":
             live.forget_failures()
-        live.record = live.store.change_study(record, **values)
-        live.events.study_changed(record, live.record)
+        _change_record(live, state, change.n_trials or record.n_trials)
         live.tick()
     live.notify()
+
+
+def _change_record(live: LiveStudy, state: StudyState, n_trials: int) -> None:
+    record = live.record
+    values: dict[str, Any] = {"state": state, "n_trials": n_trials}
+    if state == "stopped" and record.state != "stopped":
+        values |= {"finished_at": live.clock.now(), "finished_reason": "stopped by a user"}
+    if state in ("running", "paused") and record.state in ("finished", "stopped"):
+        values |= {"finished_at": None, "finished_reason": None}
+    if state != record.state:
+        values["state_reason"] = None
+    if state == "running" and record.state != "running":
+        live.forget_failures()
+    live.record = live.store.change_study(record, **values)
+    live.events.study_changed(record, live.record)
+
+
+def _check_more_would_run(live: LiveStudy) -> None:
+    """Raises StateConflictError for a study that has ended early and would do so again."""
+    if live.stop_reason() is not None:
+        raise StateConflictError(f"study {live.record.name} has ended, more trials would not run: {live.stop_reason()}")
+
+
+def retry_trial(live: LiveStudy, failed: FrozenTrial) -> int:
+    """Add a trial with the parameters of a failed one to the queue and return its number; n_trials grows by one.
+
+    Raises StateConflictError.
+    """
+    with live.committed_change():
+        live.tick()
+        live.check_not_deleted()
+        record, number = live.record, failed.number
+        if live.final is not None:
+            raise StateConflictError(f"study {record.name} is a final evaluation: its trials are all there")
+        if failed.state != TrialState.FAIL:
+            raise StateConflictError(
+                f"trial {number} of study {record.name} is {failed.state.name}: only a failed trial is tried again"
+            )
+        trials = live.study.get_trials(deepcopy=False)
+        known = next((trial.number for trial in trials if retry_of(trial) == number), None)
+        if known is not None:
+            raise StateConflictError(f"trial {number} of study {record.name} is tried again already, as trial {known}")
+        if record.n_trials >= MAX_TRIALS:
+            raise StateConflictError(f"study {record.name} has {MAX_TRIALS} trials: it cannot have more")
+        if record.state == "finished":
+            _check_more_would_run(live)
+        _change_record(live, "running" if record.state == "finished" else record.state, record.n_trials + 1)
+        again = live.enqueue(known_params(failed), retry_of=number)
+    live.notify()
+    return again
 
 
 def enqueue_params(live: LiveStudy, params: Params, *, skip_if_exists: bool = False) -> tuple[int, bool]:

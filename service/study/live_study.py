@@ -109,12 +109,12 @@ class LiveStudy:
         """Expire overdue leases, start a due round, and end the study if nothing is left to do."""
         self._tick(self)
 
-    def enqueue(self, params: Params) -> int:
+    def enqueue(self, params: Params, *, retry_of: int | None = None) -> int:
         """Add a trial with these parameters to the queue and return its number. The caller holds the lock.
 
-        Raises NothingLeftError.
+        `retry_of` is the number of the failed trial with these parameters. Raises NothingLeftError without it.
         """
-        number = self.queue.enqueue(params)
+        number = self.queue.enqueue(params) if retry_of is None else self.queue.enqueue_retry(params, retry_of)
         self.events.trial_created(number, params)
         self.notify()
         return number
@@ -135,7 +135,8 @@ class LiveStudy:
         return self.definition.max_failures_in_a_row or max(MIN_FAILURES_IN_A_ROW, self.record.n_trials // 4)
 
     def forget_failures(self) -> None:
-        """Let the study and all its workers go on as if no trial had failed."""
+        """Let the study and all its workers go on as if no trial had failed, also after a restart."""
+        self.record = self.store.change_study(self.record, resumed_at=self.clock.now())
         self.failures.reset()
         self.failing_workers.reset()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from optuna import Study
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from service.pruning.promotion import Promotion
 from service.sampling.ask import has_all_params, suggest, with_random_sampler
@@ -21,6 +21,7 @@ from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.search_space import n_configurations, same
 from service.study.fusion_params import fusion_params, fusion_values
+from service.study.retried import RETRY_OF
 from storage import FIXED_PARAMS_ATTR, storage_of, study_id_of, trial_id_of
 
 TrainsTogether = Callable[[Mapping[str, Scalar]], bool]
@@ -222,6 +223,14 @@ class TrialQueue:
                 if all(name in known and same(known[name], value) for name, value in params.items()):
                     return trial.number
         return None
+
+    def enqueue_retry(self, params: Params, retry_of: int) -> int:
+        """Make a WAITING trial with the parameters of a failed one and return its number."""
+        attrs = {FIXED_PARAMS_ATTR: dict(params), RETRY_OF: retry_of}
+        self._study.add_trial(create_trial(state=TrialState.WAITING, system_attrs=attrs))
+        self.n_created += 1
+        self.suggestions.tried(self._waiting()[-1])
+        return self.n_created - 1
 
     def _waiting(self) -> list[FrozenTrial]:
         """The WAITING trials that are not paused at a rung."""

@@ -24,6 +24,7 @@ PATHS = {
     "/v1/studies/{name}/final": ("GET", "POST"),
     "/v1/studies/{name}/trials": ("GET", "POST"),
     "/v1/studies/{name}/trials/{number}": ("GET",),
+    "/v1/studies/{name}/trials/{number}/retry": ("POST",),
     "/v1/studies/{name}/trials/{number}/curves": ("GET",),
     "/v1/studies/{name}/trials/{number}/artifacts": ("GET",),
     "/v1/artifacts/{lease_id}/{artifact}": ("PUT",),
@@ -47,7 +48,12 @@ PATHS = {
     "/readyz": ("GET",),
     "/metrics": ("GET",),
 }
-WITHOUT_BODY = ("/v1/leases/{lease_id}/release", "/v1/leases/{lease_id}/prune", "/v1/leases/{lease_id}/pause")
+WITHOUT_BODY = (
+    "/v1/studies/{name}/trials/{number}/retry",
+    "/v1/leases/{lease_id}/release",
+    "/v1/leases/{lease_id}/prune",
+    "/v1/leases/{lease_id}/pause",
+)
 ROUTES = [(method, path) for path, methods in PATHS.items() for method in methods]
 WITH_BODY = [(method, path) for method, path in ROUTES if method in ("POST", "PATCH") and path not in WITHOUT_BODY]
 WITH_ID = [(method, path) for method, path in ROUTES if "{" in path]

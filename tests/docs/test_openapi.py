@@ -21,6 +21,7 @@ ROUTES = {
     "GET /v1/studies/{name}/trials",
     "POST /v1/studies/{name}/trials",
     "GET /v1/studies/{name}/trials/{number}",
+    "POST /v1/studies/{name}/trials/{number}/retry",
     "GET /v1/studies/{name}/trials/{number}/curves",
     "GET /v1/studies/{name}/rounds",
     "GET /v1/studies/{name}/imports",

@@ -8,7 +8,7 @@ from optuna.trial import TrialState as OptunaState
 from service.results.paging import take_page, trial_key
 from service.results.view import curves, find_trial, trial_views
 from service.schemas.results import Curves, NewTrial, Trial, TrialList, TrialState
-from service.study.changes import enqueue_params
+from service.study.changes import enqueue_params, retry_trial
 from service.web.dependencies import StudyDependency, TrialNumber
 from service.web.routes.studies import CursorQuery, Limit
 
@@ -70,6 +70,22 @@ def get_trial(live: StudyDependency, number: TrialNumber) -> Trial:
     The answer has its parameters, state, objective values, final metrics and attempts.
     """
     return _view(live, number)
+
+
+@router.post(
+    "/studies/{name}/trials/{number}/retry",
+    status_code=201,
+    name="retry",
+    response_description="The new trial, which waits for a worker.",
+)
+def retry_failed_trial(live: StudyDependency, number: TrialNumber) -> Trial:
+    """Try a failed trial again.
+
+    The new trial has the same parameters, and n_trials grows by one, so that a finished study runs again. The failed
+    trial stays as it is. A trial that has not failed, or that is tried again already, is refused with 409
+    `state_conflict`.
+    """
+    return _view(live, retry_trial(live, find_trial(live, number)))
 
 
 @router.get("/studies/{name}/trials/{number}/curves", response_description="The reported metrics by step.")

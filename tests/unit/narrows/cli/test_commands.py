@@ -85,6 +85,43 @@ def test_a_studys_state_is_changed(service: StandIn, capsys: Capture, command: s
     assert capsys.readouterr().out == f"digits is {state}\n"
 
 
+def retried(service: StandIn, number: int, as_number: int) -> None:
+    answer = trial_json(as_number, None, state="WAITING", retry_of=number)
+    service.answers[f"POST /v1/studies/digits/trials/{number}/retry"] = (201, answer)
+
+
+def test_the_failed_trials_that_are_given_are_tried_again(service: StandIn, capsys: Capture) -> None:
+    retried(service, 3, 30)
+    retried(service, 7, 31)
+    service.answers["GET /v1/studies/digits"] = (200, study_json("paused"))
+    assert run(["retry", "digits", "--trial", "3", "--trial", "7"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "trial 3 is tried again as trial 30",
+        "trial 7 is tried again as trial 31",
+        "digits is paused, 30 trials: narrows resume digits lets it go on",
+    ]
+
+
+def test_every_failed_trial_that_has_no_retry_is_tried_again(service: StandIn, capsys: Capture) -> None:
+    trials = [trial_json(0), trial_json(1, None), trial_json(2, None, retry_of=1), trial_json(3, None)]
+    service.answers["GET /v1/studies/digits/trials"] = (200, {"trials": trials, "next_cursor": None})
+    retried(service, 2, 4)
+    retried(service, 3, 5)
+    service.answers["GET /v1/studies/digits"] = (200, study_json())
+    assert run(["retry", "digits"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "trial 2 is tried again as trial 4",
+        "trial 3 is tried again as trial 5",
+        "digits is running, 30 trials",
+    ]
+
+
+def test_a_study_without_failed_trials_says_so(service: StandIn, capsys: Capture) -> None:
+    service.answers["GET /v1/studies/digits/trials"] = (200, {"trials": [trial_json(0)], "next_cursor": None})
+    assert run(["retry", "digits"]) == 0
+    assert capsys.readouterr().out == "digits has no failed trial to try again\n"
+
+
 def test_export_goes_to_standard_output_or_to_a_file(service: StandIn, capsys: Capture, tmp_path: Path) -> None:
     service.answers["GET /v1/studies/digits/export?format=json"] = (200, b"[1]\n")
     assert run(["export", "digits", "--format", "json"]) == 0

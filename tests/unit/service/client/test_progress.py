@@ -98,5 +98,6 @@ def test_a_study_that_the_service_has_paused_is_followed_no_longer() -> None:
     assert follow(lambda: next(shown), paper, sleep=lambda _seconds: None) is paused
     assert " ".join(text_of(paper).split()).endswith(
         "digits is paused (the last 10 trials have failed): "
-        "7 complete, 3 pruned, 0 failed; narrows resume digits goes on"
+        "7 complete, 3 pruned, 0 failed; narrows resume digits goes on, "
+        "narrows retry digits tries the failed trials again"
     )
