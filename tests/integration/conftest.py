@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.databases import SqliteTemplate, postgres_database
+from tests.databases import PostgresPool, SqliteTemplate
 from tests.integration.service_driver import Service
 
 
@@ -21,8 +21,8 @@ def each_service(request: pytest.FixtureRequest) -> Iterator[Service]:
     if request.param == "sqlite":
         yield request.getfixturevalue("service")
     else:
-        template = request.getfixturevalue("postgres_template")
-        with postgres_database(template) as url, Service(url) as service:
+        pool: PostgresPool = request.getfixturevalue("postgres_pool")
+        with pool.database() as url, Service(url) as service:
             yield service
 
 
