@@ -106,7 +106,11 @@ CASES: Cases = {
     ),
     "negative learning rate": (parameter(low=-0.1), SPACE, "learning_rate must be greater than 0: -0.1"),
     "learning rate of zero": (parameter(low=0.0), SPACE, "learning_rate must be greater than 0: 0.0"),
-    "learning rate from a huge choice": (among("learning_rate", 0.1, 10**400), SPACE, "learning_rate"),
+    "learning rate from a huge choice": (
+        among("learning_rate", 0.1, 10**400),
+        "search_space.learning_rate.choices.1",
+        "choices.1 must be a finite number",
+    ),
     "negative hidden size": (
         between("model.hidden.0", -5, 16),
         "search_space.model.hidden.0",
