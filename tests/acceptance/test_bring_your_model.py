@@ -13,6 +13,8 @@ from service.schemas.study.definition import Definition
 from tests.acceptance.user_code_service import UserCodeService, open_service
 from tests.conftest import ROOT, clean_environment
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "bring-your-model.md").read_text()
 FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
 (DEFINITION,) = (

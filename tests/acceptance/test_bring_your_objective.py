@@ -11,6 +11,8 @@ from service.schemas.study.definition import Definition
 from tests.acceptance.user_code_service import UserCodeService, open_service
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "bring-your-objective.md").read_text()
 FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
 DEFINITIONS = [

@@ -15,6 +15,8 @@ from tests.acceptance.by_hand import METRIC, report
 from tests.commands import run
 from tests.conftest import ROOT, StartService, clean_environment
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "interop.md").read_text()
 BLOCKS: list[tuple[str, str]] = re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL)
 SERVER = "http://127.0.0.1:8000"

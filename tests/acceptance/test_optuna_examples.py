@@ -13,6 +13,8 @@ from tests.waiting import PATIENCE_SECONDS
 UNDER_OPTUNA = """
 import optuna
 from tuned.lightning_net import objective
+
+pytestmark = pytest.mark.slow
 study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
 study.optimize(objective, n_trials=1)
 print(sorted(study.best_params), study.trials[0].intermediate_values.keys())

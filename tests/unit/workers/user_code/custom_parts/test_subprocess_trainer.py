@@ -52,10 +52,15 @@ def test_trials_share_a_process_and_each_ends_as_if_alone(harness: TrainerHarnes
     ("kind", "fields", "reason"),
     [
         ("abort", {}, "the trial's process was killed by SIGABRT"),
-        ("exit", {}, "the code called sys.exit(3)"),
-        ("cuda", {}, "RuntimeError: CUDA error: device-side assert triggered"),
-        ("hang", {"step_timeout_seconds": 15.0}, "the code reported nothing for 15 s (step_timeout_seconds)"),
-        ("babble", {}, "sent an invalid message"),
+        pytest.param("exit", {}, "the code called sys.exit(3)", marks=pytest.mark.slow),
+        pytest.param("cuda", {}, "RuntimeError: CUDA error: device-side assert triggered", marks=pytest.mark.slow),
+        pytest.param(
+            "hang",
+            {"step_timeout_seconds": 15.0},
+            "the code reported nothing for 15 s (step_timeout_seconds)",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("babble", {}, "sent an invalid message", marks=pytest.mark.slow),
     ],
 )
 def test_trials_of_a_process_that_ends_are_tried_again_one_by_one(
