@@ -44,6 +44,8 @@ for command in (
     studies.pause,
     studies.resume,
     studies.stop,
+    studies.extend,
+    studies.delete,
     trials.trials,
     trials.best,
     trials.export,

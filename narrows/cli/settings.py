@@ -52,6 +52,8 @@ CLIENTS = (
     "resume",
     "retry",
     "stop",
+    "extend",
+    "delete",
     "export",
     "import",
     "model",

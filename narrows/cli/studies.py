@@ -1,12 +1,19 @@
-"""`narrows studies`, `pause`, `resume` and `stop`: studies and their state."""
+"""`narrows studies`, `pause`, `resume`, `stop`, `extend` and `delete`: studies and their state."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from narrows.cli.confirmation import Yes, confirm
 from narrows.cli.options import AsJson, StudyName, with_client
 from narrows.cli.terminal import say
 
 if TYPE_CHECKING:
     from service.client import Client
+
+NTrials = Annotated[
+    int, typer.Option("--n-trials", min=1, help="The new number of trials, larger than before.", show_default=False)
+]
 
 
 @with_client
@@ -38,3 +45,18 @@ def resume(client: "Client", study: StudyName) -> None:
 def stop(client: "Client", study: StudyName) -> None:
     """Stop a study: its running trials end too."""
     say(f"{study} is {client.change(study, state='stopped').state}")
+
+
+@with_client
+def extend(client: "Client", study: StudyName, n_trials: NTrials) -> None:
+    """Give a study more trials. A finished study runs again."""
+    changed = client.change(study, n_trials=n_trials)
+    say(f"{study} is {changed.state}, {changed.definition.n_trials} trials")
+
+
+@with_client
+def delete(client: "Client", study: StudyName, yes: Yes = False) -> None:
+    """Delete a study with its trials, their files and its final evaluations."""
+    confirm(f"Delete study {study} with all its trials and their files?", yes=yes)
+    client.delete(study)
+    say(f"{study} is deleted")

@@ -1,4 +1,5 @@
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,51 @@ def test_a_studys_state_is_changed(service: StandIn, capsys: Capture, command: s
     assert run([command, "digits"]) == 0
     assert service.requests == [("PATCH /v1/studies/digits", {"state": state})]
     assert capsys.readouterr().out == f"digits is {state}\n"
+
+
+def test_a_study_is_extended(service: StandIn, capsys: Capture) -> None:
+    extended = study_json(definition={**DEFINITION, "n_trials": 50})
+    service.answers["PATCH /v1/studies/digits"] = (200, extended)
+    assert run(["extend", "digits", "--n-trials", "50"]) == 0
+    assert service.requests == [("PATCH /v1/studies/digits", {"n_trials": 50})]
+    assert capsys.readouterr().out == "digits is running, 50 trials\n"
+
+
+def test_extend_needs_a_number_of_trials(service: StandIn, capsys: Capture) -> None:
+    assert run(["extend", "digits"]) == 2
+    assert "--n-trials" in capsys.readouterr().err
+    assert service.requests == []
+
+
+class Terminal(StringIO):
+    """Standard input on which a person answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("flags", "stdin"),
+    [([], StringIO()), (["--yes"], Terminal()), ([], Terminal("y\n"))],
+    ids=["no-terminal", "yes", "answered"],
+)
+def test_a_study_is_deleted(
+    service: StandIn, capsys: Capture, monkeypatch: pytest.MonkeyPatch, flags: list[str], stdin: StringIO
+) -> None:
+    monkeypatch.setattr("sys.stdin", stdin)
+    service.answers["DELETE /v1/studies/digits"] = (204, b"")
+    assert run(["delete", "digits", *flags]) == 0
+    assert service.requests == [("DELETE /v1/studies/digits", None)]
+    assert capsys.readouterr().out.endswith("digits is deleted\n")
+
+
+def test_a_study_is_not_deleted_after_the_answer_no(
+    service: StandIn, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert run(["delete", "digits"]) == 1
+    assert capsys.readouterr().err == "narrows: nothing is changed\n"
+    assert service.requests == []
 
 
 def retried(service: StandIn, number: int, as_number: int) -> None:
