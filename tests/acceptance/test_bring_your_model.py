@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeServic
 
 
 def test_the_study_of_the_page_finishes(service: UserCodeService) -> None:
-    trials = service.finished(NAME, 300)
+    trials = service.finished(NAME)
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * DEFINITION.n_trials, [one.reason for one in trials]
     best = service.client.best(NAME, 1)[0]
@@ -48,14 +48,14 @@ def test_the_study_of_the_page_finishes(service: UserCodeService) -> None:
 
 
 def test_the_final_evaluation_of_the_page_reads_the_test_part(service: UserCodeService) -> None:
-    service.finished(NAME, 300)
+    service.finished(NAME)
     final = service.tested(NAME)
     assert final.test_said is not None, final.failure
     assert final.test_said.n_images == 397
 
 
 def test_the_model_of_the_page_is_loaded_by_its_function(service: UserCodeService) -> None:
-    service.finished(NAME, 300)
+    service.finished(NAME)
     best = service.client.best(NAME, 1)[0]
     path = service.folder / "best.safetensors"
     service.client.download_artifact(NAME, best.number, "model", path)

@@ -42,7 +42,7 @@ def test_the_page_has_its_code_in_files() -> None:
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.name)
 def test_every_study_of_the_page_finishes(service: UserCodeService, definition: Definition) -> None:
-    trials = service.finished(definition.name, 300)
+    trials = service.finished(definition.name)
 
     assert len(trials) == definition.n_trials
     assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
@@ -50,7 +50,7 @@ def test_every_study_of_the_page_finishes(service: UserCodeService, definition: 
 
 
 def test_the_train_function_keeps_its_model_and_its_curves(service: UserCodeService) -> None:
-    service.finished("own-digits", 300)
+    service.finished("own-digits")
     best = service.client.best("own-digits", 1)[0]
     assert service.client.curves("own-digits", best.number).steps == list(range(8))
     assert "model" in [artifact.name for artifact in service.client.artifacts("own-digits", best.number)]

@@ -68,7 +68,7 @@ def studies(service: UserCodeService) -> UserCodeService:
 
 
 def test_a_custom_model_is_searched_trained_and_kept(studies: UserCodeService) -> None:
-    trials = studies.finished("searched", 300)
+    trials = studies.finished("searched")
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * 3, [trial.reason for trial in trials]
     for trial in trials:
@@ -87,7 +87,7 @@ def test_a_kept_model_is_loaded_into_what_the_users_code_builds(studies: UserCod
 
     from workers.saved.files import load_model
 
-    studies.finished("searched", 300)
+    studies.finished("searched")
     best = studies.client.best("searched", 1)[0]
     path = studies.folder / "custom-model.safetensors"
     studies.client.download_artifact("searched", best.number, "model", path)
@@ -107,7 +107,7 @@ def test_a_kept_model_is_loaded_into_what_the_users_code_builds(studies: UserCod
 
 
 def test_the_final_evaluation_reads_the_third_part(studies: UserCodeService) -> None:
-    studies.finished("searched", 300)
+    studies.finished("searched")
     final = studies.tested("searched")
     assert final.test_said is not None, final.failure
     assert final.test_said.n_images == 397
@@ -116,7 +116,7 @@ def test_the_final_evaluation_reads_the_third_part(studies: UserCodeService) -> 
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_what_a_models_code_does_wrong_fails_its_trial(studies: UserCodeService, kind: str) -> None:
-    (trial,) = studies.finished(kind, 300)
+    (trial,) = studies.finished(kind)
     assert trial.state == "FAIL"
     assert WRONG[kind][1] in (trial.reason or "")
     if kind != "hang":  # the time may be over before the code begins
@@ -124,12 +124,12 @@ def test_what_a_models_code_does_wrong_fails_its_trial(studies: UserCodeService,
 
 
 def test_parts_that_do_not_fit_each_other_say_so(studies: UserCodeService) -> None:
-    (trial,) = studies.finished("built-in-on-custom", 300)
+    (trial,) = studies.finished("built-in-on-custom")
     assert "built-in models take images [channels, height, width]" in (trial.reason or "")
 
 
 def test_a_model_whose_code_is_missing_here_is_tried_again(studies: UserCodeService) -> None:
-    (trial,) = studies.finished("missing", 300)
+    (trial,) = studies.finished("missing")
     assert [attempt.outcome for attempt in trial.attempts] == ["fail", "fail"]
     assert "tuned.missing:build cannot be imported" in (trial.reason or "")
 
@@ -138,7 +138,7 @@ def test_a_model_whose_code_is_missing_here_is_tried_again(studies: UserCodeServ
 def test_what_is_not_allowed_waits_and_says_so(service: UserCodeService, training: dict[str, Any]) -> None:
     name = create(service, f"refused-{'-'.join(training)}", training)
     create(service, f"after-{name}", {})
-    service.finished(f"after-{name}", 120)
+    service.finished(f"after-{name}")
     study = service.client.study(name)
     assert study.trial_counts.RUNNING + study.trial_counts.FAIL + study.trial_counts.COMPLETE == 0
     assert "no worker allows" in (study.waits_for or "")
@@ -164,7 +164,7 @@ def test_a_trial_goes_on_where_a_killed_worker_has_kept_it(tmp_path_factory: pyt
 
             until(has_checkpoint, "a checkpoint of an epoch is with the service")
             users = kill_all(worker.pid)
-            assert gone(users, 5), "the process of the model does not outlive its worker"
+            assert gone(users), "the process of the model does not outlive its worker"
         service.client.change("whole", state="running")
         with service.worker(*one) as worker:
             (killed,), (whole,) = service.finished("killed"), service.finished("whole")
@@ -186,7 +186,7 @@ def test_a_trial_that_was_promoted_goes_on_from_its_rung(tmp_path_factory: pytes
     with open_service(tmp_path_factory.mktemp("promoted")) as service:
         create(service, "promoted", {"epochs": 4}, pruner=pruner, n_trials=4)
         with service.worker("--allow", "tuned", "--processes", "1"):
-            trials = service.finished("promoted", 300)
+            trials = service.finished("promoted")
 
         paused = [trial for trial in trials if "pause" in [attempt.outcome for attempt in trial.attempts]]
         done = [trial for trial in paused if trial.state == "COMPLETE"]
@@ -217,7 +217,7 @@ def test_trials_of_one_kind_train_in_lanes_and_are_given_back_with_their_states(
             time.sleep(1.5)  # until their states were written
         given_back = [trial.number for trial in service.client.trials("lanes") if trial.state == "WAITING"]
         with service.worker(*one):
-            trials = service.finished("lanes", 300)
+            trials = service.finished("lanes")
 
         assert len(given_back) > 1
         assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]

@@ -56,7 +56,7 @@ def test_the_page_shows_what_comes_out(folder: Path, definition: str, origin: st
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_studies_are_trained(service: UserCodeService, name: str) -> None:
-    trials = service.finished(name, 300)
+    trials = service.finished(name)
     assert len(trials) == STUDIES[name]
     assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
 

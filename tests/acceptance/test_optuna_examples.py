@@ -37,7 +37,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeServic
 
 
 def test_a_lightning_objective_reports_and_completes(service: UserCodeService) -> None:
-    (trial,) = service.finished("lightning", 300)
+    (trial,) = service.finished("lightning")
     assert trial.state == "COMPLETE", trial.reason
     curves = service.client.curves("lightning", 0)
     assert curves.steps == [0, 1, 2, 3]
@@ -47,7 +47,7 @@ def test_a_lightning_objective_reports_and_completes(service: UserCodeService) -
 
 
 def test_optunas_callback_for_lightning_prunes(service: UserCodeService) -> None:
-    (trial,) = service.finished("pruned", 300)
+    (trial,) = service.finished("pruned")
     assert trial.state == "PRUNED", trial.reason
     assert service.client.curves("pruned", 0).steps == [0, 1]
 

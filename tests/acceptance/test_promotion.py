@@ -139,11 +139,11 @@ def test_an_own_model_pauses_and_goes_on_with_the_same_numbers(service: UserCode
     training = {"model": model, "dataset": dataset, "epochs": 2, "batch_size": 16}
     service.client.create_study(definition("own", training=training, n_trials=2))
     with service.worker("--allow", "tuned", "--study", "own", "--processes", "1"):
-        trials = service.finished("own", 300)
+        trials = service.finished("own")
     params = [trial.params for trial in trials]
     service.client.create_study(definition("own-whole", training=training, n_trials=2, pruner="none", enqueue=params))
     with service.worker("--allow", "tuned", "--study", "own-whole", "--processes", "1"):
-        service.finished("own-whole", 300)
+        service.finished("own-whole")
 
     assert {trial.state for trial in trials} == {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
     assert any(len(trial.attempts) > 1 for trial in trials)

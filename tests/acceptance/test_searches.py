@@ -36,7 +36,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeServic
 
 @pytest.fixture
 def finished(service: UserCodeService, request: pytest.FixtureRequest) -> list[Trial]:
-    trials = service.finished(request.param, 300)
+    trials = service.finished(request.param)
     assert {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}, [trial.reason for trial in trials]
     return trials
 

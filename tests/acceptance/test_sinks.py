@@ -64,7 +64,7 @@ def test_lanes_of_the_built_in_training_are_written(service: UserCodeService, pl
     }
     service.client.create_study(definition)
     with service.worker("--processes", "1", "--lanes", "2", "--study", "built-in", *places.flags):
-        trials = service.finished("built-in", 300)
+        trials = service.finished("built-in")
 
     runs = {run.data.tags["narrows.trial"]: run for run in places.runs("built-in")}
     assert len(runs) == len(trials) == 4
@@ -95,7 +95,7 @@ def test_a_trial_whose_worker_was_killed_has_no_step_twice(service: UserCodeServ
         until(lambda: (service.client.trial("killed", 0).step or 0) >= 12, "some steps are done")
         kill_all(worker.pid)
     with service.worker(*ONE, "--study", "killed", *places.flags):
-        (trial,) = service.finished("killed", 300)
+        (trial,) = service.finished("killed")
 
     assert trial.state == "COMPLETE", trial.reason
     (run,) = places.runs("killed")
@@ -113,7 +113,7 @@ def test_a_trial_whose_worker_was_killed_has_no_step_twice(service: UserCodeServ
 def test_parameters_that_code_asks_for_are_written(service: UserCodeService, places: Places) -> None:
     service.create("asked", "tuned.steps:wait_in_a_branch", training={"arguments": {"go": "/"}})
     with service.worker(*ONE, "--study", "asked", *places.flags):
-        (trial,) = service.finished("asked", 300)
+        (trial,) = service.finished("asked")
     (run,) = places.runs("asked")
     assert len(trial.params) == 3
     assert run.data.params == {name: str(value) for name, value in trial.params.items()}
@@ -132,7 +132,7 @@ def test_sinks_that_cannot_be_written_fail_no_trial(service: UserCodeService, tm
     before = len(log.read_text()) if log.exists() else 0
     flags = ("--tensorboard", str(tmp_path / "file" / "boards"), "--mlflow", f"http://127.0.0.1:{free_port}")
     with service.worker(*ONE, "--study", "unwritten", *flags):
-        trials = service.finished("unwritten", 300)
+        trials = service.finished("unwritten")
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * 3
     said = [line for line in log.read_text()[before:].splitlines() if "is not written to" in line]

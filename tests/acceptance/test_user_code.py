@@ -103,7 +103,7 @@ def test_code_that_this_machine_lacks_is_tried_again(service: UserCodeService) -
 
 
 def test_optunas_classifier_choice(examples: UserCodeService) -> None:
-    trials = examples.finished("iris", 300)
+    trials = examples.finished("iris")
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * 3, [trial.reason for trial in trials]
     branches = {"SVC": "svc_c", "RandomForest": "rf_max_depth"}
@@ -120,7 +120,7 @@ def test_optunas_pruned_classifier(examples: UserCodeService) -> None:
 
 
 def test_optunas_network(examples: UserCodeService) -> None:
-    for trial in examples.finished("network", 300):
+    for trial in examples.finished("network"):
         assert trial.state == "COMPLETE", trial.reason
         n_layers = int(str(trial.params["n_layers"]))
         layers = {f"{kind}_l{layer}" for kind in ("n_units", "dropout") for layer in range(n_layers)}
@@ -185,7 +185,7 @@ def test_a_stopped_study_ends_the_process(service: UserCodeService) -> None:
     pid = int(re.findall(r"my process is (\d+)\.", service.wait_for_output("forever", "."))[0])
     assert is_alive(pid)
     service.client.change("forever", state="stopped")
-    assert gone([pid], 10)
+    assert gone([pid])
     assert service.client.trial("forever", 0).state == "FAIL"
 
 
@@ -193,7 +193,7 @@ def test_nothing_that_code_has_started_outlives_its_trial(service: UserCodeServi
     service.create("orphan", "tuned.misbehaving:orphan")
     (trial,) = service.finished("orphan")
     assert trial.values == [1.0]
-    assert gone([int(re.findall(r"the orphan is (\d+)\.", service.output("orphan"))[0])], 5)
+    assert gone([int(re.findall(r"the orphan is (\d+)\.", service.output("orphan"))[0])])
 
 
 def test_the_end_of_much_output_is_kept_and_shown(service: UserCodeService) -> None:

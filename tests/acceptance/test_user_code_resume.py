@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.user_code_service import UserCodeService, gone, kill_all, open_service
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def test_a_killed_workers_branches_are_the_same_for_the_next_one(service: UserCo
         before = service.client.trial("branch", 0).params
         users = kill_all(worker.pid)
         assert len(users) == 1
-        assert gone(users, 5), "the code's process does not outlive its worker"
+        assert gone(users), "the code's process does not outlive its worker"
     left_behind = list(service.folder.glob("narrows-trial-*"))
     assert len(left_behind) == 1, "a killed worker cannot remove its folder"
     go.touch()
@@ -54,7 +54,7 @@ def test_what_is_in_checkpoint_dir_goes_to_the_next_worker(service: UserCodeServ
     with service.worker(*ONE) as worker:
         until(lambda: (service.client.trial("counted", 0).step or 0) >= 3, "some steps are done")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(PATIENCE_SECONDS) == 0
     waiting = service.client.trial("counted", 0)
     assert [attempt.outcome for attempt in waiting.attempts] == ["release"]
     (kept,) = [one for one in service.client.artifacts("counted", 0) if one.name == "checkpoint"]
@@ -77,7 +77,7 @@ def test_a_worker_without_files_to_keep_ends_at_once(service: UserCodeService) -
     with service.worker(*ONE) as worker:
         until(lambda: service.client.trial("endless", 0).step, "the trial has reported")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(15) == 0
+        assert worker.wait(PATIENCE_SECONDS) == 0
     trial = service.client.trial("endless", 0)
     assert (trial.state, [attempt.outcome for attempt in trial.attempts]) == ("WAITING", ["release"])
     assert "my process is" in service.output("endless")

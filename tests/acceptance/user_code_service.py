@@ -56,12 +56,12 @@ class UserCodeService:
         self.client.create_study(definition)
         return name
 
-    def finished(self, name: str, seconds: float = 120.0) -> list[Trial]:
+    def finished(self, name: str) -> list[Trial]:
         """Wait until a study has finished, and return its trials."""
         until(lambda: self.client.study(name).state == "finished", f"{name} has finished")
         return list(self.client.trials(name))
 
-    def tested(self, name: str, seconds: float = 300.0) -> Final:
+    def tested(self, name: str) -> Final:
         """Wait until the final evaluation of a study has ended, and return it."""
 
         def has_ended() -> bool:
@@ -144,9 +144,9 @@ def kill_all(pid: int) -> list[int]:
     return user_pids
 
 
-def gone(pids: list[int], seconds: float) -> bool:
+def gone(pids: list[int]) -> bool:
     """Wait until the processes have ended; False if one has not ended in time."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while any(map(is_alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(map(is_alive, pids))

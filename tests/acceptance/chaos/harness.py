@@ -17,6 +17,7 @@ from tests.acceptance.chaos.proxy import Proxy
 from tests.acceptance.processes import Marked
 from tests.commands import NARROWS
 from tests.conftest import ServiceProcess, clean_environment, free_tcp_port
+from tests.waiting import PATIENCE_SECONDS
 
 LEASE_SECONDS = 5.0
 POLL_SECONDS = 0.2
@@ -80,7 +81,7 @@ class Turmoil:
         self._marked.kill()
         for process in (getattr(self, "_fleet", None), getattr(getattr(self, "_service", None), "process", None)):
             if process is not None:
-                process.wait(30)
+                process.wait(PATIENCE_SECONDS)
                 if process.stdout is not None:
                     process.stdout.close()
 

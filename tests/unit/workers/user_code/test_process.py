@@ -131,7 +131,7 @@ def test_the_process_sends_the_objectives_result_and_ends(tmp_path: Path) -> Non
     process, conversation = process_of("mine:f", tmp_path, "def f(trial):\n    return trial.number\n")
     assert conversation.next(30) == {"call": "complete", "values": [3.0], "metrics": {}}
     conversation.send({})
-    assert process.ended_within(30)
+    assert process.ended_within(PATIENCE_SECONDS)
     assert process.end() == 0
 
 
@@ -155,7 +155,7 @@ def test_the_process_ends_when_the_worker_closes_its_connection(tmp_path: Path) 
     until(lambda: b"begun" in process.output.content())
     os.close(process._lifeline)
     process._lifeline = os.open(os.devnull, os.O_RDONLY)
-    assert process.ended_within(10)
+    assert process.ended_within(PATIENCE_SECONDS)
     assert process.end() == -signal.SIGKILL
 
 
@@ -195,7 +195,7 @@ def test_the_guard_holds_no_file_of_the_code_and_ends_with_the_trial(tmp_path: P
     lifeline = Path(f"/proc/{guard}/cmdline").read_text().split("\0")[-3]
     until(lambda: [file.name for file in Path(f"/proc/{guard}/fd").iterdir()] == [lifeline])
     conversation.send({})
-    assert process.ended_within(30)
+    assert process.ended_within(PATIENCE_SECONDS)
     assert process.end() == 0
     assert not process.output._thread.is_alive()
     until(lambda: not is_alive(guard))

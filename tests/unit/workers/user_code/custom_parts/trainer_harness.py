@@ -14,6 +14,7 @@ from service.schemas.study.data import CustomDataset
 from service.schemas.study.models import CustomModel
 from service.schemas.study.training import Training
 from tests.unit.workers.fakes import FakeService, lease_json
+from tests.waiting import PATIENCE_SECONDS
 from workers.errors import CustomTrialError
 from workers.fleet.stopping import Stopping
 from workers.lanes.lane import LaneTrial
@@ -59,7 +60,7 @@ class TrainerHarness:
 
     def run(self, trials: list[LeasedTrial], on_turn: Callable[[], None] = lambda: None) -> None:
         """Train all trials, each as soon as there is room for it."""
-        waiting, deadline = list(trials), time.monotonic() + 120.0
+        waiting, deadline = list(trials), time.monotonic() + PATIENCE_SECONDS
         while waiting or self.trainer.trials:
             assert time.monotonic() < deadline, "it takes too long"
             while waiting and self.trainer.n_claimable:
