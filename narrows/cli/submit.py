@@ -5,26 +5,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from narrows.cli.confirmation import Yes, confirm
 from narrows.cli.options import StudyName, with_client
 from narrows.cli.terminal import say
 
 if TYPE_CHECKING:
     from service.client import Client
+    from service.schemas.results import Study
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Study definition, YAML or JSON.", show_default=False)]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the study's progress until it ends.")]
 
+Replace = Annotated[bool, typer.Option("--replace", help="Replace a study of this name if it has no complete trial.")]
+
 
 @with_client
-def submit(client: "Client", file: File, watch: Watch = False) -> None:
+def submit(client: "Client", file: File, watch: Watch = False, replace: Replace = False, yes: Yes = False) -> None:
     """Create a study from a definition. The same definition again returns the existing study."""
     from narrows.cli.output import console
 
     definition = read_definition(file)
-    study = client.create_study(definition)
+    study = _create_or_replace(client, definition, yes=yes) if replace else client.create_study(definition)
     say(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
     if watch:
         client.watch(study.name, console())
+
+
+def _create_or_replace(client: "Client", definition: dict[str, Any], *, yes: bool) -> "Study":
+    from service.client import ServiceError
+
+    try:
+        return client.create_study(definition)
+    except ServiceError as error:
+        if error.code != "study_exists":
+            raise
+    confirm(f"Replace study {definition['name']} and delete its trials?", yes=yes)
+    return client.create_study(definition, replace=True)
 
 
 @with_client

@@ -88,9 +88,12 @@ class Client(WorkerCalls):
 
     # Studies
 
-    def create_study(self, definition: Definition | Mapping[str, Any]) -> ClientStudy:
-        """Create a study, or return the same study if it exists. Safe to repeat."""
-        return self._study("POST", "/v1/studies", body=definition)
+    def create_study(self, definition: Definition | Mapping[str, Any], *, replace: bool = False) -> ClientStudy:
+        """Create a study, or return the same study if it exists. Safe to repeat.
+
+        With `replace`, the definition takes the place of a study of its name that has no complete trial.
+        """
+        return self._study("POST", "/v1/studies", body=definition, query={"replace": "true"} if replace else None)
 
     def studies_page(self, limit: int | None = None, cursor: str | None = None) -> StudyList:
         """A page of studies, oldest first, from a cursor of the page before."""
@@ -109,8 +112,8 @@ class Client(WorkerCalls):
         """A study as it is now."""
         return self._study("GET", study_path(name))
 
-    def _study(self, method: Method, path: str, body: BodyToSend = None) -> ClientStudy:
-        return ClientStudy.bound(self._transport, self._transport.send(method, path, body=body))
+    def _study(self, method: Method, path: str, body: BodyToSend = None, query: Query | None = None) -> ClientStudy:
+        return ClientStudy.bound(self._transport, self._transport.send(method, path, body=body, query=query))
 
     def watch(self, name: str, console: "Console | None" = None) -> ClientStudy:
         """Show the progress of a study in a terminal or notebook until the study ends, and return it."""

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from service.clock import Clock
 from service.errors import (
-    InvalidError,
     StateConflictError,
     StudyExistsError,
     StudyNotFoundError,
@@ -19,14 +18,11 @@ from service.events.study_events import StudyEvents
 from service.events.work_signal import WorkSignal
 from service.imports.import_trials import BY_DEFINITION, save_import, warm_start_imports
 from service.registry.background_sampler import BackgroundSampler
+from service.registry.creation_checks import check_new_definition, check_replaceable
 from service.registry.known_workers import WorkerEntrypoints, WorkerLastSeen
-from service.sampling.configurations import first_configurations
-from service.sampling.samplers import missing_package
-from service.schemas.final import RESERVED
 from service.schemas.locations import first_error
 from service.schemas.protocol import Claim
 from service.schemas.study.definition import Definition
-from service.schemas.study.enqueue_checks import unused_errors
 from service.study.live_study import LiveStudy
 from service.study.loading import load_study
 from service.study.open_leases import OpenLeases
@@ -133,28 +129,29 @@ class Registry:
         self.store.wait(committed)
         self.signal.notify()
 
-    def create(self, definition: Definition) -> tuple[LiveStudy, bool]:
+    def create(self, definition: Definition, *, replace: bool = False) -> tuple[LiveStudy, bool]:
         """Create a study; return it with True, or with False if the same definition has created it before.
 
-        Raises InvalidError, and StudyExistsError for another definition of the same name.
+        With `replace`, a study of this name with another definition is deleted if it has no complete trial; its open
+        leases are lost. Raises InvalidError, StudyExistsError for another definition of the same name, and
+        StateConflictError for a study that may not be replaced.
         """
-        with self.committed_change():
+        with self.committed_change(), ExitStack() as held:
             existing = self._studies.get(definition.name)
-            if existing is not None and not existing.is_defined_by(definition):
+            if existing is not None and existing.is_defined_by(definition):
+                return existing, False
+            if existing is not None and not replace:
                 raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
-            live = existing or self._create(definition)
-        return live, existing is None
+            if existing is not None:
+                held.enter_context(existing.lock)
+                check_replaceable(existing)
+            return self._create(definition, existing), True
 
-    def _create(self, definition: Definition) -> LiveStudy:
-        check_name(definition.name)
-        package = missing_package(definition)
-        if package is not None:
-            raise InvalidError(
-                [("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")]
-            )
-        _check_enqueued(definition)
-        first_configurations(definition)  # raises InvalidError before anything is written
+    def _create(self, definition: Definition, replaced: LiveStudy | None) -> LiveStudy:
+        check_new_definition(definition)
         imports = warm_start_imports(definition, self.get)
+        if replaced is not None:
+            self._remove(replaced)
         try:
             record = self.write_study(definition)
         except DuplicateStudyError as error:
@@ -262,20 +259,3 @@ class Registry:
                 raise
             except Exception:
                 log.exception("study %s could not be brought up to date; the next tick tries again", live.record.name)
-
-
-def check_name(name: str) -> None:
-    """Raises InvalidError for a name that is reserved for the studies of final evaluations."""
-    if RESERVED.search(name):
-        raise InvalidError([("name", f"name must not end as those of final evaluations do: {name!r}")])
-
-
-def _check_enqueued(definition: Definition) -> None:
-    """Raises InvalidError for enqueued values without effect. Studies that were stored before this rule are loaded."""
-    errors = [
-        (f"enqueue.{index}.{name}", message)
-        for index, params in enumerate(definition.enqueue)
-        for name, message in unused_errors(definition, params)
-    ]
-    if errors:
-        raise InvalidError(errors)

@@ -21,6 +21,10 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of 
 CursorQuery = Annotated[
     str | None, Query(max_length=500, description="next_cursor of the previous page.", examples=[None])
 ]
+ReplaceQuery = Annotated[
+    bool,
+    Query(description="Whether to replace a study of this name that has no complete trial.", examples=[False]),
+]
 BestQuery = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of trials.", examples=[5])]
 EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -46,13 +50,17 @@ EXPORTS = {
     response_description="The study was created.",
     responses={200: {"model": Study, "description": "The study exists already with the same definition."}},
 )
-def create_study(definition: Definition, registry: RegistryDependency, response: Response) -> Study:
+def create_study(
+    definition: Definition, registry: RegistryDependency, response: Response, replace: ReplaceQuery = False
+) -> Study:
     """Create a study.
 
     The call may be repeated: the same definition again answers 200 with the existing study. Another definition under
-    the same name is refused with 409 `study_exists`, an invalid definition with 422 and every wrong field.
+    the same name is refused with 409 `study_exists`, an invalid definition with 422 and every wrong field. With
+    `replace`, another definition takes the place of a study and its trials, unless one of them is complete (409
+    `state_conflict`).
     """
-    live, new = registry.create(definition)
+    live, new = registry.create(definition, replace=replace)
     response.status_code = 201 if new else 200
     return _view(registry, live)
 

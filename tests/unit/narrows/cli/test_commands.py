@@ -202,6 +202,37 @@ def test_submit_and_watch_shows_the_end(service: StandIn, capsys: Capture, tmp_p
     )
 
 
+EXISTS = {"title": "No", "status": 409, "detail": "a study of this name exists", "code": "study_exists"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "stdin"), [([], StringIO()), (["--yes"], Terminal()), ([], Terminal("y\n"))], ids=["pipe", "yes", "asked"]
+)
+def test_submit_replaces_a_study_with_another_definition(
+    service: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], stdin: StringIO
+) -> None:
+    monkeypatch.setattr("sys.stdin", stdin)
+    file = tmp_path / "study.json"
+    file.write_text(json.dumps(DEFINITION))
+    service.answers["POST /v1/studies"] = (409, EXISTS)
+    service.answers["POST /v1/studies?replace=true"] = (201, study_json())
+    assert run(["submit", str(file), "--replace", *flags]) == 0
+    assert [request for request, _ in service.requests] == ["POST /v1/studies", "POST /v1/studies?replace=true"]
+    assert service.requests[1][1] == DEFINITION
+
+
+def test_submit_replaces_nothing_after_the_answer_no_or_without_the_flag(
+    service: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "study.json"
+    file.write_text(json.dumps(DEFINITION))
+    service.answers["POST /v1/studies"] = (409, EXISTS)
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert run(["submit", str(file), "--replace"]) == 1
+    assert run(["submit", str(file)]) == 1
+    assert [request for request, _ in service.requests] == ["POST /v1/studies"] * 2
+
+
 def test_each_wrong_field_is_a_line(service: StandIn, capsys: Capture, tmp_path: Path) -> None:
     file = tmp_path / "study.json"
     file.write_text(json.dumps(DEFINITION))

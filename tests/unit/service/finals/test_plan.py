@@ -7,7 +7,7 @@ import pytest
 from service.errors import InvalidError
 from service.finals.confidence import ConfirmedCandidate
 from service.finals.plan import Plan, Repetition, confirmed_candidates
-from service.registry.registry import check_name
+from service.registry.creation_checks import check_name
 from service.schemas.final import MAX_NAME, linked_name
 from service.schemas.study.definition import Definition
 from tests.integration.service_driver import definition
