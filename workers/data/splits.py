@@ -46,12 +46,17 @@ def split_given(
     return train, torch.arange(n, len(labels))
 
 
-def split_batches(rows: Tensor, batch_size: int, *, drop_single: bool) -> Sequence[Tensor]:
-    """Split rows into batches. The last may be smaller; with `drop_single` it is left out if it is a single row.
+def split_batches(rows: Tensor, batch_size: int, *, drop_single: bool, drop_last: bool = False) -> Sequence[Tensor]:
+    """Split rows into batches. The last may be smaller.
 
-    Raises ModelError if `drop_single` leaves no batch.
+    It is left out with `drop_last` if it is smaller, and with `drop_single` if it is a single row. Raises ModelError if
+    that leaves no batch.
     """
     batches: Sequence[Tensor] = torch.split(rows, batch_size)
+    if drop_last and len(batches[-1]) < batch_size:
+        batches = batches[:-1]
+        if not batches:
+            raise ModelError(f"drop_last needs a whole batch: {batch_size=}, {len(rows)} training images")
     if drop_single and len(batches[-1]) == 1:
         batches = batches[:-1]
     if not batches or (drop_single and batch_size == 1):

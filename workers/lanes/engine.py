@@ -1,5 +1,6 @@
 """The tensors of all lanes, and a training step or validation of several neighbouring lanes at once."""
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -22,6 +23,7 @@ from workers.lanes.penalties import add_l1_gradient, clip_gradient_norms
 from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 from workers.training.optimizers import make_optimizer
+from workers.training.randomness import preserved_global_generators
 
 
 class Engine:
@@ -41,13 +43,15 @@ class Engine:
         *,
         fuse: bool | None,
     ) -> None:
-        self.has_batch_norm = any(isinstance(module, _BatchNorm) for module in model.modules())
         is_custom = isinstance(training.model, CustomModel)
         self.n_custom_dropouts = len(dropout_layers(model)) if is_custom else 0
         self.rows = Rows(model, n_lanes, device, dtype, is_custom=is_custom)
         self._data = data
         self._image_shape = data.images.shape[1:]
         self._images = make_batches(data, dtype)
+        self.drops_single = any(isinstance(module, _BatchNorm) for module in model.modules())
+        if is_custom and len(data.train) % training.batch_size == 1:
+            self.drops_single = self.drops_single or fails_with_one(model, self._sample(2).cpu())
         self.network = make_network(model, training, self.rows, device, self._sample, fuse=fuse)
         self._optimizer = make_optimizer(training.optimizer, self.rows.values, self.rows.gradient)
         points = [input_noise_point(data.images)] if is_custom else find_noise_points(model, data.images[:1])
@@ -146,6 +150,25 @@ class Engine:
 
     def _no_graph(self) -> AbstractContextManager[object]:
         return torch.no_grad() if self.network.uses_autograd else torch.inference_mode()
+
+
+@torch.no_grad()
+def fails_with_one(model: nn.Module, two: Tensor) -> bool:
+    """Whether a copy of the model, in training, takes two inputs but not one: it raises an error or gives no numbers.
+
+    Norms over the batch do so that are no torch.nn.BatchNorm.
+    """
+    with preserved_global_generators(torch.device("cpu")):
+        try:
+            copied = copy.deepcopy(model).cpu().train()
+            if not copied(two).isfinite().all():
+                return False
+        except Exception:  # noqa: BLE001 - not because of a single input: training says what is wrong
+            return False
+        try:
+            return not bool(copied(two[:1]).isfinite().all())
+        except Exception:  # noqa: BLE001 - norms raise errors of several kinds
+            return True
 
 
 def _part(column: Tensor | None, span: slice) -> Tensor | None:

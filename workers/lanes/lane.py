@@ -37,8 +37,10 @@ class LaneTrial:
 class Lane:
     """The position of a trial in its epochs: order of the images, next batch and learning rate of each step."""
 
-    def __init__(self, trial: LaneTrial, data: TrialData, has_batch_norm: bool, n_custom_dropouts: int = 0) -> None:
+    def __init__(self, trial: LaneTrial, data: TrialData, drops_single: bool, n_custom_dropouts: int = 0) -> None:
         """Start a trial at epoch 0. `n_custom_dropouts` is the number of dropout layers of a custom model.
+
+        `drops_single`: a last batch of a single example is left out, because the model cannot train on it.
 
         Raises ModelError if the settings do not fit the model or the data.
         """
@@ -57,7 +59,7 @@ class Lane:
         self.custom_rates = _custom_rates(training.model, n_custom_dropouts)
         self.generator = Generator(data.images.device)
         self._data = data
-        self._has_batch_norm = has_batch_norm
+        self._drops_single = drops_single
         self._started_at = time.perf_counter()
         self.start_epoch()
 
@@ -70,7 +72,10 @@ class Lane:
         order = torch.randperm(len(rows), generator=Generator().manual_seed(self._seed(Purpose.ORDER)))
         batch_size = self.trial.training.batch_size
         self.rows: Sequence[Tensor] = split_batches(
-            rows[order.to(device)], batch_size, drop_single=self._has_batch_norm
+            rows[order.to(device)],
+            batch_size,
+            drop_single=self._drops_single,
+            drop_last=self.trial.training.drop_last,
         )
         self.changes = self._draw_changes(len(rows))
         self.generator.manual_seed(self._seed(Purpose.NOISE))

@@ -104,7 +104,7 @@ class LaneGroup:
             raise ValueError(f"a group must have a free lane: all {self.n_lanes} are taken")
         if fusion_key(trial.training) != self.key:
             raise ValueError(f"trials of a group must share a fusion key: {fusion_key(trial.training)}, not {self.key}")
-        lane = Lane(trial, self.data, self._engine.has_batch_norm, self._engine.n_custom_dropouts)
+        lane = Lane(trial, self.data, self._engine.drops_single, self._engine.n_custom_dropouts)
         lane_tensors = self._engine.lane_tensors(len(self.lanes))
         if state is None:
             for tensor in lane_tensors.values():

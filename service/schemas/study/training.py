@@ -136,6 +136,12 @@ class Training(StrictBody):
         0.999, ge=0, lt=1, description="Decay of the second moment; used by adam and adamw.", examples=[0.999]
     )
     batch_size: int = Field(128, ge=1, le=65536, description="Number of images per step.", examples=[128])
+    drop_last: bool = Field(
+        False,
+        description="Whether to leave out the last batch of an epoch if it is smaller than batch_size. A last batch of "
+        "one image is left out anyway if the model cannot train on it, as with batch norm.",
+        examples=[False],
+    )
     epochs: int = Field(10, ge=1, le=100_000, description="Number of passes over the training data.", examples=[20])
     dropout: Rates = Field(
         0.0,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from workers.errors import ModelError
 from workers.lanes.layout import Views
 from workers.lanes.networks.vmapped_dropout import DropoutSampler, use_sampler
 from workers.lanes.random_masks import RandomMasks
@@ -77,6 +78,10 @@ class VmappedNetwork:
                     self._logits = self._run_one(lanes, self._leaves, images[0]).unsqueeze(0)
             else:
                 self._logits = self._run_all(lanes, self._leaves, images, 0)
+        if not self._logits.requires_grad:
+            raise ModelError(
+                "logits in training must depend on the parameters: the model detaches them, or runs under torch.no_grad"
+            )
         return self._logits.detach().mT
 
     def backward(self, gradient: Tensor) -> None:
@@ -134,7 +139,16 @@ class VmappedNetwork:
         tensors = {f"module.{name}": tensor for name, tensor in (parameters | buffers).items()}
         with self._autocast:
             outputs, new_buffers = functional_call(self._module, tensors, (images,))
+        self._check_logits(outputs, len(images))
         return outputs, {name: buffer for name, buffer in new_buffers.items() if buffer is not buffers[name]}
+
+    def _check_logits(self, logits: object, n: int) -> None:
+        """Raises ModelError if the module has not returned one row of logits for each of `n` inputs."""
+        if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == n:
+            return
+        shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        mode = "training" if self.model.training else "evaluation"
+        raise ModelError(f"the model must return logits, a tensor [batch, classes], in {mode}: {shape} for {n} inputs")
 
 
 def _of_one(views: Views) -> Views:

@@ -19,6 +19,8 @@ from workers.user_process.custom_parts.entrypoint import call_function
 SPLITS = ("train", "validation", "test")
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8)
 BYTE_SCALE = 255.0
+N_READ_AGAIN = 64
+"""About so many examples of a split are read a second time."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,20 @@ def _stacked(examples: Dataset[Any], name: str) -> tuple[Tensor, Tensor]:
             raise DatasetError(f"inputs of {name} must have one shape and dtype: {shapes}")
         inputs[index] = tensor
         labels[index] = _class_of(label, index, name)
+    _check_again(examples, inputs, labels, name)
     return inputs, labels
+
+
+def _check_again(examples: Dataset[Any], inputs: Tensor, labels: Tensor, name: str) -> None:
+    """Read some examples a second time. Raises DatasetError if they differ: random transforms would stand still."""
+    for index in range(0, len(labels), max(1, len(labels) // N_READ_AGAIN)):
+        tensor, label = examples[index]
+        same = torch.equal(torch.nan_to_num(tensor), torch.nan_to_num(inputs[index]))
+        if not same or _class_of(label, index, name) != labels[index]:
+            raise DatasetError(
+                f"examples of {name} must be the same each time they are read: example {index} differs. They are read "
+                "once, so random transforms would be frozen: use dataset.augment, or an entrypoint that trains itself"
+            )
 
 
 def _class_of(label: Any, index: int, name: str) -> int:

@@ -74,6 +74,49 @@ def build_words(_params: Params) -> nn.Module:
     return Words()
 
 
+class WrongInTraining(nn.Module):
+    """A model that is as it must be in evaluation, but not in training."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(144, 4))
+
+    def forward(self, x: Tensor) -> Any:
+        logits = self.layers(x)
+        if not self.training:
+            return logits
+        wrong = {"tuple": (logits, logits), "dict": {"logits": logits}, "detached": logits.detach()}
+        return wrong[self.kind] if self.kind in wrong else logits.mean(0)
+
+
+def build_wrong_in_training(params: Params) -> nn.Module:
+    return WrongInTraining(params["kind"])
+
+
+class OtherNorm(nn.Module):
+    """A norm over the batch that is no torch.nn.BatchNorm."""
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("mean", torch.zeros(9))
+        self.register_buffer("variance", torch.ones(9))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "function":
+            return functional.batch_norm(x, self.mean, self.variance, training=self.training)
+        return (x - x.mean(0)) / (x.std(0) + 1e-5) if self.training else x
+
+
+def build_other_norm(params: Params) -> nn.Module:
+    norm = OtherNorm(params["kind"]) if params["kind"] != "none" else nn.Identity()
+    return nn.Sequential(nn.Flatten(), nn.Linear(144, 9), norm, nn.ReLU(), nn.Linear(9, 4))
+
+
 def build_other(params: Params) -> Any:
     """Return the kind of object that a test names."""
     found: dict[str, Any] = {
@@ -115,6 +158,23 @@ class Examples(Dataset[Any]):
         return self._examples[index]
 
 
+class RandomExamples(Dataset[Any]):
+    """Examples that differ each time they are read, in the input or in the class."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._n_read = 0
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> Any:
+        self._n_read += 1
+        if self._kind == "random classes":
+            return torch.ones(5), self._n_read % 3
+        return torch.ones(5) + (torch.rand(5) if index == 20 or self._kind == "random inputs" else 0), index % 2
+
+
 class Stream(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         return iter([])
@@ -129,6 +189,9 @@ def build_data(params: Params) -> Any:
         "tensor data sets": (TensorDataset(*good), TensorDataset(*tensors(4))),
         "examples": (Examples([(torch.ones(5), 1), (torch.zeros(5), torch.tensor(0))]), tensors(4)),
         "doubles": (tensors(6, torch.float64), tensors(4, torch.float64)),
+        "random inputs": (RandomExamples("random inputs"), good),
+        "one random input": (RandomExamples("one random input"), good),
+        "random classes": (good, RandomExamples("random classes")),
         "one part": (good,),
         "a dict": {"train": good},
         "a number": (good, 5),

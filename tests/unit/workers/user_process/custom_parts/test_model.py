@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -202,3 +203,50 @@ def test_an_object_that_is_no_usable_model_is_refused_with_a_reason(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         group_of(make_training(model=custom("build_other", kind=kind)), trial_data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("tuple", r"must return logits, a tensor \[batch, classes\], in training: tuple for 16 inputs"),
+        ("dict", r"must return logits, a tensor \[batch, classes\], in training: dict for 16 inputs"),
+        ("one row", r"must return logits, a tensor \[batch, classes\], in training: \[4\] for 16 inputs"),
+        ("detached", "logits in training must depend on the parameters"),
+    ],
+)
+def test_a_model_that_is_wrong_only_in_training_is_refused_with_a_rule(
+    make_training: Make, trial_data: TrialData, kind: str, message: str
+) -> None:
+    training = make_training(model=custom("build_wrong_in_training", kind=kind))
+    group = group_of(training, trial_data)
+    group.load(LaneTrial(training, 1))
+    with pytest.raises(ModelError, match=message):
+        group.step()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "n_batches"),
+    [
+        ("function", {"batch_size": 79}, 1),
+        ("deviation", {"batch_size": 79}, 1),
+        ("none", {"batch_size": 79}, 2),
+        ("none", {"batch_size": 78}, 2),
+        ("none", {"batch_size": 78, "drop_last": True}, 1),
+        ("none", {"batch_size": 40, "drop_last": True}, 2),
+    ],
+)
+def test_a_last_batch_that_the_model_cannot_take_is_left_out(
+    make_training: Make, trial_data: TrialData, kind: str, fields: dict[str, Any], n_batches: int
+) -> None:
+    training = make_training(model=custom("build_other_norm", kind=kind), **fields)
+    group = group_of(training, trial_data)
+    lane = group.load(LaneTrial(training, 1))
+    assert len(lane.rows) == n_batches
+    results = finish(group)
+    assert all(np.isfinite(result.metrics["train_loss"]) for result in results)
+
+
+def test_drop_last_needs_a_whole_batch(make_training: Make, trial_data: TrialData) -> None:
+    training = make_training(batch_size=81, drop_last=True)
+    with pytest.raises(ModelError, match="drop_last needs a whole batch: batch_size=81, 80 training images"):
+        group_of(training, trial_data).load(LaneTrial(training, 1))
