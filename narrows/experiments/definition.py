@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from narrows.errors import CommandError
 from narrows.experiments.figures import FIGURES
 from service.schemas.fields import StrictBody
+from service.schemas.locations import first_error
 from service.schemas.study.definition_fields import Confirmation
 from service.schemas.yaml_text import YamlError, load
 
@@ -95,8 +96,7 @@ def read_experiment(name: str) -> Experiment:
     except YamlError as error:
         raise CommandError(f"{path}: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise CommandError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise CommandError(f"{path}: {first_error(error)}") from error
     unknown = set(experiment.figures) - set(FIGURES)
     if unknown:
         raise CommandError(f"{path}: figures must be among {', '.join(FIGURES)}: {', '.join(sorted(unknown))}")

@@ -120,7 +120,7 @@ def line(study: Study) -> str:
         f"{counts.FAIL} failed",
         *_best(study),
         *_speed(study),
-        *([] if study.waits_for is None else [study.waits_for]),
+        *(text for text in (study.waits_for, study.sampler_note) if text is not None),
     ]
     return one_line(", ".join(parts))
 
@@ -142,8 +142,7 @@ def panel(study: Study) -> RenderableType:
     )
     counted.append(f"{counts.FAIL} failed", style="red" if counts.FAIL else "default")
     rows: list[RenderableType] = [bar, counted]
-    if study.waits_for is not None:
-        rows.append(Text(one_line(study.waits_for), style="yellow"))
+    rows += [Text(one_line(text), style="yellow") for text in (study.waits_for, study.sampler_note) if text is not None]
     if study.best is not None:
         best, params = one_line("  ".join(_best(study))), one_line(params_line(study.best.params))
         rows += [Text(best, style="bold"), Text(params, style="dim")]

@@ -4,10 +4,11 @@ import base64
 import binascii
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import InvalidError
 
@@ -19,21 +20,24 @@ MAX_LIMIT = 1000
 
 ORDERS: dict[str, Callable[[FrozenTrial], float | None]] = {
     "number": lambda trial: trial.number,
-    "value": lambda trial: trial.values[0] if trial.values else None,
+    "value": lambda trial: trial.values[0] if trial.values and trial.state == TrialState.COMPLETE else None,
     "started_at": lambda trial: None if trial.datetime_start is None else trial.datetime_start.timestamp(),
     "duration_seconds": lambda trial: None if trial.duration is None else trial.duration.total_seconds(),
 }
 
 
 def trial_key(order_by: str) -> Callable[[FrozenTrial], Key]:
-    """Return the sort key for an order such as `number` or `-value`; trials without that value come last."""
+    """Return the sort key for an order such as `number` or `-value`.
+
+    Trials without that value come last, after those with an infinite one.
+    """
     order = ORDERS[order_by.removeprefix("-")]
     sign = -1 if order_by.startswith("-") else 1
 
     def key(trial: FrozenTrial) -> Key:
         value = order(trial)
         missing = value is None or math.isnan(value)
-        return math.inf if missing or value is None else sign * value, sign * trial.number
+        return math.inf if missing or value is None else min(sign * value, sys.float_info.max), sign * trial.number
 
     return key
 

@@ -1,18 +1,17 @@
 """Studies and trials as clients see them."""
 
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import TrialNotFoundError
-from service.results.ranking import best_trial, complete_trials
+from service.results.ranking import best_trial
 from service.sampling.constraints import violated
 from service.sampling.paused import paused_at
+from service.sampling.sampler_note import sampler_note
 from service.schemas.optuna import utc
-from service.schemas.results import Attempt, Curves, Importances, Study, Trial, TrialCounts
+from service.schemas.results import Attempt, Curves, Study, Trial, TrialCounts
 from service.schemas.study.definition_fields import Params
 from service.study.live_study import LiveStudy
 from service.study.retried import retry_of
@@ -40,6 +39,7 @@ def study_view(live: LiveStudy, waits_for: str | None) -> Study:
         finished_at=record.finished_at,
         finished_reason=record.finished_reason,
         waits_for=waits_for,
+        sampler_note=sampler_note(live.definition, live.queue.suggestions.failures),
         trials_per_hour=_trials_per_hour(live, counts),
     )
 
@@ -61,20 +61,6 @@ def _trials_per_hour(live: LiveStudy, counts: dict[str, int]) -> float | None:
         return None
     seconds = ((live.record.finished_at or live.clock.now()) - live.record.started_at).total_seconds()
     return finished / seconds * SECONDS_PER_HOUR if seconds > 0 else None
-
-
-def importances(live: LiveStudy) -> Importances:
-    """Parameter importances for the first objective by Optuna's default evaluator; empty with fewer than two values."""
-    objective = live.definition.objectives[0]
-    metric = objective.metric
-    sign = -1 if objective.direction == "maximize" else 1  # the evaluator looks for low values
-    values = {trial.values[0] for trial in complete_trials(live)}
-    if len(values) < 2:
-        return Importances(metric=metric, importances={})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it warns that low values are taken for better
-        shares = optuna.importance.get_param_importances(live.study, target=lambda trial: sign * trial.values[0])
-    return Importances(metric=metric, importances={name: float(share) for name, share in shares.items()})
 
 
 def find_trial(live: LiveStudy, number: int) -> FrozenTrial:

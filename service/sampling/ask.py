@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
 from optuna import Study
@@ -32,23 +32,30 @@ def with_random_sampler(study: Study) -> ServiceStudy:
     return ServiceStudy(study.study_name, storage_of(study), RandomSampler(), study.pruner)
 
 
-def suggest(study: Study, trial_id: int, space: Mapping[str, Parameter]) -> dict[str, Scalar]:
+Failed = Callable[[Exception], None]
+"""Is told the error of a sampler."""
+
+
+def suggest(
+    study: Study, trial_id: int, space: Mapping[str, Parameter], failed: Failed = lambda _error: None
+) -> dict[str, Scalar]:
     """Set every parameter of a trial and return them.
 
-    If the sampler fails, for example because its model cannot be fitted, the failure is logged and the parameters that
-    are still missing are random.
+    If the sampler fails, for example because its model cannot be fitted, the failure is logged, `failed` is told, and
+    the parameters that are still missing are random.
     """
     try:
         return _suggest_all(Trial(study, trial_id), space)
     except DATABASE_ERRORS:
         raise
-    except Exception:
+    except Exception as error:
+        failed(error)
         log.exception("the sampler of study %s failed: trial %d gets random parameters", study.study_name, trial_id)
         return _suggest_all(Trial(with_random_sampler(study), trial_id), space)
 
 
-def suggest_param_or_random(trial: Trial, name: str, parameter: Distribution) -> None:
-    """Set one parameter of a trial, at random if the sampler fails.
+def suggest_param_or_random(trial: Trial, name: str, parameter: Distribution, failed: Failed) -> None:
+    """Set one parameter of a trial, at random if the sampler fails, which `failed` is told.
 
     Raises ValueError when it was given a value that it cannot have.
     """
@@ -58,10 +65,11 @@ def suggest_param_or_random(trial: Trial, name: str, parameter: Distribution) ->
             suggest_param(trial, name, parameter)
     except DATABASE_ERRORS:
         raise
-    except Exception:
+    except Exception as error:
         study = trial.study
         log.exception("the sampler of study %s failed: %s of trial %d is random", study.study_name, name, trial.number)
         suggest_param(Trial(with_random_sampler(study), trial_id_of(trial)), name, parameter)
+        failed(error)
 
 
 def has_all_params(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:

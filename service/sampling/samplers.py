@@ -10,6 +10,7 @@ from optuna.samplers import BaseSampler, nsgaii
 from optuna.samplers.nsgaii import BaseCrossover
 
 from service.sampling.cmaes import SafeCmaEsSampler
+from service.sampling.gp import BoundedGpSampler
 from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import AnySampler, Auto, BruteForce, Genetic, Grid, Tpe
 from service.schemas.study.search_space import n_configurations
@@ -17,7 +18,7 @@ from service.schemas.study.search_space import n_configurations
 CLASSES: dict[str, type[BaseSampler]] = {
     "random": optuna.samplers.RandomSampler,
     "tpe": optuna.samplers.TPESampler,
-    "gp": optuna.samplers.GPSampler,
+    "gp": BoundedGpSampler,
     "cmaes": SafeCmaEsSampler,
     "qmc": optuna.samplers.QMCSampler,
     "grid": optuna.samplers.GridSampler,

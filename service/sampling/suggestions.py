@@ -23,6 +23,7 @@ from service.sampling.configurations import Configurations
 from service.sampling.constraints import constraint_names
 from service.sampling.overlay_storage import ImportedTrials, OverlayStorage
 from service.sampling.round_view import RoundView
+from service.sampling.sampler_note import SamplerFailures
 from service.sampling.samplers import chosen_sampler
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution as optuna_distribution
@@ -65,6 +66,7 @@ class Suggestions:
         self._view = RoundView(definition.search_space, None, study.sampler, promotes=definition.promotes)
         self._monotonic, self._processor = monotonic, processor
         self._sampled = sampled
+        self.failures = SamplerFailures()
         self._imported: ImportedTrials | None = None
         # User code may set other constraints than the definition has, and GP fails when a constraint is added later.
         self._first_constraints = set() if definition.is_user_code else constraint_names(definition)
@@ -218,7 +220,7 @@ class Suggestions:
         with self._sampling:
             if isinstance(asked.storage, OverlayStorage):
                 asked.storage.leave_out_unlike(name, optuna_distribution(distribution))
-            suggest_param_or_random(asked, name, distribution)
+            suggest_param_or_random(asked, name, distribution, self.failures.note)
         self._sampled(self._monotonic() - started)
         return asked.storage.get_trial(trial_id_of(asked))
 
@@ -249,7 +251,7 @@ class Suggestions:
         shadow = self._overlay(view, pending, waiting)
         space = view.space_with(known_params(shadow.trial))
         started = self._monotonic()
-        suggest(self._study_over(shadow, view.sampler), trial_id_of(shadow.trial), space)
+        suggest(self._study_over(shadow, view.sampler), trial_id_of(shadow.trial), space, self.failures.note)
         self._sampled(self._monotonic() - started)
         return view.as_written(shadow.trial)
 

@@ -18,6 +18,7 @@ UNION_FIELDS = (
     "wrapped_pruner",
     "min_resource",
     "max_resource",
+    "distribution",
 )
 """Fields whose value is one of several kinds. In a location, pydantic puts the kind after the field."""
 
@@ -76,7 +77,7 @@ def _parts(location: tuple[int | str, ...]) -> list[str]:
             continue
         if index == 1 and location[0] == "training" and part in TRAINING_KINDS:
             continue
-        in_search_space = location[0] == "search_space"
+        in_search_space = location[0] in ("search_space", "distributions")
         skip = index == 1 if in_search_space else part in UNION_FIELDS
         parts.append(str(part))
     return parts
@@ -108,6 +109,8 @@ def message_of(item: Mapping[str, Any], subject: str) -> str:
         return f"{subject} {rule}" if rule.startswith("must ") else rule
     if kind in ("too_short", "too_long"):
         limit, n_items = re.split(" after validation, not ", str(item["msg"]))
+        if isinstance(item.get("input"), str):  # of which pydantic speaks as of a list where a rule follows the limit
+            limit = re.sub("items?$", lambda found: f"character{'s' if found[0] == 'items' else ''}", limit)
         return f"{subject} {_rule(limit)}: it has {n_items}"
     rule = RULES.get(kind) or PATTERNS.get(context.get("pattern", "")) or _rule(str(item["msg"]))
     return f"{subject} {rule}: {short(item.get('input'))}"

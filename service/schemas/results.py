@@ -164,6 +164,12 @@ class Study(Answer):
         "trial, or the workers cannot train the trials, since when and why. Null otherwise.",
         examples=[None],
     )
+    sampler_note: str | None = Field(
+        None,
+        description="Which parameters are random though the sampler is not, and why: the sampler failed (since the "
+        "service started), or cannot model a parameter. Null if there are none.",
+        examples=[None],
+    )
     trials_per_hour: float | None = Field(
         description="Ended trials per hour since started_at; null before the first end.", examples=[412.5]
     )
@@ -211,6 +217,12 @@ class Importances(Answer):
     importances: dict[str, float] = Field(
         description="Share of each parameter, largest first; the sum is 1. Empty before two trials differ.",
         examples=[{"learning_rate": 0.8, "dropout": 0.2}],
+    )
+    note: str | None = Field(
+        None,
+        description="Which parameters have no share and why, and how the shares were found if ranges differ between "
+        "trials; null if there is nothing to say.",
+        examples=[None],
     )
 
 

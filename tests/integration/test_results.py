@@ -1,10 +1,12 @@
 """What comes out of a study: best trials, the front of several objectives, importances."""
 
+import math
 from typing import Any
 
 import pytest
 
 from tests.integration.service_driver import (
+    Json,
     Service,
     code_of,
 )
@@ -67,7 +69,7 @@ def test_the_front_of_one_objective_is_its_best_trial(service: Service) -> None:
 def test_nothing_comes_out_of_a_study_without_results(service: Service, path: str) -> None:
     answer = service.get(f"/studies/{service.create()}/{path}")
 
-    assert answer in ({"trials": [], "note": None}, {"metric": "validation_accuracy", "importances": {}})
+    assert answer in ({"trials": [], "note": None}, {"metric": "validation_accuracy", "importances": {}, "note": None})
 
 
 def test_importance_finds_the_parameter_that_matters(service: Service) -> None:
@@ -95,6 +97,76 @@ def test_importance_of_values_that_say_little_is_no_error(service: Service, valu
         service.complete(service.claim_one(name), value)
 
     assert service.http.get(f"/v1/studies/{name}/importance").status_code == 200
+
+
+def ask(service: Service, lease: Json, name: str, low: float, high: float) -> float:
+    kind = {"type": "float", "low": low, "high": high}
+    response = service.http.post(f"/v1/leases/{lease['lease_id']}/suggest", json={"name": name, "distribution": kind})
+    value: float = response.json()["value"]
+    return value
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["minimize", "maximize"])
+def test_a_parameter_whose_range_depends_on_another_one_has_its_share(service: Service, sign: int) -> None:
+    direction = "minimize" if sign == 1 else "maximize"
+    name = service.create(
+        n_trials=60,
+        search_space={},
+        objectives=[{"metric": "loss", "direction": direction}],
+        training={"entrypoint": "mine.train:f"},
+    )
+    for number in range(60):
+        (lease,) = service.claim(name, allow=["mine"])
+        a = ask(service, lease, "a", 0, 1)
+        b = ask(service, lease, "b", a, 2)
+        if number % 2:
+            ask(service, lease, "rare", 0, 1)
+        value = "inf" if number == 7 else sign * (abs(b - 1.5) + 0.001 * a)
+        service.complete(lease, metrics={}, values=[value])
+
+    answer = service.get(f"/studies/{name}/importance")
+
+    assert answer["importances"]["b"] > 0.9
+    assert set(answer["importances"]) == {"a", "b"}
+    assert answer["note"] == (
+        "no share of rare: not every complete trial has it; "
+        "ranges differ between trials: the shares are of fANOVA over the widest ranges"
+    )
+
+
+def test_missing_values_come_after_infinite_ones(service: Service) -> None:
+    name = service.create(n_trials=5, objectives=[{"metric": "validation_loss", "direction": "minimize"}])
+    for value in ("inf", 0.5, "-inf"):
+        service.complete(service.claim_one(name), metrics={"validation_loss": value})
+    service.fail(service.claim_one(name))
+    service.claim_one(name)
+    for order, numbers in (("value", [2, 1, 0, 3, 4]), ("-value", [0, 1, 2, 4, 3])):
+        found: list[int] = []
+        cursor: str | None = None
+        while cursor is not None or not found:
+            query = {"order_by": order, "limit": 1, **({} if cursor is None else {"cursor": cursor})}
+            page = service.get(f"/studies/{name}/trials", **query)
+            found += [trial["number"] for trial in page["trials"]]
+            cursor = page["next_cursor"]
+        assert found == numbers, order
+
+
+def test_gp_leaves_a_parameter_with_too_many_values_to_chance_and_says_so(service: Service) -> None:
+    name = service.create(
+        n_trials=6,
+        search_space={
+            "learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},
+            "anything": {"type": "int", "low": 0, "high": 2**32 - 1},
+        },
+        objectives=[{"metric": "loss", "direction": "minimize"}],
+        training={"entrypoint": "mine.train:f"},
+        sampler={"name": "gp", "seed": 0, "n_startup_trials": 3},
+    )
+    note = "gp samples anything at random: it takes parameters of at most 1,000,000 values"
+    for _ in range(6):
+        (lease,) = service.claim(name, allow=["mine"])
+        service.complete(lease, metrics={}, values=[abs(math.log10(lease["params"]["learning_rate"]) + 3)])
+    assert service.study(name)["sampler_note"] == note
 
 
 def test_importance_with_conditional_parameters_is_no_error(service: Service) -> None:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from service.schemas.locations import first_error
 from workers.user_code.conversation import Conversation, InvalidMessageError
 from workers.user_code.outcome import Failed
 from workers.user_code.process import UserProcess
@@ -56,10 +57,7 @@ def invalid_results(error: ValidationError) -> Failed:
 
 def first_problem(error: ValidationError) -> str:
     """Field and message of the first problem that pydantic has found."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{field}: {message}" if field else message
+    return first_error(error)
 
 
 def _exit_failure(process: UserProcess) -> Failed:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from service.results import export
+from service.results.importances import importances
 from service.results.paging import MAX_LIMIT, take_page
 from service.results.ranking import best_trials, complete_trials, pareto_trials
-from service.results.view import importances, study_view, study_view_unless_deleted, trial_views
+from service.results.view import study_view, study_view_unless_deleted, trial_views
 from service.sampling.constraints import why_none
 from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
 from service.schemas.study.definition import Definition
@@ -136,8 +137,9 @@ def list_pareto_trials(live: StudyDependency) -> BestTrials:
 def get_importances(live: StudyDependency) -> Importances:
     """Estimate the importance of each parameter.
 
-    Optuna's default evaluator computes it for the first objective. The answer is empty while fewer than two different
-    objective values exist.
+    Optuna's default evaluator computes it for the first objective, or fANOVA over the widest ranges if ranges differ
+    between trials. The answer is empty while fewer than two different objective values exist, and `note` names the
+    parameters that have no share.
     """
     return importances(live)
 

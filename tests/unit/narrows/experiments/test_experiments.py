@@ -61,7 +61,7 @@ def test_an_unknown_field_and_an_unknown_figure_are_named(tmp_path: Path) -> Non
     text = (Path(__file__).parents[4] / "examples/experiments/overfit-200.yaml").read_text()
     file = tmp_path / "one.yaml"
     file.write_text(text + "colour: red\n")
-    with pytest.raises(CommandError, match="colour: Extra inputs"):
+    with pytest.raises(CommandError, match="colour is an unknown field"):
         read_experiment(str(file))
     file.write_text(text.replace("figures: [", "figures: [beauty, "))
     with pytest.raises(CommandError, match=r"figures must be among train_accuracy.*: beauty"):

@@ -7,6 +7,7 @@ from optuna.exceptions import StorageInternalError
 
 from service.pruning.ask import should_prune
 from service.sampling.ask import ServiceStudy, suggest
+from service.sampling.sampler_note import SamplerFailures
 from service.schemas.study.definition import Definition
 from tests.integration.service_driver import definition
 
@@ -72,9 +73,13 @@ def test_a_sampler_that_fails_leaves_no_trial_without_parameters(name: str, capl
     made = study(FailingSampler(name, ValueError("singular matrix")))
     trial_id = made._storage.create_new_trial(made._study_id)
 
-    params = suggest(made, trial_id, SPACE)
+    failures = SamplerFailures()
+    params = suggest(made, trial_id, SPACE, failures.note)
 
     assert {"optimizer", "batch_size"} <= set(params)
+    assert failures.text == (
+        "the sampler failed 1 time, random parameters took their place: ValueError: singular matrix"
+    )
     assert "gets random parameters" in caplog.text
     assert "singular matrix" in caplog.text
 
