@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from reprlib import Repr
 from typing import Any
 
@@ -43,10 +44,14 @@ class Given:
 
 @dataclass
 class Draft:
-    """A definition under construction. `notes` are by the dotted name of the field that they explain."""
+    """A definition under construction. `notes` are by the dotted name of the field that they explain.
+
+    `no_entrypoint` is the field of the source that names no function of a module, and what it says.
+    """
 
     name: str
     entrypoint: str = "train:train"
+    no_entrypoint: tuple[str, str] | None = None
     objectives: list[dict[str, Any]] = field(default_factory=list)
     search_space: dict[str, dict[str, Any]] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -91,12 +96,24 @@ class Draft:
             if argument != name:
                 self.note("training.arguments", f"{name} is the argument {argument}.")
 
+    def call(self, source: str, path: str, function: str) -> None:
+        """Make a function in a Python file the entrypoint. A file that cannot be imported needs one from the user."""
+        entrypoint = entrypoint_of(path, function)
+        if entrypoint is None:
+            self.no_entrypoint = (source, path)
+        else:
+            self.entrypoint, self.no_entrypoint = entrypoint, None
+
     def apply(self, given: Given) -> None:
         """Let what the user gives win over the file."""
         self.name = given.name or self.name
         if given.entrypoint is not None:
             self.entrypoint = given.entrypoint
             self.notes.pop("training.entrypoint", None)
+        elif self.no_entrypoint is not None:
+            source, path = self.no_entrypoint
+            rule = "must be a Python file that can be imported, or give --entrypoint package.module:function"
+            self.refuse(source, f"{rule}: {shown(path)}")
         if given.metric is not None:
             direction = given.direction or (self.objectives[0]["direction"] if self.objectives else "minimize")
             self.objectives = [{"metric": given.metric, "direction": direction}]
@@ -131,6 +148,8 @@ def study_name(text: str) -> str:
 
 def entrypoint_of(path: str, function: str) -> str | None:
     """Return the entrypoint of a function in a Python file, or None if its path is not that of a module."""
+    if PurePosixPath(path.replace("\\", "/")).suffix not in ("", ".py"):
+        return None
     parts = [part for part in path.replace("\\", "/").removesuffix(".py").split("/") if part != "."]
     entrypoint = f"{'.'.join(parts)}:{function}"
     return entrypoint if re.fullmatch(ENTRYPOINT_PATTERN, entrypoint) else None

@@ -7,8 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from narrows.conversion import ray_file
-from narrows.conversion.draft import ConversionError, Draft, Given, entrypoint_of
-from narrows.conversion.python_source import Source, SourceError, Unknown
+from narrows.conversion.draft import HEAD, ConversionError, Draft, Given, shown
+from narrows.conversion.python_source import Call, Source, SourceError, Unknown
 from narrows.conversion.sweep import is_sweep, read_sweep
 from narrows.conversion.text import text_of
 from service.schemas import yaml_text
@@ -16,6 +16,8 @@ from service.schemas.locations import errors_of
 from service.schemas.study.definition import Definition
 
 MAX_BYTES = 1024 * 1024
+AGENT = {"sweep_id", "function", "count"}
+"""Arguments of wandb.agent that are converted."""
 NOTHING = "holds neither a W&B sweep (method and parameters) nor a search space of Ray Tune"
 
 
@@ -90,8 +92,22 @@ def _read_python_sweep(source: Source, sweep: dict[str, Any], path: Path, given:
         draft.note("n_trials", "The count of wandb.agent, which is the number of runs of each agent there.")
     function = agent.get("function")
     if isinstance(function, Unknown) and function.text.isidentifier():
-        draft.entrypoint = entrypoint_of(path.stem, function.text) or draft.entrypoint
+        draft.call("function", path.stem, function.text)
+    for call in source.calls("wandb.sweep"):
+        _note_left_out(draft, call, ("sweep", "entity", "project"), {"sweep"})
+    if len(agents) > 1:
+        draft.note(
+            HEAD, f"The calls of wandb.agent in lines {', '.join(str(call.line) for call in agents)} are left out."
+        )
+    for call in agents[:1]:
+        _note_left_out(draft, call, ("sweep_id", "function", "entity", "project", "count"), AGENT)
     return draft
+
+
+def _note_left_out(draft: Draft, call: Call, names: tuple[str, ...], read: set[str]) -> None:
+    for name, value in call.named(names).items():
+        if name not in read and value is not None:
+            draft.note(HEAD, f"{name} of {call.name} is left out: {shown(value)}")
 
 
 def _first_unknown(value: Any, field: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from narrows.conversion.draft import HEAD, Draft, Given, entrypoint_of, shown, study_name
+from narrows.conversion.draft import HEAD, Draft, Given, shown, study_name
 from narrows.conversion.numbers import is_int, is_number
 from narrows.conversion.python_source import Call, Source, Unknown
 from narrows.conversion.ray_schedulers import options_of, read_scheduler, read_search
@@ -46,19 +46,25 @@ def read_file(source: Source, stem: str, given: Given) -> Draft | None:
 def _with_tuner(source: Source, stem: str, given: Given, space: Any, field: str) -> Draft:
     calls = [*source.calls(*TUNERS), *source.calls(*RUNS)]
     if len(calls) != 1:
-        return read_space_alone(space, stem, given, field)
+        draft = read_space_alone(space, stem, given, field)
+        for call in calls:
+            draft.note(HEAD, f"{call!r} is left out: the file has several of these calls.")
+        return draft
     call = calls[0]
     is_tuner = call.short == "Tuner"
     options = dict(call.keywords)
     trainable = options.pop("trainable" if is_tuner else "run_or_experiment", next(iter(call.arguments), None))
     config = options.pop("param_space" if is_tuner else "config", None)
     nested = [options.pop(name, None) for name in ("tune_config", "run_config")] if is_tuner else []
+    unread = [*call.arguments[1:], *(one for one in nested if one is not None and not isinstance(one, Call))]
     tuning = {**options, **_keywords(nested[0])} if nested else options
     running = _keywords(nested[1]) if nested else {}
     space, field = (config, "param_space" if is_tuner else "config") if space is None else (space, field)
     name = running.pop("name", tuning.pop("name", None))
     draft = _read(study_name(name if isinstance(name, str) else stem), space, field, tuning, running, given)
     _read_trainable(draft, trainable, stem)
+    for value in unread:
+        draft.note(HEAD, f"An argument of {call.short} is left out: {shown(value)}")
     return draft
 
 
@@ -131,8 +137,11 @@ def _read_trainable(draft: Draft, trainable: Any, stem: str) -> None:
                 HEAD, f"What {trainable.short} adds is left out: give it as arguments, or load it in the function."
             )
         trainable = next(iter(trainable.arguments), None)
+    if trainable is not None and not isinstance(trainable, Unknown):
+        draft.no_entrypoint = ("trainable", shown(trainable))
+        return
     module, _, function = (trainable.text if isinstance(trainable, Unknown) else "train").rpartition(".")
-    draft.entrypoint = entrypoint_of(module.replace(".", "/") or stem, function) or draft.entrypoint
+    draft.call("trainable", module.replace(".", "/") or stem, function)
 
 
 def _has_search(space: Any) -> bool:

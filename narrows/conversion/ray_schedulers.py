@@ -37,7 +37,9 @@ def read_search(draft: Draft, search: Any) -> None:
         draft.refuse("search_alg", f"must be one of {', '.join(SAMPLERS)}: {found}; leave it out and choose a sampler")
         return
     draft.sampler = {"name": SAMPLERS[search.short]}
-    draft.note("sampler", f"For {search.short}; its options are left out.")
+    options = [*map(shown, search.arguments), *(f"{name}={shown(value)}" for name, value in search.keywords.items())]
+    left_out = f"; its options are left out: {', '.join(options)}" if options else ""
+    draft.note("sampler", f"For {search.short}{left_out}.")
 
 
 def read_scheduler(draft: Draft, scheduler: Any) -> None:
@@ -79,6 +81,9 @@ def read_scheduler(draft: Draft, scheduler: Any) -> None:
         draft.note("pruner", "MedianStoppingRule compares running means, the median pruner the best value so far.")
     else:
         _read_halving(draft, scheduler.short, options)
+    for name in ("stop_last_trials", "hard_stop", "min_time_slice"):
+        if name in options:
+            draft.note("pruner", f"{name} is left out: {shown(options[name])}")
     draft.note("pruner", ONE_LATER)
 
 

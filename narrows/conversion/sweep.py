@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from narrows.conversion.draft import HEAD, Draft, Given, entrypoint_of, shown, study_name
+from narrows.conversion.draft import HEAD, Draft, Given, shown, study_name
 from narrows.conversion.numbers import is_int, is_number
 from narrows.conversion.sweep_parameters import add_parameters
 
@@ -74,8 +74,10 @@ def _read_method(draft: Draft, sweep: dict[str, Any]) -> None:
 
 def _read_program(draft: Draft, sweep: dict[str, Any]) -> None:
     program, command = sweep.get("program"), sweep.get("command", [])
-    entrypoint = entrypoint_of(program, "train") if isinstance(program, str) else None
-    draft.entrypoint = entrypoint or draft.entrypoint
+    if isinstance(program, str):
+        draft.call("program", program, "train")
+    elif program is not None:
+        draft.refuse("program", f"must be the path of a Python file: {shown(program)}")
     what = f"program: {program}" if program is not None else "the function that wandb.agent calls"
     draft.note("training.entrypoint", f"{what} is to be a function train(context) (docs/from-wandb-sweeps.md).")
     if isinstance(command, str):  # as in YAML in a string

@@ -27,6 +27,8 @@ FIELDS = {
     "beta": {"a", "b"},
     "q_beta": {"a", "b", "q"},
 }
+NAMES = frozenset[str]().union(*FIELDS.values())
+"""Every field of a parameter but its distribution."""
 UNBOUNDED = ("normal", "q_normal", "log_normal", "q_log_normal")
 EXPONENTS = ("log_uniform", "q_log_uniform")
 MAX_PARAMETERS = 1000
@@ -55,6 +57,9 @@ def add_parameters(draft: Draft, parameters: Any, source: str, *, prefix: str = 
 
 
 def _add(draft: Draft, name: str, field: str, spec: dict[str, Any], *, grid: bool) -> None:
+    if "distribution" not in spec and not spec.keys() & NAMES:
+        _refuse_without_values(draft, field, spec)
+        return
     kind = spec.get("distribution", _default_kind(spec))
     if not isinstance(kind, str) or kind not in FIELDS:
         draft.refuse(f"{field}.distribution", f"must be one of {', '.join(FIELDS)}: {shown(kind)}")
@@ -77,6 +82,14 @@ def _add(draft: Draft, name: str, field: str, spec: dict[str, Any], *, grid: boo
         draft.refuse(field, f"{kind} has no counterpart: search 1 - x by log_uniform_values, and subtract in your code")
     else:
         _add_range(draft, name, field, kind, spec, grid=grid)
+
+
+def _refuse_without_values(draft: Draft, field: str, spec: dict[str, Any]) -> None:
+    if spec and all(isinstance(part, dict) for part in spec.values()):
+        nested = "{parameters: {" + ", ".join(f"{name}: …" for name in spec) + "}}"
+        draft.refuse(field, f"nested parameters must stand under `parameters`: {nested}")
+    else:
+        draft.refuse(field, f"must have value, values, or min and max: {shown(spec)}")
 
 
 def _default_kind(spec: dict[str, Any]) -> str:

@@ -377,3 +377,29 @@ def test_nothing_of_a_file_runs(tmp_path: Path, refused: Refused) -> None:
     touched = tmp_path / "touched"
     refused(f"import pathlib\nspace = {{'x': pathlib.Path({str(touched)!r}).touch()}}", "t.py", **GIVEN)
     assert not touched.exists()
+
+
+WITH_MORE = """
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+from elsewhere import settings
+
+tuner = tune.Tuner(
+    {trainable},
+    param_space={{"x": tune.choice([1, 2])}},
+    tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=2, search_alg=OptunaSearch(seed=7)),
+    run_config=settings.run,
+)
+"""
+
+
+def test_what_is_dropped_of_a_tuner_is_named(text_of: Callable[..., str]) -> None:
+    found = text_of(WITH_MORE.format(trainable="main"), file="tuning.py")
+    assert "# An argument of Tuner is left out: `settings.run` in line 10" in found
+    assert "# For OptunaSearch; its options are left out: seed=7." in found
+
+
+@pytest.mark.parametrize("trainable", ["'PPO'", "lambda config: 1", "make(1)"])
+def test_a_trainable_that_is_no_function_of_a_module_is_refused(refused: Refused, trainable: str) -> None:
+    (line,) = refused(WITH_MORE.format(trainable=trainable), file="tuning.py")
+    assert line.startswith("trainable: must be a Python file that can be imported")

@@ -263,3 +263,49 @@ def test_aliases_that_name_a_great_many_are_refused(refused: Refused) -> None:
         f"method: random\nrun_cap: 1\nmetric: {{name: a}}\nparameters:\n  b0: &b0 {{min: 1, max: 2}}\n{doubling}"
     )
     assert "must have 1000 parameters at most" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["train-nested-cli.py", "my-project/train.py", "train.sh", "/home/me/train.py", "../train.py", "1st.py"],
+)
+def test_a_program_that_is_no_module_is_no_other_one(converted: Converted, refused: Refused, program: str) -> None:
+    parameters = "{x: {values: [1, 2]}}"
+    sweep = f"{{program: {program!r}, method: random, metric: {{name: a}}, run_cap: 2, parameters: {parameters}}}"
+    (line,) = refused(sweep)
+    rule = "must be a Python file that can be imported, or give --entrypoint package.module:function"
+    assert line == f"program: {rule}: {program!r}"
+    assert converted(sweep, entrypoint="pkg.mod:run")["training"]["entrypoint"] == "pkg.mod:run"
+
+
+def test_a_file_that_is_no_module_has_no_entrypoint(refused: Refused) -> None:
+    sweep = {"method": "random", "metric": {"name": "loss"}, "run_cap": 2, "parameters": {"x": {"values": [1, 2]}}}
+    text = f"import wandb\nsweep_id = wandb.sweep({sweep!r})\nwandb.agent(sweep_id, function=main)\n"
+    (line,) = refused(text, file="my-sweep.py")
+    assert line.startswith("function: must be a Python file that can be imported")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            "{name: {values: [sgd, adam]}, lr: {min: 0.1, max: 1.0}}",
+            "parameters.x: nested parameters must stand under `parameters`: {parameters: {name: …, lr: …}}",
+        ),
+        ("{}", "parameters.x: must have value, values, or min and max: {}"),
+        ("{note: first}", "parameters.x: must have value, values, or min and max: {'note': 'first'}"),
+    ],
+)
+def test_a_parameter_without_values_is_blamed_on_nothing_else(refused: Refused, spec: str, message: str) -> None:
+    assert refused(SWEEP.format(spec)) == [message]
+
+
+def test_what_a_python_file_says_beside_the_sweep_is_named(text_of: Callable[..., str]) -> None:
+    sweep = {"method": "random", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1, 2]}}}
+    text = (
+        f"import wandb\nsweep_id = wandb.sweep({sweep!r}, project='vision')\n"
+        "wandb.agent(sweep_id, function=main, count=3, entity='lab')\n"
+    )
+    found = text_of(text, file="tuning.py")
+    assert "# project of wandb.sweep is left out: 'vision'" in found
+    assert "# entity of wandb.agent is left out: 'lab'" in found
