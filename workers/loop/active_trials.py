@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from service.schemas.study.user_training import UserTraining
+from workers.errors import DatasetError
 from workers.faults import fault_of
 from workers.fleet.stopping import Interrupted, Stopping
 from workers.leases.reporter import OPEN_DECISIONS
@@ -104,6 +105,9 @@ class ActiveTrials:
         self._backoff.note_result(trial.lease.study, fault)
 
     def _load(self, trial: LeasedTrial) -> None:
+        if self._backoff.rests_with_dataset(trial.lease.study, _dataset_of(trial)):
+            self._finisher.release(trial.lease)
+            return
         facts = self._link.studies.facts(trial.lease.study)
         trial.saved_at = self._clock()
         try:
@@ -170,7 +174,8 @@ class ActiveTrials:
             logger.error("%s: unexpected error", event.trial.title, exc_info=event.error)
         self._utilization.take_waiting()
         self._finisher.fail(event.trial.lease, fault)
-        self._backoff.note_result(event.trial.lease.study, fault)
+        unreadable = _dataset_of(event.trial) if isinstance(event.error, DatasetError) else None
+        self._backoff.note_result(event.trial.lease.study, fault, unreadable)
         return fault.reason if fault.broken else None
 
     def _send_user_attrs(self, trial: LeasedTrial) -> None:
@@ -208,3 +213,8 @@ class ActiveTrials:
         self._trainer.close()
         for trial in trials:
             self._finisher.upload_and_release(trial)
+
+
+def _dataset_of(trial: LeasedTrial) -> str:
+    """The data set of a built-in training with all its options, as a key."""
+    return trial.lease.built_in.dataset.model_dump_json()

@@ -77,3 +77,20 @@ def test_the_log_says_since_when_a_study_cannot_be_trained(
     assert first[0].startswith("sick: this machine has not been able to train its trials since 2")
     assert second[0] == first[0]
     assert (first[2], second[2]) == ("other studies only for 1 s", "other studies only for 2 s")
+
+
+def test_a_data_set_rests_with_the_study_that_could_not_read_it(backoff: StudyBackoff, time: FakeTime) -> None:
+    backoff.note_result("first", MISSING, "photos")
+    time.sleep(0.25)
+    assert not backoff.rests_with_dataset("other", "digits")
+    assert backoff.rests_with_dataset("second", "photos")
+    assert sorted(backoff.resting()) == ["first", "second"]
+    assert backoff.seconds_left == 0.75
+    time.sleep(0.75)
+    assert backoff.resting() == []
+    assert not backoff.rests_with_dataset("second", "photos")
+
+
+def test_a_fault_of_something_else_lets_no_data_set_rest(backoff: StudyBackoff) -> None:
+    backoff.note_result("first", MISSING)
+    assert not backoff.rests_with_dataset("second", "photos")

@@ -171,7 +171,7 @@ def test_other_studies_train_while_a_study_that_this_machine_cannot_train_rests(
 ) -> None:
     worker, failed_at = Worker(n_trials=12), list[float]()
     for lease in worker.service.waiting[:2]:
-        lease["study"] = "sick"
+        lease |= {"study": "sick", "training": {"dataset": "mnist", "model": "mlp"}}
     worker.trainer.on_start = raising_for("sick", failed_at, worker)
     worker.run()
     assert failed_at == [0, 1]
@@ -183,6 +183,19 @@ def test_other_studies_train_while_a_study_that_this_machine_cannot_train_rests(
     assert [message.rpartition("; ")[2] for message in rests] == [
         "other studies only for 1 s",
         "other studies only for 2 s",
+    ]
+
+
+def test_a_data_set_that_cannot_be_read_costs_other_studies_no_attempt() -> None:
+    worker, failed_at = Worker(n_trials=3), list[float]()
+    worker.service.waiting[1]["study"] = "same-data"
+    worker.service.waiting[2] |= {"study": "other-data", "training": {"dataset": "mnist", "model": "mlp"}}
+    worker.trainer.on_start = raising_for("digits", failed_at, worker)
+    worker.run()
+    assert worker.ended() == [
+        "leases/lease-0/fail",
+        "leases/lease-1/release",
+        "leases/lease-2/complete",
     ]
 
 
