@@ -38,5 +38,7 @@ class StudyEnd:
         if not queue.is_empty(record.n_trials):
             return None
         if queue.is_exhausted(record.n_trials):
-            return f"all {queue.n_created} configurations of the search space are tried"
+            n_tried, n_failed = queue.tried_configurations()
+            failed = f", {n_failed} of them without a result" if n_failed else ""
+            return f"all {n_tried} configurations of the search space are tried{failed}"
         return f"all {record.n_trials} trials are finished"

@@ -245,5 +245,14 @@ class TrialQueue:
         return self._n_distinct() >= self._n_configurations
 
     def _n_distinct(self) -> int:
-        trials = self._study.get_trials(deepcopy=False)
-        return len({repr(sorted(trial.params.items())) for trial in trials if trial.params})
+        return len(self._configurations())
+
+    def _configurations(self, *, without: TrialState | None = None) -> set[str]:
+        """The different configurations of the trials, leaving out those in one state."""
+        trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.params]
+        return {repr(sorted(trial.params.items())) for trial in trials if trial.state != without}
+
+    def tried_configurations(self) -> tuple[int, int]:
+        """Number of different configurations that are trials, and of those whose trials have all failed."""
+        tried = self._configurations()
+        return len(tried), len(tried - self._configurations(without=TrialState.FAIL))

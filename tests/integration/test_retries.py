@@ -135,3 +135,14 @@ def test_what_code_asked_for_as_it_ran_is_tried_again(service: Service) -> None:
 
 def test_a_trial_that_does_not_exist_is_not_tried_again(service: Service) -> None:
     assert code_of(post_retry(service, service.create(), 7), 404) == "trial_not_found"
+
+
+def test_a_finished_grid_says_how_many_configurations_have_no_result(service: Service) -> None:
+    name = service.create(n_trials=9, search_space=GRID, sampler="grid")
+    service.fail(service.claim_one(name))
+    service.run(name, 2)
+    tried = "all 3 configurations of the search space are tried"
+    assert service.study(name)["finished_reason"] == f"{tried}, 1 of them without a result"
+    retry(service, name, 0)
+    service.run(name)
+    assert service.study(name)["finished_reason"] == tried
