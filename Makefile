@@ -8,6 +8,9 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 # of one file share their services, so they stay in one process.
 BY_FILE := -n 4 --dist loadfile --no-loadscope-reorder
 
+# Hundreds of processes import the same files: compiled files save a fifth of all the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo serve docs-reference lint quick test slow check-rest check
 
