@@ -47,17 +47,17 @@ def sentences(final: Final) -> list[str]:
     score, best = final.test_said, final.candidates[0]
     lead = {True: "better than the runner-up", False: "not distinguishable from the runner-up"}
     verdict = f": {lead[final.distinguishable]}" if final.distinguishable is not None else ""
-    looked = f"looked at again, because: {final.reason}" if final.forced else "looked at once"
-    on = "train and validation data" if final.train_on_validation else "train data"
-    model = f"narrows model {final.linked_study} --trial {final.tested_trial} --out FILE"
+    read = f"The test split was read again, because: {final.reason}" if final.forced else "The test split was read once"
+    data = "the training and validation data" if final.train_on_validation else "the training data"
     out = [one for one in final.candidates if one.violated]
     return [
         f"The winner is trial {final.winner}{verdict} ({final.comparison})",
         f"{final.metric} {number(best.validation_said)} in the search, confirmed mean {number(best.confirmed_mean)}",
         f"Test accuracy {number(score.accuracy)} (95 % interval {number(score.accuracy_low)} to "
         f"{number(score.accuracy_high)}, {score.n_images} images), loss {number(score.loss)}",
-        f"The model ({model}) was trained on {on}; the test split was {looked}",
-        *(f"Trial {one.trial_number} is out: trained again it violates {', '.join(one.violated)}" for one in out),
+        f"{read}. The tested model was trained on {data}",
+        f"To keep it: narrows model {final.linked_study} --trial {final.tested_trial} --out FILE",
+        *(f"Trial {one.trial_number} cannot win: trained again it violates {', '.join(one.violated)}" for one in out),
     ]
 
 

@@ -105,5 +105,5 @@ def test_a_definition_that_asks_for_it_gets_an_honest_score(
     assert best.confirmed_mean is not None
     assert abs(final.test_said.accuracy - best.confirmed_mean) < 0.1
     assert f"Test accuracy {final.test_said.accuracy:.4g}" in shown
-    assert "the test split was looked at once" in shown
+    assert "The test split was read once" in shown
     assert "model" in artifacts

@@ -69,7 +69,7 @@ def test_the_record_is_a_table_and_sentences(service: StandIn, capsys: Capture) 
     assert "The winner is trial 7: better than the runner-up" in text
     assert "validation_accuracy 0.98 in the search, confirmed mean 0.9712" in text
     assert "Test accuracy 0.9721 (95 % interval 0.9495 to 0.9848, 359 images), loss 0.09" in text
-    assert "the test split was looked at once" in text
+    assert "The test split was read once" in text
 
 
 def test_without_waiting_it_tells_how_far_it_is(service: StandIn, capsys: Capture) -> None:
@@ -117,8 +117,8 @@ def test_every_trial_that_ends_is_a_line(capsys: Capture) -> None:
     [
         ({"distinguishable": False}, "not distinguishable from the runner-up"),
         ({"distinguishable": None, "comparison": "there is no runner-up"}, "trial 7 (there is no runner-up)"),
-        ({"forced": True, "reason": "wrong labels"}, "looked at again, because: wrong labels"),
-        ({"train_on_validation": True}, "was trained on train and validation data"),
+        ({"forced": True, "reason": "wrong labels"}, "read again, because: wrong labels"),
+        ({"train_on_validation": True}, "was trained on the training and validation data"),
     ],
 )
 def test_what_is_special_is_said(changes: Json, words: str) -> None:
@@ -140,7 +140,7 @@ def test_brackets_are_the_users_own(service: StandIn, capsys: Capture) -> None:
     service.answers["GET /v1/studies/digits/final"] = (200, again)
     assert run(["final", "digits", "--show"]) == 0
     shown = capsys.readouterr().out
-    assert "looked at again, because: [/x] [bold]again :bug:" in shown
+    assert "read again, because: [/x] [bold]again :bug:" in shown
     assert "a=[/y]  b=:x:" in shown
 
 
@@ -148,7 +148,7 @@ def test_what_violates_a_constraint_is_named(service: StandIn, capsys: Capture) 
     out = candidate(3, 0.99) | {"violated": ["latency <= 1", "size <= 2"]}
     service.answers["GET /v1/studies/digits/final"] = (200, final_json(candidates=[candidate(7, 0.9), out]))
     assert run(["final", "digits", "--show"]) == 0
-    assert "Trial 3 is out: trained again it violates latency <= 1, size <= 2" in capsys.readouterr().out
+    assert "Trial 3 cannot win: trained again it violates latency <= 1, size <= 2" in capsys.readouterr().out
 
 
 def test_showing_goes_with_no_wish(service: StandIn, capsys: Capture) -> None:
