@@ -13,12 +13,14 @@ class Fault:
 
     retry: this machine lacks something (the data set, a number format, a working device), so another attempt on another
     machine may succeed. broken: this process cannot train anything any more. expected: not an error of our own code.
+    lacking: the data set or the module that this machine lacks, as a key; None if it is something else or unknown.
     """
 
     reason: str
     retry: bool = False
     broken: bool = False
     expected: bool = True
+    lacking: str | None = None
 
 
 def fault_of(error: Exception, device: str) -> Fault:

@@ -25,13 +25,14 @@ class StudyBackoff:
     """Studies of which this worker claims no trials for now, because this machine lacks what their trials need.
 
     The rest of a study doubles with each fault that follows another one. Trials of other studies are claimed meanwhile.
-    A data set that cannot be read rests with the study whose trial has found that out.
+    A data set that cannot be read, or a module that cannot be imported, rests with the study whose trial has found that
+    out: other studies that need it rest as long.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._rests: dict[str, _Rest] = {}
-        self._datasets: dict[str, float] = {}
+        self._lacking: dict[str, float] = {}
 
     def resting(self) -> list[str]:
         """The studies to claim no trials of now; if there are too many for a claim, those that rest longest."""
@@ -45,27 +46,30 @@ class StudyBackoff:
         now = self._clock()
         return min((rest.until - now for rest in list(self._rests.values()) if rest.until > now), default=float("inf"))
 
-    def note_result(self, study: str, fault: Fault | None, unreadable: str | None = None) -> None:
+    def note_result(self, study: str, fault: Fault | None) -> None:
         """Let a study rest after a fault of this machine; None, for a trial that trains without one, ends its rests.
 
-        `unreadable` is the data set that could not be read, if that is the fault. A fault of a trial that was claimed
-        before the study's rest began does not make the rest longer.
+        A fault of a trial that was claimed before the study's rest began does not make the rest longer.
         """
         if fault is None:
             self._rests.pop(study, None)
         elif fault.retry and not fault.broken:
             self._note_fault(study)
-            if unreadable is not None:
-                self._note_unreadable(unreadable, self._rests[study].until)
+            if fault.lacking is not None:
+                self._note_lacking(fault.lacking, self._rests[study].until)
 
-    def rests_with_dataset(self, study: str, dataset: str) -> bool:
-        """Whether a data set rests. The study of the trial that needs it then rests as long."""
-        now, until = self._clock(), self._datasets.get(dataset, float("-inf"))
+    def is_lacking(self, study: str, need: str) -> bool:
+        """Whether a data set or module that a trial needs rests now. The study of the trial then rests as long."""
+        now, until = self._clock(), self._lacking.get(need, float("-inf"))
         if until <= now:
             return False
         rest = self._rests.setdefault(study, _Rest(datetime.now(UTC), FIRST_SECONDS, until))
         rest.until = max(rest.until, until)
-        logger.warning("%s: its data set cannot be read here; other studies only for %.3g s", study, rest.until - now)
+        logger.warning(
+            "%s: needs what was not found here for another study; other studies only for %.3g s",
+            study,
+            rest.until - now,
+        )
         return True
 
     def _note_fault(self, study: str) -> None:
@@ -84,7 +88,7 @@ class StudyBackoff:
             rest.seconds,
         )
 
-    def _note_unreadable(self, dataset: str, until: float) -> None:
+    def _note_lacking(self, need: str, until: float) -> None:
         now = self._clock()
-        self._datasets = {known: end for known, end in self._datasets.items() if end > now}
-        self._datasets[dataset] = until
+        self._lacking = {known: end for known, end in self._lacking.items() if end > now}
+        self._lacking[need] = until

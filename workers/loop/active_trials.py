@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -14,7 +15,7 @@ from workers.leases.service_link import POLL_SECONDS, ServiceLink
 from workers.loop.trainer_router import TrainerRouter
 from workers.loop.utilization import Utilization
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
-from workers.scheduling.leased_trial import LeasedTrial
+from workers.scheduling.leased_trial import LeasedTrial, need_of
 from workers.training.precision import resolve_precision
 from workers.user_code.objectives.objective_runner import ObjectiveRunner
 
@@ -77,6 +78,8 @@ class ActiveTrials:
         """
         if self._reporter.decision(trial.lease_id) != "continue":
             self._finisher.note_closed(trial.lease)
+        elif self._backoff.is_lacking(trial.lease.study, need_of(trial.lease)):
+            self._finisher.release(trial.lease)
         elif isinstance(trial.lease.training, UserTraining):
             self._run_objective(trial)
         else:
@@ -105,9 +108,6 @@ class ActiveTrials:
         self._backoff.note_result(trial.lease.study, fault)
 
     def _load(self, trial: LeasedTrial) -> None:
-        if self._backoff.rests_with_dataset(trial.lease.study, _dataset_of(trial)):
-            self._finisher.release(trial.lease)
-            return
         facts = self._link.studies.facts(trial.lease.study)
         trial.saved_at = self._clock()
         try:
@@ -174,8 +174,8 @@ class ActiveTrials:
             logger.error("%s: unexpected error", event.trial.title, exc_info=event.error)
         self._utilization.take_waiting()
         self._finisher.fail(event.trial.lease, fault)
-        unreadable = _dataset_of(event.trial) if isinstance(event.error, DatasetError) else None
-        self._backoff.note_result(event.trial.lease.study, fault, unreadable)
+        lacking = need_of(event.trial.lease) if isinstance(event.error, DatasetError) else None
+        self._backoff.note_result(event.trial.lease.study, replace(fault, lacking=lacking))
         return fault.reason if fault.broken else None
 
     def _send_user_attrs(self, trial: LeasedTrial) -> None:
@@ -213,8 +213,3 @@ class ActiveTrials:
         self._trainer.close()
         for trial in trials:
             self._finisher.upload_and_release(trial)
-
-
-def _dataset_of(trial: LeasedTrial) -> str:
-    """The data set of a built-in training with all its options, as a key."""
-    return trial.lease.built_in.dataset.model_dump_json()

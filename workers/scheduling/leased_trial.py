@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from service.schemas.protocol import Lease
+from service.schemas.study.user_training import UserTraining
 from workers.lanes.fusion_key import fusion_key
 from workers.lanes.lane_state import LaneState
 
@@ -51,3 +52,11 @@ class LeasedTrial:
 def title(lease: Lease) -> str:
     """Study, number and, from the second on, attempt: how the log names a trial."""
     return f"{lease.study} #{lease.trial_number}" + (f" (attempt {lease.attempt})" if lease.attempt > 1 else "")
+
+
+def need_of(lease: Lease) -> str:
+    """What a machine must have for a trial, as a key: its data set with all options, or the entrypoint's module."""
+    training = lease.training
+    if isinstance(training, UserTraining):
+        return training.entrypoint.partition(":")[0]
+    return training.dataset.model_dump_json()

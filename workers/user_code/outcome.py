@@ -14,10 +14,14 @@ class Completed:
 
 @dataclass(frozen=True)
 class Failed:
-    """The trial cannot go on. retry: another attempt may succeed, for instance on another machine."""
+    """The trial cannot go on. retry: another attempt may succeed, for instance on another machine.
+
+    not_importable: the module of the entrypoint cannot be imported on this machine.
+    """
 
     reason: str
     retry: bool = False
+    not_importable: bool = False
 
     def reason_with_output(self, last_lines: str) -> str:
         """The reason, followed by the last lines that the code has written, if it has written any."""

@@ -18,7 +18,7 @@ from workers.leases.errands import Errands
 from workers.leases.outcome_client import AWAY_LIMIT_SECONDS
 from workers.leases.reporter import OPEN_DECISIONS, Reporter
 from workers.leases.trial_finisher import TrialFinisher
-from workers.scheduling.leased_trial import title
+from workers.scheduling.leased_trial import need_of, title
 from workers.scratch import Scratch
 from workers.user_code.code_versions import ATTRIBUTE, CodeVersions
 from workers.user_code.conversation import Conversation
@@ -144,7 +144,8 @@ class ObjectiveRunner:
                 self.finisher.complete(lease, outcome.metrics, content, outcome.values, is_feasible=is_feasible)
             case Failed():
                 reason = outcome.reason_with_output(last_lines)
-                return self._fail(lease, Fault(reason[:MAX_REASON], retry=outcome.retry))
+                lacking = need_of(lease) if outcome.not_importable else None
+                return self._fail(lease, Fault(reason[:MAX_REASON], retry=outcome.retry, lacking=lacking))
             case PrunedByCode():
                 self.finisher.prune(lease)
             case Paused():

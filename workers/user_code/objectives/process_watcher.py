@@ -90,7 +90,8 @@ class ProcessWatcher:
                 return self._finish(PrunedByCode())
             case "failed":
                 reason = str(message.get("reason"))[:MAX_REASON] or "no reason"
-                return self._finish(Failed(reason, message.get("retry") is True))
+                not_importable = message.get("retry") is True  # of the errors in the process, only this one is retried
+                return self._finish(Failed(reason, retry=not_importable, not_importable=not_importable))
         asked_at = self._clock()
         answer = self._calls.answer(message)
         is_report = message["call"] == "report" and "decision" in answer

@@ -79,18 +79,18 @@ def test_the_log_says_since_when_a_study_cannot_be_trained(
     assert (first[2], second[2]) == ("other studies only for 1 s", "other studies only for 2 s")
 
 
-def test_a_data_set_rests_with_the_study_that_could_not_read_it(backoff: StudyBackoff, time: FakeTime) -> None:
-    backoff.note_result("first", MISSING, "photos")
+def test_what_a_machine_lacks_rests_with_the_study_that_found_it_out(backoff: StudyBackoff, time: FakeTime) -> None:
+    backoff.note_result("first", Fault("no such folder: photos", retry=True, lacking="photos"))
     time.sleep(0.25)
-    assert not backoff.rests_with_dataset("other", "digits")
-    assert backoff.rests_with_dataset("second", "photos")
+    assert not backoff.is_lacking("other", "digits")
+    assert backoff.is_lacking("second", "photos")
     assert sorted(backoff.resting()) == ["first", "second"]
     assert backoff.seconds_left == 0.75
     time.sleep(0.75)
     assert backoff.resting() == []
-    assert not backoff.rests_with_dataset("second", "photos")
+    assert not backoff.is_lacking("second", "photos")
 
 
-def test_a_fault_of_something_else_lets_no_data_set_rest(backoff: StudyBackoff) -> None:
+def test_after_any_other_fault_nothing_is_lacking(backoff: StudyBackoff) -> None:
     backoff.note_result("first", MISSING)
-    assert not backoff.rests_with_dataset("second", "photos")
+    assert not backoff.is_lacking("second", "photos")

@@ -103,6 +103,20 @@ def test_an_entrypoint_that_is_not_allowed_is_not_even_imported(runner: RunnerHa
     assert not (runner.code / "imported").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "retry", "lacking"),
+    [("import not_installed_here\n", True, "mine"), ("def f(context): raise ValueError\n", False, None)],
+    ids=["import", "own error"],
+)
+def test_a_module_that_cannot_be_imported_is_what_the_machine_lacks(
+    runner: RunnerHarness, text: str, retry: bool, lacking: str | None
+) -> None:
+    (runner.code / "mine.py").write_text(text)
+    fault = runner.run_lease("mine:f", runner.code)
+    assert fault is not None
+    assert (fault.retry, fault.lacking) == (retry, lacking)
+
+
 def test_no_checkpoint_is_taken_while_another_waits(runner: RunnerHarness) -> None:
     """The first upload waits until five steps are over. Meanwhile no other checkpoint is taken."""
     turn = threading.Event()
