@@ -222,6 +222,13 @@ class Registry:
         with self.store.deferred():
             self.store.workers.put(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
 
+    def note_left_out(self, claim: Claim) -> None:
+        """Note in each study that a claim leaves out that its worker cannot train it for now."""
+        for name in claim.except_studies:
+            live = self._studies.get(name)
+            if live is not None:
+                live.failing_workers.note_left_out(claim.worker.id, self.clock.now())
+
     def waits_for(self, live: LiveStudy) -> str | None:
         """Why no trial of a running study can start or be trained, in words; None if nothing is known to be wrong."""
         if live.record.state != "running":

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from service.study.reasons import first_line
 from storage import LeaseRecord
 
-MAX_REASON = 500
 MAX_WORKERS = 10_000
 COUNTED = ("complete", "fail", "expire", "prune")
 """Outcomes of leases whose trials count. A trial that fails by another outcome was ended with its study."""
@@ -32,7 +32,7 @@ class FailuresInARow:
             self._of_worker.pop(worker_id, None)
             return
         self.n += 1
-        self.reason = " ".join((reason or "no reason").split())[:MAX_REASON]
+        self.reason = first_line(reason)
         self._of_worker[worker_id] = self._of_worker.pop(worker_id, 0) + 1
         while len(self._of_worker) > MAX_WORKERS:
             del self._of_worker[next(iter(self._of_worker))]

@@ -12,6 +12,10 @@ def test_a_claim_gets_no_trial_of_studies_that_its_worker_leaves_out(service: Se
     assert [lease["study"] for lease in granted] == [well] * 3
     assert service.claim(max_trials=10, except_studies=[sick]) == []
     assert service.claim(study=sick, except_studies=[sick]) == []
+    assert service.claim(max_trials=10, except_studies=[sick], worker="third") == []
+    said = service.study(sick)["waits_for"]
+    assert said.startswith("no attempt of third and 1 more worker has succeeded since ")
+    assert said.endswith(": it lacks a data set or a module, its log says which")
     assert [lease["study"] for lease in service.claim(max_trials=10, worker="other")] == [sick] * 3
 
 
@@ -19,7 +23,7 @@ def test_a_study_says_which_worker_cannot_train_it_since_when_and_why(service: S
     study = service.create(n_trials=1, max_attempts=9)
     assert service.study(study)["waits_for"] is None
     since = service.clock.now()
-    for reason in ("no such folder: photos", "no such folder:\nphotos"):
+    for reason in ("no such folder: photos", "no such folder: photos; the end of its output:\nTraceback"):
         service.fail(service.claim_one(study), reason, retry=True)
         service.clock.advance(30)
     said = f"no attempt of worker has succeeded since {since:%Y-%m-%dT%H:%M:%SZ}: no such folder: photos"

@@ -9,7 +9,7 @@ from tests.integration.test_events import now
 def fail(service: Service, name: str, n: int, worker: str = "worker") -> None:
     for _ in range(n):
         (lease,) = service.claim(name, worker=worker)
-        service.fail(lease, "no file\nlabels.csv")
+        service.fail(lease, "no file labels.csv; the end of its output:\nTraceback")
 
 
 def answer_to_failure(service: Service, lease: Json) -> Json:

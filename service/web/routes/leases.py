@@ -50,6 +50,7 @@ async def claim_leases(body: Claim, registry: RegistryDependency, request: Reque
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait_seconds
     registry.worker_entrypoints.note(body)
+    registry.note_left_out(body)
     has_been_seen = False
     while True:
         ticket = registry.signal.ticket()
