@@ -55,3 +55,4 @@ from storage.records import (
 )
 from storage.store import Store
 from storage.trials.group_commit_storage import GroupCommitStorage
+from storage.waiting_rule import wait_rule

@@ -36,6 +36,7 @@ from storage.tables.record_rows import put_record
 from storage.tables.token_index import TokenIndex
 from storage.tables.worker_index import WorkerIndex
 from storage.trials.group_commit_storage import GroupCommitStorage
+from storage.waiting_rule import wait_rule
 
 AWAY_SECONDS = 1.0
 
@@ -135,6 +136,7 @@ class Store:
 
         Inside a transaction it does not see that transaction's own writes: they are submitted when its block leaves.
         """
+        wait_rule.check("a read from the database")
         self.optuna.commits.barrier()
         with self.optuna.engine.connect() as connection:
             yield connection
@@ -217,11 +219,6 @@ class Store:
         with self.transaction() as batch:
             put_record(batch, tables.results, result)
 
-    def set_final_metrics(self, trial_id: int, metrics: Metrics) -> None:
-        """Replace the final metrics of a trial, if it has a result."""
-        for result in self.results([trial_id]):
-            self.set_result(replace(result, metrics=metrics))
-
     def requeue(
         self,
         lease: LeaseRecord,
@@ -250,15 +247,21 @@ class Store:
 
     def metrics_of_trials(self, trial_ids: Sequence[int]) -> list[tuple[int, int, Metrics]]:
         """Trial id, step and metrics of all reports of these trials, sorted by trial id and step."""
+        if not trial_ids:
+            return []
         with self._reading() as connection:
             return queries.metrics_of_trials(connection, trial_ids)
 
     def last_epochs(self, trial_ids: Sequence[int]) -> list[EpochRecord]:
         """The last report of each of these trials that has one, in any order."""
+        if not trial_ids:
+            return []
         with self._reading() as connection:
             return queries.last_epochs(connection, trial_ids)
 
     def results(self, trial_ids: Sequence[int]) -> list[ResultRecord]:
         """The results of those of these trials that have ended, in any order."""
+        if not trial_ids:
+            return []
         with self._reading() as connection:
             return queries.results_of_trials(connection, trial_ids)

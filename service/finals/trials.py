@@ -41,9 +41,8 @@ def _without_validation(live: LiveStudy, plan: Plan, training: Training) -> Trai
     if training.early_stopping is None:
         return training
     trial_ids = [trial_id_of(trial) for trial in _trials_of_winner(live, plan)]
-    best = [
-        result.metrics["best_epoch"] + 1 for result in live.store.results(trial_ids) if "best_epoch" in result.metrics
-    ]
+    known = [live.final_metrics.get(trial_id, {}) for trial_id in trial_ids]
+    best = [metrics["best_epoch"] + 1 for metrics in known if "best_epoch" in metrics]
     epochs = round(statistics.median(best)) if best else training.epochs
     return training.model_copy(update={"early_stopping": None, "epochs": epochs})
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from service.errors import InvalidError, LeaseClosedError, StateConflictError
@@ -13,11 +13,28 @@ from service.leases.trial_results import (
     completed_result,
     failed_result,
     interrupted_result,
+    last_metrics,
     pruned_result,
     same_metrics,
 )
 from service.study.live_study import LiveStudy
 from storage import LeaseRecord, Outcome, ResultRecord, TrialStateName
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """What is known of a trial whose lease has ended: its result, if it has one, and the metrics of its last report."""
+
+    lease: LeaseRecord
+    result: ResultRecord | None
+    last_metrics: Metrics
+
+
+def read_ended_trial(live: LiveStudy, lease: LeaseRecord) -> EndedTrial:
+    """Read the trial of a lease that has ended from the database."""
+    result = next(iter(live.store.results([lease.trial_id])), None)
+    last = next(iter(live.store.last_epochs([lease.trial_id])), None)
+    return EndedTrial(lease, result, {} if last is None else last.metrics)
 
 
 class LeaseEnd(ABC):
@@ -37,7 +54,7 @@ class LeaseEnd(ABC):
     def apply(self, live: LiveStudy, lease: LeaseRecord) -> TrialStateName:
         """End an open lease and return the state of its trial."""
 
-    def apply_again(self, live: LiveStudy, ended: LeaseRecord) -> None:
+    def apply_again(self, live: LiveStudy, trial: EndedTrial) -> None:
         """Handle the call for a lease that has already ended by one of `answered_after`.
 
         Raises LeaseClosedError if the call differs from the one that ended the lease.
@@ -62,19 +79,20 @@ class TrialCompletion(LeaseEnd):
 
         The metrics of the test split are recorded even if the trial has no objective value, because the split was read.
         """
-        result = completed_result(live, lease, self.metrics, self.values)
+        result = completed_result(live, lease, self.metrics, self.values, last_metrics(live, lease))
         record_test_score(live, lease, self.metrics)
         return finish_trial(live, lease, "complete", result)
 
-    def apply_again(self, live: LiveStudy, ended: LeaseRecord) -> None:
+    def apply_again(self, live: LiveStudy, trial: EndedTrial) -> None:
         """Handle `complete` for a lease that has ended by an earlier `complete`, or by a decision that it crossed.
 
         After a prune or stop decision, the metrics are kept as the trial's final ones. Raises LeaseClosedError if the
         results differ from those that are known.
         """
-        (known,) = live.store.results([ended.trial_id])
+        ended, known = trial.lease, trial.result
+        assert known is not None, "a trial that has ended has a result"
         if ended.outcome == "complete":
-            is_same = self._gives(live, ended, known)
+            is_same = self._gives(live, trial, known)
         else:
             is_same = not (known.metrics and self.metrics) or same_metrics(known.metrics, self.metrics)
         if not is_same:
@@ -82,11 +100,13 @@ class TrialCompletion(LeaseEnd):
                 f"lease {ended.lease_id} has ended by {ended.outcome}, with other results than these"
             )
         if self.metrics and not known.metrics:
-            live.store.set_final_metrics(ended.trial_id, self.metrics)
+            live.store.set_result(replace(known, metrics=self.metrics))
+            if live.final is not None:
+                live.final_metrics[ended.trial_id] = self.metrics
 
-    def _gives(self, live: LiveStudy, lease: LeaseRecord, known: ResultRecord) -> bool:
+    def _gives(self, live: LiveStudy, trial: EndedTrial, known: ResultRecord) -> bool:
         try:
-            given = completed_result(live, lease, self.metrics, self.values)
+            given = completed_result(live, trial.lease, self.metrics, self.values, trial.last_metrics)
         except InvalidError:
             return False
         same_end = (given.state, given.values, given.reason) == (known.state, known.values, known.reason)
@@ -113,8 +133,9 @@ class AttemptFailure(LeaseEnd):
         result = interrupted_result(live, lease, reasons) if is_interrupted else failed_result(lease, reasons)
         return finish_trial(live, lease, "fail", result, lease_reason=self.reason)
 
-    def apply_again(self, live: LiveStudy, ended: LeaseRecord) -> None:
+    def apply_again(self, live: LiveStudy, trial: EndedTrial) -> None:
         """Raises LeaseClosedError if the lease has failed for another reason, or was retried and must not be."""
+        ended = trial.lease
         if ended.reason != self.reason or (ended.state == "WAITING" and not self.retry):
             raise LeaseClosedError(f"lease {ended.lease_id} has ended by fail, with another reason than this")
 

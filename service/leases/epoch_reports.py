@@ -15,27 +15,28 @@ from service.study.live_study import LiveStudy
 from storage import Decision, EpochRecord, LeaseRecord
 
 
-def check_report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Mapping[str, float]) -> None:
-    """Raises ReportConflictError if the step was reported with other metrics under this lease."""
-    known = _known_epoch(live, lease, step)
+def check_report(lease: LeaseRecord, known: EpochRecord | None, step: int, metrics: Mapping[str, float]) -> None:
+    """Raises ReportConflictError if the step was reported with other metrics under this lease, as `known` tells."""
     if known is not None and not same_metrics(known.metrics, metrics):
         raise ReportConflictError(f"step {step} of lease {lease.lease_id} was reported with other metrics")
 
 
-def record_report(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> tuple[Decision, Future[None]]:
+def record_report(
+    live: LiveStudy, lease: LeaseRecord, known: EpochRecord | None, step: int, metrics: Metrics
+) -> tuple[Decision, Future[None]]:
     """Keep the metrics of an epoch and return the decision, which holds once the future is done.
 
-    The caller holds the study's lock and has called `tick`.
+    `known` is an earlier report of the step under this lease. The caller holds the study's lock and has called `tick`.
     """
     with live.store.deferred() as committed:
-        return _record(live, lease, step, metrics), committed
+        return _record(live, lease, known, step, metrics), committed
 
 
-def _record(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) -> Decision:
+def _record(live: LiveStudy, lease: LeaseRecord, known: EpochRecord | None, step: int, metrics: Metrics) -> Decision:
     is_open = live.leases.get(lease.lease_id) is not None
     if is_open:
         live.leases.renew(lease.lease_id)
-    known = _known_epoch(live, lease, step)
+    known = known or live.leases.epoch(lease.lease_id, step)  # the same call may report a step twice
     if known is not None:
         return known.decision
     if not is_open:
@@ -53,10 +54,8 @@ def _record(live: LiveStudy, lease: LeaseRecord, step: int, metrics: Metrics) ->
     return decision
 
 
-def _known_epoch(live: LiveStudy, lease: LeaseRecord, step: int) -> EpochRecord | None:
-    """The earlier report of a step under this lease, or None."""
-    if live.leases.get(lease.lease_id) is not None:
-        return live.leases.epoch(lease.lease_id, step)
+def report_of_ended_lease(live: LiveStudy, lease: LeaseRecord, step: int) -> EpochRecord | None:
+    """The earlier report of a step under a lease that has ended, from the database; None if there is none."""
     closed = live.store.leases.get(lease.lease_id)
     if closed is None or closed.outcome == "expire" or closed.state == TrialState.WAITING.name:
         return None  # the trial may have kept the report, but it belongs to no lease any more

@@ -6,15 +6,17 @@ from contextlib import ExitStack
 
 from service.errors import ReportConflictError
 from service.finals.trials import check_no_test_metrics
-from service.leases.ends import LeaseEnd
-from service.leases.epoch_reports import check_report, record_report, renew_lease
+from service.leases.ends import EndedTrial, LeaseEnd, read_ended_trial
+from service.leases.epoch_reports import check_report, record_report, renew_lease, report_of_ended_lease
 from service.leases.lookup import Committed, find_lease, get_ended_lease, get_lease, lease_refusal
 from service.leases.trial_results import same_metrics
 from service.registry.registry import Registry
 from service.schemas.protocol import Closed, RenewedLease, Report, ReportDecision
 from service.study.live_study import LiveStudy
-from storage import Decision, LeaseRecord, TrialStateName
+from storage import Decision, EpochRecord, LeaseRecord, TrialStateName
 
+StepOfLease = tuple[str, int]
+KnownReports = dict[StepOfLease, EpochRecord | None]
 ReportOfLease = tuple[Report, LiveStudy | None, LeaseRecord | None]
 
 
@@ -26,34 +28,63 @@ def answer_reports(registry: Registry, reports: Sequence[Report]) -> tuple[list[
     for index, report in enumerate(reports):
         check_no_test_metrics(report.metrics, f"reports.{index}.metrics")
     reports_of_leases = [(report, *find_lease(registry, report.lease_id)) for report in reports]
-    with ExitStack() as held:
-        studies = {live.record.study_id: live for _, live, _ in reports_of_leases if live is not None}
-        for study_id in sorted(studies):  # in one order, or two calls could wait for each other
-            held.enter_context(studies[study_id].lock)
-            with registry.store.deferred():
-                studies[study_id].tick()
-        _check_reports(reports_of_leases)
-        return _record_reports(reports_of_leases)
+    while True:
+        earlier = _reports_of_ended_leases(reports_of_leases)
+        with ExitStack() as held:
+            studies = {live.record.study_id: live for _, live, _ in reports_of_leases if live is not None}
+            for study_id in sorted(studies):  # in one order, or two calls could wait for each other
+                held.enter_context(studies[study_id].lock)
+                with registry.store.deferred():
+                    studies[study_id].tick()
+            if all(_is_open(live, lease) or _key(report) in earlier for report, live, lease in reports_of_leases):
+                return _record_reports(reports_of_leases, _check_reports(reports_of_leases, earlier))
+        # A lease ended just now: its report is read without the study's lock.
 
 
-def _check_reports(reports_of_leases: Sequence[ReportOfLease]) -> None:
-    """Raises ReportConflictError if a step comes with other metrics than before, or than in the same call."""
-    first_of_step: dict[tuple[str, int], Report] = {}
+def _is_open(live: LiveStudy | None, lease: LeaseRecord | None) -> bool:
+    return live is None or lease is None or live.leases.get(lease.lease_id) is not None
+
+
+def _key(report: Report) -> StepOfLease:
+    return report.lease_id, report.step
+
+
+def _reports_of_ended_leases(reports_of_leases: Sequence[ReportOfLease]) -> KnownReports:
+    """Earlier reports of the same steps under leases that have ended, from the database."""
+    return {
+        _key(report): report_of_ended_lease(live, lease, report.step)
+        for report, live, lease in reports_of_leases
+        if live is not None and lease is not None and not _is_open(live, lease)
+    }
+
+
+def _check_reports(reports_of_leases: Sequence[ReportOfLease], earlier: KnownReports) -> KnownReports:
+    """Return the known reports of the same steps, be it under open leases or ended ones.
+
+    Raises ReportConflictError if a step comes with other metrics than before, or than in the same call.
+    """
+    known: KnownReports = {}
+    first_of_step: dict[StepOfLease, Report] = {}
     for report, live, lease in reports_of_leases:
         first = first_of_step.setdefault((report.lease_id, report.step), report)
         if not same_metrics(first.metrics, report.metrics):
             raise ReportConflictError(f"step {report.step} of lease {report.lease_id} is reported twice, not the same")
         if live is not None and lease is not None:
-            check_report(live, lease, report.step, report.metrics)
+            of_ended = earlier.get(_key(report))
+            known[_key(report)] = of_ended or live.leases.epoch(report.lease_id, report.step)
+            check_report(lease, known[_key(report)], report.step, report.metrics)
+    return known
 
 
-def _record_reports(reports_of_leases: Sequence[ReportOfLease]) -> tuple[list[ReportDecision], list[Future[None]]]:
+def _record_reports(
+    reports_of_leases: Sequence[ReportOfLease], known: KnownReports
+) -> tuple[list[ReportDecision], list[Future[None]]]:
     decisions = []
     commits = []
     for report, live, lease in reports_of_leases:
         decision: Decision = "lost"
         if live is not None and lease is not None:
-            decision, committed = record_report(live, lease, report.step, report.metrics)
+            decision, committed = record_report(live, lease, known[_key(report)], report.step, report.metrics)
             commits.append(committed)
         decisions.append(ReportDecision(lease_id=report.lease_id, step=report.step, decision=decision))
     return decisions, commits
@@ -80,14 +111,28 @@ def end_lease(registry: Registry, lease_id: str, end: LeaseEnd) -> tuple[Closed,
     """
     live, lease = get_lease(registry, lease_id)
     end.check(live, lease)
-    with live.deferred_change() as committed:
-        if live.leases.get(lease_id) is not None:
-            return _closed(live, lease, end.apply(live, lease)), [committed]
-        ended = get_ended_lease(registry, lease_id)
-        if ended.outcome not in end.answered_after or ended.state is None:
-            raise lease_refusal(ended)
-        end.apply_again(live, ended)
-        return _closed(live, lease, ended.state), [committed]
+    while True:
+        trial = _ended_trial(registry, live, lease_id, end)
+        with live.deferred_change() as committed:
+            if live.leases.get(lease_id) is not None:
+                return _closed(live, lease, end.apply(live, lease)), [committed]
+            if trial is not None and trial.lease.state is not None:
+                end.apply_again(live, trial)
+                return _closed(live, lease, trial.lease.state), [committed]
+        # The lease ended just now: what it left is read without the study's lock.
+
+
+def _ended_trial(registry: Registry, live: LiveStudy, lease_id: str, end: LeaseEnd) -> EndedTrial | None:
+    """The trial of a lease that has ended in a way after which the call is answered again; None for an open lease.
+
+    Raises LeaseNotFoundError, LeaseLostError and LeaseClosedError.
+    """
+    if live.leases.get(lease_id) is not None:
+        return None
+    ended = get_ended_lease(registry, lease_id)
+    if ended.outcome not in end.answered_after or ended.state is None:
+        raise lease_refusal(ended)
+    return read_ended_trial(live, ended)
 
 
 def _closed(live: LiveStudy, lease: LeaseRecord, state: TrialStateName) -> Closed:

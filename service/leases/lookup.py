@@ -86,7 +86,7 @@ def _has_ended_its_trial(registry: Registry, lease_id: str) -> bool:
 
 
 @contextmanager
-def try_lock_studies(registry: Registry, lease_ids: Sequence[str], *, with_epochs: bool = False) -> Iterator[bool]:
+def try_lock_studies(registry: Registry, lease_ids: Sequence[str]) -> Iterator[bool]:
     """Try to lock the studies of these leases without blocking, for the length of the block.
 
     Yields True if all locks were taken and `are_in_memory` holds, so that a call with these leases reads nothing from
@@ -99,15 +99,13 @@ def try_lock_studies(registry: Registry, lease_ids: Sequence[str], *, with_epoch
                 yield False
                 return
             held.callback(live.lock.release)
-        yield are_in_memory(registry, lease_ids, with_epochs=with_epochs)
+        yield are_in_memory(registry, lease_ids)
 
 
-def are_in_memory(registry: Registry, lease_ids: Iterable[str], *, with_epochs: bool) -> bool:
-    """Whether all these leases are open and, if `with_epochs`, each of them has reported an epoch."""
+def are_in_memory(registry: Registry, lease_ids: Iterable[str]) -> bool:
+    """Whether all these leases are open and not expired: what has ended must be read from the database."""
     for lease_id in lease_ids:
         live, _ = find_lease(registry, lease_id)
-        if live is None or live.leases.get(lease_id) is None:
-            return False
-        if with_epochs and live.leases.last_epoch(lease_id) is None:
+        if live is None or live.leases.remaining_seconds(lease_id) <= 0:
             return False
     return True

@@ -26,6 +26,8 @@ def finish_trial(
         live.failing_workers.note_training(lease.worker_id)
     live.store.finish(lease, outcome, result, live.clock.now(), reason=lease_reason)
     save_constraints(live, lease, result)
+    if live.final is not None:
+        live.final_metrics[lease.trial_id] = result.metrics
     live.store.artifacts.remove(lease.trial_id, CHECKPOINT)
     live.leases.remove(lease.lease_id)
     tell(live.study, lease.trial_number, state, values)
@@ -78,7 +80,7 @@ def requeue_trial(live: LiveStudy, lease: LeaseRecord, outcome: Outcome, reason:
     live.store.requeue(lease, outcome, reason, live.clock.now(), after_step=after_step)
     live.pruning.forget(lease.trial_id, after_step)
     rung_step = reached_rung(live, lease)
-    live.leases.remove(lease.lease_id)
+    live.leases.requeue(lease.lease_id, after_step)
     if live.promotion is not None and rung_step is not None:
         save_constraints(live, lease, pruned_result(lease))
         live.promotion.pause(live.store.optuna.get_trial(lease.trial_id), rung_step)

@@ -15,14 +15,14 @@ Metrics = dict[str, float]
 
 
 def completed_result(
-    live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Sequence[float] | None
+    live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Sequence[float] | None, last: Metrics
 ) -> ResultRecord:
     """Result of a trial that has trained to its end: FAIL if an objective or a constrained metric is unknown.
 
-    Raises InvalidError if objective values are missing.
+    `last` are the metrics of its last report. Raises InvalidError if objective values are missing.
     """
     values = confirmed_values(live, lease) or (
-        list(values) if values is not None else _values_from(live, lease, metrics)
+        list(values) if values is not None else _values_from(live, {**last, **metrics})
     )
     objectives = live.definition.objectives
     if len(values) != len(objectives):
@@ -32,7 +32,7 @@ def completed_result(
     )
     reason = None if unknown is None else f"{unknown} is nan"
     if reason is None and live.definition.constraints and not reads_test_split(live, lease):
-        known = _final_metrics(live, lease, values, metrics)
+        known = _final_metrics(live, last, values, metrics)
         reason = constraints.why_unknown(live.definition.constraints, known)
     if reason is not None:
         return ResultRecord(lease.trial_id, lease.study_id, "FAIL", metrics=metrics, reason=reason)
@@ -60,7 +60,7 @@ def save_constraints(live: LiveStudy, lease: LeaseRecord, result: ResultRecord) 
     """Write the constraint values of a trial that ends, as far as its metrics tell them; none for a failed trial."""
     if not live.definition.constraints or result.state == TrialState.FAIL.name:
         return
-    metrics = _final_metrics(live, lease, result.values or (), result.metrics)
+    metrics = _final_metrics(live, last_metrics(live, lease), result.values or (), result.metrics)
     values = constraints.constraint_values(live.definition.constraints, metrics)
     constraints.save_values(live.store.optuna, lease.trial_id, values)
 
@@ -72,8 +72,7 @@ def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
     )
 
 
-def _values_from(live: LiveStudy, lease: LeaseRecord, metrics: Metrics) -> list[float]:
-    known = {**_last_metrics(live, lease), **metrics}
+def _values_from(live: LiveStudy, known: Metrics) -> list[float]:
     missing = [objective.metric for objective in live.definition.objectives if objective.metric not in known]
     if missing:
         raise InvalidError(
@@ -82,14 +81,13 @@ def _values_from(live: LiveStudy, lease: LeaseRecord, metrics: Metrics) -> list[
     return [known[objective.metric] for objective in live.definition.objectives]
 
 
-def _final_metrics(live: LiveStudy, lease: LeaseRecord, values: Sequence[float], metrics: Metrics) -> Metrics:
+def _final_metrics(live: LiveStudy, last: Metrics, values: Sequence[float], metrics: Metrics) -> Metrics:
     """All metrics that a trial ends with. Final metrics override objective values, and these the last report."""
     names = [objective.metric for objective in live.definition.objectives]
-    return {**_last_metrics(live, lease), **dict(zip(names, values, strict=False)), **metrics}
+    return {**last, **dict(zip(names, values, strict=False)), **metrics}
 
 
-def _last_metrics(live: LiveStudy, lease: LeaseRecord) -> Metrics:
-    last = live.leases.last_epoch(lease.lease_id)
-    if last is None:  # reported under an earlier lease, if at all
-        last = next(iter(live.store.last_epochs([lease.trial_id])), None)
+def last_metrics(live: LiveStudy, lease: LeaseRecord) -> Metrics:
+    """The metrics of the last report of a trial that has not ended, under this lease or an earlier one."""
+    last = live.leases.last_epoch(lease)
     return {} if last is None else last.metrics

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Container, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
@@ -9,7 +10,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from storage import FrozenStudy, set_trial_id, trial_id_of
+from storage import FrozenStudy, GroupCommitStorage, set_trial_id, trial_id_of
 
 
 class OverlayStorage(BaseStorage):
@@ -95,12 +96,17 @@ class OverlayStorage(BaseStorage):
         self._own(trial_id).user_attrs[key] = value
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Set a system attribute of the study in the storage, with the prefix."""
-        self._storage.set_study_system_attr(study_id, f"{self._prefix}{key}", value)
+        """Set a system attribute of the study in the storage, with the prefix. It does not wait for the commit."""
+        with self._without_waiting():
+            self._storage.set_study_system_attr(study_id, f"{self._prefix}{key}", value)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Set a user attribute of the study in the storage."""
-        self._storage.set_study_user_attr(study_id, key, value)
+        """Set a user attribute of the study in the storage. It does not wait for the commit."""
+        with self._without_waiting():
+            self._storage.set_study_user_attr(study_id, key, value)
+
+    def _without_waiting(self) -> AbstractContextManager[None]:
+        return self._storage.deferred() if isinstance(self._storage, GroupCommitStorage) else nullcontext()
 
     def _own(self, trial_id: int) -> FrozenTrial:
         if trial_id != trial_id_of(self.trial):

@@ -1,8 +1,7 @@
 """One study in memory: what claims, reports and ends of leases share, behind one lock."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 
@@ -28,6 +27,7 @@ from service.study.grant_fault import GrantFault
 from service.study.open_leases import OpenLeases
 from service.study.rounds import Rounds
 from service.study.study_end import StudyEnd
+from service.study.study_lock import StudyLock
 from service.study.trial_queue import TrialQueue
 from storage import FinalRecord, RoundRecord, Store, StudyRecord
 
@@ -68,11 +68,13 @@ class LiveStudy:
         self.failing_workers = FailingWorkers()
         self.failures = FailuresInARow()
         self.events = StudyEvents(store, clock, record.name)
-        self.lock = threading.RLock()
+        self.lock = StudyLock()
         self.deleted = False
         self.grant_fault = GrantFault(clock)
         self.define_by_run_trials: dict[str, Trial] = {}
         """By lease ID, the sampler's view of each trial whose code asks for parameters as it runs."""
+        self.final_metrics: dict[int, Mapping[str, float]] = {}
+        """By trial ID, the final metrics of the trials of a final evaluation; empty for a study of a user."""
         self._wake = wake
         self._tick = tick
 

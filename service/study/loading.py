@@ -47,10 +47,18 @@ def load_study(
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:
             open_leases.add(lease, store.epochs(lease.trial_id))
+    waiting = {trial_id_of(trial) for trial in trials if not trial.state.is_finished()} & {
+        one.trial_id for one in leases
+    }
+    for epoch in store.last_epochs(sorted(waiting - {lease.trial_id for lease in open_leases})):
+        open_leases.add_earlier(epoch)
     time_sampling = partial(sampled, chosen_sampler(definition).name)
     queue = TrialQueue(study, definition, retries, time_sampling, promotion_of(study, definition))
     live = LiveStudy(store, clock, record, definition, study, queue, open_leases, notify, wake, tick)
     live.failures.replay(leases, record.resumed_at, live.max_failures_in_a_row)
+    if live.final is not None:
+        results = store.results([trial_id_of(trial) for trial in trials if trial.state.is_finished()])
+        live.final_metrics = {result.trial_id: result.metrics for result in results}
     live.learn_from_imports()
     if live.rounds.latest is not None:
         live.sample_from(live.rounds.latest)

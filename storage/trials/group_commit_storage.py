@@ -8,8 +8,8 @@ The tables are Optuna's own, so stock Optuna can read the database at any time.
 import copy
 import threading
 import weakref
-from collections.abc import Callable, Container, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +74,12 @@ class GroupCommitStorage(BaseStorage):
     def transaction(self) -> AbstractContextManager[Batch]:
         """Commit all writes of a block together, see `Commits.transaction`."""
         return self.commits.transaction()
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Write in the block without waiting for the commit."""
+        with self.commits.deferred():
+            yield
 
     def _writing(self) -> AbstractContextManager[Batch]:
         return self.commits.operation(self._lock)

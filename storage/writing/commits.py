@@ -9,6 +9,7 @@ from typing import Any
 
 from storage.batch import Batch
 from storage.errors import DatabaseUnavailableError
+from storage.waiting_rule import wait_rule
 from storage.writing.writer import Writer
 
 
@@ -84,6 +85,8 @@ class Commits:
 
     def wait(self, committed: Future[None]) -> None:
         """Wait for a commit. Raises DatabaseUnavailableError if it takes too long; the batch stays queued then."""
+        if not committed.done():
+            wait_rule.check("a wait for a commit")
         try:
             committed.result(self._wait_seconds)
         except TimeoutError as error:

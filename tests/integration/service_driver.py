@@ -13,10 +13,12 @@ from starlette.testclient import TestClient
 
 from service.events.event_ring import EventRing
 from service.web.app import create_app
-from storage import BlobStore, FolderStore, Store
+from storage import BlobStore, FolderStore, Store, wait_rule
 from tests.server_sent_events import ServerSentEvent, parse
 
 Json = dict[str, Any]
+
+wait_rule.is_strict = True
 
 LEASE_SECONDS = 60.0
 MAX_ARTIFACT_BYTES = 3 * 1024**2

@@ -201,3 +201,65 @@ def test_the_export_has_a_column_for_each_constraint(service: Service) -> None:
     (row,) = csv.DictReader(service.http.get(f"/v1/studies/{name}/export").text.splitlines())
 
     assert row[f"constraints_{BOUND}"] == "900.0"
+
+
+# From which report, when a trial goes on
+
+
+def promoting(service: Service) -> str:
+    pruner = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True}
+    training = {"dataset": "digits", "model": "mlp", "epochs": 4}
+    constraints = [{"metric": "n_parameters", "max": 10.0}]
+    return service.create(n_trials=4, pruner=pruner, training=training, constraints=constraints)
+
+
+def test_a_pause_takes_constraints_from_the_last_report_that_is_kept(each_service: Service) -> None:
+    service = each_service
+    name = promoting(service)
+    lease = service.claim_one(name)
+    assert service.report(lease, 0, 0.5, n_parameters=5.0) == "pause"
+    service.upload(lease, "checkpoint", b"state after 0", 0)
+    assert service.report(lease, 1, 0.6, n_parameters=50.0) == "pause", "it is thrown away: the checkpoint is older"
+
+    assert service.pause(lease) == "WAITING"
+
+    paused = service.trial(name, 0)
+    assert (paused["metrics"]["n_parameters"], paused["violated"], paused["step"]) == (5.0, [], 0)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_trial_that_goes_on_has_the_reports_of_its_earlier_attempt(fresh_service: Service, restarts: bool) -> None:
+    service = fresh_service
+    name = service.create(constraints=[{"metric": "n_parameters", "max": 10.0}])
+    first = service.claim_one(name)
+    service.report(first, 0, 0.5, n_parameters=50.0)
+    service.upload(first, "checkpoint", b"state after 0", 0)
+    service.report(first, 1, 0.6, n_parameters=5.0)
+    service.release(first)
+    if restarts:
+        service.restart()
+    again = service.claim_one(name)
+    if restarts:
+        service.restart()
+
+    assert service.complete(again, 0.9) == "COMPLETE"
+
+    assert service.trial(name, 0)["violated"] == ["n_parameters <= 10"]
+
+
+def test_a_trial_that_starts_anew_has_no_earlier_reports(service: Service) -> None:
+    name = service.create(constraints=[{"metric": "n_parameters", "max": 10.0}])
+    first = service.claim_one(name)
+    service.report(first, 0, 0.5, n_parameters=5.0)
+    service.release(first)
+
+    assert service.complete(service.claim_one(name), 0.9) == "FAIL"
+    assert "n_parameters has a constraint" in service.trial(name, 0)["reason"]
+
+
+def test_a_trial_is_pruned_before_its_first_report(each_service: Service) -> None:
+    service = each_service
+    name = service.create(constraints=[{"metric": "n_parameters", "max": 10.0}])
+    lease = service.claim_one(name)
+    assert service.http.post(f"/v1/leases/{lease['lease_id']}/prune").json()["state"] == "PRUNED"
+    assert service.trial(name, 0)["constraints"] == {}

@@ -100,7 +100,7 @@ async def complete_trial(lease_id: LeaseIdPath, body: Complete, registry: Regist
     results. Other results, or a lease that has ended in another way, are refused with 409 `lease_closed`, an expired
     lease with 409 `lease_lost`, and a missing objective with 422.
     """
-    return await _end(registry, lease_id, TrialCompletion(body.metrics, body.values), with_epochs=True)
+    return await _end(registry, lease_id, TrialCompletion(body.metrics, body.values))
 
 
 @router.post("/leases/{lease_id}/fail", name="fail", **END_OF_LEASE)
@@ -142,7 +142,7 @@ async def pause_trial(lease_id: LeaseIdPath, registry: RegistryDependency) -> Cl
     The call may be repeated. A trial that was not told to pause is refused with 409 `state_conflict`, a lease that has
     ended in another way with 409 `lease_closed`, an expired one with 409 `lease_lost`.
     """
-    return await _end(registry, lease_id, TrialPause(), with_epochs=True)
+    return await _end(registry, lease_id, TrialPause())
 
 
 @router.post("/leases/{lease_id}/suggest", name="suggest", response_description="The value of the parameter.")
@@ -201,26 +201,24 @@ async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:
     return None
 
 
-async def _end(registry: Registry, lease_id: str, end: LeaseEnd, *, with_epochs: bool = False) -> Closed:
+async def _end(registry: Registry, lease_id: str, end: LeaseEnd) -> Closed:
     call = partial(end_lease, registry, lease_id, end)
-    return await _durable(registry, call, [lease_id], with_epochs=with_epochs)
+    return await _durable(registry, call, [lease_id])
 
 
 async def _durable(
     registry: Registry,
     call: Callable[[], tuple[Answer, Committed]],
     lease_ids: Sequence[str],
-    *,
-    with_epochs: bool = False,
 ) -> Answer:
     """Make a call and return its answer once everything that it wrote is committed.
 
     A call that needs only memory is made on the event loop, any other in a thread.
     """
     async for _ in _attempts():
-        if not are_in_memory(registry, lease_ids, with_epochs=with_epochs):
+        if not are_in_memory(registry, lease_ids):
             break
-        with try_lock_studies(registry, lease_ids, with_epochs=with_epochs) as free:
+        with try_lock_studies(registry, lease_ids) as free:
             if free:
                 answer, committed = call()
         if free:

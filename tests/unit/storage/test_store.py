@@ -155,7 +155,7 @@ def test_a_finished_trial_has_a_result_and_a_closed_lease(store: Store, study: S
 
     assert store.results([trial_id]) == [result]
     assert store.leases.get(granted.lease_id) == replace(granted, outcome="complete", state="COMPLETE", ended_at=NOW)
-    store.set_final_metrics(trial_id, {"n": 4.0})
+    store.set_result(replace(result, metrics={"n": 4.0}))
     assert store.results([trial_id])[0].metrics == {"n": 4.0}
 
 
