@@ -48,7 +48,7 @@ LAYERS = {
         {"database"},
         {"writing"},
         {"tables", "blobs"},
-        {"batch", "records", "errors", "migrate", "optuna_seam", "json_text"},
+        {"batch", "records", "errors", "migrate", "optuna_seam", "waiting_rule", "json_text"},
     ),
     "narrows": ({"__init__"}, {"cli"}, {"experiments"}, {"conversion", "html_report"}, {"errors"}),
 }
