@@ -57,10 +57,15 @@ def output_of(client: "Client", study: str, number: int) -> bytes:
 
 
 class OutputPrinter:
-    """Prints the output that is new. Shorter output is that of a new attempt, and is printed from its start."""
+    """Prints the output that is new. Shorter output is that of a new attempt, and is printed from its start.
+
+    A last line that was written anew, as by a progress bar, is printed after a carriage return.
+    """
 
     def __init__(self) -> None:
         self._n_bytes = 0
+        self._line = b""
+        """The last line that was printed, which is not over yet."""
         self._decoder = getincrementaldecoder("utf-8")(errors="replace")
 
     def print_new(self, content: bytes) -> bool:
@@ -68,10 +73,16 @@ class OutputPrinter:
         first = DROPPED.match(content)
         start = 0 if first is None else int(first[1])
         text = content if first is None else content[first.end() :]
-        if start + len(text) < self._n_bytes:
-            self._n_bytes = 0
+        line_start = self._n_bytes - len(self._line)
+        if start + len(text) < line_start or (start + len(text) < self._n_bytes and not self._line):
+            self._n_bytes, line_start, self._line = 0, 0, b""
             self._decoder.reset()
-        new = text[max(0, self._n_bytes - start) :] if self._n_bytes else content
+        is_anew = self._line and line_start >= start and not text[line_start - start :].startswith(self._line)
+        if is_anew:
+            new = b"\r" + text[line_start - start :]
+        else:
+            new = text[max(0, self._n_bytes - start) :] if self._n_bytes else content
+        self._line = text.rpartition(b"\n")[2]
         sys.stdout.buffer.write(self._shown(new).encode() if sys.stdout.isatty() else new)
         sys.stdout.flush()
         self._n_bytes = start + len(text)

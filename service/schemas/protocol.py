@@ -13,7 +13,9 @@ from service.schemas.study.user_training import AnyTraining, UserTraining
 
 MAX_EXCEPT_STUDIES = 1000
 
-Step = Annotated[int, Field(strict=True, ge=0, le=10_000_000, description="The step (epoch, from 0).", examples=[3])]
+MAX_STEP = 2**31 - 1
+"""Optuna's tables hold steps in 32 bits."""
+Step = Annotated[int, Field(strict=True, ge=0, le=MAX_STEP, description="The step (epoch, from 0).", examples=[3])]
 LeaseId = Annotated[
     Identifier, Field(min_length=1, max_length=64, description="Id of the lease.", examples=["8f14e45fceea167a"])
 ]

@@ -25,7 +25,7 @@ MISBEHAVIOUR = {
     "nest": ({}, "sent an invalid message", "about to nest"),
     "no_unicode_error": ({}, "ValueError: ?", "about to raise no Unicode"),
     "many_metrics": ({}, "at most 100 items", "about to return 100 metrics"),
-    "no_unicode": ({}, "surrogates not allowed", "about to note no Unicode"),
+    "no_unicode": ({}, "must return 1 number(s): None", "the user attribute 'n' is not kept: "),
     "babble": ({}, "sent an invalid message", "about to babble"),
     "hang_up": ({}, "closed its connection", "about to close every file"),
     "nothing": ({}, "must return 1 number(s): None", ""),
@@ -149,6 +149,20 @@ def test_what_optuna_refuses_is_refused(service: UserCodeService) -> None:
     assert trial.state == "COMPLETE", trial.reason
     assert service.output("again").count("refused:") == 4
     assert list(trial.params) == ["x"]
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "successive_halving", "hyperband"])
+def test_what_a_trial_adds_does_not_cost_it_its_value(service: UserCodeService, pruner: str) -> None:
+    name = service.create(f"additions-{pruner}", "tuned.misbehaving:add_a_lot", pruner=pruner)
+    (trial,) = service.finished(name)
+    assert trial.state == "COMPLETE", trial.reason
+    assert (trial.user_attrs["worst"], trial.user_attrs["range"]) == ("nan", ["-inf", "inf"])
+    assert trial.user_attrs["n90"] == 90
+    assert trial.step == 15_000_000
+    output = service.output(name)
+    assert "[the user attribute 'large' is not kept: it must have at most 65536 bytes as JSON: 102402]" in output
+    assert "[the user attribute 'n119' is not kept: user_attrs: a trial must have at most 100 user_attrs: 101" in output
+    assert "[the report at step 2147483648 is not kept: step: " in output
 
 
 def test_a_generator_reports_what_it_yields_and_keeps_a_model(service: UserCodeService) -> None:

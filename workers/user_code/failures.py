@@ -10,6 +10,7 @@ from workers.user_code.conversation import Conversation, InvalidMessageError
 from workers.user_code.outcome import Failed
 from workers.user_code.process import UserProcess
 from workers.user_process.channel import Message
+from workers.user_process.failures import STARTED_AGAIN
 
 EXIT_SECONDS = 5.0
 """How long the process may take to exit after its function has returned."""
@@ -66,6 +67,8 @@ def _exit_failure(process: UserProcess) -> Failed:
     status = process.end()
     if status >= 0:
         return Failed(f"the trial's process ended with status {status} before the function had returned")
+    if STARTED_AGAIN.encode() in process.output.content():  # and what it has started again killed this process
+        return Failed(STARTED_AGAIN)
     reason = f"the trial's process was killed by {_signal_name(-status)}"
     if -status == signal.SIGKILL:
         return Failed(f"{reason}, as happens when memory runs out", retry=True)

@@ -12,7 +12,10 @@ REASON_CHARACTERS = 1400
 
 
 class OutputTail:
-    """Keeps the last `max_bytes` that a process writes. A thread reads them, so that the process never waits."""
+    """Keeps the last `max_bytes` that a process writes. A thread reads them, so that the process never waits.
+
+    Of a line that is written anew after a carriage return, as by a progress bar, only the last state is kept.
+    """
 
     def __init__(self, pipe: IO[bytes], max_bytes: int = MAX_BYTES) -> None:
         self._pipe = pipe
@@ -20,13 +23,18 @@ class OutputTail:
         self._lock = threading.Lock()
         self._kept = bytearray()
         self._n_dropped = 0
+        self._line_start = 0
+        """Where the last line begins, counted as `n_bytes` is."""
+        self._ends_with_return = False
+        self.n_written = 0
+        """Number of bytes written so far, including those of lines that were written anew."""
         self._finished = False
         self._thread = threading.Thread(target=self._run, name="output", daemon=True)
         self._thread.start()
 
     @property
     def n_bytes(self) -> int:
-        """Number of bytes written so far, including those that are not kept."""
+        """Number of bytes so far, including the first ones that are not kept. Lower after a line was written anew."""
         return self._n_dropped + len(self._kept)
 
     def content(self, start: int = 0) -> bytes:
@@ -66,8 +74,24 @@ class OutputTail:
 
     def _keep(self, piece: bytes) -> None:
         with self._lock:
-            self._kept += piece
+            self.n_written += len(piece)
+            if self._ends_with_return:
+                piece = b"\r" + piece
+            self._ends_with_return = piece.endswith(b"\r")
+            *lines, last = piece.rstrip(b"\r").split(b"\n") if self._ends_with_return else piece.split(b"\n")
+            for line in lines:
+                self._add(line.rstrip(b"\r"))
+                self._kept += b"\n"
+                self._line_start = self.n_bytes
+            self._add(last)
             excess = len(self._kept) - self._max_bytes
             if excess > 0:
                 del self._kept[:excess]
                 self._n_dropped += excess
+
+    def _add(self, text: bytes) -> None:
+        """Add text to the last line; what follows a carriage return replaces the line."""
+        _, is_new, after = text.rpartition(b"\r")
+        if is_new:
+            del self._kept[max(0, self._line_start - self._n_dropped) :]
+        self._kept += after

@@ -38,7 +38,8 @@ class OutputUploads:
         self._errands = errands
         self._clock = clock
         self._uploaded_at = clock()
-        self._start = self._n_uploaded = start
+        self._start = start
+        self._n_uploaded = output.n_written if start else 0
         self.pause_seconds = OUTPUT_SECONDS
         self.heading = ""
         """A first line, put before the output."""
@@ -52,16 +53,16 @@ class OutputUploads:
     def upload(self) -> None:
         """Upload the output if the code has written anything since the last upload."""
         self._uploaded_at = self._clock()
-        n_bytes = self._output.n_bytes
-        if n_bytes > self._n_uploaded:
+        n_written = self._output.n_written
+        if n_written > self._n_uploaded:
             content = self.heading.encode() + self._output.content(self._start)
-            self._errands.submit(partial(self._send, content, n_bytes))
+            self._errands.submit(partial(self._send, content, n_written))
 
-    def _send(self, content: bytes, n_bytes: int) -> None:
+    def _send(self, content: bytes, n_written: int) -> None:
         retries = Retries(UPLOAD_SECONDS)
         try:
             retries(lambda: self._client.upload_artifact(self._lease.lease_id, OUTPUT, content))
         except ClientError as error:
             logger.warning("%s: its output is not kept: %s", title(self._lease), error)
         else:
-            self._n_uploaded = n_bytes
+            self._n_uploaded = n_written

@@ -12,7 +12,8 @@ import traceback
 from importlib import import_module
 
 from workers.user_process.channel import Channel, Message
-from workers.user_process.function import failure_message, run_trial
+from workers.user_process.failures import STARTED_AGAIN, failure_message
+from workers.user_process.function import run_trial
 from workers.user_process.guard import end_with_worker
 
 
@@ -39,7 +40,7 @@ def _result(start: Message, channel: Channel) -> Message:
         return run_trial(start, channel)
     except BaseException as error:  # noqa: BLE001 - sys.exit and Ctrl-C in the code end its trial as errors do
         message = failure_message(error)
-        if message["call"] == "failed":
+        if message["call"] == "failed" and not isinstance(error, SystemExit):
             traceback.print_exc()
         return message
     finally:
@@ -48,4 +49,6 @@ def _result(start: Message, channel: Channel) -> Message:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:  # Lightning's strategy "ddp", for one, starts the program of its process again
+        sys.exit(STARTED_AGAIN)
     main(*map(int, sys.argv[1:]))

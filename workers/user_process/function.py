@@ -8,15 +8,8 @@ from typing import Any, Never
 
 from workers.user_process.channel import Channel, Message
 from workers.user_process.context import Context, float_metrics
+from workers.user_process.failures import EntrypointError, RetryElsewhereError, failed
 from workers.user_process.trial import Trial
-
-
-class EntrypointError(Exception):
-    """The entrypoint does not name a function that can be called."""
-
-
-class RetryElsewhereError(EntrypointError):
-    """The machine lacks the code or something that it needs; another machine may have it."""
 
 
 def run_trial(start: Message, channel: Channel) -> Message:
@@ -104,26 +97,7 @@ def _values(result: Any, n_objectives: int) -> Message:
     try:
         values = [float(value) for value in results]
     except (TypeError, ValueError):
-        return _failed(f"the objective must return {n_objectives} number(s): {result!r}")
+        return failed(f"the objective must return {n_objectives} number(s): {result!r}")
     if len(values) != n_objectives:
-        return _failed(f"the objective must return one number for each of {n_objectives} objective(s): {result!r}")
+        return failed(f"the objective must return one number for each of {n_objectives} objective(s): {result!r}")
     return {"call": "complete", "values": values, "metrics": {}}
-
-
-def failure_message(error: BaseException) -> Message:
-    """Message `pruned` for Optuna's TrialPruned, otherwise `failed` with the exception as the reason.
-
-    TrialPruned is recognized by its class name, so that Optuna need not be installed.
-    """
-    if any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__):
-        return {"call": "pruned"}
-    if isinstance(error, SystemExit):
-        return _failed(f"the code called sys.exit({error.code!r})")
-    if isinstance(error, EntrypointError):
-        return _failed(str(error), retry=isinstance(error, RetryElsewhereError))
-    lines = str(error).strip().splitlines()
-    return _failed(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
-
-
-def _failed(reason: str, *, retry: bool = False) -> Message:
-    return {"call": "failed", "reason": reason, "retry": retry}

@@ -1,15 +1,19 @@
 """The trial that an objective is called with. It behaves like optuna.Trial of Optuna 5 and does not need Optuna."""
 
+import json
 import math
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 
-from workers.user_process.channel import Channel, Message
+from workers.user_process.channel import Channel, Message, RefusedError, tell
+from workers.user_process.study import TrialStudy
+
+MAX_ATTR_BYTES = 64 * 1024
+"""The service keeps no more user attributes of a trial than that; a longer message would not reach the worker."""
 
 
 class Trial:
@@ -19,14 +23,14 @@ class Trial:
     code suggests it. Suggestions raise RefusedError when the service refuses them.
 
     Differences from Optuna: choices are strings, numbers, True, False or None; system_attrs is always empty; the study
-    has only its name and its directions; relative_params raises NotImplementedError.
+    has only its name, its directions and its best trial; relative_params raises NotImplementedError. A report or a user
+    attribute that the service does not take only leaves a line in the output.
     """
 
     def __init__(self, start: Message, channel: Channel) -> None:
         self.number: int = start["number"]
         self.datetime_start = datetime.now()
         self._trial_id = self.number
-        self._study_name: str = start["study"]
         self._objectives: list[dict[str, str]] = start["objectives"]
         self._params: dict[str, Any] = dict(start["params"])
         self._suggested: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -35,6 +39,8 @@ class Trial:
         self._constraints: dict[str, float] = {}
         self._reported: set[int] = set()
         self._channel = channel
+        directions = [objective["direction"] for objective in self._objectives]
+        self._study = TrialStudy(start["study"], directions, channel)
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -105,7 +111,10 @@ class Trial:
             warnings.warn(message, stacklevel=2)
             return
         self._reported.add(step)
-        self._channel.call("report", step=step, metrics={self._objectives[0]["metric"]: value})
+        try:
+            self._channel.call("report", step=step, metrics={self._objectives[0]["metric"]: value})
+        except RefusedError as error:
+            tell(f"the report at step {step} is not kept: {error}")
 
     def should_prune(self) -> bool:
         """Whether the decision on the last report is to prune the trial."""
@@ -121,9 +130,19 @@ class Trial:
             raise NotImplementedError(f"Trial.{method} is not supported for multi-objective optimization.")
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Store an attribute with the trial. Raises ValueError for a value that JSON cannot represent."""
-        self._channel.call("set_user_attr", user_attrs={key: value})
+        """Store an attribute with the trial. One that cannot be stored is told in the output, and is only here.
+
+        Inside of it nan and infinities are stored as the texts nan, inf and -inf.
+        """
         self._user_attrs[key] = value
+        try:
+            storable = _storable(value)
+            n_bytes = len(json.dumps(storable))
+            if n_bytes > MAX_ATTR_BYTES:
+                raise ValueError(f"it must have at most {MAX_ATTR_BYTES} bytes as JSON: {n_bytes}")
+            self._channel.call("set_user_attr", user_attrs={key: storable})
+        except (TypeError, ValueError, RecursionError) as error:
+            tell(f"the user attribute {key!a} is not kept: {error}")
 
     def set_constraint(self, key: str, value: float) -> None:
         """Set the value of a constraint. A value above 0 violates it, and the trial cannot be one of the best.
@@ -183,14 +202,22 @@ class Trial:
         return {}
 
     @property
-    def study(self) -> SimpleNamespace:
-        """An object with study_name, direction and directions. Needs Optuna, for its StudyDirection."""
-        kinds = import_module("optuna.study").StudyDirection
-        directions = [kinds[objective["direction"].upper()] for objective in self._objectives]
-        # Optuna's callbacks look in the storage for attributes that processes of one trial share: there are none.
-        return SimpleNamespace(
-            study_name=self._study_name, directions=directions, direction=directions[0], _storage=None
-        )
+    def study(self) -> TrialStudy:
+        """The study, with its name, its directions and its best trial so far."""
+        return self._study
+
+
+def _storable(value: Any) -> Any:
+    """The value with plain numbers for those of numpy, and texts for nan and infinities."""
+    if isinstance(value, dict):
+        return {name: _storable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    if not isinstance(value, str | int | float | bool | None) and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    return value
 
 
 def _warn_deprecated(method: str, instead: str) -> None:

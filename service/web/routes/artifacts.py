@@ -11,6 +11,7 @@ from service.results.view import find_trial
 from service.schemas.artifacts import CHECKPOINT, Artifact, ArtifactList
 from service.schemas.fields import NAME_PATTERN
 from service.schemas.problem import Problem
+from service.schemas.protocol import MAX_STEP
 from service.web.dependencies import ArtifactsDependency, LeaseIdPath, StudyDependency, TrialNumber
 from storage import ArtifactRecord, trial_id_of
 
@@ -21,7 +22,7 @@ NamePath = Annotated[
 ]
 StepQuery = Annotated[
     int | None,
-    Query(ge=0, le=10_000_000, description="The step (epoch, from 0) after which it was written.", examples=[3]),
+    Query(ge=0, le=MAX_STEP, description="The step (epoch, from 0) after which it was written.", examples=[3]),
 ]
 DigestHeader = Annotated[
     str | None,

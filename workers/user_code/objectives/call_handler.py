@@ -19,7 +19,7 @@ class CallHandler:
     """Answers the calls of one trial's code with the help of the service."""
 
     def __init__(self, lease: Lease, client: Client, reporter: Reporter, retries: Retries) -> None:
-        self._lease_id = lease.lease_id
+        self._lease_id, self._study = lease.lease_id, lease.study
         self._client = client
         self._reporter = reporter
         self._retries = retries
@@ -64,8 +64,17 @@ class CallHandler:
                 constraints = self._retries(lambda: self._client.set_constraints(self._lease_id, new)).constraints
                 self.is_feasible = all(value <= 0 for value in constraints.values())
                 return {}
+            case "best_trial":
+                return {"best_trial": self._best_trial()}
             case unknown:
                 return {"error": f"no such call: {unknown[:100]}"}
+
+    def _best_trial(self) -> Message | None:
+        best = self._retries(lambda: self._client.best(self._study, k=1))
+        if not best:
+            return None
+        fields = best[0].model_dump(include={"number", "values", "params", "user_attrs"})
+        return {**fields, "values": fields["values"] or []}
 
     def _report(self, report: Report) -> Message:
         self._reporter.report(self._lease_id, report.step, report.metrics)

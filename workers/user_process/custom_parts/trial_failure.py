@@ -8,7 +8,7 @@ from workers.errors import DatasetError, PrecisionError, WorkerError
 from workers.faults import is_device_broken
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_process.channel import Message
-from workers.user_process.function import EntrypointError, RetryElsewhereError, failure_message
+from workers.user_process.failures import EntrypointError, RetryElsewhereError, failure_message
 
 
 def raise_if_device_broken(error: BaseException) -> None:

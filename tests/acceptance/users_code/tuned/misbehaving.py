@@ -149,3 +149,16 @@ def again(trial):
         else:
             raise AssertionError("taken")
     return first
+
+
+def add_a_lot(trial):
+    """What Optuna takes and a trial here cannot keep in whole: it completes all the same."""
+    trial.set_user_attr("worst", float("nan"))
+    trial.set_user_attr("range", [-float("inf"), float("inf")])
+    trial.set_user_attr("large", "x" * 100 * 1024)
+    for number in range(120):
+        trial.set_user_attr(f"n{number}", number)
+    trial.report(0.5, 15_000_000)
+    trial.report(0.5, 2**31)
+    trial.set_user_attr("should_prune", trial.should_prune())
+    return trial.suggest_float("x", 0.0, 1.0)

@@ -41,6 +41,14 @@ def test_a_next_attempt_is_shown_from_its_beginning(monkeypatch: pytest.MonkeyPa
     assert written(monkeypatch, b"a long one\n", b"next\n") == [b"a long one\n", b"next\n"]
 
 
+def test_a_line_that_was_written_anew_follows_a_carriage_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = (b"one\n10 %", b"one\n90 %", b"one\n100 %\ntwo\n", b"one\n100 %\ntwo\nthree\n")
+    assert written(monkeypatch, *states) == [b"one\n10 %", b"\r90 %", b"\r100 %\ntwo\n", b"three\n"]
+    assert written(monkeypatch, b"one\nlong line", b"one\nshort") == [b"one\nlong line", b"\rshort"]
+    assert written(monkeypatch, b"one\npart", b"one\npartly\n") == [b"one\npart", b"ly\n"]
+    assert written(monkeypatch, b"one\npart", b"o") == [b"one\npart", b"o"]
+
+
 def test_a_terminal_is_shown_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(TextIOWrapper):
         def isatty(self) -> bool:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,44 @@ def test_the_end_of_the_output_is_kept() -> None:
     assert first == b"[the first %d bytes are not kept]" % (output.n_bytes - 1000)
     assert len(rest) == 1000
     assert output.last_lines().splitlines() == [f"line {n}" for n in range(2980, 3000)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 10_000])
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (b"one\r\ntwo\r\n", b"one\ntwo\n"),
+        (b"first\n\r 0 %\r50 %\r100 %\nlast\n", b"first\n100 %\nlast\n"),
+        (b"first\n 0 %\r50 %\r100 %\r\nlast", b"first\n100 %\nlast"),
+        (b"0 %\r50 %\r", b"50 %"),
+        (b"a long line\rshort", b"short"),
+        (b"\n\n\r\r\n", b"\n\n\n"),
+    ],
+)
+def test_a_line_that_is_written_anew_counts_once(written: bytes, kept: bytes, n: int) -> None:
+    read, write = os.pipe()
+    output = OutputTail(os.fdopen(read, "rb", buffering=0))
+
+    def has_read(n_bytes: int) -> bool:
+        return output.n_written == n_bytes
+
+    n_sent = 0
+    while n_sent < len(written):
+        n_sent += os.write(write, written[n_sent : n_sent + n])
+        until(partial(has_read, n_sent))
+    os.close(write)
+    output.finish(PATIENCE_SECONDS)
+    assert output.content() == kept
+    assert (output.n_bytes, output.n_written) == (len(kept), len(written))
+
+
+def test_a_progress_bar_does_not_push_out_what_came_before() -> None:
+    code = "print('first')\nfor n in range(5000): print('\\r', n, '%', end='')\nprint('\\nlast')"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        output = OutputTail(process.stdout, max_bytes=1000)
+        output.finish(30)
+    assert output.content() == b"first\n 4999 %\nlast\n"
 
 
 def test_output_is_closed_although_a_detached_process_holds_it_open() -> None:

@@ -13,6 +13,9 @@ from tests.waiting import PATIENCE_SECONDS, until
 pytestmark = pytest.mark.processes
 
 NESTED = "os.write(context._channel._connection.fileno(), b'[' * 5000 + b'\\n')\ntime.sleep(600)"
+ITSELF = """import subprocess
+subprocess.run([sys.executable, "-m", "workers.user_process"])
+os.kill(os.getpid(), 9)"""
 ATTRIBUTE = "context._channel.call('set_user_attr', user_attrs={'n': '\\ud800'})"
 
 
@@ -22,11 +25,16 @@ ATTRIBUTE = "context._channel.call('set_user_attr', user_attrs={'n': '\\ud800'})
         ("os.kill(os.getpid(), 40)", "killed by signal 40"),
         (NESTED, "sent an invalid message"),
         (ATTRIBUTE, "surrogates not allowed"),
+        ("raise ValueError('first\\n' + 'second')", "ValueError: first second"),
+        (ITSELF, "the trial's code has started its own program again"),
         ("raise ValueError('\\udce4')", "ValueError: ?"),
         ("return {f'm{number}': 1.0 for number in range(100)}", "at most 100 items"),
         ("context._channel.send({'call': 'failed', 'reason': ''})\ntime.sleep(600)", "no reason"),
     ],
-    ids=["unnamed signal", "nested message", "no Unicode", "an error that is no Unicode", "metrics", "no reason"],
+    ids=[
+        *("unnamed signal", "nested message", "no Unicode", "two lines", "itself again"),
+        *("an error that is no Unicode", "metrics", "no reason"),
+    ],
 )
 def test_whatever_the_code_does_ends_only_its_trial(runner: RunnerHarness, body: str, reason: str) -> None:
     fault = runner.run(body)
@@ -58,6 +66,19 @@ assert sys.argv == [os.path.realpath(__file__)], sys.argv
 return float(parser.parse_args().epochs)"""
     assert runner.run(body) is None
     assert [body["metrics"]["loss"] for body in runner.bodies("complete")] == [3.0]
+
+
+def test_what_code_prints_before_it_leaves_is_in_the_reason(runner: RunnerHarness) -> None:
+    body = """def options(depth):
+    if depth:
+        return options(depth - 1)
+    import argparse
+    argparse.ArgumentParser(prog="mine").parse_args(["--epochs"])
+options(50)"""
+    fault = runner.run(body)
+    assert fault is not None
+    assert fault.reason.startswith("the code called sys.exit(2); the end of its output:\nusage: mine ")
+    assert fault.reason.endswith("mine: error: unrecognized arguments: --epochs")
 
 
 def test_each_trial_has_the_hash_of_its_code(runner: RunnerHarness) -> None:

@@ -7,7 +7,7 @@ from service.schemas.study.data import CustomDataset
 from workers.data.batches import make_batches
 from workers.errors import DatasetError
 from workers.user_process.custom_parts.dataset import custom_trial_data, load_custom_test, load_splits
-from workers.user_process.function import EntrypointError, RetryElsewhereError
+from workers.user_process.failures import EntrypointError, RetryElsewhereError
 
 HERE = "tests.unit.workers.user_process.custom_parts.nets"
 CPU = torch.device("cpu")
