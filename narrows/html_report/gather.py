@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 import optuna
 from optuna.trial import FrozenTrial
 
+from narrows.html_report.drawn import drawn_numbers
 from narrows.html_report.weights import Histogram, histogram_of
 from service.client import Client, ServiceError
 from service.client.optuna_copy import read, read_only_study
 from service.schemas.diagnosis import HUGE, Diagnosis
 from service.schemas.final import Final
-from service.schemas.results import Curves, Study, Trial
+from service.schemas.results import Curves, Importances, Study, Trial
 from service.schemas.rounds import Round
 
 N_BEST = 20
@@ -31,7 +32,9 @@ class Gathered:
 
     best: the best trials, best first.
     curves, weights: by trial number.
-    as_optuna: the study in Optuna's form; only trials in `curves` have intermediate values.
+    as_optuna: the study in Optuna's form. It has the trials to draw, which of a large study are a part, and only trials
+    in `curves` have intermediate values.
+    importance: of the parameters for the first objective; None to leave its plot out.
     """
 
     study: Study
@@ -42,7 +45,13 @@ class Gathered:
     as_optuna: optuna.Study
     weights: dict[int, Histogram] = field(default_factory=dict)
     final: Final | None = None
+    importance: Importances | None = None
     rounds: Sequence[Round] = ()
+
+    @property
+    def draws_part(self) -> bool:
+        """Whether the plots draw only a part of the trials."""
+        return len(self.as_optuna.get_trials(deepcopy=False)) < len(self.trials)
 
     @property
     def has_several_objectives(self) -> bool:
@@ -58,15 +67,17 @@ def gather(client: Client, name: str) -> Gathered:
     best = _best_trials(client, study)
     numbers = dict.fromkeys(trial.number for trial in (*best, *reversed(trials)) if trial.step is not None)
     curves = {number: client.curves(name, number) for number in list(numbers)[:N_CURVES]}
+    drawn = drawn_numbers(study, trials, {*curves, *(trial.number for trial in best)})
     return Gathered(
         study=study,
         trials=trials,
         best=best,
         curves=curves,
         diagnosis=diagnosis,
-        as_optuna=_as_optuna(client, name, curves),
+        as_optuna=_as_optuna(client, name, curves, drawn),
         weights=_weights(client, name, best),
         final=_final(client, name),
+        importance=client.importance(name),
         rounds=_rounds(client, name),
     )
 
@@ -77,9 +88,9 @@ def _best_trials(client: Client, study: Study) -> list[Trial]:
     return client.best(study.name, N_BEST)
 
 
-def _as_optuna(client: Client, name: str, drawn: Container[int]) -> optuna.Study:
-    study, trials = read(client.export(name, "optuna"))
-    return read_only_study(study, (_as_drawn(trial, has_curve=trial.number in drawn) for trial in trials))
+def _as_optuna(client: Client, name: str, with_curves: Container[int], drawn: Container[int]) -> optuna.Study:
+    study, trials = read(client.export(name, "optuna"), lambda number: number in drawn)
+    return read_only_study(study, (_as_drawn(trial, has_curve=trial.number in with_curves) for trial in trials))
 
 
 def _as_drawn(trial: FrozenTrial, *, has_curve: bool) -> FrozenTrial:

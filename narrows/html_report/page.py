@@ -45,6 +45,7 @@ def render_page(gathered: Gathered, now: datetime) -> str:
         verdicts=summary.verdicts(gathered.diagnosis),
         judged=summary.verdict_table(gathered.diagnosis),
         learning=list(curve_plots(gathered)),
+        drawn_note=summary.drawn_note(gathered),
         search=[*rounds_plot(gathered.rounds, space), *search_plots(gathered)],
         plotly_js=get_plotlyjs(),
         now=now.astimezone(UTC),

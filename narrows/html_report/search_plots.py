@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import optuna
+import plotly.graph_objects as go
 from optuna import visualization
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
@@ -12,10 +13,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from narrows.html_report.gather import Gathered
 from narrows.html_report.plot import Plot, styled
+from service.client.optuna_copy import read_only_study
+from service.schemas.diagnosis import HUGE
+from service.schemas.optuna import OptunaStudy
 
 MAX_CONTOUR_PARAMS = 4
+MAX_CONTOUR_TRIALS = 150
+"""A contour plot has a number for each pair of values that two parameters had in any trials."""
 MAX_PARAMS = 12
 N_TIMELINE = 200
+MAX_POINTS = 1000
 SLICE_WIDTH = 200
 MAX_SLICES = 5
 """With more parameters than this, the slices stand in one wide row that scrolls."""
@@ -30,13 +37,13 @@ def search_plots(gathered: Gathered) -> Iterator[Plot]:
     finite = [trial for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if _is_finite(trial)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.simplefilter("ignore", UserWarning)  # PED-ANOVA warns that it takes low values as good
         if gathered.has_several_objectives:
             yield from _fronts(study, gathered, finite)
         if finite:
             yield from _histories(study, gathered)
+            yield from _importances(gathered)
             yield from _of_parameters(study, metric, finite, _value(0) if gathered.has_several_objectives else None)
-            yield _distribution(study, metric)
+            yield from _distribution(gathered, metric)
         if any(trial.datetime_start is not None for trial in study.get_trials(deepcopy=False)):
             timeline = visualization.plot_timeline(study, n_recent_trials=N_TIMELINE)
             note = "When each trial ran, and how it ended."
@@ -53,6 +60,10 @@ def _fronts(study: optuna.Study, gathered: Gathered, finite: Sequence[FrozenTria
 def _histories(study: optuna.Study, gathered: Gathered) -> Iterator[Plot]:
     names = [objective.metric for objective in gathered.study.definition.objectives]
     for index, name in enumerate(names):
+        if gathered.draws_part:
+            title = "Optimization history" if len(names) == 1 else f"Optimization history of {name}"
+            yield Plot(title, _history(gathered, index), "Objective values, and the best value so far of all trials.")
+            continue
         target = _value(index) if gathered.has_several_objectives else None
         figure = visualization.plot_optimization_history(study, target=target, target_name=name)
         title = "Optimization history" if len(names) == 1 else f"Optimization history of {name}"
@@ -65,17 +76,30 @@ def _histories(study: optuna.Study, gathered: Gathered) -> Iterator[Plot]:
         yield Plot("Intermediate values", figure, note)
 
 
+def _history(gathered: Gathered, index: int) -> go.Figure:
+    """Return the values of the drawn trials by number, with the best value so far; Optuna's plot takes no gaps."""
+    objective = gathered.study.definition.objectives[index]
+    better = max if objective.direction == "maximize" else min
+    drawn = {trial.number for trial in gathered.as_optuna.get_trials(deepcopy=False)}
+    points: list[tuple[int, float, float]] = []
+    best: float | None = None
+    for trial in gathered.trials:
+        value = None if trial.values is None else trial.values[index]
+        if value is not None and abs(value) <= HUGE:
+            best = value if best is None else better(best, value)
+            points += [(trial.number, value, best)] if trial.number in drawn else []
+    numbers = [number for number, _, _ in points]
+    values = go.Scatter(x=numbers, y=[value for _, value, _ in points], mode="markers", name="objective value")
+    line = go.Scatter(x=numbers, y=[best for _, _, best in points], mode="lines", name="best value")
+    return styled(go.Figure([values, line]), xaxis_title="trial", yaxis_title=objective.metric)
+
+
 def _of_parameters(
     study: optuna.Study, metric: str, finite: Sequence[FrozenTrial], target: Target | None
 ) -> Iterator[Plot]:
     params = list(dict.fromkeys(name for trial in finite for name in trial.params))[:MAX_PARAMS]
     if not params:
         return
-    if len({tuple(trial.values) for trial in finite}) > 1:
-        low_is_good = None if target is None else _low_is_good(study)
-        figure = visualization.plot_param_importances(study, target=low_is_good, target_name=metric)
-        note = f"How much each parameter decides whether {metric} is among the best (PED-ANOVA)."
-        yield Plot("Parameter importances", styled(figure, 200 + 36 * len(params)), note)
     sliced = visualization.plot_slice(study, params=params, target=target, target_name=metric)
     width = SLICE_WIDTH * len(params) if len(params) > MAX_SLICES else None
     yield Plot("Slice", styled(sliced, 400, width=width), f"{metric} against each parameter; darker trials came later.")
@@ -86,14 +110,46 @@ def _of_parameters(
     yield Plot("Parallel coordinates", parallel, "Each line is a trial; drag along an axis to pick some.")
     varied = [name for name in params if len({trial.params.get(name) for trial in finite}) > 1]
     if 2 <= len(varied) <= MAX_CONTOUR_PARAMS:
-        contour = visualization.plot_contour(study, params=varied, target=target, target_name=metric)
-        yield Plot("Contour", styled(contour, 300 + 160 * len(varied)), f"{metric} over each pair of parameters.")
+        few = finite[:: -(-len(finite) // MAX_CONTOUR_TRIALS)]
+        contour = visualization.plot_contour(_of(study, few), params=varied, target=target, target_name=metric)
+        of = f", of {len(few)} trials" if len(few) < len(finite) else ""
+        note = f"{metric} over each pair of parameters{of}."
+        yield Plot("Contour", styled(contour, 300 + 160 * len(varied)), note)
 
 
-def _distribution(study: optuna.Study, metric: str) -> Plot:
-    figure = visualization.plot_edf(study, target=_value(0), target_name=metric)
+def _of(study: optuna.Study, trials: Sequence[FrozenTrial]) -> optuna.Study:
+    """Return a study that consists of some of the trials."""
+    directions = ["maximize" if one == StudyDirection.MAXIMIZE else "minimize" for one in study.directions]
+    names = [f"value {index}" for index in range(len(directions))]
+    about = OptunaStudy(study_name=study.study_name, directions=directions, metric_names=names, user_attrs={})
+    return read_only_study(about, trials)
+
+
+def _importances(gathered: Gathered) -> Iterator[Plot]:
+    """Yield a bar for the share of each parameter, as the service states it."""
+    found = gathered.importance
+    if found is None or not found.importances:
+        return
+    shares = list(found.importances.items())[::-1]
+    texts = [f"{share:.2f}" if share >= 0.01 else "<0.01" for _, share in shares]
+    bars = go.Bar(x=[share for _, share in shares], y=[name for name, _ in shares], orientation="h", text=texts)
+    figure = styled(go.Figure(bars), 200 + 36 * len(shares), xaxis_title="importance", yaxis_automargin=True)
+    note = f"How much each parameter decides whether {found.metric} is good."
+    yield Plot("Parameter importances", figure, f"{note} {found.note}." if found.note else note)
+
+
+def _distribution(gathered: Gathered, metric: str) -> Iterator[Plot]:
+    """Yield the distribution of the values of all complete trials, drawn or not."""
+    values = sorted(value for trial in gathered.trials for value in (trial.values or ())[:1] if abs(value) <= HUGE)
+    if not values:
+        return
+    kept = sorted({*range(0, len(values), -(-len(values) // MAX_POINTS)), len(values) - 1})
+    line = go.Scatter(
+        x=[values[index] for index in kept], y=[(index + 1) / len(values) for index in kept], line_shape="hv"
+    )
+    figure = styled(go.Figure(line), showlegend=False, xaxis_title=metric, yaxis_title="share of trials")
     note = f"Share of the complete trials whose {metric} is at most the value on the axis."
-    return Plot("Empirical distribution", styled(figure, showlegend=False), note)
+    yield Plot("Empirical distribution", figure, note)
 
 
 def _is_finite(trial: FrozenTrial) -> bool:
@@ -102,12 +158,6 @@ def _is_finite(trial: FrozenTrial) -> bool:
 
 def _n_drawn(study: optuna.Study) -> int:
     return sum(bool(trial.intermediate_values) for trial in study.get_trials(deepcopy=False))
-
-
-def _low_is_good(study: optuna.Study) -> Target:
-    """Return the first objective with its sign such that low values are good, as PED-ANOVA expects."""
-    sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
-    return lambda trial: sign * float(trial.values[0])
 
 
 def _value(index: int) -> Target:

@@ -23,6 +23,15 @@ class Table:
     title: str = ""
 
 
+def drawn_note(gathered: Gathered) -> str:
+    """Return which trials the plots draw; nothing if they draw all."""
+    if not gathered.draws_part:
+        return ""
+    n_drawn = len(gathered.as_optuna.get_trials(deepcopy=False))
+    which = "the best ones, those that were the best so far, the newest, and an even spread of the others"
+    return f"The plots draw {n_drawn:,} of {len(gathered.trials):,} trials: {which}. Importances and shares count all."
+
+
 def tiles(gathered: Gathered) -> list[tuple[str, str]]:
     """Return the figures at the top of the page, each with its caption."""
     counts, definition = gathered.study.trial_counts, gathered.study.definition

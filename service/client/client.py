@@ -48,6 +48,8 @@ DATAFRAME = (
 )
 """The columns of a data frame that Optuna has by default."""
 AWAY_SECONDS = 30.0
+TRIALS_PER_PAGE = 1000
+"""The most that the service takes."""
 """How long `watch` goes on while the service does not answer."""
 
 
@@ -158,10 +160,12 @@ class Client(WorkerCalls):
 
     def trials(self, name: str, *, state: TrialState | None = None, order_by: str | None = None) -> Iterator[Trial]:
         """Every trial of a study, read page by page."""
-        page = self.trials_page(name, state=state, order_by=order_by)
+        page = self.trials_page(name, state=state, order_by=order_by, limit=TRIALS_PER_PAGE)
         yield from page.trials
         while page.next_cursor is not None:
-            page = self.trials_page(name, state=state, order_by=order_by, cursor=page.next_cursor)
+            page = self.trials_page(
+                name, state=state, order_by=order_by, limit=TRIALS_PER_PAGE, cursor=page.next_cursor
+            )
             yield from page.trials
 
     def trial(self, name: str, number: int) -> Trial:

@@ -1,8 +1,9 @@
 """A read-only Optuna study, made from the export of a study of the service."""
 
 import json
+import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 import optuna
@@ -13,6 +14,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from service.schemas.optuna import OptunaStudy, OptunaTrial, local
+
+NUMBER = re.compile(rb'\{"number":(\d+),')
 
 
 class ReadOnlyError(RuntimeError):
@@ -29,8 +32,12 @@ class ReadOnlyStorage(InMemoryStorage):
             super().set_study_user_attr(study_id, key, value)
         for key, value in _metric_names_attrs(study).items():
             super().set_study_system_attr(study_id, key, value)
+        numbers = []
         for trial in trials:
+            numbers.append(trial.number)
             super().create_new_trial(study_id, trial)
+        for number, kept in zip(numbers, super().get_all_trials(study_id, deepcopy=False), strict=True):
+            kept.number = number  # there may be gaps: Optuna numbers them in their order
 
     def _refuse(self, *_arguments: Any, **_options: Any) -> NoReturn:
         raise ReadOnlyError("this study is a read-only copy: change it through the service")
@@ -52,7 +59,7 @@ def _metric_names_attrs(study: OptunaStudy) -> dict[str, Any]:
 
 
 def read_only_study(study: OptunaStudy, trials: Iterable[FrozenTrial]) -> optuna.Study:
-    """An Optuna study in memory with these trials, numbered in their order."""
+    """An Optuna study in memory with these trials, which keep their numbers."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(
         max(verbosity, optuna.logging.WARNING)
@@ -64,14 +71,24 @@ def read_only_study(study: OptunaStudy, trials: Iterable[FrozenTrial]) -> optuna
     return optuna.load_study(study_name=study.study_name, storage=storage)
 
 
-def read(pieces: Iterable[bytes]) -> tuple[OptunaStudy, Iterator[FrozenTrial]]:
+def read(
+    pieces: Iterable[bytes], is_wanted: Callable[[int], bool] = lambda _number: True
+) -> tuple[OptunaStudy, Iterator[FrozenTrial]]:
     """The study of an export in Optuna's format and an iterator over its trials, which reads on as needed.
+
+    Trials whose numbers are not wanted are left out, which takes a small part of the time.
 
     Raises pydantic's ValidationError if the bytes are not an export.
     """
     lines = _lines(pieces)
     study = OptunaStudy.model_validate_json(next(lines, b""))
-    return study, (frozen_trial(OptunaTrial.model_validate_json(line)) for line in lines)
+    return study, (frozen_trial(OptunaTrial.model_validate_json(line)) for line in lines if is_wanted(_number(line)))
+
+
+def _number(line: bytes) -> int:
+    """The number of a trial, with which its line begins. Raises pydantic's ValidationError if it does not."""
+    found = NUMBER.match(line)
+    return OptunaTrial.model_validate_json(line).number if found is None else int(found[1])
 
 
 def directions_of(study: OptunaStudy) -> list[StudyDirection]:

@@ -7,18 +7,32 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
 from optuna.trial import FrozenTrial
 
-from service.results.view import trial_views
+from service.results.view import metrics_of, trial_views
 from service.schemas.csv_text import text_cell
-from service.schemas.optuna import OptunaStudy, OptunaTrial, utc
+from service.schemas.optuna import NAMES, OptunaStudy, OptunaTrial, utc
 from service.schemas.results import Metrics, Trial
 from service.schemas.study.search_space import Choices
 from service.study.live_study import LiveStudy
 
 PAGE = 500
+PIECE_CHARACTERS = 64 * 1024
 COLUMNS = ("number", "state", "started_at", "finished_at", "duration_seconds", "worker", "reason", "step")
+
+
+def in_pieces(lines: Iterator[str]) -> Iterator[str]:
+    """The same text in pieces of about PIECE_CHARACTERS: each piece of an answer costs a change of threads."""
+    piece: list[str] = []
+    size = 0
+    for line in lines:
+        piece.append(line)
+        size += len(line)
+        if size >= PIECE_CHARACTERS:
+            yield "".join(piece)
+            piece, size = [], 0
+    yield "".join(piece)
 
 
 def as_json(live: LiveStudy) -> Iterator[str]:
@@ -71,17 +85,25 @@ def as_optuna(live: LiveStudy) -> Iterator[str]:
         user_attrs=_on_wire(live.study.user_attrs),
     )
     yield f"{study.model_dump_json()}\n"
-    for trial, view in _pairs(live):
-        yield f"{_optuna_trial(trial, view.metrics).model_dump_json()}\n"
+    known: dict[int, tuple[BaseDistribution, Any]] = {}
+    trials: Sequence[FrozenTrial] = live.study.get_trials(deepcopy=False)
+    for start in range(0, len(trials), PAGE):
+        page = trials[start : start + PAGE]
+        for trial, metrics in zip(page, metrics_of(live, page), strict=True):
+            yield f"{_optuna_trial(trial, metrics, known).model_dump_json()}\n"
 
 
-def _optuna_trial(trial: FrozenTrial, metrics: Metrics) -> OptunaTrial:
-    return OptunaTrial(
+def _optuna_trial(trial: FrozenTrial, metrics: Metrics, known: dict[int, tuple[BaseDistribution, Any]]) -> OptunaTrial:
+    """The line of a trial. `known` has the distributions of earlier ones, which trials share, by identity."""
+    for kind in trial.distributions.values():
+        if id(kind) not in known:
+            known[id(kind)] = (kind, json.loads(distribution_to_json(kind)))
+    return OptunaTrial.model_construct(
         number=trial.number,
-        state=trial.state.name,
+        state=NAMES[trial.state],
         values=trial.values,
         params=trial.params,
-        distributions={name: json.loads(distribution_to_json(kind)) for name, kind in trial.distributions.items()},
+        distributions={name: known[id(kind)][1] for name, kind in trial.distributions.items()},
         intermediate_values=trial.intermediate_values,
         metrics=metrics,
         user_attrs=_on_wire(trial.user_attrs),
@@ -137,15 +159,9 @@ def _names(mappings: Iterable[Mapping[str, object]]) -> list[str]:
 
 
 def _trials(live: LiveStudy) -> Iterator[Trial]:
-    return (view for _, view in _pairs(live))
-
-
-def _pairs(live: LiveStudy) -> Iterator[tuple[FrozenTrial, Trial]]:
-    """Yield every trial as Optuna has it, with its view for clients."""
     trials: Sequence[FrozenTrial] = live.study.get_trials(deepcopy=False)
     for start in range(0, len(trials), PAGE):
-        page = trials[start : start + PAGE]
-        yield from zip(page, trial_views(live, page), strict=True)
+        yield from trial_views(live, trials[start : start + PAGE])
 
 
 def _line(cells: Sequence[object]) -> str:

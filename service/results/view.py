@@ -11,7 +11,7 @@ from service.sampling.constraints import violated
 from service.sampling.paused import paused_at
 from service.sampling.sampler_note import sampler_note
 from service.schemas.optuna import utc
-from service.schemas.results import Attempt, Curves, Study, Trial, TrialCounts
+from service.schemas.results import Attempt, Curves, Metrics, Study, Trial, TrialCounts
 from service.schemas.study.definition_fields import Params
 from service.study.live_study import LiveStudy
 from service.study.retried import retry_of
@@ -84,6 +84,14 @@ def curves(live: LiveStudy, trial: FrozenTrial) -> Curves:
         steps=[epoch.step for epoch in epochs],
         metrics={name: [epoch.metrics.get(name) for epoch in epochs] for name in names},
     )
+
+
+def metrics_of(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[Metrics]:
+    """The metrics of trials, in the given order: the last reported ones, and over these the final ones."""
+    store, ids = live.store, [trial_id_of(trial) for trial in trials]
+    last = {epoch.trial_id: epoch.metrics for epoch in store.last_epochs(ids)}
+    final = {result.trial_id: result.metrics for result in store.results(ids)}
+    return [{**last.get(trial_id, {}), **final.get(trial_id, {})} for trial_id in ids]
 
 
 def trial_views(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[Trial]:

@@ -152,7 +152,7 @@ def export_trials(live: StudyDependency, format: Format = "csv") -> StreamingRes
     """
     write, suffix, media_type = EXPORTS[format]
     headers = {"Content-Disposition": f'attachment; filename="{live.record.name}.{suffix}"'}
-    return StreamingResponse(write(live), media_type=media_type, headers=headers)
+    return StreamingResponse(export.in_pieces(write(live)), media_type=media_type, headers=headers)
 
 
 def _view(registry: RegistryDependency, live: StudyDependency) -> Study:

@@ -150,7 +150,7 @@ def test_the_failed_trials_that_are_given_are_tried_again(service: StandIn, caps
 
 def test_every_failed_trial_that_has_no_retry_is_tried_again(service: StandIn, capsys: Capture) -> None:
     trials = [trial_json(0), trial_json(1, None), trial_json(2, None, retry_of=1), trial_json(3, None)]
-    service.answers["GET /v1/studies/digits/trials"] = (200, {"trials": trials, "next_cursor": None})
+    service.answers["GET /v1/studies/digits/trials?limit=1000"] = (200, {"trials": trials, "next_cursor": None})
     retried(service, 2, 4)
     retried(service, 3, 5)
     service.answers["GET /v1/studies/digits"] = (200, study_json())
@@ -163,7 +163,10 @@ def test_every_failed_trial_that_has_no_retry_is_tried_again(service: StandIn, c
 
 
 def test_a_study_without_failed_trials_says_so(service: StandIn, capsys: Capture) -> None:
-    service.answers["GET /v1/studies/digits/trials"] = (200, {"trials": [trial_json(0)], "next_cursor": None})
+    service.answers["GET /v1/studies/digits/trials?limit=1000"] = (
+        200,
+        {"trials": [trial_json(0)], "next_cursor": None},
+    )
     assert run(["retry", "digits"]) == 0
     assert capsys.readouterr().out == "digits has no failed trial to try again\n"
 

@@ -31,13 +31,14 @@ def answer_all(service: StandIn) -> None:
     service.answers |= {
         "GET /v1/studies/digits": (200, study_json(complete=1)),
         "GET /v1/studies/digits/export?format=optuna": (200, copy),
-        "GET /v1/studies/digits/trials": (200, {"trials": best, "next_cursor": None}),
+        "GET /v1/studies/digits/trials?limit=1000": (200, {"trials": best, "next_cursor": None}),
         "GET /v1/studies/digits/best?k=20": (200, {"trials": best}),
         "GET /v1/studies/digits/trials/0/artifacts": (200, {"artifacts": []}),
         "GET /v1/studies/digits/trials/0/curves": (200, curves),
         "GET /v1/studies/digits/final": (404, NO_FINAL),
         "GET /v1/studies/digits/diagnosis?limit=10000": (200, diagnosis_json()),
         "GET /v1/studies/digits/rounds": (200, {"study": "digits", "rounds": [FIRST]}),
+        "GET /v1/studies/digits/importance": (200, {"metric": "validation_accuracy", "importances": {}}),
     }
 
 

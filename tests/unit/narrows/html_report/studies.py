@@ -13,7 +13,7 @@ from narrows.html_report.weights import Histogram
 from service.client.optuna_copy import read, read_only_study
 from service.schemas.diagnosis import Diagnosis
 from service.schemas.optuna import OptunaStudy, OptunaTrial, distribution
-from service.schemas.results import Curves, Study, Trial
+from service.schemas.results import Curves, Importances, Study, Trial
 
 SPACE = {
     "learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},
@@ -175,4 +175,5 @@ def gathered(
         diagnosis=diagnosis(begun),
         as_optuna=as_optuna(about, trials, reported),
         weights=weights or {},
+        importance=Importances(metric="validation_accuracy", importances=dict.fromkeys(space, 1 / max(1, len(space)))),
     )

@@ -110,7 +110,10 @@ def test_trials_are_read_page_by_page() -> None:
     )
     with service.client() as client:
         assert [each.number for each in client.trials("digits", state="COMPLETE")] == [0, 1, 2]
-    assert [str(request.url.params) for request in service.requests] == ["state=COMPLETE", "state=COMPLETE&cursor=c"]
+    assert [str(request.url.params) for request in service.requests] == [
+        "state=COMPLETE&limit=1000",
+        "state=COMPLETE&limit=1000&cursor=c",
+    ]
 
 
 def test_studies_are_read_page_by_page() -> None:
