@@ -7,7 +7,7 @@ from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from service.access.login_rate_limiter import LoginRateLimiter
-from service.access.origins import check_local_host, check_same_origin, is_loopback
+from service.access.origins import check_local_host, check_same_origin, check_same_site, is_loopback
 from service.access.route_scopes import ADMIN_ONLY, RequiredScope, RouteScopes, TokenScopes, with_included
 from service.access.sessions import COOKIE, Sessions
 from service.access.tokens import TokenHolder, Tokens
@@ -56,8 +56,10 @@ class Authenticator:
             raise UnauthorizedError(f"a token is needed: send 'Authorization: Bearer TOKEN', or log in at {LOGIN}")
         if not required & caller.scopes:
             raise _denial(method, path, known, caller)
-        if not caller.by_token:  # browsers attach such credentials to the requests of any site's page
-            check_same_origin(method, headers, by_browser=caller.name != LOCAL)
+        if caller.name == LOCAL:
+            check_same_site(method, path, headers)
+        elif not caller.by_token:  # browsers attach such credentials to the requests of any site's page
+            check_same_origin(method, headers, by_browser=True)
         return caller
 
     def still_admits(self, scope: Scope) -> bool:

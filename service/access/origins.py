@@ -1,6 +1,7 @@
 """Checks where a browser's request comes from: other sites must not act with this site's credentials."""
 
 import ipaddress
+import re
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
@@ -11,14 +12,36 @@ from service.errors import CrossOriginError
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
+PAGES = re.compile(r"/(dashboard(/.*)?|docs|login)?")
+"""Paths of pages, to which a link of another site may lead."""
+
+
+def check_same_site(method: str, path: str, headers: Headers) -> None:
+    """Raises CrossOriginError when a call of any method was sent from another site's page.
+
+    For callers without credentials, whom a service on loopback admits: a page could let their browser read, which costs
+    the service time. A person's own navigation to a page passes, as do programs, which send no such headers.
+    """
+    site = headers.get("sec-fetch-site")
+    is_navigation = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    if method in ("GET", "HEAD") and is_navigation and PAGES.fullmatch(path):
+        return
+    if method in SAFE_METHODS and site is None and headers.get("origin") is None:
+        return
+    _check_origin(headers, by_browser=False)
+
+
 def check_same_origin(method: str, headers: Headers, *, by_browser: bool) -> None:
     """Raises CrossOriginError when a call that changes something was sent from another site's page.
 
     Browsers state the origin of a request in headers that a page cannot forge. Other programs send neither header; with
     `by_browser`, for credentials that only a browser holds, such a request is refused.
     """
-    if method in SAFE_METHODS:
-        return
+    if method not in SAFE_METHODS:
+        _check_origin(headers, by_browser=by_browser)
+
+
+def _check_origin(headers: Headers, *, by_browser: bool) -> None:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:  # first, because a proxy may change the Host header, but not this one
         same = site in ("same-origin", "none")

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with limits on the time and size of a request's head.
+"""uvicorn's HTTP protocol with limits on the time and size of a request's head, and on the time of a write.
 
 The body is limited by service.web.body_limits.
 """
@@ -12,12 +12,17 @@ TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes a connection that sends no complete head in time. A head that is too large is answered with 400."""
+    """Closes a connection that sends no complete head in time, or reads nothing of its answer for WRITE_SECONDS.
+
+    A head that is too large is answered with 400.
+    """
 
     HEAD_SECONDS = 10.0
+    WRITE_SECONDS = 60.0
     HEAD_BYTES = 64 * 1024
 
     _timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
     _in_head = True
     _head_bytes = 0
 
@@ -33,9 +38,20 @@ class BoundedHttp(HttpToolsProtocol):
             self._timer = self.loop.call_later(self.HEAD_SECONDS, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer."""
+        """Stop the timers."""
         self._stop_timer()
+        self._stop_write_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Start the timer of a client that does not read: the answer fills the connection's buffer."""
+        super().pause_writing()
+        self._await_progress()
+
+    def resume_writing(self) -> None:
+        """Stop the timer: the client has read."""
+        self._stop_write_timer()
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         """Count the bytes of a head from 0."""
@@ -68,6 +84,23 @@ class BoundedHttp(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _await_progress(self) -> None:
+        """Check in WRITE_SECONDS whether the client has read anything of what is waiting now."""
+        self._stop_write_timer()
+        n_waiting = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(self.WRITE_SECONDS, self._check_progress, n_waiting)
+
+    def _check_progress(self, n_waiting_before: int) -> None:
+        if self.transport.get_write_buffer_size() >= n_waiting_before:
+            self.transport.abort()
+        else:
+            self._await_progress()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def _too_late(self) -> None:
         self._timer = None

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import uvicorn
@@ -13,10 +14,14 @@ from starlette.types import Receive, Scope, Send
 from service.web.http_protocol import BoundedHttp
 from tests.waiting import PATIENCE_SECONDS
 
+LARGE = 64 * 1024**2
+"""More bytes than the buffers of a connection take."""
+
 
 class Impatient(BoundedHttp):
     HEAD_SECONDS = 0.5
     HEAD_BYTES = 2000
+    WRITE_SECONDS = 0.5
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,6 +33,8 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             break
     if scope["path"] == "/slow":
         await asyncio.sleep(1.5 * Impatient.HEAD_SECONDS)
+    if scope["path"] == "/large":
+        body = b"x" * LARGE
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -91,3 +98,31 @@ def test_heads_in_pieces_and_requests_in_a_row_are_answered(address: tuple[str, 
     last = WHOLE.replace(b"Host: here", b"Host: here\r\nConnection: close")
     answers = talk(address, WHOLE[:3], WHOLE[3:20], WHOLE[20:], WHOLE, WHOLE + last)
     assert answers.count(b"HTTP/1.1 200 OK\r\n") == 4
+
+
+# Answers that are not read
+
+LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+
+
+def test_a_client_that_does_not_read_is_disconnected(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(LARGE_REQUEST)
+        time.sleep(3 * Impatient.WRITE_SECONDS)
+        received = 0
+        with suppress(ConnectionResetError):
+            while more := connection.recv(1024**2):
+                received += len(more)
+    assert received < LARGE
+
+
+def test_a_client_that_reads_slowly_gets_all(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(LARGE_REQUEST)
+        received = 0
+        slow_until = time.monotonic() + 3 * Impatient.WRITE_SECONDS
+        while more := connection.recv(1024**2):
+            received += len(more)
+            if time.monotonic() < slow_until:
+                time.sleep(Impatient.WRITE_SECONDS / 20)
+    assert received > LARGE

@@ -347,6 +347,45 @@ def test_without_tokens_another_sites_page_can_change_nothing(
     assert sqlite_service.get("/tokens") == {"tokens": []}
 
 
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+        {"Sec-Fetch-Site": "cross-site", **NAVIGATION},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://["},
+    ],
+)
+def test_without_tokens_another_sites_page_lets_nothing_be_read(
+    sqlite_service: Service, headers: dict[str, str]
+) -> None:
+    for path in ("/v1/studies", "/api/studies/1/plot/contour", "/csv/1", "/v1/events", "/metrics"):
+        for method in ("GET", "HEAD", "OPTIONS"):
+            response = sqlite_service.http.request(method, path, headers=headers)
+            assert response.status_code == 403, (method, path)
+            assert method == "HEAD" or response.json()["code"] == "cross_origin"
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/dashboard/studies/1", "/docs", "/login"])
+def test_without_tokens_a_link_of_another_site_leads_to_a_page(sqlite_service: Service, path: str) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", **NAVIGATION}
+    response = sqlite_service.http.get(path, headers=headers, follow_redirects=False)
+    assert response.status_code in (200, 303, 307)
+    assert sqlite_service.http.post(path, headers=headers).status_code in (403, 405)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}])
+def test_without_tokens_programs_and_the_services_own_pages_read(
+    sqlite_service: Service, headers: dict[str, str]
+) -> None:
+    assert sqlite_service.http.get("/v1/studies", headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 def test_what_a_form_of_any_site_can_send_is_no_body(sqlite_service: Service, kind: str) -> None:
     content = '{"name": "x", "scopes": ["admin"]}'
