@@ -10,11 +10,11 @@ from tests.acceptance.user_code_service import CODE, UserCodeService, open_servi
 from tests.conftest import clean_environment
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 UNDER_OPTUNA = """
 import optuna
 from tuned.lightning_net import objective
-
-pytestmark = pytest.mark.slow
 study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
 study.optimize(objective, n_trials=1)
 print(sorted(study.best_params), study.trials[0].intermediate_values.keys())
