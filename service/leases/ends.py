@@ -17,6 +17,7 @@ from service.leases.trial_results import (
     pruned_result,
     same_metrics,
 )
+from service.sampling.failures import mark_own_failure
 from service.study.live_study import LiveStudy
 from storage import LeaseRecord, Outcome, ResultRecord, TrialStateName
 
@@ -80,6 +81,8 @@ class TrialCompletion(LeaseEnd):
         The metrics of the test split are recorded even if the trial has no objective value, because the split was read.
         """
         result = completed_result(live, lease, self.metrics, self.values, last_metrics(live, lease))
+        if result.state == "FAIL":  # a value is nan or unknown
+            mark_own_failure(live.store.optuna, lease.trial_id)
         record_test_score(live, lease, self.metrics)
         return finish_trial(live, lease, "complete", result)
 
@@ -131,6 +134,8 @@ class AttemptFailure(LeaseEnd):
         reasons = all_reasons(live, lease, self.reason) if self.retry and lease.attempt > 1 else self.reason
         is_interrupted = self.retry and stop_reason is not None  # it would be tried again, had its study not ended
         result = interrupted_result(live, lease, reasons) if is_interrupted else failed_result(lease, reasons)
+        if not self.retry:  # the worker says so of what every machine would do
+            mark_own_failure(live.store.optuna, lease.trial_id)
         return finish_trial(live, lease, "fail", result, lease_reason=self.reason)
 
     def apply_again(self, live: LiveStudy, trial: EndedTrial) -> None:

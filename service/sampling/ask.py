@@ -72,9 +72,14 @@ def suggest_param_or_random(trial: Trial, name: str, parameter: Distribution, fa
         failed(error)
 
 
+def known_params(trial: FrozenTrial) -> dict[str, Scalar]:
+    """The parameters of a trial that are decided, with those it was enqueued with."""
+    return {**trial.system_attrs.get(FIXED_PARAMS_ATTR, {}), **trial.params}
+
+
 def has_all_params(trial: FrozenTrial, space: Mapping[str, Parameter]) -> bool:
     """Whether a trial has or was enqueued with every parameter, so that no sampler is needed."""
-    params = {**trial.system_attrs.get(FIXED_PARAMS_ATTR, {}), **trial.params}
+    params = known_params(trial)
     return all(name in params for name, parameter in space.items() if is_active(parameter, params))
 
 

@@ -9,13 +9,15 @@ trials expect.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from service.sampling.failures import failed_as_pruned
 from service.sampling.overlay_storage import FinishedOnce, ImportedTrials, OverlayStorage
 from service.sampling.paused import as_sampled
 from service.schemas.fields import Scalar
@@ -45,6 +47,8 @@ class RoundView:
         self._first = first
         self._record = record
         self._seen = FinishedOnce(self._look_at)
+        self._taught = FinishedOnce(lambda trial: self._look_at(failed_as_pruned(trial)))
+        self._failed = FinishedOnce(failed_as_pruned)
         self._whole = _distributions(first)
         self._narrowed = {} if record is None else _distributions(self.space)
 
@@ -55,13 +59,24 @@ class RoundView:
         pending: list[FrozenTrial],
         waiting: FrozenTrial | None,
         imported: ImportedTrials | None = None,
+        *,
+        with_failures: bool = False,
     ) -> OverlayStorage:
-        """The study as the sampler sees it, with the trial to be sampled: `waiting`, or else a new one."""
-        if self._record is None:
-            seen = as_sampled if self._promotes else None
-            return OverlayStorage(storage, study_id, pending, waiting, imported=imported, seen=seen)
-        prefix = f"round-{self._record.number}:"
-        return OverlayStorage(storage, study_id, pending, waiting, imported=imported, seen=self._see, prefix=prefix)
+        """The study as the sampler sees it, with the trial to be sampled: `waiting`, or else a new one.
+
+        `with_failures` shows trials that failed for their own sake as pruned ones.
+        """
+        prefix = "" if self._record is None else f"round-{self._record.number}:"
+        seen = self._look(with_failures=with_failures)
+        return OverlayStorage(storage, study_id, pending, waiting, imported=imported, seen=seen, prefix=prefix)
+
+    def _look(self, *, with_failures: bool) -> Callable[[FrozenTrial], FrozenTrial] | None:
+        """What the sampler sees of a trial; None if it sees each as it is."""
+        if self._record is not None:
+            return partial(self._see, self._taught if with_failures else self._seen)
+        if with_failures:
+            return lambda trial: self._failed(as_sampled(trial) if self._promotes else trial)
+        return as_sampled if self._promotes else None
 
     def space_with(self, given: Mapping[str, Scalar]) -> Mapping[str, Parameter]:
         """The round's search space, but with the definition's range for values given outside the round's."""
@@ -81,12 +96,12 @@ class RoundView:
                 trial.params[name] = one.at(round((trial.params[name] - one.low) / one.step))
         return trial
 
-    def _see(self, trial: FrozenTrial) -> FrozenTrial:
+    def _see(self, finished: FinishedOnce, trial: FrozenTrial) -> FrozenTrial:
         if self._promotes and (paused := as_sampled(trial)) is not trial:
             return self._look_at(paused)
         if trial.state == TrialState.WAITING:
             return trial
-        return self._seen(trial)
+        return finished(trial)
 
     def _look_at(self, trial: FrozenTrial) -> FrozenTrial:
         seen = copy.copy(trial)

@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from optuna import Study
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from service.sampling.ask import ServiceStudy, has_all_params, suggest, suggest_param_or_random
+from service.sampling.ask import ServiceStudy, has_all_params, known_params, suggest, suggest_param_or_random
 from service.sampling.configurations import Configurations
 from service.sampling.constraints import constraint_names
+from service.sampling.failures import learns_from_failures
 from service.sampling.overlay_storage import ImportedTrials, OverlayStorage
 from service.sampling.round_view import RoundView
 from service.sampling.sampler_note import SamplerFailures
@@ -80,6 +82,9 @@ class Suggestions:
         self._last_taken = -math.inf
         self._configurations = self._tried_in(self._view)
         self._sampler = chosen_sampler(definition)
+        self._learns_from_failures = partial(
+            learns_from_failures, definition, self._sampler, self._storage, self._study_id
+        )
 
     def _tried_in(self, view: RoundView) -> Configurations:
         trials = self._study.get_trials(deepcopy=False)
@@ -270,7 +275,8 @@ class Suggestions:
         return view.as_written(shadow.trial)
 
     def _overlay(self, view: RoundView, pending: list[FrozenTrial], waiting: FrozenTrial | None) -> OverlayStorage:
-        shadow = view.overlay(self._storage, self._study_id, pending, waiting, self._imported)
+        taught = self._learns_from_failures()
+        shadow = view.overlay(self._storage, self._study_id, pending, waiting, self._imported, with_failures=taught)
         if self._sampler.same_constraints:
             shadow.leave_out_otherwise_constrained(self._first_constraints)
         return shadow
@@ -287,11 +293,6 @@ class Suggestions:
 
     def _n_finished(self) -> int:
         return self._storage.get_n_trials(self._study_id, FINISHED)
-
-
-def known_params(trial: FrozenTrial) -> dict[str, Scalar]:
-    """The parameters of a trial that are decided, with those it was enqueued with."""
-    return {**trial.system_attrs.get(FIXED_PARAMS_ATTR, {}), **trial.params}
 
 
 def _average(before: float, newest: float) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import BudgetExhaustedError, InvalidError, StateConflictError
-from service.sampling.suggestions import known_params
+from service.sampling.ask import known_params
 from service.schemas.results import RequestedState, StudyChange, StudyState
 from service.schemas.study.checks import params_errors
 from service.schemas.study.definition_fields import MAX_TRIALS, Params

@@ -11,10 +11,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from service.pruning.promotion import Promotion
-from service.sampling.ask import has_all_params, suggest, with_random_sampler
+from service.sampling.ask import has_all_params, known_params, suggest, with_random_sampler
 from service.sampling.paused import paused_at
 from service.sampling.samplers import chosen_sampler
-from service.sampling.suggestions import Suggestions, known_params
+from service.sampling.suggestions import Suggestions
 from service.schemas.fields import Scalar
 from service.schemas.study.checks import MAX_GRID
 from service.schemas.study.definition import Definition

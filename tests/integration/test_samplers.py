@@ -257,3 +257,34 @@ def test_a_definition_that_enqueues_more_of_a_grid_than_there_is_makes_no_study(
     assert list(errors_of(service.http.post("/v1/studies", json=wanted))) == ["enqueue.2"]
 
     assert service.http.get(f"/v1/studies/{wanted['name']}").status_code == 404
+
+
+@pytest.mark.parametrize("how", ["fail", "nan"])
+def test_tpe_leaves_the_region_where_trials_fail_for_their_own_sake(service: Service, how: str) -> None:
+    def n_late_failures(*, retry: bool) -> int:
+        """Bigger is better, until the memory is full: of the last 20 trials, how many failed."""
+        size: Json = {"type": "int", "low": 16, "high": 2048, "log": True}
+        name = service.create(
+            n_trials=60,
+            search_space={"batch_size": size},
+            objectives=[{"metric": "size", "direction": "maximize"}],
+            training={"entrypoint": "mine.train:f"},
+            sampler={"name": "tpe", "seed": 0},
+            max_attempts=1,
+            max_failures_in_a_row=60,
+        )
+        late = 0
+        for number in range(60):
+            (lease,) = service.claim(name, allow=["mine"], worker=f"worker-{number}")
+            value = lease["params"]["batch_size"]
+            if value <= 512:
+                service.complete(lease, metrics={}, values=[value])
+                continue
+            late += number >= 40
+            if how == "nan" and not retry:
+                service.complete(lease, metrics={}, values=["nan"])
+            else:
+                service.fail(lease, "OutOfMemoryError: out of memory", retry=retry)
+        return late
+
+    assert n_late_failures(retry=False) < 0.75 * n_late_failures(retry=True)
