@@ -9,6 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import ForbiddenError
+from service.web.dashboard.plots import PLOT, Plots
 
 # The dashboard's pages request these absolute paths, so they cannot be moved under a prefix.
 READS = (
@@ -37,11 +38,15 @@ class LazyDashboard:
 
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage
+        self._plots = Plots(storage)
         self._app: ASGIApp | None = None
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the dashboard, importing it first if necessary."""
+        if PLOT.fullmatch(scope["path"]):
+            await self._plots(scope, receive, send)
+            return
         async with self._loading:
             if self._app is None:
                 self._app = await asyncio.to_thread(_load, self._storage)
