@@ -87,7 +87,7 @@ def test_a_service_that_refuses_the_worker_is_an_error() -> None:
 def test_an_internal_error_of_the_service_does_not_end_the_worker() -> None:
     worker = Worker()
     worker.service.answers["claims"] = [problem(500, "internal"), problem(500, "internal")]
-    worker.run(exit_when_idle_seconds=60.0)
+    worker.run(exit_when_idle_seconds=600.0)
     assert worker.stopping.waited[:2] == [FAULT_PAUSE_SECONDS, FAULT_PAUSE_SECONDS]
     assert worker.outcomes()[0][0] == "leases/lease-0/complete"
 
