@@ -1,7 +1,9 @@
 """Storage of studies, trials and all data about them, in a database and a blob store.
 
-The names of this file are the public API: the service imports nothing else of the package. The package imports neither
-`service` nor `workers` nor `narrows`. `tests/docs/test_layers.py` holds these rules and the layers inside this package.
+The names of this file are the public API: the service imports nothing else of the package. The package imports
+SQLAlchemy, Alembic and Optuna, and neither FastAPI nor PyTorch nor `service`, `workers` or `narrows`. Its layers, from
+the top: store, trials, database, writing, tables and blobs, then records and the rest. `tests/docs/test_layers.py`
+holds these rules.
 """
 
 from storage.batch import Commit
@@ -23,6 +25,7 @@ from storage.errors import (
     StorageError,
     StorageFailedError,
 )
+from storage.optuna_seam.cmaes import SafeCmaEsSampler
 from storage.optuna_seam.dashboard_notes import save_dashboard_note
 from storage.optuna_seam.objects import (
     CONSTRAINT_ATTR_PREFIX,

@@ -1,4 +1,7 @@
-"""Print lines of text to the terminal. All commands print by these functions, or by `narrows.cli.output.console`."""
+"""Print lines of text to the terminal.
+
+Commands print by these functions, or by `console` and `print_json` of `narrows.cli.output`.
+"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Texts for a terminal: numbers, times, parameters and final evaluations."""
+"""Numbers, times, parameters and final evaluations in words."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The five ways in which a worker ends a lease. `calls.end_lease` says when their methods are called."""
+"""The five ways in which a worker ends a lease. `lease_operations.end_lease` says when their methods are called."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

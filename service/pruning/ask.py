@@ -2,7 +2,7 @@
 
 Optuna does not prune in a study with several objectives, and its samplers fail if such a study has intermediate values.
 If the definition of such a study names a pruner, that pruner sees a study with only the first objective. The
-intermediate values come from our own table of epochs.
+intermediate values are kept in memory; they are read from our table of epochs when the study is loaded.
 """
 
 import copy

@@ -9,11 +9,11 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, nsgaii
 from optuna.samplers.nsgaii import BaseCrossover
 
-from service.sampling.cmaes import SafeCmaEsSampler
 from service.sampling.gp import BoundedGpSampler
 from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import AnySampler, Auto, BruteForce, Genetic, Grid, Tpe
 from service.schemas.study.search_space import n_configurations
+from storage import SafeCmaEsSampler
 
 CLASSES: dict[str, type[BaseSampler]] = {
     "random": optuna.samplers.RandomSampler,

@@ -63,7 +63,7 @@ def open_engine(text: str) -> Engine:
 
 
 def create_tables(engine: Engine) -> None:
-    """Create the missing tables: Optuna creates its own, and our migrations create ours.
+    """Bring the tables up to date: Optuna creates its own, and our migrations create and change ours.
 
     Raises InvalidDatabaseUrlError if Optuna's tables are from an incompatible version of Optuna.
     """

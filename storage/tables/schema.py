@@ -1,4 +1,7 @@
-"""Our own tables. They refer to ids in Optuna's tables of the same database, but never change Optuna's schema."""
+"""Our own tables. They refer to ids in Optuna's tables of the same database, but never change Optuna's schema.
+
+A change here needs a migration in `storage/migrations/versions`.
+"""
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
 

@@ -4,6 +4,7 @@ A new version of Optuna that changes one of them fails here first.
 """
 
 import ast
+import importlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -243,8 +244,10 @@ def product_modules() -> list[Path]:
 
 
 def private_uses(path: Path) -> Iterator[str]:
-    """Imports of private names of Optuna and its dashboard, and private attributes of anything but `self`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Private names of Optuna and its dashboard: imports, attributes of anything but `self`, and overrides."""
+    tree = ast.parse(path.read_text())
+    yield from overrides(path, tree)
+    for node in ast.walk(tree):
         where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("optuna", "optuna_dashboard"):
             words = [*(node.module or "").split("."), *(name.name for name in node.names)]
@@ -258,10 +261,35 @@ def private_uses(path: Path) -> Iterator[str]:
                 yield f"{where} uses {node.attr}"
 
 
+def overrides(path: Path, tree: ast.Module) -> Iterator[str]:
+    """Private names of Optuna's classes that classes derived from them define or use."""
+    imported = {
+        name.asname or name.name: getattr(importlib.import_module(node.module), name.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "optuna"
+        for name in node.names
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        bases = [imported[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in imported]
+        for part in ast.walk(node):
+            match part:
+                case ast.FunctionDef(name=name, lineno=line) | ast.Attribute(attr=name, lineno=line):
+                    if name.startswith("_") and not name.endswith("__") and any(hasattr(base, name) for base in bases):
+                        yield f"{path.relative_to(ROOT)}:{line} has {name} of {node.name}"
+
+
 def test_no_other_product_code_uses_privates_of_optuna() -> None:
     """Workers know nothing of Optuna: the private names there are PyTorch's and Python's."""
     found = [use for path in product_modules() for use in private_uses(path)]
     assert [use for use in found if not use.startswith("workers/") or "imports" in use] == []
+
+
+def test_the_search_for_privates_finds_overrides_in_the_seam() -> None:
+    found = " ".join(private_uses(ROOT / "storage" / "optuna_seam" / "cmaes.py"))
+    for name in ("_restore_optimizer", "_attr_key_optimizer", "_concat_optimizer_attrs"):
+        assert f"has {name} of SafeCmaEsSampler" in found
 
 
 def test_the_search_for_privates_finds_them_in_the_seam() -> None:

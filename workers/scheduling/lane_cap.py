@@ -1,4 +1,7 @@
-"""How many trials of one study a worker process may train at a time."""
+"""How many trials of one study a worker process may train at a time, unless `--lanes` gives a number.
+
+`workers.leases.study_facts` keeps the cap of each study.
+"""
 
 from service.schemas.study.definition import Definition
 

@@ -52,9 +52,9 @@ class LaneChoice:
         self._limits: dict[str, int] = {}
 
     def choose(self, training: Training, data: TrialData, max_lanes: int | None) -> int:
-        """The best number of lanes up to `max_lanes`. Raises what training a single lane raises.
+        """The fixed number of lanes if there is one; otherwise the fastest number up to `max_lanes`.
 
-        A fixed number is not limited by `max_lanes`.
+        Raises what training a single lane raises.
         """
         key = fusion_key(training)
         limit = self._limits.get(key, MAX_LANES)

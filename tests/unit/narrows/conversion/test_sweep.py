@@ -267,7 +267,7 @@ def test_aliases_that_name_a_great_many_are_refused(refused: Refused) -> None:
 
 @pytest.mark.parametrize(
     "program",
-    ["train-nested-cli.py", "my-project/train.py", "train.sh", "/home/me/train.py", "../train.py", "1st.py"],
+    ["train-nested-cli.py", "my-project/train.py", "train.sh", "/srv/train.py", "../train.py", "1st.py"],
 )
 def test_a_program_that_is_no_module_is_no_other_one(converted: Converted, refused: Refused, program: str) -> None:
     parameters = "{x: {values: [1, 2]}}"

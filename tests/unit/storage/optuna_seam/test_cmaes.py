@@ -12,7 +12,7 @@ import pytest
 from cmaes import CMA  # type: ignore[import-untyped]
 from optuna.samplers import CmaEsSampler
 
-from service.sampling.cmaes import SafeCmaEsSampler, load_optimizer
+from storage.optuna_seam.cmaes import SafeCmaEsSampler, load_optimizer
 
 OPTIONS: list[dict[str, Any]] = [{}, {"use_separable_cma": True}, {"with_margin": True}, {"lr_adapt": True}]
 
