@@ -7,10 +7,14 @@ import typer
 
 from narrows.errors import CommandError
 
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Without a terminal nothing is asked either.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where there is no terminal to ask on.")]
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Return if `yes` is set, if there is no terminal to ask on, or after the answer yes. Raises CommandError."""
-    if not yes and sys.stdin.isatty() and not typer.confirm(question):
+    """Return if `yes` is set, or after the answer yes. Raises CommandError, also if there is no terminal to ask on."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{question} There is no terminal to ask on: --yes answers yes")
+    if not typer.confirm(question):
         raise CommandError("nothing is changed")

@@ -79,13 +79,23 @@ def _last(trial: Trial, metric: str) -> str:
 
 
 def _reason(trial: Trial) -> str:
-    """Return why a trial failed, counts as no result, or waits: one line, the last one of a traceback."""
+    """Return why a trial failed, counts as no result, or waits: one line, the error alone of a traceback."""
     if trial.paused_at_rung is not None:
         return f"paused at rung {trial.paused_at_rung}"
     lines = (trial.reason or "").strip().splitlines()
     if lines:
-        return lines[-1].strip() if any("Traceback" in line for line in lines) else " ".join(lines)
+        return " ".join(line.strip() for line in _without_traceback(lines))
     return f"violates {', '.join(trial.violated)}" if trial.violated else ""
+
+
+def _without_traceback(lines: list[str]) -> list[str]:
+    """The lines after the last place in the code that a traceback names: the error and its message, however long."""
+    places = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    if not places:
+        return lines
+    rest = lines[places[-1] + 1 :]
+    source = next((number for number, line in enumerate(rest) if not line.startswith(" ")), 0)
+    return rest[source:]
 
 
 def best_of(client: Client, study: Study, k: int) -> list[Trial]:

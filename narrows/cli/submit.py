@@ -8,6 +8,7 @@ import typer
 from narrows.cli.confirmation import Yes, confirm
 from narrows.cli.options import StudyName, with_client
 from narrows.cli.terminal import say
+from narrows.errors import CommandError
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -25,13 +26,13 @@ def submit(client: "Client", file: File, watch: Watch = False, replace: Replace 
     from narrows.cli.output import console
 
     definition = read_definition(file)
-    study = _create_or_replace(client, definition, yes=yes) if replace else client.create_study(definition)
+    study = _create(client, definition, replace=replace, yes=yes)
     say(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
     if watch:
         client.watch(study.name, console())
 
 
-def _create_or_replace(client: "Client", definition: dict[str, Any], *, yes: bool) -> "Study":
+def _create(client: "Client", definition: dict[str, Any], *, replace: bool, yes: bool) -> "Study":
     from service.client import ServiceError
 
     try:
@@ -39,7 +40,13 @@ def _create_or_replace(client: "Client", definition: dict[str, Any], *, yes: boo
     except ServiceError as error:
         if error.code != "study_exists":
             raise
-    confirm(f"Replace study {definition['name']} and delete its trials?", yes=yes)
+        if not replace:
+            raise CommandError(f"{error}; --replace replaces a study that has no complete trial") from error
+    name = definition["name"]
+    n_complete = client.study(name).trial_counts.COMPLETE
+    if n_complete:
+        raise CommandError(f"study {name} has complete trials ({n_complete}): it cannot be replaced")
+    confirm(f"Replace study {name} and delete its trials?", yes=yes)
     return client.create_study(definition, replace=True)
 
 
@@ -53,7 +60,6 @@ def watch(client: "Client", study: StudyName) -> None:
 
 def read_definition(file: Path) -> dict[str, Any]:
     """Return the definition in a file, unchecked: the service checks it. Raises CommandError."""
-    from narrows.errors import CommandError
     from service.schemas.yaml_text import YamlError, load
 
     try:

@@ -109,7 +109,7 @@ class Terminal(StringIO):
 
 @pytest.mark.parametrize(
     ("flags", "stdin"),
-    [([], StringIO()), (["--yes"], Terminal()), ([], Terminal("y\n"))],
+    [(["--yes"], StringIO()), (["--yes"], Terminal()), ([], Terminal("y\n"))],
     ids=["no-terminal", "yes", "answered"],
 )
 def test_a_study_is_deleted(
@@ -120,6 +120,18 @@ def test_a_study_is_deleted(
     assert run(["delete", "digits", *flags]) == 0
     assert service.requests == [("DELETE /v1/studies/digits", None)]
     assert capsys.readouterr().out.endswith("digits is deleted\n")
+
+
+def test_a_study_is_not_deleted_without_a_terminal_to_ask_on(
+    service: StandIn, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    assert run(["delete", "digits"]) == 1
+    assert capsys.readouterr().err == (
+        "narrows: Delete study digits with all its trials and their files? There is no terminal to ask on: "
+        "--yes answers yes\n"
+    )
+    assert service.requests == []
 
 
 def test_a_study_is_not_deleted_after_the_answer_no(
@@ -209,7 +221,9 @@ EXISTS = {"title": "No", "status": 409, "detail": "a study of this name exists",
 
 
 @pytest.mark.parametrize(
-    ("flags", "stdin"), [([], StringIO()), (["--yes"], Terminal()), ([], Terminal("y\n"))], ids=["pipe", "yes", "asked"]
+    ("flags", "stdin"),
+    [(["--yes"], StringIO()), (["--yes"], Terminal()), ([], Terminal("y\n"))],
+    ids=["pipe", "yes", "asked"],
 )
 def test_submit_replaces_a_study_with_another_definition(
     service: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], stdin: StringIO
@@ -218,22 +232,30 @@ def test_submit_replaces_a_study_with_another_definition(
     file = tmp_path / "study.json"
     file.write_text(json.dumps(DEFINITION))
     service.answers["POST /v1/studies"] = (409, EXISTS)
+    service.answers["GET /v1/studies/digits"] = (200, study_json())
     service.answers["POST /v1/studies?replace=true"] = (201, study_json())
     assert run(["submit", str(file), "--replace", *flags]) == 0
-    assert [request for request, _ in service.requests] == ["POST /v1/studies", "POST /v1/studies?replace=true"]
-    assert service.requests[1][1] == DEFINITION
+    expected = ["POST /v1/studies", "GET /v1/studies/digits", "POST /v1/studies?replace=true"]
+    assert [request for request, _ in service.requests] == expected
+    assert service.requests[2][1] == DEFINITION
 
 
 def test_submit_replaces_nothing_after_the_answer_no_or_without_the_flag(
-    service: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: StandIn, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "study.json"
     file.write_text(json.dumps(DEFINITION))
     service.answers["POST /v1/studies"] = (409, EXISTS)
+    service.answers["GET /v1/studies/digits"] = (200, study_json())
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run(["submit", str(file), "--replace"]) == 1
     assert run(["submit", str(file)]) == 1
-    assert [request for request, _ in service.requests] == ["POST /v1/studies"] * 2
+    assert capsys.readouterr().err.endswith("; --replace replaces a study that has no complete trial\n")
+    service.answers["GET /v1/studies/digits"] = (200, study_json(complete=2))
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert run(["submit", str(file), "--replace"]) == 1
+    assert capsys.readouterr().err == "narrows: study digits has complete trials (2): it cannot be replaced\n"
+    assert {request for request, _ in service.requests} == {"POST /v1/studies", "GET /v1/studies/digits"}
 
 
 def test_each_wrong_field_is_a_line(service: StandIn, capsys: Capture, tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ FIELDS = {
             {"state": "FAIL", "reason": "Traceback (most recent call last):\n  File x\nValueError: no\n"},
             "s  ValueError: no",
         ),
+        (
+            {
+                "state": "FAIL",
+                "reason": '  File "a.py", line 1, in f\n    g()\n    ^^^\n  File "b.py", line 2, in g\n    raise\n'
+                "ValueError: shapes do not match:\n  left (3, 4)\n  right (5, 6)\n",
+            },
+            "s  ValueError: shapes do not match: left (3, 4) right (5, 6)",
+        ),
         ({"state": "PRUNED", "reason": None, "values": None, "metrics": {"accuracy": 0.25}}, "last 0.25"),
         ({"state": "RUNNING", "reason": None, "values": None, "metrics": {}}, "RUNNING"),
         ({"state": "COMPLETE", "reason": None, "violated": ["seconds <= 2", "size"]}, "violates seconds <= 2, size"),
