@@ -61,6 +61,7 @@ class JsonFormatter(logging.Formatter):
             "request_id": request_id(),
             **_subject(record),
             "exception": self.formatException(record.exc_info) if record.exc_info else None,
+            "stack": record.stack_info,
         }
         return json.dumps({name: value for name, value in entry.items() if value is not None}, default=str)
 

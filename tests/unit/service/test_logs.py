@@ -76,6 +76,11 @@ def test_an_entry_says_what_it_is_log_extra(log: Log) -> None:
     assert (entry["study"], entry["trial"], entry["lease"]) == ("mnist", 0, "lease-1")
 
 
+def test_a_stack_is_in_its_entry(log: Log) -> None:
+    log.logger.error("it waits", stack_info=True)
+    assert "test_a_stack_is_in_its_entry" in log.entry()["stack"]
+
+
 def test_an_exception_is_in_its_entry(log: Log) -> None:
     try:
         raise ValueError("why")

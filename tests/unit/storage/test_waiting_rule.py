@@ -82,8 +82,9 @@ def test_outside_of_tests_a_wait_is_logged_with_its_place(caplog: pytest.LogCapt
     rule = WaitRule()
     rule.begin_no_wait()
     rule.check("a read")
-    assert "a read under the lock of a study" in caplog.text
-    assert "test_outside_of_tests_a_wait_is_logged_with_its_place" in caplog.text
+    [record] = caplog.records
+    assert record.getMessage() == "a read under the lock of a study"
+    assert "test_outside_of_tests_a_wait_is_logged_with_its_place" in (record.stack_info or "")
     rule.end_no_wait()
     caplog.clear()
     rule.check("a read")
