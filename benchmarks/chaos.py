@@ -53,7 +53,7 @@ def run(kind: str, minutes: float, n_workers: int, seed: int) -> list[str]:
                 name = f"chaos-{n_studies}"
                 turmoil.run(name, N_TRIALS, timetable, STUDY_LIMIT_SECONDS)
                 before = {*accounts.lost, *accounts.doubled}
-                accounts.add(turmoil.client, name, N_TRIALS, turmoil.proxy.seen)
+                accounts.add(turmoil.client, url, name, N_TRIALS, turmoil.proxy.seen)
                 turmoil.proxy.seen.forget_reports()
                 n_studies += 1
                 print(f"{name}: lost {len(accounts.lost)}, doubled {len(accounts.doubled)}", flush=True)

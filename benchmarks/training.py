@@ -3,10 +3,10 @@
     python -m benchmarks.training [--case digits mnist-mlp …] [--peers example loop …] [--pruning none median]
         [--trials N] [--epochs N] [--repeats 3] [--device cpu] [--record]
 
-All peers train the same configurations (Adam, batches of 128) for the same number of epochs on the same 80 % of the
-training images, and validate on the other 20 % after every epoch. With pruning all use Optuna's median pruner; which
-trials it prunes depends on their order. Peers take turns, and each has the machine to itself. Starting is not counted:
-processes have read the data and taken a step before the clock starts.
+All peers train the same configurations (Adam, batches of 128 unless the batch size is searched) for the same number of
+epochs on the same 80 % of the training images, and validate on the other 20 % after every epoch. With pruning all use
+Optuna's median pruner; which trials it prunes depends on their order. Peers take turns, and each has the machine to
+itself. Starting is not counted: processes have read the data and taken a step before the clock starts.
 """
 
 import argparse

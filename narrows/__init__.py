@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from service.client import Client, ClientError
     from service.schemas.yaml_text import load as load_definition
     from workers.saved.files import load_model
+    from workers.user_process.reporting import report
 
-__all__ = ["Client", "ClientError", "load_definition", "load_model"]
+__all__ = ["Client", "ClientError", "load_definition", "load_model", "report"]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,6 +36,10 @@ def __getattr__(name: str) -> Any:
         from workers.saved.files import load_model
 
         return load_model
+    if name == "report":
+        from workers.user_process.reporting import report
+
+        return report
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

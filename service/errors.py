@@ -20,6 +20,7 @@ ServiceError
 ├── TooManyAttemptsError            429  too_many_attempts
 ├── TooManyReadersError             503  too_many_readers
 ├── ShuttingDownError               503  shutting_down
+├── OverloadedError                 503  overloaded
 └── ConflictError                   409  conflict
     ├── StudyExistsError                 study_exists
     ├── TokenExistsError                 token_exists
@@ -188,6 +189,14 @@ class ShuttingDownError(ServiceError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "shutting_down"
     retry_after_seconds = 2
+
+
+class OverloadedError(ServiceError):
+    """The machine of the service has no process or memory left for this call."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "overloaded"
+    retry_after_seconds = 10
 
 
 class ConflictError(ServiceError):

@@ -33,7 +33,9 @@ from storage.optuna_seam.objects import (
     RUNG_ATTR_PREFIX,
     FrozenStudy,
     bracket_of_trial,
+    copy_study,
     count_brackets,
+    has_brackets,
     set_trial_id,
     storage_of,
     study_id_of,
@@ -58,4 +60,5 @@ from storage.records import (
 )
 from storage.store import Store
 from storage.trials.group_commit_storage import GroupCommitStorage
+from storage.trials.step_values import StepValues
 from storage.waiting_rule import wait_rule

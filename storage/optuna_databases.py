@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import URL, create_engine, inspect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from storage.batch import Batch, Upserts
 from storage.database.opening import as_storage_errors, check_folder, parse_address
@@ -128,8 +129,9 @@ def read_journal(file: str, name: str | None) -> OptunaStudy:
     """
     try:
         storage = JournalStorage(JournalFileBackend(file))
-    except (ValueError, KeyError, OSError) as error:
-        raise InvalidDatabaseUrlError(f"Optuna cannot read the journal {file}: {error}") from error
+    except Exception as error:  # Optuna does what the lines say and checks none of them
+        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise InvalidDatabaseUrlError(f"Optuna cannot read the journal {file}: {reason}") from error
     return _study_of(storage, file, name)
 
 
@@ -154,7 +156,11 @@ def _opened(text: str, *, new: bool) -> Iterator[tuple[URL, RDBStorage]]:
         _check_there(url)
     with as_storage_errors(url):
         try:
-            storage = RDBStorage(url.render_as_string(hide_password=False), skip_table_creation=not new)
+            storage = RDBStorage(
+                url.render_as_string(hide_password=False),
+                engine_kwargs={"poolclass": NullPool},  # no connection stays open if Optuna refuses the database
+                skip_table_creation=not new,
+            )
         except RuntimeError as error:
             shown = url.render_as_string(hide_password=True)
             raise InvalidDatabaseUrlError(f"Optuna refuses the database {shown}: {error}") from error

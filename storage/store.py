@@ -39,6 +39,7 @@ from storage.trials.group_commit_storage import GroupCommitStorage
 from storage.waiting_rule import wait_rule
 
 AWAY_SECONDS = 1.0
+EPOCHS_AT_A_TIME = 1_000
 
 
 class Store:
@@ -55,7 +56,7 @@ class Store:
         with optuna.engine.connect() as connection:
             self._studies = {record.study_id: record for record in queries.all_studies(connection)}
             self.leases = LeaseIndex(connection, self.transaction)
-            self.workers = WorkerIndex(connection, self.transaction)
+            self.workers = WorkerIndex(connection, self.transaction, self.leases.has_open)
             self.artifacts = ArtifactIndex(connection, self.transaction)
             self.finals = FinalIndex(connection, self.transaction)
             self.rounds = NumberedIndex(connection, self.transaction, tables.rounds, RoundRecord, first=2)
@@ -192,6 +193,14 @@ class Store:
             self.leases.add(granted)
             self.workers.put(worker)
 
+    def lease(self, lease_id: str) -> LeaseRecord | None:
+        """Any lease, also one that `leases` knows no more; None if there is none with this id."""
+        known = self.leases.get(lease_id)
+        if known is not None:
+            return known
+        with self._reading() as connection:
+            return queries.lease(connection, lease_id)
+
     def add_epoch(self, epoch: EpochRecord) -> None:
         """Save a report and its decision."""
         with self.transaction() as batch:
@@ -240,10 +249,21 @@ class Store:
         with self._reading() as connection:
             return queries.epoch(connection, trial_id, step)
 
-    def epochs(self, trial_id: int) -> list[EpochRecord]:
-        """All reports of a trial, in the order of their steps."""
+    def last_epoch_until(self, lease: LeaseRecord, step: int) -> EpochRecord | None:
+        """The report of the highest step under a lease that is not after `step`; None if there is none."""
         with self._reading() as connection:
-            return queries.epochs_of_trial(connection, trial_id)
+            return queries.last_epoch_until(connection, lease, step)
+
+    def epochs(self, trial_id: int, *, after_step: int | None = None, limit: int | None = None) -> list[EpochRecord]:
+        """The reports of a trial in the order of their steps: all, or at most `limit` from the next step on."""
+        with self._reading() as connection:
+            return queries.epochs_of_trial(connection, trial_id, after_step, limit)
+
+    def every_epoch(self, trial_id: int, after_step: int | None = None) -> Iterator[EpochRecord]:
+        """As `epochs`, for any number of reports: they are read as they are asked for, some at a time."""
+        while chunk := self.epochs(trial_id, after_step=after_step, limit=EPOCHS_AT_A_TIME):
+            yield from chunk
+            after_step = chunk[-1].step
 
     def metrics_of_trials(self, trial_ids: Sequence[int]) -> list[tuple[int, int, Metrics]]:
         """Trial id, step and metrics of all reports of these trials, sorted by trial id and step."""

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +18,11 @@ from tests.waiting import PATIENCE_SECONDS
 from workers.__main__ import SINGLE_THREAD
 
 ROOT = Path(__file__).resolve().parents[1]
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+"""Names the run of all tests, which several processes may share."""
+READY = b"ready"
+"""What a process that forks says first."""
+MAX_WORD_BYTES = 16
 NARROWS = str(Path(sys.executable).with_name("narrows"))
 
 
@@ -67,7 +73,8 @@ class Command:
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended, and its status is on its way
+                os.kill(self.pid, number)
 
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
         """Read the output until it ends, wait for the end, and return the output as `text=True` does."""
@@ -117,20 +124,15 @@ def end() -> None:
 
 
 class _Forking:
-    """The process that forks, one for each test process. It ends when this process does, and its forks with it."""
+    """A process that forks for this one. It ends when this process does, and its forks with it."""
 
     def __init__(self, kind: str) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        threads = SINGLE_THREAD if kind == "workers" else {}  # read when a library is imported
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forking", kind, str(theirs.fileno())],
-                cwd=ROOT,
-                env={**os.environ, **threads},
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+        while True:
+            self._control = _connected(kind)
+            with suppress(ConnectionResetError):
+                if self._control.recv(MAX_WORD_BYTES) == READY:
+                    return
+            self._control.close()  # the process that forks was about to end
 
     def start(self, request: dict[str, Any], files: list[int]) -> IO[bytes]:
         """Fork for a request. Returns a pipe with the process id and later the exit status, a line each."""
@@ -140,11 +142,46 @@ class _Forking:
         return os.fdopen(read, "rb", buffering=0)
 
     def close(self) -> None:
-        """Close the socket, and wait until the process has ended."""
+        """Let the process end, and wait until it has."""
+        self._control.shutdown(socket.SHUT_WR)
+        self._control.settimeout(PATIENCE_SECONDS)
+        self._control.recv(MAX_WORD_BYTES)
         self._control.close()
-        self._process.wait(PATIENCE_SECONDS)
 
 
+def _connected(kind: str) -> socket.socket:
+    """A connection to the process that has imported Narrows. It is started if no test process of this run has yet."""
+    address = f"\0narrows-tests-{RUN}-{kind}"
+    while True:
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            control.connect(address)
+        except ConnectionRefusedError:
+            control.close()
+        else:
+            return control
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, suppress(OSError):
+            listener.bind(address)  # fails if another test process was faster
+            listener.listen()
+            _start(kind, listener)
+
+
+def _start(kind: str, listener: socket.socket) -> None:
+    threads = SINGLE_THREAD if kind == "workers" else {}  # read when a library is imported
+    _importing.append(
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.forking", kind, str(listener.fileno())],
+            cwd=ROOT,
+            env={**os.environ, **threads},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+    )
+
+
+_importing: list[subprocess.Popen[bytes]] = []
+"""They end with the last test process that uses them, not with this one."""
 _started: dict[str, _Forking] = {}
 
 

@@ -5,6 +5,7 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -54,10 +55,13 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
+_CACHE = tempfile.TemporaryDirectory(prefix="narrows-tests-cache-")
+
+
 def clean_environment(**more: str) -> dict[str, str]:
-    """This process's environment without the developer's own NARROWS_ settings, and with `more`."""
+    """This process's environment without the developer's own NARROWS_ settings and cache, and with `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NARROWS_")}
-    return {**kept, **more}
+    return {**kept, "XDG_CACHE_HOME": _CACHE.name, **more}
 
 
 @pytest.fixture

@@ -18,7 +18,10 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from storage import Store
+from tests import migration_scripts
 from tests.skipping import skip_or_fail
+
+migration_scripts.keep()
 
 POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
 

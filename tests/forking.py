@@ -1,16 +1,14 @@
-"""A process that has imported Narrows and runs each command in a fork of itself: `python -m tests.forking KIND SOCKET`.
+"""A process that has imported Narrows and runs commands in forks of itself: `python -m tests.forking KIND SOCKET`.
 
 A test that needs a service, a worker or a command runs it in a real process, with arguments, environment, folder and
-files of its own. Only the imports, seconds of computing for each process, are paid once. `tests.commands` is the other
-end of the socket.
+files of its own. Only the imports, seconds of computing for each process, are paid once. The process forks for each
+test process that connects to its socket, `tests.commands`, and that fork forks for each command.
 """
 
-import atexit
 import ctypes
 import gc
 import importlib
 import json
-import logging
 import os
 import select
 import signal
@@ -18,40 +16,93 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 import workers.__main__ as workers
-from workers.fleet import fleet
+from tests import migration_scripts
+from tests.commands import READY
+from workers.user_code import forking_process
+from workers.user_process import __main__ as user_process
+from workers.user_process.forks import end_fork
 
 PRELOADED = {
     "commands": (
         "alembic.command",
+        "anyio._backends._asyncio",
+        "certifi",
+        "encodings.idna",
         "fastapi_offline",
+        "httpcore",
+        "narrows.cli.errors",
         "narrows.cli.main",
+        "narrows.cli.output",
         "optuna.samplers",
         "optuna_dashboard._app",
         "psycopg",
         "service.client",
+        "service.client.text",
         "service.web.app",
         "service.web.server",
         "sqlalchemy.dialects.postgresql.psycopg",
         "sqlalchemy.dialects.sqlite.pysqlite",
         "storage",
+        "storage.optuna_databases",
+        "typer._adapters",
+        "typer._click.decorators",
         "uvicorn.lifespan.on",
+        "uvicorn.loops.uvloop",
         "uvicorn.protocols.http.httptools_impl",
     ),
-    "workers": ("narrows.cli.main", "sklearn.datasets", "torch", "torchvision", "workers.loop.process"),
+    "workers": (
+        "httpcore",
+        "narrows.cli.main",
+        "sklearn.datasets",
+        "torch",
+        "torchvision",
+        "typer._adapters",
+        "typer._click.decorators",
+        "workers.loop.process",
+    ),
 }
 MAX_REQUEST_BYTES = 1 << 20
-N_FILES = 4
-"""Standard input, output and error of the command, and the end of a pipe for its process id and exit status."""
+MAX_FILES = 6
+"""Standard input, output and error of the command, other files that it keeps, and the end of a pipe for its process id
+and exit status."""
 MOST_FILES = 1024
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+USERS_NAME = "user_process"
+"""What /proc/PID/comm says of forks that run users' code."""
+
+
+def connected(listener: socket.socket) -> socket.socket:
+    """Fork for every connection. Returns only in a fork, with its connection; the original ends with the last fork."""
+    pids: dict[int, int] = {}
+    while True:
+        ready, _, _ = select.select([listener.fileno(), *pids], [], [])
+        for file in ready:
+            if file in pids:
+                os.waitpid(pids.pop(file), 0)
+                os.close(file)
+                continue
+            connection, _ = listener.accept()
+            pid = os.fork()
+            if pid == 0:
+                os.closerange(3, connection.fileno())
+                os.closerange(connection.fileno() + 1, MOST_FILES)
+                listener.detach()
+                connection.send(READY)
+                return connection
+            connection.close()
+            pids[os.pidfd_open(pid)] = pid
+        if not pids:
+            os._exit(0)
 
 
 class Forks:
@@ -73,14 +124,14 @@ class Forks:
                 os.read(self._wakeup, 4096)
                 self._reap()
             if self._control.fileno() in ready:
-                text, files, _, _ = socket.recv_fds(self._control, MAX_REQUEST_BYTES, N_FILES)
+                text, files, _, _ = socket.recv_fds(self._control, MAX_REQUEST_BYTES, MAX_FILES)
                 if not text:
                     self._end()
-                *standard, status = files
+                *given, status = files
                 pid = os.fork()
                 if pid == 0:
-                    return self._become(json.loads(text), standard)
-                for file in standard:
+                    return self._become({**json.loads(text), "files": given[3:]}, given[:3])
+                for file in given:
                     os.close(file)
                 os.write(status, f"{pid}\n".encode())
                 self._statuses[pid] = status
@@ -92,7 +143,8 @@ class Forks:
         for number, file in enumerate(standard):
             os.dup2(file, number)
         self._control.detach()
-        os.closerange(3, MOST_FILES)  # of other commands, whose pipes must end with them
+        for low, high in pairwise([2, *sorted(request["files"]), MOST_FILES]):
+            os.closerange(low + 1, high)  # of other commands, whose pipes must end with them
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.chdir(request["folder"])
         os.environ.clear()
@@ -106,7 +158,8 @@ class Forks:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 file = self._statuses.pop(pid)
-                os.write(file, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+                with suppress(BrokenPipeError):  # nobody asks any more
+                    os.write(file, f"{os.waitstatus_to_exitcode(status)}\n".encode())
                 os.close(file)
 
     def _end(self) -> None:
@@ -119,10 +172,23 @@ def run(request: dict[str, Any]) -> None:
     """Run the command of the request as its console script does."""
     from narrows.cli.main import main
 
+    if request["arguments"][1] == "worker":
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            ours.close()
+            run_users_code(theirs)
+            return
+        theirs.close()
+        popen = partial(ForkedForUsers, ours)
+        vars(forking_process)["subprocess"] = SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL)  # for it alone
     os.execv = _run_instead  # type: ignore[assignment]
-    vars(fleet)["subprocess"] = SimpleNamespace(Popen=ForkedWorker, PIPE=subprocess.PIPE)  # for the fleet alone
     sys.argv = request["arguments"]
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            end_fork(end.code)
+        raise
 
 
 def _run_instead(program: str, words: list[str]) -> None:
@@ -131,60 +197,58 @@ def _run_instead(program: str, words: list[str]) -> None:
     sys.exit(workers.main(words[4:]))
 
 
-class ForkedWorker:
-    """A worker process as the fleet starts it, forked instead of begun anew."""
+class ForkedForUsers:
+    """The process that forks for trials of users' code, forked itself from one that has imported what they need."""
 
-    def __init__(self, command: Sequence[str], stdin: int, env: dict[str, str], start_new_session: bool) -> None:
-        """Fork. The command is `python -P -m workers …`."""
+    def __init__(
+        self,
+        control: socket.socket,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str,
+        pass_fds: Sequence[int],
+        **_: Any,
+    ) -> None:
+        """Fork. The command is `python -P -m workers.user_process forks …`."""
         read, written = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(written)
-            self._become(command, read, env)
-        os.close(read)
-        self.stdin = os.fdopen(written, "wb")
-        self.returncode: int | None = None
+        request = {"arguments": command, "environment": dict(env), "folder": cwd}
+        with Path(os.devnull).open("r+b", buffering=0) as nothing:
+            files = [nothing.fileno()] * 3
+            socket.send_fds(control, [json.dumps(request).encode()], [*files, *pass_fds, written])
+        os.close(written)
+        self._status = os.fdopen(read, "rb", buffering=0)
+        self.pid = int(self._status.readline())
 
-    @staticmethod
-    def _become(command: Sequence[str], stdin: int, env: dict[str, str]) -> NoReturn:
-        status = fleet.EXIT_CRASHED
-        try:
-            os.setsid()
-            os.dup2(stdin, 0)
-            os.closerange(3, MOST_FILES)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            os.environ.update(env)
-            for handler in logging.getLogger().handlers[:]:
-                logging.getLogger().removeHandler(handler)  # the process logs under its own name
-            status = workers.main(list(command[4:]))
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else fleet.EXIT_CRASHED
-        except BaseException:  # noqa: BLE001 - shown, as the interpreter does
-            traceback.print_exc()
-        finally:  # not by the way up through the fleet, which would end its processes
-            threading._shutdown()  # type: ignore[attr-defined]
-            atexit._run_exitfuncs()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+    def kill(self) -> None:
+        """End it at once, unless it has ended."""
+        if not select.select([self._status], [], [], 0)[0]:
+            os.kill(self.pid, signal.SIGKILL)
 
-    def poll(self) -> int | None:
-        """The exit status, negative for a signal; None while it runs."""
-        if self.returncode is None:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            if ended:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
+    def wait(self) -> None:
+        """Wait for its end."""
+        self._status.readline()
+        self._status.close()
 
-    def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
+
+def run_users_code(control: socket.socket) -> None:
+    """Fork for each request for a process that forks for trials. Returns in such a trial's process, at its end."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
+    ctypes.CDLL(None).prctl(PR_SET_NAME, USERS_NAME.encode())
+    request = Forks(control).serve()
+    os.setsid()
+    requests, state = request["files"]
+    sys.orig_argv = [*request["arguments"][:-2], str(requests), str(state)]
+    sys.modules["__main__"] = user_process
+    user_process.fork_for_trials(requests, state)
 
 
 if __name__ == "__main__":
     for name in PRELOADED[sys.argv[1]]:
         importlib.import_module(name)
+    if sys.argv[1] == "commands":
+        migration_scripts.read()
     gc.freeze()  # collections in a fork need not copy what is shared
-    run(Forks(socket.socket(fileno=int(sys.argv[2]))).serve())
+    run(Forks(connected(socket.socket(fileno=int(sys.argv[2])))).serve())

@@ -8,8 +8,11 @@ A test that starts a process or needs a server carries the marker `processes`. I
 the marker fails when it starts a process or opens a PostgreSQL database.
 """
 
+import gc
 import sys
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -46,6 +49,17 @@ _GUARD = _Guard()
 sys.addaudithook(_GUARD)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Collect without garbage collections, and let later ones leave out what was collected: modules and tests stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder, their fixtures and their parameters."""
     for item in items:
@@ -57,6 +71,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("processes")
         if item.nodeid.startswith(("tests/unit/", "tests/contracts/")) and texts & SLOW_PARAMETERS:
             item.add_marker("slow")
+    matrices = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("covering"):
+            matrices[item.nodeid.partition("[")[0]].append(item)
+    for matrix in matrices.values():
+        for item in beyond_covering(matrix):
+            item.add_marker("slow")
+
+
+def beyond_covering(matrix: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The cases of a test that are not needed for every combination of n values, `covering(n)`.
+
+    The case with the most new combinations is taken next. Of several, the one with the values that were taken least.
+    """
+    marker = matrix[0].get_closest_marker("covering")
+    assert marker is not None
+    parts = {item: list(combinations(sorted(_values(item)), *marker.args)) for item in matrix}
+    rest, covered, taken = list(matrix), set[Any](), Counter[Any]()
+    while rest:
+        item = max(rest, key=lambda one: (len(set(parts[one]) - covered), -sum(taken[value] for value in _values(one))))
+        if covered.issuperset(parts[item]):
+            break
+        rest.remove(item)
+        covered.update(parts[item])
+        taken.update(_values(item))
+    return rest
+
+
+def _values(item: pytest.Item) -> list[tuple[str, str]]:
+    specification = getattr(item, "callspec", None)
+    return [] if specification is None else [(name, repr(value)) for name, value in specification.params.items()]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -60,7 +60,7 @@ def train_model(
                 raise result.error
             report(result.epoch, result.metrics)
             if result.final is not None and result.weights is not None:
-                return None if should_stop() else TrainedTrial(group.model(result.weights), result.final)
+                return None if should_stop() else TrainedTrial(group.model(result.lane, result.weights), result.final)
         if should_stop():
             return None
 

@@ -2,6 +2,7 @@
 
 WorkerError
 ├── DatasetError      the data is not there, or not as described
+│   └── BadImageError an image file is damaged, or its pixels are of no kind that is read
 ├── ModelError        the model does not fit the data or the batches
 ├── PrecisionError    the device lacks the number format
 ├── CheckpointError   a file is damaged, or holds another trial
@@ -16,6 +17,10 @@ class WorkerError(Exception):
 
 class DatasetError(WorkerError):
     """The data is not there, or not as described."""
+
+
+class BadImageError(DatasetError):
+    """An image file is damaged, or its pixels are of no kind that is read."""
 
 
 class ModelError(WorkerError):

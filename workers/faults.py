@@ -13,7 +13,7 @@ class Fault:
 
     retry: this machine lacks something (the data set, a number format, a working device), so another attempt on another
     machine may succeed. broken: this process cannot train anything any more. expected: not an error of our own code.
-    lacking: the data set or the module that this machine lacks, as a key; None if it is something else or unknown.
+    lacking: the data set, the module or the program that this machine lacks, as a key; None for anything else.
     """
 
     reason: str
@@ -40,7 +40,7 @@ def fault_of(error: Exception, device: str) -> Fault:
 
 def is_device_broken(error: BaseException) -> bool:
     """Whether the error leaves this process unable to use the device: every further CUDA call would raise it again."""
-    return "CUDA error" in str(error) and not is_out_of_memory(error)
+    return "CUDA error" in error_text(error) and not is_out_of_memory(error)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -48,11 +48,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-        or "CUDA error: out of memory" in str(error)
+        or "can't allocate memory" in error_text(error)
+        or "CUDA error: out of memory" in error_text(error)
     )
 
 
+def error_text(error: BaseException) -> str:
+    """The text of an error; empty if it cannot be told, as a class of users' code may have it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - of any kind, by a method of users' code
+        return ""
+
+
 def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+    lines = error_text(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:MAX_REASON]

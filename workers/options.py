@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field, FilePath
 
+from service.schemas.study.allowance import Allowance, AllowedCommand, AllowedVariable, command_words
 from service.schemas.study.entrypoints import Prefix
 
 KeepModels = Literal["best", "all", "none"]
@@ -25,8 +26,12 @@ class Options(BaseModel):
     checkpoint_seconds: float
     keep_models: KeepModels
     allow: tuple[Prefix, ...] = ()
+    allow_command: tuple[AllowedCommand, ...] = ()
+    allow_environment: tuple[AllowedVariable, ...] = ()
+    python: Annotated[FilePath, AfterValidator(Path.absolute)] | None = None
     code: Annotated[DirectoryPath, AfterValidator(Path.resolve)] | None = None
     keep_folders: Annotated[Path, AfterValidator(Path.resolve)] | None = None
+    fresh_imports: bool = False
     study: str | None = None
     data_dir: Path
     download: bool
@@ -34,15 +39,12 @@ class Options(BaseModel):
     tensorboard: Annotated[Path, AfterValidator(Path.resolve)] | None = None
     mlflow: str | None = None
     log_level: str
-    device: str | None = None
-    """The device on which this very process trains; None for the fleet's own process."""
     token: str | None = Field(default=None, exclude=True)
 
-    def arguments(self) -> list[str]:
-        """The command line that `parse` makes these options of. The token is left out: `ps` would show it."""
-        values = {name: value if isinstance(value, tuple) else (value,) for name, value in self.model_dump().items()}
-        given = [(name, value) for name, several in values.items() for value in several if value is not None]
-        return [f"{_flag(name)}={value}" for name, value in given]
+    @property
+    def allowance(self) -> Allowance:
+        """The users' code that these workers run."""
+        return Allowance(self.allow, tuple(map(command_words, self.allow_command)), self.allow_environment)
 
 
 def parse(arguments: Sequence[str], token: str | None = None) -> Options:

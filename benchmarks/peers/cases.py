@@ -1,7 +1,7 @@
 """The cases: data set, model, and the same configurations for all peers."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ class Case:
     """A data set, a model and a search space that all peers train.
 
     `target` is the validation accuracy whose first arrival is timed. `channels_last` is the memory format of the
-    hand-written loop, if that is faster.
+    hand-written loop, if that is faster. `sizes` are searched too: widths of `model`, and the batch size.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Case:
     dropout: bool = False
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
+    sizes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def space(self) -> dict[str, dict[str, Any]]:
@@ -43,7 +44,8 @@ class Case:
             "learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
             "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-4, "log": True},
         }
-        return rates | ({"dropout": {"type": "float", "low": 0.0, "high": 0.5}} if self.dropout else {})
+        dropout = {"dropout": {"type": "float", "low": 0.0, "high": 0.5}} if self.dropout else {}
+        return rates | dropout | self.sizes
 
     def configurations(self, n: int) -> list[Params]:
         """Return the first `n` configurations, which are always the same."""
@@ -53,8 +55,15 @@ class Case:
     def training(self, epochs: int) -> dict[str, Any]:
         """Return the training settings of a study definition."""
         dataset = {"name": self.dataset, "validation_fraction": VALIDATION_FRACTION}
-        fixed = {"optimizer": "adam", "batch_size": BATCH_SIZE, "precision": self.precision}
-        return {"dataset": dataset, "model": self.model, "epochs": epochs, **fixed}
+        fixed: dict[str, Any] = {"optimizer": "adam", "precision": self.precision}
+        fixed |= {} if "batch_size" in self.sizes else {"batch_size": BATCH_SIZE}
+        model = {name: value for name, value in self.model.items() if f"model.{name}.0" not in self.sizes}
+        return {"dataset": dataset, "model": model, "epochs": epochs, **fixed}
+
+    def model_of(self, params: Params) -> dict[str, Any]:
+        """Return the model of a configuration."""
+        hidden = [int(value) for name, value in params.items() if name.startswith("model.hidden.")]
+        return self.model | ({"hidden": hidden} if hidden else {})
 
 
 @dataclass(frozen=True)
@@ -84,9 +93,14 @@ class Setup:
         return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16, enabled=enabled)
 
 
-def _draw(draw: random.Random, *, low: float, high: float, log: bool = False, **_type: str) -> float:
+def batch_size_of(params: Params) -> int:
+    """Return the batch size of a configuration."""
+    return int(params.get("batch_size", BATCH_SIZE))
+
+
+def _draw(draw: random.Random, *, type: str, low: float, high: float, log: bool = False) -> float:
     value: float = low * (high / low) ** draw.random() if log else draw.uniform(low, high)
-    return value
+    return round(value) if type == "int" else value
 
 
 def few(data: TrialData) -> TrialData:
@@ -98,10 +112,19 @@ def few(data: TrialData) -> TrialData:
 MNIST_CNN = Case("MNIST cnn", "mnist", CNN, 0.985, 8, 2, channels_last=True)
 CIFAR10_CNN = Case("CIFAR-10 cnn", "cifar10", CNN, 0.55, 8, 2)
 SMALL_MLP = {"name": "mlp", "hidden": [50, 50], "batch_norm": True}
+MLP = {"name": "mlp", "hidden": [128, 64]}
+SIZES = {
+    "model.hidden.0": {"type": "int", "low": 32, "high": 256, "log": True},
+    "model.hidden.1": {"type": "int", "low": 16, "high": 128},
+    "batch_size": {"type": "int", "low": 32, "high": 256, "log": True},
+}
 
 CASES = {
     "digits": Case("digits mlp [64]", "digits", {"name": "mlp", "hidden": [64]}, 0.95, 32, 20, dropout=True),
-    "mnist-mlp": Case("MNIST mlp [128, 64]", "mnist", {"name": "mlp", "hidden": [128, 64]}, 0.96, 16, 3, dropout=True),
+    "mnist-mlp": Case("MNIST mlp [128, 64]", "mnist", MLP, 0.96, 16, 3, dropout=True),
+    "mnist-search": Case(
+        "MNIST mlp, widths and batch size searched", "mnist", MLP, 0.95, 32, 2, dropout=True, sizes=SIZES
+    ),
     "mnist-batch-norm": Case("MNIST mlp [50, 50], batch norm", "mnist", SMALL_MLP, 0.965, 16, 3),
     "mnist-cnn": MNIST_CNN,
     "cifar10-cnn": CIFAR10_CNN,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from benchmarks.peers.cases import BATCH_SIZE, Params, Setup
+from benchmarks.peers.cases import Params, Setup, batch_size_of
 from benchmarks.peers.models import make_model
 from workers.data.trial_data import TrialData
 
@@ -25,14 +25,14 @@ def prepare(setup: Setup, data: TrialData) -> Train:
 
     def train(params: Params, seed: int, epochs: int) -> Iterator[float]:
         torch.manual_seed(seed)
-        model = make_model(case.model, images.shape[1:], data.n_classes, params.get("dropout", 0.0))
+        model = make_model(case.model_of(params), images.shape[1:], data.n_classes, params.get("dropout", 0.0))
         model.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs miss this form
         optimizer = torch.optim.Adam(
             model.parameters(), lr=params["learning_rate"], weight_decay=params["weight_decay"], fused=True
         )
         for _ in range(epochs):
             model.train()
-            for rows in torch.split(torch.randperm(len(images), device=device), BATCH_SIZE):
+            for rows in torch.split(torch.randperm(len(images), device=device), batch_size_of(params)):
                 with autocast:
                     loss = F.cross_entropy(model(images[rows]), labels[rows])
                 optimizer.zero_grad()

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 from torchvision import datasets, transforms
 
-from benchmarks.peers.cases import BATCH_SIZE, Params, Setup
+from benchmarks.peers.cases import Params, Setup, batch_size_of
 from benchmarks.peers.hand_written import Train
 from benchmarks.peers.models import make_model
 from workers.data.trial_data import TrialData
@@ -29,8 +29,9 @@ def prepare(setup: Setup, data: TrialData) -> Train:
 
     def train(params: Params, seed: int, epochs: int) -> Iterator[float]:
         torch.manual_seed(seed)
-        train_loader, valid_loader = _loaders(setup, data)
-        model = make_model(case.model, data.images.shape[1:], data.n_classes, params.get("dropout", 0.0)).to(device)
+        train_loader, valid_loader = _loaders(setup, data, batch_size_of(params))
+        shape, dropout = data.images.shape[1:], params.get("dropout", 0.0)
+        model = make_model(case.model_of(params), shape, data.n_classes, dropout).to(device)
         optimizer = torch.optim.Adam(
             model.parameters(), lr=params["learning_rate"], weight_decay=params["weight_decay"]
         )
@@ -41,10 +42,10 @@ def prepare(setup: Setup, data: TrialData) -> Train:
     return train
 
 
-def _loaders(setup: Setup, data: TrialData) -> tuple[Loader, Loader]:
+def _loaders(setup: Setup, data: TrialData, batch_size: int) -> tuple[Loader, Loader]:
     images = _dataset(setup, data)
     train, valid = (Subset(images, rows.tolist()) for rows in (data.train, data.validation))
-    return DataLoader(train, BATCH_SIZE, shuffle=True), DataLoader(valid, BATCH_SIZE, shuffle=False)
+    return DataLoader(train, batch_size, shuffle=True), DataLoader(valid, batch_size, shuffle=False)
 
 
 def _dataset(setup: Setup, data: TrialData) -> Dataset[Any]:

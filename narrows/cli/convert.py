@@ -25,7 +25,10 @@ Direction = Annotated[
     Literal["maximize", "minimize"] | None, typer.Option("--direction", help="Direction of the metric.")
 ]
 Entrypoint = Annotated[
-    str | None, typer.Option("--entrypoint", help="Function that trains a trial, as package.module:function.")
+    str | None,
+    typer.Option(
+        "--entrypoint", help="Function that trains a trial, as package.module:function, instead of a sweep's program."
+    ),
 ]
 Space = Annotated[
     str | None, typer.Option("--space", help="Name of the dictionary to convert, in a Python file with several.")

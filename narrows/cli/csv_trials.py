@@ -1,7 +1,8 @@
 """Trials in a CSV file: from `narrows export`, from one of Optuna's data frames, or written by hand.
 
 If there are columns that begin with `params_`, those are the parameters, and of the others only the objective values,
-`state` and columns that begin with `constraints_` are read. Without any, every other column is a parameter.
+`state`, columns that begin with `constraints_`, and `step` with `metrics_METRIC` are read. The last two are the last
+report of a pruned trial. Without any, every other column is a parameter.
 The column of an objective is `value_METRIC`, `values_METRIC`, METRIC or `values_INDEX`; `value` is that of the first
 objective. An empty cell means that the trial does not have the parameter, or that its value is null: pandas writes None
 so. A row that cannot be read is left out, and its line, column and rule are told.
@@ -11,7 +12,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from service.schemas.csv_text import text_of
@@ -22,6 +23,9 @@ from service.schemas.study.search_space import CategoricalParameter, IntParamete
 PREFIX = "params_"
 CONSTRAINT = "constraints_"
 STATE = "state"
+STEP = "step"
+MAX_SHOWN = 40
+"""Number of columns that a message lists, and of characters of each."""
 STATES: tuple[str, ...] = get_args(TrialState)
 
 
@@ -34,8 +38,9 @@ def read_csv(text: str, definition: Definition) -> tuple[list[dict[str, Any]], l
 
     Raises CsvError if no row can be read.
     """
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # for all files: Python refuses cells above 128 KiB
     reader = csv.reader(io.StringIO(text, newline=""))
-    header = next(reader, [])
+    header = _header(reader, definition)
     params, values = _columns(header, definition)
     trials: list[dict[str, Any]] = []
     unreadable: list[str] = []
@@ -50,6 +55,17 @@ def read_csv(text: str, definition: Definition) -> tuple[list[dict[str, Any]], l
         none = "a file must have at least one trial: there is none after the header"
         raise CsvError(unreadable[0] if unreadable else none)
     return trials, unreadable
+
+
+def _header(rows: Iterable[Sequence[str]], definition: Definition) -> list[str]:
+    """The names of the columns: the first row that is not empty. Spaces around them go, if no name of ours has any."""
+    header = list(next(filter(any, rows), []))
+    ours = [*definition.search_space, *(objective.metric for objective in definition.objectives)]
+    if all(name == name.strip() for name in ours):
+        header = [name.strip() for name in header]
+    if len(header) == 1 and (separator := next((one for one in ";\t" if one in header[0]), None)) is not None:
+        raise CsvError(f"cells must be separated by commas: the first line has {separator!r}")
+    return header
 
 
 def _columns(header: Sequence[str], definition: Definition) -> tuple[dict[str, str], list[str]]:
@@ -74,7 +90,8 @@ def _value_columns(header: Sequence[str], definition: Definition) -> Iterator[st
         names = [f"value_{metric}", f"values_{metric}", metric, f"values_{index}", *(["value"] if index == 0 else [])]
         column = next((name for name in names if name in header), None)
         if column is None:
-            raise CsvError(f"a column must have the values of {metric}: {' or '.join(names)}")
+            listed = ", ".join(repr(cell[:MAX_SHOWN]) for cell in header[:MAX_SHOWN]) or "none"
+            raise CsvError(f"a column must have the values of {metric}: {' or '.join(names)}; the columns are {listed}")
         yield column
 
 
@@ -102,9 +119,22 @@ def _trial(
             name.removeprefix(CONSTRAINT): _wire(_number(cell, f"line {line}, column {name}"))
             for name, cell in constraints.items()
         }
+    if state == "PRUNED" and any(name.startswith(PREFIX) for name in cells):
+        trial.update(_last_report(cells, definition, line))
     if state == "COMPLETE":
         trial["values"] = [_wire(_number(cells[column], f"line {line}, column {column}")) for column in values]
     return trial
+
+
+def _last_report(cells: Mapping[str, str], definition: Definition, line: int) -> dict[str, Any]:
+    """The last step and value of a pruned trial; nothing without them, or with several objectives."""
+    column = f"metrics_{definition.objectives[0].metric}"
+    step, value = cells.get(STEP), cells.get(column)
+    if not step or not value or len(definition.objectives) > 1:
+        return {}
+    at = f"line {line}, column"
+    last_value = "nan" if value.lower() == "nan" else _wire(_number(value, f"{at} {column}"))
+    return {"last_step": _whole_number(step, f"{at} {STEP}"), "last_value": last_value}
 
 
 def _with_nulls(found: dict[str, Any], columns: Container[str], definition: Definition) -> dict[str, Any]:
@@ -126,6 +156,13 @@ def _number(cell: str, where: str) -> float:
     return number
 
 
+def _whole_number(cell: str, where: str) -> int:
+    number = _number(cell, where)
+    if not number.is_integer():
+        raise CsvError(f"{where}: must be a whole number: {cell!r}")
+    return int(number)
+
+
 def _wire(number: float) -> float | str:
     """JSON has no infinite numbers."""
     return number if math.isfinite(number) else str(number)
@@ -135,11 +172,9 @@ def _param(parameter: Parameter, cell: str, where: str) -> Any:
     """Return a value with the type of its parameter. A text that is no choice stays text; the service leaves it out."""
     if isinstance(parameter, CategoricalParameter):
         return _choice(parameter.choices, cell)
-    number = _number(cell, where)
     if isinstance(parameter, IntParameter):
-        if not number.is_integer():
-            raise CsvError(f"{where}: must be a whole number: {cell!r}")
-        return int(number)
+        return _whole_number(cell, where)
+    number = _number(cell, where)
     return number if math.isfinite(number) else cell
 
 
@@ -149,7 +184,7 @@ def _choice(choices: Sequence[Any], cell: str) -> Any:
     An export writes a text that could be another value as JSON, and puts an apostrophe before one that looks like a
     formula. So JSON counts first, then text, then what Python writes.
     """
-    texts = dict.fromkeys([text_of(cell), cell])
+    texts = dict.fromkeys([text_of(cell), cell, cell.strip()])
     for is_meant in (_is_json, _is_text, _is_number):
         for text in texts:
             for choice in choices:

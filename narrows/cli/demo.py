@@ -51,6 +51,7 @@ def demo(file: File = None, keep: Keep = None) -> None:
     from narrows.cli.processes import end_on_signals
     from narrows.cli.submit import read_definition
     from service.client import Client
+    from service.client.text import counted
 
     file = file or example("digits.yaml")
     definition = read_definition(file)
@@ -64,12 +65,13 @@ def demo(file: File = None, keep: Keep = None) -> None:
         ):
             study = client.create_study(definition)
             service.start_workers(f"--study={study.name}")
-            out.print(f"Study      {study.name}, {study.definition.n_trials} trials, from {_relative(file)}")
+            out.print(f"Study      {study.name}, {counted(study.definition.n_trials, 'trial')}, from {_relative(file)}")
             out.print(f"Dashboard  {service.server}/dashboard, until the demo ends")
             out.print(f"Logs       {folder / 'logs'}\n")
             _search(client, study.name, out, service)
             _show_best(client, study.name, out, service)
-            _evaluate(client, study.name, out, service)
+            _evaluate(client, study.name, out, service, is_kept=keep is not None)
+            _show_time(client, out)
     _print_next(keep, file, out)
 
 
@@ -121,7 +123,7 @@ def _show_best(client: "Client", name: str, out: "Console", service: "LocalServi
     out.print(trial_table(metrics_of(study), trials, states=False, title="The best trials"))
 
 
-def _evaluate(client: "Client", name: str, out: "Console", service: "LocalService") -> None:
+def _evaluate(client: "Client", name: str, out: "Console", service: "LocalService", *, is_kept: bool) -> None:
     """Train the best configurations again, and show the winner's score on the test split."""
     from narrows.cli.final import print_final, wait_for_final
 
@@ -130,7 +132,15 @@ def _evaluate(client: "Client", name: str, out: "Console", service: "LocalServic
     final = wait_for_final(_checked(lambda: client.final(name), service), None)
     if final.failure is not None:
         raise CommandError(f"no test score: {final.failure}")
-    print_final(final, out)
+    print_final(final, out, service_stays=is_kept)
+
+
+def _show_time(client: "Client", out: "Console") -> None:
+    """Print what the workers have spent their time on."""
+    from service.client.text import share_of_time
+
+    seconds = [worker.seconds for worker in client.workers().workers if worker.seconds is not None]
+    out.print(f"\nThe workers' time: {share_of_time(seconds)}.", style="dim", soft_wrap=True)
 
 
 def _print_next(keep: Path | None, file: Path, out: "Console") -> None:

@@ -23,6 +23,7 @@ def diagnose(client: "Client", study: StudyName, limit: Limit = 30, as_json: AsJ
     """Show which trials overfit, underfit or diverged, judged by their learning curves, and what to change next."""
     from narrows.cli.output import console, print_json
     from service.client import quoted
+    from service.client.text import counted
 
     if as_json:
         print_json(client.get(f"studies/{quoted(study)}/diagnosis"))
@@ -39,7 +40,8 @@ def diagnose(client: "Client", study: StudyName, limit: Limit = 30, as_json: AsJ
         are = "This is" if len(shown) == 1 else "These are"
         out.print(f"{are} {len(shown)} of {len(found.trials)} trials: --limit shows more.")
     if found.n_left_out:
-        out.print(f"{found.n_left_out} older trials were not examined.")
+        were = "was" if found.n_left_out == 1 else "were"
+        out.print(f"{counted(found.n_left_out, 'older trial')} {were} not examined.")
     out.print("\nWhat to change next", style="bold")
     for advice in found.advice:
         out.print(f"  - {advice.message}", soft_wrap=True)

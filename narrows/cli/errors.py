@@ -1,6 +1,29 @@
 """Errors as the lines that a command prints."""
 
+import typer
+
 from narrows.errors import CommandError
+
+NO_CHOICE = " is not one of "
+"""Typer's words for a value that is none of the choices, between the value and these."""
+
+
+def usage_line(error: typer.TyperException) -> str:
+    """What is wrong with the arguments of a command. A value that breaks a rule: its flag, the rule and the value."""
+    from pydantic import ValidationError
+
+    from service.schemas.locations import message_of, short
+
+    cause = error.__cause__
+    if not isinstance(error, typer.BadParameter) or error.param is None or not isinstance(cause, ValidationError):
+        return error.format_message()
+    item = cause.errors(include_url=False)[0]
+    subject = error.param.get_error_hint().replace("'", "")
+    _, is_choice, choices = str(item["msg"]).partition(NO_CHOICE)
+    if is_choice:
+        allowed = choices.removesuffix(".").replace("'", "")
+        return f"{subject} must be one of {allowed}: {short(item['input'])}"
+    return message_of(item, subject)
 
 
 def lines_of(error: Exception) -> list[str] | None:

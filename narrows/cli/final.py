@@ -8,7 +8,6 @@ import typer
 
 from narrows.cli.options import AsJson, StudyName, with_client
 from narrows.errors import CommandError
-from service.client.text import progress, sentences
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,6 +79,8 @@ def wait_for_final(
     fetch: Callable[[], "Final"], console: "Console | None", *, sleep: Callable[[float], None] = time.sleep
 ) -> "Final":
     """Wait until an evaluation has ended, and return it. Each trial that ends prints a line to the console, if any."""
+    from service.client.text import progress
+
     done = -1
     while True:
         found = fetch()
@@ -91,10 +92,12 @@ def wait_for_final(
         sleep(POLL_SECONDS)
 
 
-def print_final(found: "Final", console: "Console") -> None:
+def print_final(found: "Final", console: "Console", *, service_stays: bool = True) -> None:
     """Print the candidates as a table, and the result in sentences."""
+    from service.client.text import sentences
+
     console.print(candidate_table(found))
-    for line in sentences(found):
+    for line in sentences(found, service_stays=service_stays):
         console.print(line, soft_wrap=True)
 
 

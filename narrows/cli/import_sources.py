@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 JOURNAL_KEY = '"op_code"'
 """Every line of Optuna's journal is a JSON object with this name in it."""
 
+SQLITE_HEAD = b"SQLite format 3\0"
+
 
 @dataclass(frozen=True)
 class FoundTrials:
@@ -32,8 +34,10 @@ def read_source(source: str, study: str | None, definition: "Definition") -> Fou
     from storage import StorageError
     from storage.optuna_databases import read_journal, read_study
 
-    if "://" not in source and not is_journal(Path(source)):
+    if is_csv(source):
         return _of_file(Path(source), definition)
+    if "://" not in source and is_sqlite(Path(source)):
+        source = f"sqlite:///{Path(source).absolute()}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Optuna warns of choices that are no scalars
@@ -41,6 +45,17 @@ def read_source(source: str, study: str | None, definition: "Definition") -> Fou
     except StorageError as error:
         raise CommandError(str(error)) from error
     return _of_optuna(found, definition)
+
+
+def is_csv(source: str) -> bool:
+    """Whether a source is a CSV file: any file that is no database and no journal. Raises OSError."""
+    return "://" not in source and not is_sqlite(Path(source)) and not is_journal(Path(source))
+
+
+def is_sqlite(file: Path) -> bool:
+    """Whether a file is a database of SQLite. Raises OSError."""
+    with file.open("rb") as content:
+        return content.read(len(SQLITE_HEAD)) == SQLITE_HEAD
 
 
 def is_journal(file: Path) -> bool:
@@ -54,8 +69,11 @@ def _of_file(file: Path, definition: "Definition") -> FoundTrials:
     from narrows.cli.csv_trials import CsvError, read_csv
 
     try:
-        trials, unreadable = read_csv(file.read_text(encoding="utf-8-sig"), definition)
-    except (CsvError, UnicodeDecodeError) as error:
+        text = file.read_bytes().decode("utf-8-sig")  # read as text, it would lose carriage returns in cells
+        trials, unreadable = read_csv(text, definition)
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file}: a CSV file must be UTF-8: {error}") from error
+    except CsvError as error:
         raise CommandError(f"{file}: {error}") from error
     return FoundTrials(file.name, trials, {}, unreadable)
 
@@ -96,7 +114,7 @@ def _of_optuna(study: "OptunaStudy", definition: "Definition") -> FoundTrials:
         except ValidationError as error:
             unreadable.append(f"trial {original.number}: {first_error(error)}")
             continue
-        if unknown and definition.is_user_code:
+        if unknown and definition.asks_for_params:
             unreadable.append(f"trial {original.number}: distribution of {unknown[0]}: {unusable[unknown[0]]}")
             continue
         trials.append(trial)

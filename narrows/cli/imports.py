@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.import_sources import FoundTrials, is_journal, read_source
+from narrows.cli.import_sources import FoundTrials, is_csv, read_source
 from narrows.cli.options import with_client
 from narrows.cli.terminal import complain, say
 from narrows.errors import CommandError
@@ -25,7 +24,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="FILE_OR_URL",
-        help="CSV file, journal file of Optuna, or URL of an Optuna database such as sqlite:///optuna.db.",
+        help="CSV file, journal or SQLite file of Optuna, or URL of an Optuna database such as sqlite:///optuna.db.",
         show_default=False,
     ),
 ]
@@ -52,23 +51,30 @@ def import_trials(
     client: "Client", source: Source, into: Into, source_study: SourceStudy = None, default: Defaults = None
 ) -> None:
     """Give a study's sampler the trials of a CSV file or of an Optuna database to learn from."""
+    from service.client import ClientError
+    from service.client.text import counted
+
     definition = client.study(into).definition
     defaults = dict(_default(text) for text in default or ())
-    if source_study is not None and "://" not in source and not is_journal(Path(source)):
+    if source_study is not None and is_csv(source):
         raise typer.BadParameter("--source-study needs a database: a CSV file has one study")
     found = read_source(source, source_study, definition)
-    parts = list(_parts(found.trials))
+    calls = [{**part, "defaults": defaults} for part in _calls(found)]
+    if len(calls) > 1:
+        _check_all(client, into, calls, found)
     n_trials, left_out = 0, Counter[str]()
-    for number, part in enumerate(parts, 1):
-        of_all = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
-        body = {"source": f"{found.source}{of_all}", "distributions": found.distributions, "trials": part}
-        made = client.import_trials(into, {**body, "defaults": defaults, "allow_empty": len(parts) > 1})
+    for number, call in enumerate(calls, 1):
+        try:
+            made = client.import_trials(into, call)
+        except ClientError:
+            if number > 1:
+                which = "part 1" if number == 2 else f"parts 1 to {number - 1}"
+                done = f"{which} of {len(calls)}, with {counted(n_trials, 'trial')}, {'is' if number == 2 else 'are'}"
+                complain(f"{done} imported: the same command imports the rest, and no trial twice")
+            raise
         n_trials += made.n_trials
         left_out.update(made.left_out.model_dump())
-    if n_trials == 0 and len(parts) > 1:
-        problem = f"at least one trial must fit the search space: {found.source} has none"
-        raise CommandError(f"{problem}{_counted(left_out, found)}")
-    say(f"{into} learns from {n_trials} trials of {found.source}{_counted(left_out, found)}")
+    say(f"{into} learns from {counted(n_trials, 'trial')} of {found.source}{_counted(left_out, found)}")
     for reason in found.unreadable[:MAX_SHOWN]:
         complain(f"left out: {reason}")
 
@@ -81,6 +87,33 @@ def _default(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def _calls(found: FoundTrials) -> Iterator[dict[str, Any]]:
+    """Yield the bodies of the calls that import all trials, in several parts if they are too large for one."""
+    parts = list(_parts(found.trials))
+    for number, part in enumerate(parts, 1):
+        of_all = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
+        about = {"source": f"{found.source}{of_all}", "distributions": found.distributions}
+        yield {**about, "trials": part, "allow_empty": len(parts) > 1}
+
+
+def _check_all(client: "Client", into: str, calls: Sequence[Mapping[str, Any]], found: FoundTrials) -> None:
+    """Check all parts before the first one is imported. Raises ClientError and CommandError."""
+    from service.schemas.study.samplers import MAX_IMPORTED
+
+    n_known = len(client.imports(into))
+    answers = [client.import_trials(into, call, check=True) for call in calls]
+    left_out = Counter[str]()
+    for answer in answers:
+        left_out.update(answer.left_out.model_dump())
+    if sum(answer.n_trials for answer in answers) == 0:
+        problem = f"at least one trial must fit the search space: {found.source} has none"
+        raise CommandError(f"{problem}{_counted(left_out, found)}")
+    n_new = sum(answer.n_trials for answer in answers if answer.number >= n_known)  # others are imported already
+    n_all = client.study(into).n_imported + n_new
+    if n_all > MAX_IMPORTED:
+        raise CommandError(f"a study must import at most {MAX_IMPORTED} trials: {n_all} with {found.source}")
 
 
 def _parts(trials: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

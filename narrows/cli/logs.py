@@ -1,4 +1,4 @@
-"""`narrows logs`: the output of the code of a trial with an entrypoint."""
+"""`narrows logs`: the output of the code of a trial with an entrypoint or a command."""
 
 import re
 import sys
@@ -11,28 +11,61 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from narrows.cli.options import StudyName, with_client
+from narrows.cli.terminal import complain
 from service.schemas.terminal_text import SEQUENCE, printable
 
 if TYPE_CHECKING:
     from service.client import Client
 
 Number = Annotated[int, typer.Argument(metavar="N", min=0, help="Number of the trial.", show_default=False)]
-Follow = Annotated[bool, typer.Option("--follow", help="Print new output until the trial has ended.")]
+Follow = Annotated[
+    bool,
+    typer.Option(
+        "--follow", help="Print new output until the trial has ended; wait for the trial if it has not begun."
+    ),
+]
 
 POLL_SECONDS = 1.0
 LAST_POLLS = 3
 """Polls after the end of the trial, because its worker may still be sending the last output."""
-DROPPED = re.compile(rb"\[the first (\d+) bytes are not kept\]\n")
+DROPPED = re.compile(rb"(\[[^\n]*\]\n)?\[the first (\d+) bytes are not kept\]\n")
+"""The beginning of output that has lost its own: the worker's heading, if there is one, and how much is missing."""
 
 
 @with_client
 def logs(client: "Client", study: StudyName, trial: Number, follow: Follow = False) -> None:
-    """Show the output of a trial with an entrypoint, from its last attempt. It arrives a few seconds late."""
+    """Show the output of a trial with an entrypoint or a command. It arrives a few seconds late.
+
+    It is the output of the trial's last attempt.
+    """
+    if follow:
+        _await_trial(client, study, trial)
     client.trial(study, trial)  # an error if there is no such trial
     printer = OutputPrinter()
     printer.print_new(output_of(client, study, trial))
     if follow:
         _follow(client, study, trial, printer)
+
+
+def _await_trial(client: "Client", study: str, number: int) -> None:
+    """Wait until the trial is there, as long as the study may still make it."""
+    from service.client import ServiceError
+
+    is_told = False
+    while True:
+        try:
+            client.trial(study, number)
+        except ServiceError as error:
+            current = client.study(study)
+            is_to_come = current.state in ("running", "paused") and number < current.definition.n_trials
+            if error.code != "trial_not_found" or not is_to_come:
+                raise
+        else:
+            return
+        if not is_told:
+            complain(f"waiting until trial {number} of {study} begins")
+            is_told = True
+        time.sleep(POLL_SECONDS)
 
 
 def _follow(client: "Client", study: str, number: int, printer: "OutputPrinter") -> None:
@@ -71,7 +104,7 @@ class OutputPrinter:
     def print_new(self, content: bytes) -> bool:
         """Print the new part of `content`, and return whether there was one."""
         first = DROPPED.match(content)
-        start = 0 if first is None else int(first[1])
+        start = 0 if first is None else len(first[1] or b"") + int(first[2])
         text = content if first is None else content[first.end() :]
         line_start = self._n_bytes - len(self._line)
         if start + len(text) < line_start or (start + len(text) < self._n_bytes and not self._line):

@@ -41,6 +41,7 @@ for command in (
     submit.submit,
     submit.watch,
     studies.studies,
+    studies.workers,
     studies.pause,
     studies.resume,
     studies.stop,
@@ -93,7 +94,9 @@ def run(arguments: list[str]) -> int:
         status = app(arguments, prog_name="narrows", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
-        return _fail([error.format_message()], error.exit_code)
+        from narrows.cli.errors import usage_line
+
+        return _fail([usage_line(error)], error.exit_code)
     except (BrokenPipeError, typer.Abort):
         return _silence()
     except Exception as error:

@@ -14,8 +14,9 @@ from rich.text import Text
 from service.client import Client
 from service.client.text import number, params_line, seconds, utc
 from service.schemas.results import Study, Trial
-from service.schemas.terminal_text import one_line, printable
+from service.schemas.terminal_text import one_line, printable, printable_json
 from service.schemas.tokens import Token
+from service.schemas.workers import Worker
 
 MAX_PARAM_COLUMNS = 6
 WIDE = 200
@@ -41,8 +42,9 @@ def console() -> Console:
 
 
 def print_json(text: str) -> None:
-    """Print JSON text from the API as it is."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    """Print JSON text from the API as it is; to a terminal with control characters as escapes of JSON."""
+    shown = printable_json(text) if sys.stdout.isatty() else text
+    sys.stdout.write(shown if shown.endswith("\n") else f"{shown}\n")
 
 
 def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool, title: str | None = None) -> Table:
@@ -68,7 +70,7 @@ def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool
         values = [number(value) for value in trial.values] if trial.values else [_last(trial, name) for name in metrics]
         epochs = "" if trial.step is None else str(trial.step + 1)
         cells = [*values, *shown, epochs, seconds(trial.duration_seconds), *line]
-        row = [str(trial.number), *([trial.state, *cells, _reason(trial)] if states else cells)]
+        row = [str(trial.number), *([trial.state, *cells, _notes(trial)] if states else cells)]
         table.add_row(*row)
     return table
 
@@ -76,6 +78,13 @@ def trial_table(metrics: Sequence[str], trials: Sequence[Trial], *, states: bool
 def _last(trial: Trial, metric: str) -> str:
     """Return the last reported value of a trial that is running, paused or pruned."""
     return f"last {number(trial.metrics[metric])}" if trial.state != "FAIL" and metric in trial.metrics else ""
+
+
+def _notes(trial: Trial) -> str:
+    """Return which trial this one tries again, why it is no result, and which enqueued values it has not used."""
+    again = [] if trial.retry_of is None else [f"retry of trial {trial.retry_of}"]
+    unused = [f"not used: {params_line(trial.unused_params)}"] if trial.unused_params else []
+    return "; ".join(text for text in (*again, _reason(trial), *unused) if text)
 
 
 def _reason(trial: Trial) -> str:
@@ -105,12 +114,18 @@ def best_of(client: Client, study: Study, k: int) -> list[Trial]:
     return client.best(study.name, k)
 
 
+class TopText(Text):
+    """A text at the top of its row, whatever the column says of its header."""
+
+    vertical = "top"
+
+
 class TextTable(Table):
     """A table of users' text: a cell with line breaks shows them as spaces."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         """Add a row of cells."""
-        super().add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+        super().add_row(*(TopText(one_line(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
 def plain_table(title: str | None = None) -> Table:
@@ -153,6 +168,23 @@ def study_table(studies: Sequence[Study]) -> Table:
         best = "" if study.best is None or not study.best.values else number(study.best.values[0])
         cells = (study.definition.n_trials, counts.RUNNING, counts.COMPLETE, counts.PRUNED, counts.FAIL, best)
         table.add_row(study.name, study.state, *map(str, cells))
+    return table
+
+
+def worker_table(workers: Sequence[Worker]) -> Table:
+    """Return a table with a row for each worker: its device, its trials, and the share of its time that it trained."""
+    table = plain_table()
+    for name in ("worker", "device"):
+        table.add_column(name)
+    for name in ("lanes", "running", "training", "idle"):
+        table.add_column(name, justify="right")
+    table.add_column("last seen (UTC)")
+    for worker in workers:
+        spent = worker.seconds
+        times = (0.0, 0.0) if spent is None else (spent.training, spent.idle)
+        cells = [f"{time / spent.whole:.0%}" if spent is not None and spent.whole else "" for time in times]
+        counts = (str(worker.n_lanes), str(worker.trials_running))
+        table.add_row(worker.id, worker.device, *counts, *cells, utc(worker.last_seen_at))
     return table
 
 

@@ -28,6 +28,8 @@ def retry(client: "Client", study: StudyName, trial: Trials = None) -> None:
 
     Each becomes a new trial with the same parameters, and n_trials grows by one.
     """
+    from service.client.text import counted
+
     numbers = trial or _failed_trials(client, study)
     if not numbers:
         say(f"{study} has no failed trial to try again")
@@ -36,7 +38,7 @@ def retry(client: "Client", study: StudyName, trial: Trials = None) -> None:
         say(f"trial {number} is tried again as trial {client.retry(study, number).number}")
     found = client.study(study)
     hint = f": narrows resume {study} lets it go on" if found.state in ("paused", "stopped") else ""
-    say(f"{study} is {found.state}, {found.definition.n_trials} trials{hint}")
+    say(f"{study} is {found.state}, {counted(found.definition.n_trials, 'trial')}{hint}")
 
 
 def _failed_trials(client: "Client", study: str) -> list[int]:

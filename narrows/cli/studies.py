@@ -1,4 +1,4 @@
-"""`narrows studies`, `pause`, `resume`, `stop`, `extend` and `delete`: studies and their state."""
+"""`narrows studies`, `pause`, `resume`, `stop`, `extend` and `delete`: studies and their state; `narrows workers`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,19 @@ def studies(client: "Client", as_json: AsJson = False) -> None:
 
 
 @with_client
+def workers(client: "Client", as_json: AsJson = False) -> None:
+    """List the workers, the last seen first: what they train on, and what share of their time they have trained."""
+    from narrows.cli.output import console, print_json, worker_table
+
+    if as_json:
+        print_json(client.get("workers"))
+    elif listed := client.workers().workers:
+        console().print(worker_table(listed))
+    else:
+        say("No worker has claimed a trial yet: narrows worker starts some.")
+
+
+@with_client
 def pause(client: "Client", study: StudyName) -> None:
     """Pause a study: workers get no new trials of it, and running trials continue."""
     say(f"{study} is {client.change(study, state='paused').state}")
@@ -50,8 +63,10 @@ def stop(client: "Client", study: StudyName) -> None:
 @with_client
 def extend(client: "Client", study: StudyName, n_trials: NTrials) -> None:
     """Give a study more trials. A finished study runs again."""
+    from service.client.text import counted
+
     changed = client.change(study, n_trials=n_trials)
-    say(f"{study} is {changed.state}, {changed.definition.n_trials} trials")
+    say(f"{study} is {changed.state}, {counted(changed.definition.n_trials, 'trial')}")
 
 
 @with_client

@@ -24,19 +24,23 @@ Replace = Annotated[bool, typer.Option("--replace", help="Replace a study of thi
 def submit(client: "Client", file: File, watch: Watch = False, replace: Replace = False, yes: Yes = False) -> None:
     """Create a study from a definition. The same definition again returns the existing study."""
     from narrows.cli.output import console
+    from service.client.text import counted
 
     definition = read_definition(file)
-    study = _create(client, definition, replace=replace, yes=yes)
-    say(f"{study.name} is {study.state}, {study.definition.n_trials} trials: {client.server}/dashboard")
+    study, how = _create(client, definition, replace=replace, yes=yes)
+    n_trials = counted(study.definition.n_trials, "trial")
+    say(f"{study.name} is {how}. It is {study.state}, {n_trials}: {client.server}/dashboard")
     if watch:
         client.watch(study.name, console())
 
 
-def _create(client: "Client", definition: dict[str, Any], *, replace: bool, yes: bool) -> "Study":
+def _create(client: "Client", definition: dict[str, Any], *, replace: bool, yes: bool) -> "tuple[Study, str]":
+    """Return the study, and what became of it in words."""
     from service.client import ServiceError
 
     try:
-        return client.create_study(definition)
+        study = client.create_study(definition)
+        return study, "created" if study.is_new else "unchanged, it exists with this definition"
     except ServiceError as error:
         if error.code != "study_exists":
             raise
@@ -47,7 +51,7 @@ def _create(client: "Client", definition: dict[str, Any], *, replace: bool, yes:
     if n_complete:
         raise CommandError(f"study {name} has complete trials ({n_complete}): it cannot be replaced")
     confirm(f"Replace study {name} and delete its trials?", yes=yes)
-    return client.create_study(definition, replace=True)
+    return client.create_study(definition, replace=True), "replaced"
 
 
 @with_client

@@ -67,15 +67,11 @@ def create(
         created = client.create_token(name, [word for words in scope for word in words.split(",")], expires_in)
     say(created.token)
     until = "" if created.expires_at is None else f", valid until {utc(created.expires_at)} UTC"
-    _note(f"{created.name} allows {', '.join(created.scopes)}{until}. The token is not shown again.")
+    complain(f"{created.name} allows {', '.join(created.scopes)}{until}. The token is not shown again.")
     if not token:
-        _note("From now on every call needs a token: --token or NARROWS_TOKEN.")
+        complain("From now on every call needs a token: --token or NARROWS_TOKEN.")
         if "admin" not in created.scopes:
-            _note("There is no admin token yet: narrows token create --scope admin --name NAME")
-
-
-def _note(line: str) -> None:
-    complain(line)
+            complain("There is no admin token yet: narrows token create --scope admin --name NAME")
 
 
 @app.command("list")

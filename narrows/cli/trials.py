@@ -1,13 +1,12 @@
 """`narrows trials`, `best`, `export` and `model`: the results of a study."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from narrows.cli.options import AsJson, StudyName, with_client
-from narrows.cli.terminal import say
+from narrows.cli.terminal import say, say_pieces
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -106,8 +105,7 @@ def export(client: "Client", study: StudyName, format: Format = None, out: Out =
         return
     pieces = client.export(study, format or "csv")
     if out is None:
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
+        say_pieces(pieces, is_json=format in ("json", "optuna"))
         return
     first = next(pieces, b"")  # raises before the file is created if there is no such study
     with out.open("wb") as file:
@@ -119,6 +117,7 @@ def export(client: "Client", study: StudyName, format: Format = None, out: Out =
 def _export_to(client: "Client", study: str, url: str) -> None:
     from narrows.errors import CommandError
     from service.client.optuna_copy import directions_of, read
+    from service.client.text import counted
     from storage import StorageError
     from storage.optuna_databases import OptunaStudy, write_study
 
@@ -128,12 +127,15 @@ def _export_to(client: "Client", study: str, url: str) -> None:
         n_trials = write_study(url, copy)
     except StorageError as error:
         raise CommandError(str(error)) from error
-    say(f"Study {study} with {n_trials} trials is in that database; optuna.load_study reads it")
+    say(f"Study {study} with {counted(n_trials, 'trial')} is in that database; optuna.load_study reads it")
 
 
 @with_client
 def model(client: "Client", study: StudyName, out: ModelOut, trial: TrialNumber = None) -> None:
-    """Download the trained model of a trial to a file in the safetensors format."""
+    """Download the trained model of a trial to a file.
+
+    It is in the safetensors format if Narrows has trained the model, otherwise in the format of your code.
+    """
     number = _best_number(client, study) if trial is None else trial
     if "model" not in [artifact.name for artifact in client.artifacts(study, number)]:
         raise typer.BadParameter(

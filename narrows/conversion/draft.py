@@ -1,5 +1,6 @@
 """A study definition under construction: converted fields, notes for its reader, and errors."""
 
+import keyword
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -46,12 +47,15 @@ class Given:
 class Draft:
     """A definition under construction. `notes` are by the dotted name of the field that they explain.
 
+    A program trains if there is a `command`, otherwise the function `entrypoint`.
     `no_entrypoint` is the field of the source that names no function of a module, and what it says.
     """
 
     name: str
     entrypoint: str = "train:train"
     no_entrypoint: tuple[str, str] | None = None
+    command: list[str] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
     objectives: list[dict[str, Any]] = field(default_factory=list)
     search_space: dict[str, dict[str, Any]] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -73,28 +77,29 @@ class Draft:
 
     def search(self, name: str, source: str, parameter: dict[str, Any], *notes: str) -> None:
         """Add a parameter to the search space, with notes on it."""
-        if name in self.search_space:
-            self.refuse(source, f"{name} is listed twice, as nested names are joined by dots: rename one of them")
+        if self._is_listed(name, source):
             return
         self.search_space[name] = parameter
         for text in notes:
             self.note(f"search_space.{name}", text)
 
     def fix(self, name: str, source: str, value: Any) -> None:
-        """Add a constant as an argument of the function. Characters that no Python name may have become underscores."""
-        argument = re.sub(r"\W", "_", name)
-        if not argument.isidentifier() or argument in ("trial", "context"):
-            self.refuse(source, f"{name} cannot be the name of a Python parameter: rename it")
-        elif argument in self.arguments:
-            self.refuse(source, f"two constants become the argument {argument}: rename one of them")
-        elif (wrong := _not_json(value)) is not None:
+        """Add a constant as an argument, under its own name."""
+        if self._is_listed(name, source):
+            return
+        if (wrong := _not_json(value)) is not None:
             self.refuse(
                 source, f"a constant must consist of strings, numbers, booleans, null, lists and mappings: {wrong}"
             )
         else:
-            self.arguments[argument] = value
-            if argument != name:
-                self.note("training.arguments", f"{name} is the argument {argument}.")
+            self.arguments[name] = value
+
+    def _is_listed(self, name: str, source: str) -> bool:
+        """Whether a parameter or a constant of this name is there already, which is an error."""
+        if name not in self.search_space and name not in self.arguments:
+            return False
+        self.refuse(source, f"{name} is listed twice, as nested names are joined by dots: rename one of them")
+        return True
 
     def call(self, source: str, path: str, function: str) -> None:
         """Make a function in a Python file the entrypoint. A file that cannot be imported needs one from the user."""
@@ -123,9 +128,20 @@ class Draft:
             self.n_trials = given.n_trials
             self.notes.pop("n_trials", None)
 
+        if self.command is None:
+            self._note_options()
+
+    def _note_options(self) -> None:
+        """Note the constants that a function can take only by **options."""
+        others = [name for name in self.arguments if not name.isidentifier() or keyword.iskeyword(name)]
+        if others:
+            text = f"{', '.join(others)}: no name in Python, so the function takes it by **options."
+            self.note("training.arguments", text)
+
     def definition(self) -> dict[str, Any]:
         """Return the definition, without fields that keep their default."""
-        training = {"entrypoint": self.entrypoint, "arguments": self.arguments}
+        program = {"command": self.command, "environment": self.environment}
+        training = {**(program if self.command else {"entrypoint": self.entrypoint}), "arguments": self.arguments}
         whole = {
             "name": self.name,
             "objectives": self.objectives,

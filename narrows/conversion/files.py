@@ -87,12 +87,16 @@ def _read_python_sweep(source: Source, sweep: dict[str, Any], path: Path, given:
     count = agent.get("count")
     if "run_cap" not in sweep and given.n_trials is None and type(count) is int:
         sweep = {**sweep, "run_cap": count}
-    draft = read_sweep(sweep, path.stem, given)
+    function = agent.get("function")
+    called = function.text if isinstance(function, Unknown) and function.text.isidentifier() else None
+    programs = {name: sweep[name] for name in ("program", "command") if called is not None and name in sweep}
+    draft = read_sweep({name: part for name, part in sweep.items() if name not in programs}, path.stem, given)
+    for name, value in programs.items():
+        draft.note(HEAD, f"{name} is left out (wandb.agent calls {called}): {shown(value)}")
     if sweep.get("run_cap") == count and count is not None:
         draft.note("n_trials", "The count of wandb.agent, which is the number of runs of each agent there.")
-    function = agent.get("function")
-    if isinstance(function, Unknown) and function.text.isidentifier():
-        draft.call("function", path.stem, function.text)
+    if called is not None:
+        draft.call("function", path.stem, called)
     for call in source.calls("wandb.sweep"):
         _note_left_out(draft, call, ("sweep", "entity", "project"), {"sweep"})
     if len(agents) > 1:

@@ -4,6 +4,7 @@ from typing import Any
 
 from narrows.conversion.draft import HEAD, Draft, Given, shown, study_name
 from narrows.conversion.numbers import is_int, is_number
+from narrows.conversion.sweep_command import read_command
 from narrows.conversion.sweep_parameters import add_parameters
 
 SAMPLERS = {"bayes": "gp", "random": "random", "grid": "grid"}
@@ -14,8 +15,8 @@ LEFT_OUT = {
     "apiVersion": "",
     "kind": "",
     "controller": "the service samples",
-    "job": "workers run the entrypoint where they are started",
-    "image_uri": "workers run the entrypoint where they are started",
+    "job": "workers train where they are started",
+    "image_uri": "workers train where they are started",
 }
 KNOWN = {
     "program",
@@ -29,7 +30,6 @@ KNOWN = {
     "name",
     "scheduler",
 } | LEFT_OUT.keys()
-MACROS = ("${env}", "${interpreter}", "${program}", "/usr/bin/env", "python", "python3")
 MAX_BANDS = 100
 
 
@@ -49,9 +49,9 @@ def read_sweep(sweep: dict[str, Any], stem: str, given: Given) -> Draft:
     if sweep.get("name") and draft.name != sweep["name"]:
         draft.note("name", f"In the sweep: {shown(sweep['name'])}")
     _read_method(draft, sweep)
-    _read_program(draft, sweep)
     _read_metric(draft, sweep, given)
     add_parameters(draft, sweep.get("parameters"), "parameters", grid=sweep.get("method") == "grid")
+    _read_program(draft, sweep, given)
     _read_early_terminate(draft, sweep.get("early_terminate"))
     _read_cap(draft, sweep, given)
     return draft
@@ -68,26 +68,24 @@ def _read_method(draft: Draft, sweep: dict[str, Any]) -> None:
         draft.sampler = {"name": SAMPLERS[method]}
     if method == "bayes":
         draft.note("sampler", "bayes is a Gaussian process: gp needs PyTorch on the service's machine, tpe does not.")
-    elif method == "grid":
+    if scheduler is not None:
+        draft.note(HEAD, f"scheduler is left out: {shown(scheduler)}")
+    if method == "grid":
         draft.note("sampler", "All combinations once, in random order; W&B goes through them in order.")
 
 
-def _read_program(draft: Draft, sweep: dict[str, Any]) -> None:
-    program, command = sweep.get("program"), sweep.get("command", [])
-    if isinstance(program, str):
-        draft.call("program", program, "train")
-    elif program is not None:
-        draft.refuse("program", f"must be the path of a Python file: {shown(program)}")
-    what = f"program: {program}" if program is not None else "the function that wandb.agent calls"
-    draft.note("training.entrypoint", f"{what} is to be a function train(context) (docs/from-wandb-sweeps.md).")
-    if isinstance(command, str):  # as in YAML in a string
-        command = [part for part in command.split() if part != "-"]
-    if not isinstance(command, list):
-        draft.refuse("command", f"must be a list: {shown(command)}")
-        return
-    own = [str(part) for part in command if part not in MACROS and not str(part).startswith("${args")]
-    if own:
-        draft.note("training.arguments", f"The command is not run; what it says beside the parameters: {' '.join(own)}")
+def _read_program(draft: Draft, sweep: dict[str, Any], given: Given) -> None:
+    """Make the program the training, unless a function trains: that of the user, or the one of wandb.agent."""
+    fields = [name for name in ("program", "command") if sweep.get(name) is not None]
+    if given.entrypoint is not None:
+        for name in fields:
+            draft.note(HEAD, f"{name} is left out (a function trains): {shown(sweep[name])}")
+    elif fields:
+        metric = given.metric or next((objective["metric"] for objective in draft.objectives), "")
+        read_command(draft, sweep, metric)
+    else:
+        what = "the function that wandb.agent calls"
+        draft.note("training.entrypoint", f"{what} is to be a function train(context) (docs/from-wandb-sweeps.md).")
 
 
 def _read_metric(draft: Draft, sweep: dict[str, Any], given: Given) -> None:
@@ -149,10 +147,14 @@ def _read_early_terminate(draft: Draft, rule: Any) -> None:
     draft.note("pruner", "W&B compares the best value of a run so far at a band, Optuna the value at that very step.")
     if bands != rungs and "max_iter" in rule:
         draft.note("pruner", f"Bands were at steps {_list(bands)}; here at {_list(rungs)}, and on by times {int(eta)}.")
-    elif "max_iter" in rule:
+    elif is_number(rule.get("max_iter")) and is_number(rule.get("s")):
         draft.note("pruner", f"A trial that goes on for longer than {rule['max_iter']} steps is looked at again.")
-    if rule.get("strict") is not None:
-        draft.note("pruner", f"strict: {rule['strict']} is left out.")
+    by_end = is_int(rule.get("max_iter")) and is_number(rule.get("s"))
+    unread = ("strict", "min_iter") if by_end else ("strict", "max_iter", "s")
+    why = {"min_iter": " (W&B itself goes by max_iter and s)"}
+    for name in unread:
+        if rule.get(name) is not None:
+            draft.note("pruner", f"{name}: {shown(rule[name])} is left out{why.get(name, '')}.")
 
 
 def _bands(rule: dict[str, Any], eta: int) -> list[int]:

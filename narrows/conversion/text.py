@@ -22,7 +22,7 @@ def text_of(definition: Mapping[str, Any], notes: Mapping[str, Sequence[str]], o
         lines += _comments(notes.get(field, ()), "")
         placed.add(field)
         if field not in SECTIONS:
-            lines.append(f"{field}: {_flow(value)}")
+            lines.append(f"{field}: {flow(value)}")
             continue
         parts = [f"{field}.{name}" for name in value]
         loose = [
@@ -32,7 +32,7 @@ def text_of(definition: Mapping[str, Any], notes: Mapping[str, Sequence[str]], o
         placed.update(place for place in notes if place.startswith(f"{field}."))
         for name, part in value.items():
             lines += _comments(notes.get(f"{field}.{name}", ()), "  ")
-            lines.append(f"  {_flow(name)}: {_flow(part)}")
+            lines.append(f"  {flow(name)}: {flow(part)}")
     left = [note for place in notes if place not in placed for note in notes[place]]
     return "\n".join([*_comments(left, ""), *lines, ""])
 
@@ -64,7 +64,8 @@ def _represent_string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_string)
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """Return a value as YAML in one line."""
     shown = yaml.dump(
         value, Dumper=_Dumper, default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False
     )

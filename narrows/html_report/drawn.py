@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from service.schemas.results import Study, Trial
 
 MAX_DRAWN = 2000
-"""A study with more trials is drawn by so many of them, or a few more."""
+"""Number of trials drawn of a larger study. It can be a few more."""
 N_BEST = 500
 N_NEWEST = 200
 
@@ -13,7 +13,8 @@ N_NEWEST = 200
 def drawn_numbers(study: Study, trials: Sequence[Trial], always: Iterable[int]) -> set[int]:
     """The numbers of the trials to draw: all of them, or MAX_DRAWN of a larger study.
 
-    These are the `always` given ones, those that were the best so far, the best, the newest, and an even spread.
+    These are the numbers in `always`, each trial that was the best when it ended, the best, the newest, and an even
+    spread of the others.
     """
     if len(trials) <= MAX_DRAWN:
         return {trial.number for trial in trials}

@@ -16,6 +16,7 @@ from narrows.html_report.plot import Plot
 from narrows.html_report.rounds_plot import rounds_plot
 from narrows.html_report.search_plots import search_plots
 from service.client.text import sentences, utc
+from service.schemas.terminal_text import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLOTLY_CONFIG = {"responsive": True, "displaylogo": False, "showTips": False}
@@ -26,6 +27,7 @@ def render_page(gathered: Gathered, now: datetime) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -51,6 +53,11 @@ def render_page(gathered: Gathered, now: datetime) -> str:
         now=now.astimezone(UTC),
         version=version("narrows"),
     )
+
+
+def _visible(value: object) -> object:
+    """Return text of users with escapes for control characters, some of which turn the order of others around."""
+    return printable(value) if type(value) is str else value  # and not Markup, which is a str too
 
 
 def _draw(plot: Plot, name: str) -> Markup:

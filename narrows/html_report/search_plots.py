@@ -20,6 +20,8 @@ from service.schemas.optuna import OptunaStudy
 MAX_CONTOUR_PARAMS = 4
 MAX_CONTOUR_TRIALS = 150
 """A contour plot has a number for each pair of values that two parameters had in any trials."""
+MAX_LINES = 500
+"""Plotly takes milliseconds for each line of a parallel coordinate plot, and more lines than this hide one another."""
 MAX_PARAMS = 12
 N_TIMELINE = 200
 MAX_POINTS = 1000
@@ -44,8 +46,9 @@ def search_plots(gathered: Gathered) -> Iterator[Plot]:
             yield from _importances(gathered)
             yield from _of_parameters(study, metric, finite, _value(0) if gathered.has_several_objectives else None)
             yield from _distribution(gathered, metric)
-        if any(trial.datetime_start is not None for trial in study.get_trials(deepcopy=False)):
-            timeline = visualization.plot_timeline(study, n_recent_trials=N_TIMELINE)
+        newest = study.get_trials(deepcopy=False)[-N_TIMELINE:]
+        if any(trial.datetime_start is not None for trial in newest):
+            timeline = visualization.plot_timeline(_of(study, newest))  # which copies all trials of its study
             note = "When each trial ran, and how it ended."
             yield Plot("Timeline", styled(timeline, showlegend=True), note)
 
@@ -105,16 +108,23 @@ def _of_parameters(
     yield Plot("Slice", styled(sliced, 400, width=width), f"{metric} against each parameter; darker trials came later.")
     if len(params) < 2:
         return
-    parallel = visualization.plot_parallel_coordinate(study, params=params, target=target, target_name=metric)
+    few, of = _spread(finite, MAX_LINES)
+    parallel = visualization.plot_parallel_coordinate(_of(study, few), params=params, target=target, target_name=metric)
     styled(parallel, 440, margin={"l": 90, "r": 60, "t": 36, "b": 48})
-    yield Plot("Parallel coordinates", parallel, "Each line is a trial; drag along an axis to pick some.")
+    yield Plot("Parallel coordinates", parallel, f"Each line is a trial{of}; drag along an axis to pick some.")
     varied = [name for name in params if len({trial.params.get(name) for trial in finite}) > 1]
     if 2 <= len(varied) <= MAX_CONTOUR_PARAMS:
-        few = finite[:: -(-len(finite) // MAX_CONTOUR_TRIALS)]
+        few, of = _spread(finite, MAX_CONTOUR_TRIALS)
         contour = visualization.plot_contour(_of(study, few), params=varied, target=target, target_name=metric)
-        of = f", of {len(few)} trials" if len(few) < len(finite) else ""
         note = f"{metric} over each pair of parameters{of}."
         yield Plot("Contour", styled(contour, 300 + 160 * len(varied)), note)
+
+
+def _spread(trials: Sequence[FrozenTrial], limit: int) -> tuple[Sequence[FrozenTrial], str]:
+    """Return the trials, or `limit` of more that are evenly spread over them, and words for a note that tells this."""
+    if len(trials) <= limit:
+        return trials, ""
+    return [trials[index * len(trials) // limit] for index in range(limit)], f", of {limit} trials"
 
 
 def _of(study: optuna.Study, trials: Sequence[FrozenTrial]) -> optuna.Study:

@@ -110,8 +110,8 @@ class Authenticator:
         """Return the holder of a token.
 
         Raises UnauthorizedError for a wrong or ended token, and TooManyAttemptsError for a wrong one after too many of
-        them from one peer. A valid token is always accepted, and one that has ended is no guess: so nobody who sends
-        wrong tokens from a peer locks out the others there.
+        them from one peer. A valid token is always accepted and an ended one is not counted, so that wrong tokens from
+        a shared address lock out no other caller there.
         """
         holder = self.tokens.holder(secret)
         if holder is None:

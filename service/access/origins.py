@@ -10,8 +10,6 @@ from starlette.datastructures import Headers
 from service.errors import CrossOriginError
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-
-
 PAGES = re.compile(r"/(dashboard(/.*)?|docs|login)?")
 """Paths of pages, to which a link of another site may lead."""
 

@@ -11,6 +11,7 @@ from service.clock import Clock
 COOKIE = "narrows_session"
 LIFETIME_SECONDS = 12 * 3600
 MAX_SESSIONS = 1000
+MAX_SESSIONS_OF_TOKEN = 20
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,16 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     def start(self, token_digest: str) -> str:
-        """Start a session and return its id. Above MAX_SESSIONS, the oldest session ends."""
+        """Start a session and return its id.
+
+        The oldest session of the token ends above MAX_SESSIONS_OF_TOKEN, so that no token ends those of others. Above
+        MAX_SESSIONS the oldest session of all ends.
+        """
         session_id = secrets.token_urlsafe(32)
         with self._lock:
+            of_token = [key for key, session in self._sessions.items() if session.token_digest == token_digest]
+            if len(of_token) >= MAX_SESSIONS_OF_TOKEN:
+                del self._sessions[of_token[0]]
             ends_at = self._clock.monotonic() + LIFETIME_SECONDS
             self._sessions[digest_of(session_id)] = Session(token_digest, ends_at)
             while len(self._sessions) > MAX_SESSIONS:

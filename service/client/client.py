@@ -9,6 +9,7 @@ import httpx
 from service.client.artifacts import download, upload
 from service.client.client_study import ClientStudy
 from service.client.errors import MissingPackageError
+from service.client.pages import every_page
 from service.client.paths import quoted, study_path
 from service.client.transport import BodyToSend, Method, Query, Transport
 from service.client.worker_calls import WorkerCalls
@@ -16,9 +17,6 @@ from service.schemas.artifacts import Artifact, ArtifactList
 from service.schemas.diagnosis import Diagnosis
 from service.schemas.final import Final, FinalRequest
 from service.schemas.imports import Import, ImportList, NewImport
-from service.schemas.protocol import (
-    WorkerList,
-)
 from service.schemas.results import (
     BestTrials,
     Curves,
@@ -37,6 +35,7 @@ from service.schemas.rounds import NarrowedRound, NarrowRequest, Round, RoundLis
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 from service.schemas.tokens import CreatedToken, Token, TokenList
+from service.schemas.workers import WorkerList
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,9 +47,9 @@ DATAFRAME = (
 )
 """The columns of a data frame that Optuna has by default."""
 AWAY_SECONDS = 30.0
-TRIALS_PER_PAGE = 1000
-"""The most that the service takes."""
 """How long `watch` goes on while the service does not answer."""
+TRIALS_PER_PAGE = 1000
+"""The most that the service sends on one page."""
 
 
 class Client(WorkerCalls):
@@ -104,10 +103,7 @@ class Client(WorkerCalls):
 
     def studies(self) -> Iterator[Study]:
         """Every study, oldest first, read page by page."""
-        page = self.studies_page()
-        yield from page.studies
-        while page.next_cursor is not None:
-            page = self.studies_page(cursor=page.next_cursor)
+        for page in every_page(lambda cursor: self.studies_page(cursor=cursor)):
             yield from page.studies
 
     def study(self, name: str) -> ClientStudy:
@@ -115,7 +111,8 @@ class Client(WorkerCalls):
         return self._study("GET", study_path(name))
 
     def _study(self, method: Method, path: str, body: BodyToSend = None, query: Query | None = None) -> ClientStudy:
-        return ClientStudy.bound(self._transport, self._transport.send(method, path, body=body, query=query))
+        status, answer = self._transport.exchange(method, path, body=body, query=query)
+        return ClientStudy.bound(self._transport, answer, is_new=status == 201)
 
     def watch(self, name: str, console: "Console | None" = None) -> ClientStudy:
         """Show the progress of a study in a terminal or notebook until the study ends, and return it."""
@@ -160,21 +157,25 @@ class Client(WorkerCalls):
 
     def trials(self, name: str, *, state: TrialState | None = None, order_by: str | None = None) -> Iterator[Trial]:
         """Every trial of a study, read page by page."""
-        page = self.trials_page(name, state=state, order_by=order_by, limit=TRIALS_PER_PAGE)
-        yield from page.trials
-        while page.next_cursor is not None:
-            page = self.trials_page(
-                name, state=state, order_by=order_by, limit=TRIALS_PER_PAGE, cursor=page.next_cursor
-            )
+
+        def read(cursor: str | None) -> TrialList:
+            return self.trials_page(name, state=state, order_by=order_by, limit=TRIALS_PER_PAGE, cursor=cursor)
+
+        for page in every_page(read):
             yield from page.trials
 
     def trial(self, name: str, number: int) -> Trial:
         """A trial by its number."""
         return self._transport.call(Trial, "GET", f"{study_path(name)}/trials/{number}")
 
+    def curves_page(self, name: str, number: int, *, limit: int | None = None, cursor: str | None = None) -> Curves:
+        """A page of the metrics that a trial reported, from a cursor of the page before; `limit` counts its steps."""
+        query: Query = {"limit": limit, "cursor": cursor}
+        return self._transport.call(Curves, "GET", f"{study_path(name)}/trials/{number}/curves", query=query)
+
     def curves(self, name: str, number: int) -> Curves:
         """The metrics that a trial reported, step by step."""
-        return self._transport.call(Curves, "GET", f"{study_path(name)}/trials/{number}/curves")
+        return Curves.joined(every_page(lambda cursor: self.curves_page(name, number, cursor=cursor)))
 
     def enqueue(self, name: str, params: Params, *, skip_if_exists: bool = False) -> Trial:
         """Add a configuration to train next, and return its trial.
@@ -188,9 +189,10 @@ class Client(WorkerCalls):
         """Try a failed trial again, and return the new trial."""
         return self._transport.call(Trial, "POST", f"{study_path(name)}/trials/{number}/retry")
 
-    def import_trials(self, name: str, wanted: NewImport | Mapping[str, Any]) -> Import:
-        """Let the sampler learn from trials that are not trials of the study. Safe to repeat."""
-        return self._transport.call(Import, "POST", f"{study_path(name)}/imports", body=wanted)
+    def import_trials(self, name: str, wanted: NewImport | Mapping[str, Any], *, check: bool = False) -> Import:
+        """Let the sampler learn from trials that are not trials of the study. `check` imports nothing."""
+        query: Query | None = {"check": "true"} if check else None
+        return self._transport.call(Import, "POST", f"{study_path(name)}/imports", body=wanted, query=query)
 
     def imports(self, name: str) -> list[Import]:
         """The imports of a study, oldest first."""
@@ -280,6 +282,12 @@ class Client(WorkerCalls):
 
     # Workers
 
+    def workers_page(self, *, limit: int | None = None, cursor: str | None = None) -> WorkerList:
+        """A page of workers, from a cursor of the page before: in the order of their ids, the last seen first on it."""
+        return self._transport.call(WorkerList, "GET", "/v1/workers", query={"limit": limit, "cursor": cursor})
+
     def workers(self) -> WorkerList:
         """All workers, the last seen first."""
-        return self._transport.call(WorkerList, "GET", "/v1/workers")
+        pages = every_page(lambda cursor: self.workers_page(cursor=cursor))
+        workers = [worker for page in pages for worker in page.workers]
+        return WorkerList(workers=sorted(workers, key=lambda worker: worker.last_seen_at, reverse=True))

@@ -16,13 +16,19 @@ class ClientStudy(Study):
     """A study as it was when the service answered."""
 
     _transport: Transport = PrivateAttr()
+    _is_new: bool = PrivateAttr(default=False)
 
     @classmethod
-    def bound(cls, transport: Transport, answer: bytes) -> "ClientStudy":
+    def bound(cls, transport: Transport, answer: bytes, *, is_new: bool = False) -> "ClientStudy":
         """The study of an answer, which can fetch its trials over `transport`. Raises UnexpectedAnswerError."""
         study = transport.parse(cls, answer)
-        study._transport = transport
+        study._transport, study._is_new = transport, is_new
         return study
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the call that returned the study has created it."""
+        return self._is_new
 
     def optuna(self) -> "optuna.Study":
         """An Optuna study with all trials as they are now, for plots, importances and other readers.

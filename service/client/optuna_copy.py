@@ -4,10 +4,11 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import optuna
-from optuna.distributions import json_to_distribution
+from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
@@ -98,7 +99,7 @@ def directions_of(study: OptunaStudy) -> list[StudyDirection]:
 
 def frozen_trial(trial: OptunaTrial) -> FrozenTrial:
     """An Optuna trial. Its metrics become user attributes, unless it has a user attribute of that name."""
-    distributions = {name: json_to_distribution(json.dumps(one)) for name, one in trial.distributions.items()}
+    distributions = {name: _distribution(json.dumps(one)) for name, one in trial.distributions.items()}
     return FrozenTrial(
         number=trial.number,
         trial_id=trial.number,
@@ -113,6 +114,12 @@ def frozen_trial(trial: OptunaTrial) -> FrozenTrial:
         system_attrs=dict(trial.system_attrs),
         intermediate_values=trial.intermediate_values,
     )
+
+
+@lru_cache(maxsize=1024)
+def _distribution(text: str) -> BaseDistribution:
+    """The distribution of a JSON text. Trials share it: distributions do not change."""
+    return json_to_distribution(text)
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

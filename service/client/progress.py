@@ -35,6 +35,8 @@ def follow(fetch: Callable[[], Shown], console: Console, *, sleep: Callable[[flo
             study = fetch()
             show(study)
     console.print(closing_line(study), markup=False, emoji=False)
+    if study.data is not None:
+        console.print(f"Data: {one_line(study.data)}", markup=False, emoji=False)
     return study
 
 
@@ -104,8 +106,9 @@ def n_done(study: Study) -> int:
 
 
 def seconds_left(study: Study) -> float | None:
-    """Estimated seconds to the end of the study; None if it is not running or no trial has ended."""
-    if not study.trials_per_hour or study.state != "running":
+    """Estimated seconds to the end of the study; None if it is not running, and as long as trials have only failed."""
+    n_trained = study.trial_counts.COMPLETE + study.trial_counts.PRUNED
+    if not study.trials_per_hour or study.state != "running" or n_trained == 0:
         return None
     return (study.definition.n_trials - n_done(study)) / study.trials_per_hour * 3600
 

@@ -1,10 +1,31 @@
 """Numbers, times, parameters and final evaluations in words."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 from service.schemas.fields import Scalar
 from service.schemas.final import Final
 from service.schemas.results import Study
+from service.schemas.worker_seconds import WorkerSeconds
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things: 1 trial, 2 trials."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def share_of_time(workers: Iterable[WorkerSeconds]) -> str:
+    """What workers have spent their time on, in shares: `training 80 %, idle 5 %, …; 3 % of lanes empty`."""
+    totals = Counter[str]()
+    for worker in workers:
+        totals.update(worker.model_dump())
+    used, empty = totals.pop("used_lanes", 0.0), totals.pop("empty_lanes", 0.0)
+    whole = sum(totals.values())
+    if not whole:
+        return "nothing yet"
+    shares = ", ".join(f"{name} {seconds / whole:.0%}" for name, seconds in totals.items())
+    return f"{shares}; {empty / (used + empty) if empty else 0:.0%} of lanes empty"
 
 
 def number(value: Scalar, digits: int = 4) -> str:
@@ -38,8 +59,11 @@ def metrics_of(study: Study) -> list[str]:
     return [objective.metric for objective in study.definition.objectives]
 
 
-def sentences(final: Final) -> list[str]:
-    """The result of a final evaluation, or how far it is, in lines."""
+def sentences(final: Final, *, service_stays: bool = True) -> list[str]:
+    """The result of a final evaluation, or how far it is, in lines.
+
+    Without `service_stays` no line names a command that asks the service.
+    """
     if final.state == "running":
         return [f"{progress(final)}; narrows final {final.study} shows the rest"]
     if final.test_said is None:
@@ -56,7 +80,7 @@ def sentences(final: Final) -> list[str]:
         f"Test accuracy {number(score.accuracy)} (95 % interval {number(score.accuracy_low)} to "
         f"{number(score.accuracy_high)}, {score.n_images} images), loss {number(score.loss)}",
         f"{read}. The tested model was trained on {data}",
-        f"To keep it: narrows model {final.linked_study} --trial {final.tested_trial} --out FILE",
+        *([f"To keep it: narrows model {final.linked_study} --trial {final.tested_trial} --out FILE"] * service_stays),
         *(f"Trial {one.trial_number} cannot win: trained again it violates {', '.join(one.violated)}" for one in out),
     ]
 

@@ -10,7 +10,8 @@ from service.schemas.code_calls import (
     Suggest,
     Suggested,
 )
-from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Renew, Renewed, Reports
+from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Reports
+from service.schemas.renewals import Renew, Renewed
 
 
 class WorkerCalls:

@@ -1,1 +1,1 @@
-"""Events for clients that listen, and the signal that wakes waiting claims."""
+"""Events for clients that listen."""

@@ -1,4 +1,4 @@
-"""Wakes the claims that wait for work."""
+"""Wakes the readers of the event stream."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ import threading
 class WorkSignal:
     """A signal that any thread may send with `notify` and that coroutines wait for.
 
-    A waiting claim takes a ticket before it looks for work, so that it does not miss work that appears before it waits.
+    A reader takes a ticket before it reads, so that it does not miss an event that comes before it waits.
     """
 
     def __init__(self) -> None:

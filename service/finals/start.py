@@ -95,7 +95,8 @@ def _check_search_is_over(live: LiveStudy) -> None:
     """Raises StateConflictError while the search may still find something better."""
     name, state = live.record.name, live.record.state
     if live.definition.is_user_code:
-        raise StateConflictError(f"study {name} trains with an entrypoint: nothing is known of its test split")
+        kind = "an entrypoint" if live.definition.entrypoints else "a command"
+        raise StateConflictError(f"study {name} trains with {kind}: nothing is known of its test split")
     if live.final is not None:
         raise StateConflictError(f"study {name} is a final evaluation itself")
     if state not in ("finished", "stopped"):

@@ -9,14 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import InvalidError
 from service.finals.confidence import accuracy_interval, compare_candidates, mean, rank_candidates
-from service.finals.plan import (
-    Plan,
-    Ranking,
-    Repetition,
-    confirmed_candidates,
-    plan_of,
-    ranking_of,
-)
+from service.finals.plan import Plan, Ranking, Repetition, confirmed_candidates, plan_of, ranking_of
 from service.schemas.final import TestScore
 from service.schemas.study.training import TEST_METRICS, Training
 from service.study.live_study import LiveStudy

@@ -49,6 +49,7 @@ def _evaluation(final: FinalRecord, linked: LiveStudy) -> Evaluation:
         tested_trial=tested[0].number if tested else None,
         test_said=None if final.test is None else TestScore.model_validate(final.test),
         test_attempts=attempts_of(linked.store, trial_id_of(tested[0])) if tested else [],
+        n_test_attempts=linked.store.leases.n_of_trial(trial_id_of(tested[0])) if tested else 0,
         failure=final.failure,
         ended_at=final.ended_at,
     )

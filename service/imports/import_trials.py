@@ -21,6 +21,7 @@ from service.schemas.imports import Distributions, Import, ImportedTrial, NewImp
 from service.schemas.optuna import described, imported
 from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import MAX_IMPORTED, SAMPLERS, Auto, sampler_name
+from service.schemas.study.search_space import is_active
 from service.study.live_study import LiveStudy
 from storage import ImportRecord, Store
 
@@ -46,18 +47,19 @@ class FittingTrials:
     distributions: Distributions
 
 
-def import_trials(live: LiveStudy, new: NewImport, requested_by: str) -> tuple[Import, bool]:
+def import_trials(live: LiveStudy, new: NewImport, requested_by: str, *, check: bool = False) -> tuple[Import, bool]:
     """Import those of a user's trials that fit. Returns the import, and False if the same call has made it before.
 
-    Raises InvalidError and StateConflictError; then nothing is imported.
+    With `check`, nothing is imported; the answer is what it would be, with False. Raises InvalidError and
+    StateConflictError; then nothing is imported.
     """
+    digest = import_digest(new)
     with live.committed_change():
         live.tick()
         live.check_not_deleted()
         if live.final is not None:
             raise StateConflictError(f"study {live.record.name} is a final evaluation: its trials are given")
         known = live.store.imports.of_study(live.record.study_id)
-        digest = hashlib.sha256(json.dumps(new.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
         same = next((record for record in known if record.digest == digest), None)
         if same is not None:
             return import_view(same), False
@@ -69,10 +71,27 @@ def import_trials(live: LiveStudy, new: NewImport, requested_by: str) -> tuple[I
         trials = [(with_defaults(live.definition, trial, new.defaults), new.distributions) for trial in new.trials]
         n_before = sum(record.n_trials for record in known)
         fitting = _fitting_trials(live.definition, "trials", new.source, trials, n_before, may_be_none=new.allow_empty)
-        record = save_import(live.store, live.record.study_id, fitting, live.clock.now(), requested_by, digest)
+        record = _new_import(known, live.record.study_id, fitting, live.clock.now(), requested_by, digest)
+        if check:
+            return import_view(record), False
+        _save_import(live.store, known, record)
         live.learn_from_imports()
         live.events.trials_imported(f"{record.n_trials} trials of {record.source}")
         return import_view(record), True
+
+
+def import_digest(new: NewImport) -> str:
+    """The SHA-256 of an import as JSON with sorted keys.
+
+    It is made trial by trial, because no other thread goes on while `json` or pydantic writes a value.
+    """
+    others = new.model_copy(update={"trials": []}).model_dump(mode="json")
+    digest = hashlib.sha256(json.dumps(others, sort_keys=True).removesuffix("]}").encode())  # the trials come last
+    for index, trial in enumerate(new.trials):
+        separator = ", " if index else ""
+        digest.update(f"{separator}{json.dumps(trial.model_dump(mode='json'), sort_keys=True)}".encode())
+    digest.update(b"]}")
+    return digest.hexdigest()
 
 
 def warm_start_imports(definition: Definition, get_study: Callable[[str], LiveStudy]) -> list[FittingTrials]:
@@ -104,7 +123,26 @@ def save_import(
 ) -> ImportRecord:
     """Write an import in the caller's transaction. `digest` identifies the call of a user that made it."""
     known = store.imports.of_study(study_id)
-    record = ImportRecord(
+    record = _new_import(known, study_id, fitting, now, requested_by, digest)
+    _save_import(store, known, record)
+    return record
+
+
+def _save_import(store: Store, known: Sequence[ImportRecord], record: ImportRecord) -> None:
+    store.imports.add(record)
+    n_imported = sum(saved.n_trials for saved in (*known, record))
+    store.optuna.set_study_user_attr(record.study_id, USER_ATTR, n_imported)
+
+
+def _new_import(
+    known: Sequence[ImportRecord],
+    study_id: int,
+    fitting: FittingTrials,
+    now: datetime,
+    requested_by: str,
+    digest: str,
+) -> ImportRecord:
+    return ImportRecord(
         study_id=study_id,
         number=len(known),
         source=fitting.source,
@@ -115,10 +153,6 @@ def save_import(
         distributions=DISTRIBUTIONS.dump_python(fitting.distributions, mode="json"),
         trials=[trial.model_dump(mode="json") for trial in fitting.trials],
     )
-    store.imports.add(record)
-    n_imported = sum(saved.n_trials for saved in (*known, record))
-    store.optuna.set_study_user_attr(study_id, USER_ATTR, n_imported)
-    return record
 
 
 def _fitting_trials(
@@ -140,7 +174,7 @@ def _fitting_trials(
     if not fitting and not may_be_none:
         counted = ", ".join(f"{n} left out because of their {reason}" for reason, n in sorted(left_out.items()))
         problem = f"at least one trial must fit the search space: {source} has none ({counted or 'no trials'})"
-        raise InvalidError([(field, problem)])
+        raise InvalidError([(field, f"{problem}{_missing(definition, field, trials)}")])
     if n_before + len(fitting) > MAX_IMPORTED:
         n_all = n_before + len(fitting)
         raise InvalidError([(field, f"a study must import at most {MAX_IMPORTED} trials: {n_all} with {source}")])
@@ -152,6 +186,20 @@ def _fitting_trials(
     }
     selected = [_with_study_constraints(definition, trial) for trial, _ in fitting]
     return FittingTrials(source, selected, left_out, outside_search_space)
+
+
+def _missing(definition: Definition, field: str, trials: Sequence[TrialWithDistributions]) -> str:
+    """Which parameters all trials lack, and where to say what they were, as the end of a sentence."""
+    space = definition.search_space
+    lacking = [
+        name
+        for name, parameter in space.items()
+        if trials and all(name not in one.params and is_active(parameter, one.params) for one, _ in trials)
+    ]
+    if not lacking:
+        return ""
+    defaults = "warm_start_defaults" if field.startswith(BY_DEFINITION) else "defaults (narrows import --default)"
+    return f"; the trials lack {', '.join(lacking)}: {defaults} can say what it was for them"
 
 
 def _trials_of(source: LiveStudy, definition: Definition) -> Iterator[tuple[ImportedTrial, FrozenTrial]]:
@@ -170,7 +218,7 @@ def _trials_of(source: LiveStudy, definition: Definition) -> Iterator[tuple[Impo
 
 def _with_study_constraints(definition: Definition, trial: ImportedTrial) -> ImportedTrial:
     """The trial with only the constraints that the study has. The code of an entrypoint may set any constraint."""
-    if definition.is_user_code:
+    if definition.asks_for_params:
         return trial
     names = constraint_names(definition)
     constraints = {name: value for name, value in trial.constraints.items() if name in names}
@@ -218,5 +266,5 @@ def _trial_errors(definition: Definition, new: NewImport) -> Iterator[tuple[str,
             rule = "last_step and last_value must be null with several objectives"
             yield f"trials.{index}.last_step", f"{rule}: {trial.last_step}"
         for name in trial.params:
-            if name not in definition.search_space and name not in new.distributions and definition.is_user_code:
+            if name not in definition.search_space and name not in new.distributions and definition.asks_for_params:
                 yield f"trials.{index}.params.{name}", f"{name} must be in distributions: search_space lacks it"

@@ -55,7 +55,7 @@ def why_left_out(
         return "results"
     active = {name for name, parameter in space.items() if is_active(parameter, params)}
     others = params.keys() - active
-    if active - params.keys() or (others and not definition.is_user_code) or others & space.keys():
+    if active - params.keys() or (others and not definition.asks_for_params) or others & space.keys():
         return "names"
     if any(name in distributions and not _is_alike(distributions[name], space[name]) for name in active):
         return "distributions"

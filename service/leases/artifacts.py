@@ -20,10 +20,11 @@ from service.errors import (
     TooLargeError,
     TooManyArtifactsError,
 )
-from service.leases.lookup import HeldLease, hold_lease
+from service.leases.lookup import HeldLease, get_lease, hold_lease, studies_of
 from service.registry.registry import Registry
 from service.schemas.artifacts import CHECKPOINT, OUTPUT
-from storage import DATABASE_ERRORS, ArtifactRecord, BlobFile, BlobMissingError, BlobStore, StorageError
+from service.study.free_studies import until_free
+from storage import DATABASE_ERRORS, ArtifactRecord, BlobFile, BlobMissingError, BlobStore, EpochRecord, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +67,21 @@ class Artifacts:
         sha256 = None if digest is None else parse_digest(digest)
         blob_id = secrets.token_hex(16)
         try:
+            await self._until_free(lease_id)
             with closing(await self._run(self._create_blob, lease_id, name, blob_id)) as blob:
                 await self._fill(blob, body)
                 if sha256 not in (None, blob.sha256):
                     raise InvalidError([("Content-Digest", f"the content has the SHA-256 {blob.sha256}, not {sha256}")])
                 await self._run(self._blobs.finish, blob_id, blob)
+            await self._until_free(lease_id)
             return await self._run(self._add, lease_id, name, step, blob_id, blob)
         except BaseException:
             self._index.abandon(blob_id)
             raise
+
+    async def _until_free(self, lease_id: str) -> None:
+        """Wait for the study of a lease, so that a thread does not wait for it."""
+        await until_free(studies_of(self._registry, [lease_id]))
 
     def _create_blob(self, lease_id: str, name: str, blob_id: str) -> BlobFile:
         with self._holding(lease_id, name):
@@ -114,8 +121,11 @@ class Artifacts:
 
     def _add(self, lease_id: str, name: str, step: int | None, blob_id: str, blob: BlobFile) -> ArtifactRecord:
         """Add an uploaded artifact to the index. Raises if the lease has ended during the upload."""
+        until = self._last_report(lease_id, step) if name == CHECKPOINT and step is not None else None
         with self._holding(lease_id, name) as held:
             lease = held.record
+            if name == CHECKPOINT and step is not None:
+                held.live.leases.set_checkpoint(lease_id, step, until)
             record = ArtifactRecord(
                 trial_id=lease.trial_id,
                 name=name,
@@ -130,6 +140,11 @@ class Artifacts:
             )
             self._index.add(record)
         return record
+
+    def _last_report(self, lease_id: str, step: int) -> EpochRecord | None:
+        """The last report of an open lease until a step, from the database, if the lease has forgotten reports."""
+        live, lease = get_lease(self._registry, lease_id)
+        return live.store.last_epoch_until(lease, step) if live.leases.has_forgotten(lease_id) else None
 
     def check_size(self, n_bytes: int) -> None:
         """Raises TooLargeError for more bytes than an artifact may have."""

@@ -1,27 +1,35 @@
 """Claims in, leases out, across studies: which studies the trials for a worker come from."""
 
 import logging
+import time
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import cache
 from threading import Lock
 
 from service.errors import ServiceError
 from service.leases.grants import grant_leases, has_quick_sampler, lease_for_worker
 from service.registry.registry import NO_DATABASE, Registry
 from service.schemas.protocol import Claim, Lease
-from service.schemas.study.entrypoints import is_allowed
+from service.study.call_costs import MAX_LEASES
 from service.study.live_study import LiveStudy
 
 log = logging.getLogger(__name__)
+
+MAX_ROWS = 600
+"""How many rows the trials that are granted at a time add to the database. Other calls' commits wait for them."""
+MAX_FLAGS = 5
+CLAIM = "claim"
+"""The kind of a claim among the calls whose costs are measured."""
 
 Granted = tuple[list[Lease], list[Future[None]]]
 """The leases that answer a claim, and the commits after which the answer may be sent."""
 
 
 def claim_trials(registry: Registry, claim: Claim) -> Granted:
-    """Answer a claim without waiting for work. The studies with the fewest open leases come first.
+    """Answer a claim without waiting for work. The same claim again gets the same leases.
 
-    The same claim again gets the same leases. Raises StudyNotFoundError if the claim names an unknown study.
+    Raises StudyNotFoundError if the claim names an unknown study.
     """
     if claim.study is not None:
         registry.get(claim.study)
@@ -30,12 +38,42 @@ def claim_trials(registry: Registry, claim: Claim) -> Granted:
         return (repeated, []) if repeated else _grant(registry, claim)
 
 
+def has_nothing(registry: Registry, claim: Claim) -> bool:
+    """Whether a new claim gets no trial, because no running study is one for it."""
+    if claim.study is not None and registry.find(claim.study) is None:
+        return False
+    return not _running(registry, claim) and not registry.store.leases.of_claim(claim.claim_id)
+
+
+def not_allowed(registry: Registry, claim: Claim) -> list[str]:
+    """The flags that a worker needs for trials that can start and that it does not allow, at most MAX_FLAGS."""
+    studies = registry.every() if claim.study is None else [live for live in (registry.find(claim.study),) if live]
+    flags = set()
+    for live in studies:
+        if live.record.state != "running" or live.needs.are_met(claim.allowance):
+            continue
+        if not live.queue.is_empty(live.n_trials_now):
+            flags.add(live.needs.flags())
+    return sorted(flags)[:MAX_FLAGS]
+
+
 def quick_study(registry: Registry, claim: Claim) -> LiveStudy | None:
-    """The only running study for a new claim, if its leases can be granted from memory and its sampler is quick."""
+    """The only running study for a new claim that fits one turn of the event loop; None if there is none.
+
+    The leases can be granted from memory and the study's sampler is quick.
+    """
     live = _only_running(registry, claim)
-    if live is None or live.final is not None or live.definition.entrypoints or not has_quick_sampler(live):
+    if live is None or not live.needs.is_empty or not has_quick_sampler(live):
+        return None
+    if claim.max_trials > _n_at_a_time(live) or not live.fits_turn(CLAIM, claim.max_trials):
         return None
     return None if registry.store.leases.of_claim(claim.claim_id) else live
+
+
+def may_be_answered(registry: Registry, claim: Claim) -> bool:
+    """Whether other threads do not work on all running studies for a claim."""
+    running = _running(registry, claim)
+    return not running or any(live.lock.is_free for live in running)
 
 
 def claim_at_once(registry: Registry, live: LiveStudy, claim: Claim) -> Granted | None:
@@ -69,19 +107,26 @@ def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
     if claim.study is not None:
         live = registry.find(claim.study)
         studies = [] if live is None else [live, *registry.linked_to(live)]
+    allows = cache(lambda needs: needs.are_met(claim.allowance))
     return [
         live
         for live in studies
-        if live.record.state == "running" and not live.grant_fault.is_recent and _is_for(live, claim)
+        if live.record.state == "running"
+        and allows(live.needs)  # many studies have the same ones
+        and not live.grant_fault.is_recent
+        and _is_for(live, claim)
     ]
 
 
 def _grant(registry: Registry, claim: Claim) -> Granted:
-    """Grant leases of several studies, or one lease of a study with entrypoints, whose trials run by themselves."""
+    """Grant leases of several studies, or one lease of a study with users' code, whose trials run by themselves.
+
+    The studies with the fewest open leases come first, and those that another thread works on last.
+    """
     leases: list[Lease] = []
     commits: list[Future[None]] = []
-    for live in sorted(_running(registry, claim), key=lambda live: len(live.leases)):
-        runs_alone = bool(live.definition.entrypoints)
+    for live in sorted(_running(registry, claim), key=lambda live: (not live.lock.is_free, len(live.leases))):
+        runs_alone = not live.needs.is_empty
         if runs_alone and leases:
             continue
         granted, committed = _grant_of(live, claim, 1 if runs_alone else claim.max_trials - len(leases))
@@ -93,17 +138,40 @@ def _grant(registry: Registry, claim: Claim) -> Granted:
 
 
 def _grant_of(live: LiveStudy, claim: Claim, n_trials: int) -> Granted:
-    """Grant leases of one study. An error of this study is logged and noted in it: other studies are claimed from."""
-    try:
-        leases, committed = grant_leases(live, claim, n_trials)
-    except (*NO_DATABASE, ServiceError):
-        raise
-    except Exception as error:
-        log.exception("study %s cannot give out a trial", live.record.name)
-        live.grant_fault.note(error)
-        return [], []
-    live.grant_fault.clear()
-    return leases, [committed]
+    """Grant leases of one study, a few at a time: between them other calls may take the study's lock and commit.
+
+    An error of this study is logged and noted in it: other studies are claimed from.
+    """
+    leases: list[Lease] = []
+    commits: list[Future[None]] = []
+    n_at_a_time = _n_at_a_time(live)
+    n_more = min(n_trials, n_at_a_time)
+    while n_more > 0:
+        if len(commits) > 1:
+            live.store.wait(commits[-2])
+        started = time.thread_time()
+        try:
+            granted, committed = grant_leases(live, claim, n_more)
+        except (*NO_DATABASE, ServiceError):
+            raise
+        except Exception as error:
+            log.exception("study %s cannot give out a trial", live.record.name)
+            live.grant_fault.note(error)
+            return leases, commits
+        if live.grant_fault.text is not None:
+            live.grant_fault.clear()
+            live.notify()  # until now, one waiting claim at a time has tried
+        live.costs.note(CLAIM, len(granted), time.thread_time() - started)
+        leases += granted
+        commits.append(committed)
+        n_more = min(n_trials - len(leases), n_at_a_time) if len(granted) == n_more else 0
+    return leases, commits
+
+
+def _n_at_a_time(live: LiveStudy) -> int:
+    """How many trials of a study are granted at a time: a trial has a row, one for each parameter, and its lease."""
+    n_rows = 2 + len(live.definition.search_space)
+    return max(1, min(MAX_LEASES, MAX_ROWS // n_rows))
 
 
 def _repeated(registry: Registry, claim: Claim) -> list[Lease]:
@@ -115,13 +183,18 @@ def _repeated(registry: Registry, claim: Claim) -> list[Lease]:
         store.optuna.commits.barrier()  # the leases may not be in the database yet
     for record in known:
         live = registry.by_id(record.study_id)
-        if live is not None:
+        if live is None:
+            continue
+        try:
             leases.append(lease_for_worker(live, record, store.optuna.get_trial(record.trial_id).params))
+        except KeyError:  # raised by Optuna when the study was deleted meanwhile
+            if not live.was_deleted():
+                raise
     return leases
 
 
 def _is_for(live: LiveStudy, claim: Claim) -> bool:
-    """Whether the worker wants trials of a study, may have them, and allows all its entrypoints, if it has any."""
-    if live.record.name in claim.except_studies or live.failures.is_stopped(claim.worker.id):
+    """Whether the worker wants trials of a study and may have them."""
+    if live.record.name in claim.except_studies:
         return False
-    return all(is_allowed(entrypoint, claim.allow) for entrypoint in live.definition.entrypoints)
+    return not live.failures.is_stopped(claim.worker.id, claim.worker.host)

@@ -32,10 +32,10 @@ def suggest_param(registry: Registry, lease_id: str, body: Suggest) -> tuple[Sca
     StateConflictError, InvalidError and DistributionError.
     """
     live, lease = get_lease(registry, lease_id)
-    if not live.definition.is_user_code:
+    if not live.definition.asks_for_params:
         raise StateConflictError(f"study {live.record.name} has no entrypoint: its parameters are in the lease")
     with live.deferred_change() as committed:
-        renew_open_lease(registry, live, lease_id)
+        renew_open_lease(registry, live, lease)
         running = live.store.optuna.get_trial(lease.trial_id)
         if body.name in running.params:
             return _known_value(running, body), [committed]
@@ -44,7 +44,7 @@ def suggest_param(registry: Registry, lease_id: str, body: Suggest) -> tuple[Sca
     _check_compatible(live.study.get_trials(deepcopy=False), body)
     sampled = _sample(live, lease, running, body)
     with live.deferred_change() as committed:
-        renew_open_lease(registry, live, lease_id)
+        renew_open_lease(registry, live, lease)
         return _save_param(live, lease, sampled, body), [committed]
 
 
@@ -143,4 +143,5 @@ def save_user_attrs(
             raise InvalidError([("user_attrs", problem)])
         for name, value in user_attrs.items():
             storage.set_trial_user_attr(lease.trial_id, name, value)
+        live.note_user_attrs(user_attrs)
         return dict(storage.get_trial(lease.trial_id).user_attrs), [committed]

@@ -1,24 +1,42 @@
 """Reports in, decisions out, in one study. A repeated report of a lease and step gets the same decision again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 from optuna.trial import TrialState
 
-from service.errors import ReportConflictError
+from service.errors import InvalidError, ReportConflictError
 from service.leases.grants import training_of
 from service.leases.trial_ends import finish_trial
 from service.leases.trial_results import Metrics, failed_result, interrupted_result, pruned_result, same_metrics
 from service.pruning.promotion import Promotion
-from service.schemas.study.user_training import UserTraining
+from service.schemas.protocol import Report
+from service.schemas.study.training import Training
 from service.study.live_study import LiveStudy
 from storage import Decision, EpochRecord, LeaseRecord
+
+MAX_METRICS_OF_ATTEMPT = 500
+"""Every metric is a column of the answer with a trial's curves, whose rows are the reported steps."""
 
 
 def check_report(lease: LeaseRecord, known: EpochRecord | None, step: int, metrics: Mapping[str, float]) -> None:
     """Raises ReportConflictError if the step was reported with other metrics under this lease, as `known` tells."""
     if known is not None and not same_metrics(known.metrics, metrics):
         raise ReportConflictError(f"step {step} of lease {lease.lease_id} was reported with other metrics")
+
+
+def check_metric_names(live: LiveStudy, lease_id: str, reports: Sequence[tuple[str, Report]]) -> None:
+    """Check the number of metrics of an attempt with new reports, given with the names of their fields.
+
+    Raises InvalidError.
+    """
+    known = live.leases.metrics(lease_id)
+    new: set[str] = set()
+    for name, report in reports:
+        new |= report.metrics.keys() - known
+        if new and len(known) + len(new) > MAX_METRICS_OF_ATTEMPT:  # an older attempt may have more
+            rule = f"the reports of an attempt may have at most {MAX_METRICS_OF_ATTEMPT} different metrics"
+            raise InvalidError([(f"{name}.metrics", f"{rule}: {len(known) + len(new)} with this report")])
 
 
 def record_report(
@@ -54,10 +72,10 @@ def _record(live: LiveStudy, lease: LeaseRecord, known: EpochRecord | None, step
     return decision
 
 
-def report_of_ended_lease(live: LiveStudy, lease: LeaseRecord, step: int) -> EpochRecord | None:
-    """The earlier report of a step under a lease that has ended, from the database; None if there is none."""
-    closed = live.store.leases.get(lease.lease_id)
-    if closed is None or closed.outcome == "expire" or closed.state == TrialState.WAITING.name:
+def report_in_database(live: LiveStudy, lease: LeaseRecord, step: int) -> EpochRecord | None:
+    """The earlier report of a step under an open lease or an ended one, from the database; None if there is none."""
+    known_lease = live.store.leases.get(lease.lease_id)
+    if known_lease is None or known_lease.outcome == "expire" or known_lease.state == TrialState.WAITING.name:
         return None  # the trial may have kept the report, but it belongs to no lease any more
     known = live.store.epoch(lease.trial_id, step)
     return known if known is not None and known.lease_id == lease.lease_id else None
@@ -96,24 +114,24 @@ def _decide_at_rung(live: LiveStudy, promotion: Promotion, lease: LeaseRecord, s
 def _is_last_step(live: LiveStudy, lease: LeaseRecord, step: int) -> bool:
     """Whether the trial has trained to its end, so that ending it now saves nothing.
 
-    False for a trial of an entrypoint, whose number of steps is unknown.
+    False for a trial of an entrypoint or a command, whose number of steps is unknown.
     """
     training = training_of(live, live.store.optuna.get_trial(lease.trial_id).params)
-    return not isinstance(training, UserTraining) and step + 1 >= training.epochs
+    return isinstance(training, Training) and step + 1 >= training.epochs
 
 
 def renew_lease(live: LiveStudy, lease_id: str) -> tuple[float, Future[None]]:
     """Give an open lease a fresh term and return its seconds; 0 for a lease that has ended.
 
-    The lease of an entrypoint's trial is ended if its study is to stop: other trials hear of that by the decision on a
-    report, but code of users may never report.
+    The lease of a trial with users' code is ended if its study is to stop: other trials hear of that by the decision
+    on a report, but code of users may never report.
     """
     with live.deferred_change() as committed:
         lease = live.leases.get(lease_id)
         if lease is None:
             return 0.0, committed
         reason = live.stop_reason()
-        if reason is not None and live.definition.entrypoints:
+        if reason is not None and not live.definition.needs.is_empty:
             finish_trial(live, lease, "stop", interrupted_result(live, lease, f"stopped: {reason}"))
             return 0.0, committed
         live.leases.renew(lease_id)

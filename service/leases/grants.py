@@ -14,7 +14,7 @@ from service.schemas.protocol import Claim, Lease
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.resolve import resolve
 from service.schemas.study.training import Training
-from service.schemas.study.user_training import AnyTraining, UserTraining
+from service.schemas.study.user_training import AnyTraining
 from service.study.live_study import LiveStudy
 from service.study.sampling_ahead import sample_params
 from service.study.seeds import trial_seed
@@ -74,10 +74,12 @@ def _to_sample(live: LiveStudy, n_trials: int) -> tuple[list[FrozenTrial], int]:
 def _lease_trials(live: LiveStudy, claim: Claim, n_trials: int) -> list[Lease]:
     trials: list[PreparedTrial] = []
     try:
-        like = _params_in_training(live, claim.worker.id)
-        while len(trials) < n_trials and (trial := _next_trial(live, like)) is not None:
+        n_known = live.queue.n_created
+        for trial in live.queue.next_trials(n_trials, live.n_trials_now, _params_in_training(live, claim.worker.id)):
             trials.append(trial)
-            like = like or trial.params
+            for number in range(n_known, live.queue.n_created):
+                live.events.trial_created(number)
+            n_known = live.queue.n_created
         records = [_lease_record(live, trial, claim) for trial in trials]
         if records:
             _save_leases(live, records, claim)
@@ -102,14 +104,6 @@ def _params_in_training(live: LiveStudy, worker_id: str) -> Params | None:
     return None if lease is None else live.store.optuna.get_trial(lease.trial_id).params
 
 
-def _next_trial(live: LiveStudy, like: Params | None) -> PreparedTrial | None:
-    n_known = live.queue.n_created
-    trial = live.queue.next_trial(live.n_trials_now, like)
-    for number in range(n_known, live.queue.n_created):
-        live.events.trial_created(number)
-    return trial
-
-
 def _save_leases(live: LiveStudy, records: Sequence[LeaseRecord], claim: Claim) -> None:
     now = live.clock.now()
     worker = WorkerRecord(claim.worker.id, claim.worker.host, claim.worker.device, claim.worker.n_lanes, now, now)
@@ -117,7 +111,8 @@ def _save_leases(live: LiveStudy, records: Sequence[LeaseRecord], claim: Claim) 
         live.record = live.store.change_study(live.record, started_at=now)
     live.store.grant(records, worker)
     for record in records:
-        live.leases.add(record)
+        resume = live.resume(record.trial_id)
+        live.leases.add(record, checkpoint_step=None if resume is None else resume.step)
 
 
 def _lease_record(live: LiveStudy, trial: PreparedTrial, claim: Claim) -> LeaseRecord:
@@ -135,8 +130,8 @@ def _lease_record(live: LiveStudy, trial: PreparedTrial, claim: Claim) -> LeaseR
 
 def _n_attempts(live: LiveStudy, trial_id: int) -> int:
     """How many attempts at a trial have ended. A released trial was not attempted."""
-    earlier = live.store.leases.of_trials([trial_id])
-    return sum(lease.outcome in ("expire", "fail") for lease in earlier)
+    known = live.store.leases.of_trials([trial_id])
+    return max((lease.attempt - (lease.outcome not in ("expire", "fail")) for lease in known), default=0)
 
 
 def rung_steps(live: LiveStudy, trial_id: int, training: AnyTraining) -> list[int]:
@@ -144,11 +139,11 @@ def rung_steps(live: LiveStudy, trial_id: int, training: AnyTraining) -> list[in
     if live.promotion is None:
         return []
     steps = live.promotion.steps(live.store.optuna.get_trial(trial_id))
-    return [step for step in steps if isinstance(training, UserTraining) or step + 1 < training.epochs]
+    return [step for step in steps if not isinstance(training, Training) or step + 1 < training.epochs]
 
 
 def training_of(live: LiveStudy, params: Params) -> AnyTraining:
-    """The study's training with a trial's parameters put in; the training of an entrypoint has no parameters."""
+    """The study's training with a trial's parameters put in; that of an entrypoint or a command has no parameters."""
     training = live.definition.training
     return Training.model_validate(resolve(live.fixed, params)) if isinstance(training, Training) else training
 
@@ -168,7 +163,7 @@ def lease_for_worker(live: LiveStudy, record: LeaseRecord, params: Params) -> Le
         rung_steps=rung_steps(live, record.trial_id, training),
         expires_in_seconds=live.leases.remaining_seconds(record.lease_id),
     )
-    if isinstance(training, UserTraining):
+    if not isinstance(training, Training):
         user_attrs = live.store.optuna.get_trial(record.trial_id).user_attrs
         prunes = live.definition.pruner.prunes
         update = {"objectives": live.definition.objectives, "prunes": prunes, "user_attrs": user_attrs}

@@ -1,6 +1,7 @@
 """What happens to trials when their leases end: they finish, wait at a rung, or go back into the queue."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from optuna.trial import TrialState
 
@@ -30,6 +31,7 @@ def finish_trial(
         live.final_metrics[lease.trial_id] = result.metrics
     live.store.artifacts.remove(lease.trial_id, CHECKPOINT)
     live.leases.remove(lease.lease_id)
+    live.pruning.end(lease.trial_id)
     tell(live.study, lease.trial_number, state, values)
     live.events.trial_ended(lease, state, result.metrics, values, result.reason)
     _check_target(live, lease.trial_id, lease.trial_number, values)
@@ -104,10 +106,24 @@ def may_be_retried(live: LiveStudy, lease: LeaseRecord) -> bool:
 
 
 def all_reasons(live: LiveStudy, lease: LeaseRecord, reason: str) -> str:
-    """Why each attempt at a trial ended, in one line; `reason` is that of the last attempt."""
-    earlier = live.store.leases.of_trials([lease.trial_id])
-    reasons = [f"attempt {past.attempt}: {past.reason}" for past in earlier if past.reason]
-    return "; ".join([*reasons, f"attempt {lease.attempt}: {reason}"])
+    """Why the attempts at a trial ended, in one line; `reason` is that of the last attempt."""
+    known = live.store.leases.of_trials([lease.trial_id])
+    n_left_out = live.store.leases.n_of_trial(lease.trial_id) - len(known)
+    attempts = [(past.attempt, past.reason) for past in known if past.reason] + [(lease.attempt, reason)]
+    if n_left_out == 0:
+        return "; ".join(_reasons(attempts))
+    first = _reasons((past.attempt, past.reason) for past in known[:1] if past.reason)
+    return "; ".join([*first, f"{n_left_out} leases are left out", *_reasons(attempts[len(first) :])])
+
+
+def _reasons(attempts: Iterable[tuple[int, str]]) -> list[str]:
+    """Numbers and reasons of attempts in words. Neighbours with the same reason are one."""
+    told = []
+    for text, alike in groupby(attempts, key=lambda attempt: attempt[1]):
+        numbers = [number for number, _ in alike]
+        which = f"attempt {numbers[0]}" if len(numbers) == 1 else f"attempts {numbers[0]} to {numbers[-1]}"
+        told.append(f"{which}: {text}")
+    return told
 
 
 def _check_target(live: LiveStudy, trial_id: int, number: int, values: Sequence[float] | None) -> None:

@@ -13,6 +13,9 @@ from storage import LeaseRecord, ResultRecord
 
 Metrics = dict[str, float]
 
+MAX_NAMES = 10
+"""Metrics that a message names."""
+
 
 def completed_result(
     live: LiveStudy, lease: LeaseRecord, metrics: Metrics, values: Sequence[float] | None, last: Metrics
@@ -22,7 +25,7 @@ def completed_result(
     `last` are the metrics of its last report. Raises InvalidError if objective values are missing.
     """
     values = confirmed_values(live, lease) or (
-        list(values) if values is not None else _values_from(live, {**last, **metrics})
+        list(values) if values is not None else _values_from(live, lease, {**last, **metrics})
     )
     objectives = live.definition.objectives
     if len(values) != len(objectives):
@@ -72,12 +75,14 @@ def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
     )
 
 
-def _values_from(live: LiveStudy, known: Metrics) -> list[float]:
+def _values_from(live: LiveStudy, lease: LeaseRecord, known: Metrics) -> list[float]:
     missing = [objective.metric for objective in live.definition.objectives if objective.metric not in known]
     if missing:
-        raise InvalidError(
-            [(f"metrics.{metric}", "an objective must be in metrics or reported before") for metric in missing]
-        )
+        last = live.leases.last_epoch(lease)
+        at = "nothing was reported" if last is None else f"the last report was at step {last.step}"
+        given = f"{', '.join(sorted(known)[:MAX_NAMES]) or 'no metrics'} given, {at}"
+        rule = "which is an objective, must be in metrics or in the last report"
+        raise InvalidError([(f"metrics.{metric}", f"{metric}, {rule}: {given}") for metric in missing])
     return [known[objective.metric] for objective in live.definition.objectives]
 
 

@@ -8,18 +8,20 @@ intermediate values are kept in memory; they are read from our table of epochs w
 import copy
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, cast
 
 from optuna import Study
 from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from service.pruning.decisive_values import DecisiveViews
 from service.sampling.ask import ServiceStudy
 from service.sampling.overlay_storage import FinishedOnce, OverlayStorage
 from service.schemas.study.definition import Definition
-from storage import DATABASE_ERRORS, Store, storage_of, study_id_of, trial_id_of
+from storage import DATABASE_ERRORS, StepValues, Store, storage_of, study_id_of, trial_id_of
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,9 @@ class Pruning(Protocol):
     def forget(self, trial_id: int, after_step: int | None) -> None:
         """Drop the values of a trial after a step, or all if None, because the trial is tried again."""
 
+    def end(self, trial_id: int) -> None:
+        """Drop what is only needed while a trial runs."""
+
     def says_prune(self, trial_id: int) -> bool:
         """Whether the trial is to be pruned now."""
 
@@ -40,10 +45,14 @@ class Pruning(Protocol):
 def pruning_of(store: Store, study: Study, definition: Definition) -> Pruning:
     """The pruning of a study, by its number of objectives and its pruner."""
     if len(definition.objectives) == 1:
-        return OneObjective(study)
+        return OneObjective(study, definition)
     if not definition.pruner.prunes:
         return NoPruning()
-    return FirstObjective(store, study, definition.objectives[0].metric)
+    return FirstObjective(store, study, definition)
+
+
+def _views(definition: Definition) -> DecisiveViews:
+    return DecisiveViews(definition.pruner, maximize=definition.objectives[0].direction == "maximize")
 
 
 class NoPruning:
@@ -55,6 +64,9 @@ class NoPruning:
     def forget(self, trial_id: int, after_step: int | None) -> None:
         """Do nothing."""
 
+    def end(self, trial_id: int) -> None:
+        """Do nothing."""
+
     def says_prune(self, _trial_id: int) -> bool:
         """Whether the trial is to be pruned now."""
         return False
@@ -63,28 +75,40 @@ class NoPruning:
 class OneObjective:
     """Pruning as in Optuna, with the intermediate values in Optuna's tables."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, definition: Definition) -> None:
         self._study = study
+        self._views = _views(definition)
 
     def note(self, trial_id: int, step: int, value: float) -> None:
         """Save the value that a trial reported at a step."""
-        storage_of(self._study).set_trial_intermediate_value(trial_id, step, value)
+        storage = storage_of(self._study)
+        is_new = step not in storage.get_trial(trial_id).intermediate_values
+        storage.set_trial_intermediate_value(trial_id, step, value)
+        self._views.note(trial_id, step, value, is_new=is_new)
 
     def forget(self, trial_id: int, after_step: int | None) -> None:
-        """Do nothing: the storage deletes the values together with the trial's epochs."""
+        """Forget the view of a trial. The storage deletes the values together with the trial's epochs."""
+        self._views.forget(trial_id)
+
+    def end(self, trial_id: int) -> None:
+        """Forget the view of a trial."""
+        self._views.forget(trial_id)
 
     def says_prune(self, trial_id: int) -> bool:
         """Whether the trial is to be pruned now."""
-        return should_prune(self._study, storage_of(self._study).get_trial(trial_id))
+        trial = storage_of(self._study).get_trial(trial_id)
+        return should_prune(self._study, self._views.view(trial, trial.intermediate_values))
 
 
 class FirstObjective:
     """Pruning by the first of several objectives. The caller holds the study's lock."""
 
-    def __init__(self, store: Store, study: Study, metric: str) -> None:
+    def __init__(self, store: Store, study: Study, definition: Definition) -> None:
         self._study = study
-        self._values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        self._views = _views(definition)
+        self._values: defaultdict[int, StepValues] = defaultdict(partial(StepValues.of, {}))
         self._see = FinishedOnce(self._look_at)
+        metric = definition.objectives[0].metric
         trials = study.get_trials(deepcopy=False)
         for trial_id, step, metrics in store.metrics_of_trials([trial_id_of(trial) for trial in trials]):
             if metric in metrics:
@@ -92,19 +116,28 @@ class FirstObjective:
 
     def note(self, trial_id: int, step: int, value: float) -> None:
         """Save the value that a trial reported at a step."""
-        self._values[trial_id][step] = value
+        values = self._values[trial_id]
+        self._views.note(trial_id, step, value, is_new=step not in values)
+        self._values[trial_id] = values.with_value(step, value)
 
     def forget(self, trial_id: int, after_step: int | None) -> None:
         """Drop the values of a trial after a step, or all if None."""
-        known = self._values.pop(trial_id, {})
+        self._views.forget(trial_id)
+        known: Mapping[int, float] = self._values.pop(trial_id, {})
         if after_step is not None:
-            self._values[trial_id] = {step: value for step, value in known.items() if step <= after_step}
+            kept = {step: value for step, value in known.items() if step <= after_step}
+            self._values[trial_id] = StepValues.of(kept)
+
+    def end(self, trial_id: int) -> None:
+        """Forget the view of a trial. Its values stay: other trials are compared with them."""
+        self._views.forget(trial_id)
 
     def says_prune(self, trial_id: int) -> bool:
         """Whether the trial is to be pruned now."""
         storage, study_id = storage_of(self._study), study_id_of(self._study)
         trial = storage.get_trial(trial_id)
-        shadow = _FirstObjectiveStorage(storage, study_id, [], self._look_at(trial), seen=self._see)
+        viewed_trial = self._views.view(self._look_at(trial), self._values.get(trial_id, {}))
+        shadow = _FirstObjectiveStorage(storage, study_id, [], viewed_trial, seen=self._see)
         viewed = ServiceStudy(self._study.study_name, shadow, RandomSampler(), self._study.pruner)
         answer = should_prune(viewed, shadow.trial)
         for name, value in shadow.pruner_attrs.items():  # for example the rungs it has reached
@@ -114,7 +147,8 @@ class FirstObjective:
     def _look_at(self, trial: FrozenTrial) -> FrozenTrial:
         seen = copy.copy(trial)
         seen.values = trial.values[:1] if trial.values else None
-        seen.intermediate_values = self._values.get(trial_id_of(trial), {})
+        values: Mapping[int, float] = self._values.get(trial_id_of(trial), {})
+        seen.intermediate_values = cast("dict[int, float]", values)  # pruners only read it
         return seen
 
 

@@ -97,6 +97,11 @@ class Promotion:
         """All paused trials, sorted by number."""
         return self._waiting(sorted(self._paused))
 
+    @property
+    def n_paused(self) -> int:
+        """Number of paused trials."""
+        return len(self._paused)
+
     def is_paused(self, number: int) -> bool:
         """Whether the trial with this number is paused."""
         return number in self._paused

@@ -8,14 +8,15 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
+from service.pruning.halving import IndexedHalving, IndexedHyperband
 from service.schemas.study.pruners import AnyPruner, Patient, SuccessiveHalving
 
 CLASSES: dict[str, type[BasePruner]] = {
     "none": optuna.pruners.NopPruner,
     "median": optuna.pruners.MedianPruner,
     "percentile": optuna.pruners.PercentilePruner,
-    "successive_halving": optuna.pruners.SuccessiveHalvingPruner,
-    "hyperband": optuna.pruners.HyperbandPruner,
+    "successive_halving": IndexedHalving,
+    "hyperband": IndexedHyperband,
     "patient": optuna.pruners.PatientPruner,
     "threshold": optuna.pruners.ThresholdPruner,
     "wilcoxon": optuna.pruners.WilcoxonPruner,

@@ -2,24 +2,19 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from pydantic import ValidationError
 
 from service.clock import Clock
-from service.errors import (
-    StateConflictError,
-    StudyExistsError,
-    StudyNotFoundError,
-    TrialLeasedError,
-)
+from service.errors import StateConflictError, StudyExistsError, StudyNotFoundError, TrialLeasedError
 from service.events.study_events import StudyEvents
-from service.events.work_signal import WorkSignal
-from service.imports.import_trials import BY_DEFINITION, save_import, warm_start_imports
+from service.imports.import_trials import BY_DEFINITION, FittingTrials, save_import, warm_start_imports
 from service.registry.background_sampler import BackgroundSampler
 from service.registry.creation_checks import check_new_definition, check_replaceable
-from service.registry.known_workers import WorkerEntrypoints, WorkerLastSeen
+from service.registry.known_workers import WorkerAllowances, WorkerLastSeen, WorkerTimes
+from service.registry.waiting_claims import WaitingClaims
 from service.schemas.locations import first_error
 from service.schemas.protocol import Claim
 from service.schemas.study.definition import Definition
@@ -54,7 +49,6 @@ class Registry:
         store: Store,
         clock: Clock,
         term_seconds: float,
-        signal: WorkSignal,
         sampled: Callable[[str, float], None],
         tick: Callable[[LiveStudy], None],
     ) -> None:
@@ -65,7 +59,7 @@ class Registry:
         """
         self.store = store
         self.clock = clock
-        self.signal = signal
+        self.waiting_claims = WaitingClaims()
         self._term_seconds = term_seconds
         self.stalls = StallDetector(clock, term_seconds)
         self._sampled = sampled
@@ -75,18 +69,22 @@ class Registry:
         self._studies: dict[str, LiveStudy] = {}
         self._by_id: dict[int, LiveStudy] = {}
         self.background_sampler = BackgroundSampler(self.every)
-        self.worker_entrypoints = WorkerEntrypoints(clock)
+        self.worker_allowances = WorkerAllowances(clock)
         self.worker_last_seen = WorkerLastSeen(clock)
+        self.worker_times = WorkerTimes()
+        self._changed: list[LiveStudy] = []
+        """Studies that were loaded or removed in the present `committed_change`."""
         self._unreadable: dict[str, tuple[StudyRecord, str]] = {}
         for record in store.studies():
             self._load_if_readable(record)
 
     def load(self, record: StudyRecord) -> LiveStudy:
         """Load a study from the database and add it to the registry."""
-        notify, wake = self.signal.notify, self.background_sampler.wake
+        notify, wake = self.waiting_claims.wake, self.background_sampler.wake
         leases = OpenLeases(self.clock, self._term_seconds, self.stalls.listening_since)
         live = load_study(self.store, self.clock, record, leases, notify, wake, self._sampled, self._tick)
         self._studies[record.name] = self._by_id[record.study_id] = live
+        self._changed.append(live)
         return live
 
     def _load_if_readable(self, record: StudyRecord) -> None:
@@ -123,11 +121,21 @@ class Registry:
 
     @contextmanager
     def committed_change(self) -> Iterator[None]:
-        """Lock the list of studies for the block. The block's writes are one transaction; wait for its commit."""
-        with self._lock, self.store.deferred() as committed:
-            yield
+        """Lock the list of studies for the block. The block's writes are one transaction; wait for its commit.
+
+        Claims that wait for a study that was loaded or removed in the block are woken.
+        """
+        with self._lock:
+            self._changed.clear()
+            with self.store.deferred() as committed:
+                yield
+            changed, self._changed = self._changed, []
         self.store.wait(committed)
-        self.signal.notify()
+        for live in changed:
+            if live.deleted:
+                self.waiting_claims.wake_for(live.record.name)
+            else:
+                live.notify()
 
     def create(self, definition: Definition, *, replace: bool = False) -> tuple[LiveStudy, bool]:
         """Create a study; return it with True, or with False if the same definition has created it before.
@@ -136,22 +144,33 @@ class Registry:
         leases are lost. Raises InvalidError, StudyExistsError for another definition of the same name, and
         StateConflictError for a study that may not be replaced.
         """
-        with self.committed_change(), ExitStack() as held:
+        if self._same(definition, replace) is None:
+            check_new_definition(definition)
+        with self.committed_change():
+            same = self._same(definition, replace)
+            if same is not None:
+                return same, False
             existing = self._studies.get(definition.name)
-            if existing is not None and existing.is_defined_by(definition):
-                return existing, False
-            if existing is not None and not replace:
-                raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
+            imports = warm_start_imports(definition, self.get)  # reads the database, so the lock follows
             if existing is not None:
-                held.enter_context(existing.lock)
-                check_replaceable(existing)
-            return self._create(definition, existing), True
+                with existing.lock:
+                    check_replaceable(existing)
+                    self._remove(existing)
+            return self._create(definition, imports), True
 
-    def _create(self, definition: Definition, replaced: LiveStudy | None) -> LiveStudy:
-        check_new_definition(definition)
-        imports = warm_start_imports(definition, self.get)
-        if replaced is not None:
-            self._remove(replaced)
+    def _same(self, definition: Definition, replace: bool) -> LiveStudy | None:
+        """The study that the same definition has created, or None.
+
+        Raises StudyExistsError for another study of its name, unless that is to be replaced.
+        """
+        existing = self._studies.get(definition.name)
+        if existing is None or existing.is_defined_by(definition):
+            return existing
+        if not replace:
+            raise StudyExistsError(f"a study of this name exists with another definition: {definition.name}")
+        return None
+
+    def _create(self, definition: Definition, imports: Sequence[FittingTrials]) -> LiveStudy:
         try:
             record = self.write_study(definition)
         except DuplicateStudyError as error:
@@ -212,6 +231,7 @@ class Registry:
         self.store.delete_study(live.record)
         live.events.study_deleted()
         live.close()
+        self._changed.append(live)
         del self._studies[live.record.name]
         del self._by_id[live.record.study_id]
 
@@ -239,20 +259,18 @@ class Registry:
         return self._missing_allowance(live) or stopped or live.failing_workers.text(live.leases)
 
     def _missing_allowance(self, live: LiveStudy) -> str | None:
-        """The text that says which entrypoints no worker allows; None unless a study waits for that reason."""
-        entrypoints = live.definition.entrypoints
-        if not entrypoints or len(live.leases) > 0:
+        """The text that says what no worker allows; None unless a study waits for that reason."""
+        if live.needs.is_empty or len(live.leases) > 0:
             return None
         busy = {lease.worker_id for other in self.every() for lease in other.leases}
-        if live.queue.is_empty(live.n_trials_now) or self.worker_entrypoints.is_any_allowing(entrypoints, busy):
+        if live.queue.is_empty(live.n_trials_now) or self.worker_allowances.is_any_allowing(live.needs, busy):
             return None
-        packages = dict.fromkeys(entrypoint.partition(":")[0].partition(".")[0] for entrypoint in entrypoints)
-        flags = " ".join(f"--allow {package}" for package in packages)
-        return f"no worker allows {' and '.join(entrypoints)}: start one with {flags}"
+        return f"no worker allows {live.needs.text()}: start one with {live.needs.flags()}"
 
     def tick(self) -> None:
-        """Let time take effect in every study."""
-        self.for_each(LiveStudy.tick)
+        """Let time take effect in every study, except those that another thread works on, whose calls do the same."""
+        self.for_each(LiveStudy.tick_if_free)
+        self.for_each(self.waiting_claims.wake_one)
 
     def for_each(self, do: Callable[[LiveStudy], None]) -> None:
         """Call `do` with every study. An error in one study is logged and does not keep `do` from the others.

@@ -2,14 +2,16 @@
 
 import csv
 import io
+import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
 from optuna.trial import FrozenTrial
 
+from service.results.csv_columns import NamedColumns
 from service.results.view import metrics_of, trial_views
 from service.schemas.csv_text import text_cell
 from service.schemas.optuna import NAMES, OptunaStudy, OptunaTrial, utc
@@ -19,7 +21,7 @@ from service.study.live_study import LiveStudy
 
 PAGE = 500
 PIECE_CHARACTERS = 64 * 1024
-COLUMNS = ("number", "state", "started_at", "finished_at", "duration_seconds", "worker", "reason", "step")
+COLUMNS = ("number", "state", "started_at", "finished_at", "duration_seconds", "worker", "reason", "step", "retry_of")
 
 
 def in_pieces(lines: Iterator[str]) -> Iterator[str]:
@@ -46,31 +48,32 @@ def as_json(live: LiveStudy) -> Iterator[str]:
 
 
 def as_csv(live: LiveStudy) -> Iterator[str]:
-    """Yield a CSV header, then one trial per line; each objective, parameter, metric and constraint has a column."""
-    values = [f"value_{objective.metric}" for objective in live.definition.objectives]
+    """Yield a CSV header, then one trial per line.
+
+    Each objective, parameter, metric, constraint and user attribute has a column, up to MAX_COLUMNS of each kind.
+    """
+    objectives = [objective.metric for objective in live.definition.objectives]
     trials = live.study.get_trials(deepcopy=False)
     asked_for = [trial.params for trial in trials] if live.definition.is_user_code else []
-    params = _names([live.definition.search_space, *asked_for])
-    metrics = _names(trial.metrics for trial in _trials(live))
-    constraints = _names(trial.constraints for trial in trials)
+    params = NamedColumns.of("params", [live.definition.search_space, *asked_for])
+    metrics = NamedColumns.of(
+        "metrics", itertools.chain([dict.fromkeys(objectives)], (trial.metrics for trial in _trials(live)))
+    )
+    constraints = NamedColumns.of("constraints", (trial.constraints for trial in trials))
+    attrs = NamedColumns.of("user_attrs", (trial.user_attrs for trial in trials))
     mixed = _mixed(live, trials)
-    header = [
-        *COLUMNS,
-        *values,
-        *(f"params_{name}" for name in params),
-        *(f"metrics_{name}" for name in metrics),
-        *(f"constraints_{name}" for name in constraints),
-    ]
-    yield _line(header)
+    header = [*COLUMNS, *(f"value_{metric}" for metric in objectives)]
+    yield _line([*header, *params.header(), *metrics.header(), *constraints.header(), *attrs.header()])
     for trial in _trials(live):
         fields = trial.model_dump(mode="json")
         yield _line(
             [
                 *(text_cell(cell) if isinstance(cell := fields[name], str) else cell for name in COLUMNS),
-                *(fields["values"] or [None] * len(values)),
-                *(_cell(fields["params"], name, in_json=name in mixed) for name in params),
-                *(fields["metrics"].get(name) for name in metrics),
-                *(fields["constraints"].get(name) for name in constraints),
+                *(fields["values"] or [None] * len(objectives)),
+                *params.cells(fields["params"], lambda name, value: _cell(value, in_json=name in mixed)),
+                *metrics.cells(fields["metrics"], lambda _, value: value),
+                *constraints.cells(fields["constraints"], lambda _, value: value),
+                *attrs.cells(fields["user_attrs"], lambda _, value: _cell(value, in_json=True)),
             ]
         )
 
@@ -104,7 +107,7 @@ def _optuna_trial(trial: FrozenTrial, metrics: Metrics, known: dict[int, tuple[B
         values=trial.values,
         params=trial.params,
         distributions={name: known[id(kind)][1] for name, kind in trial.distributions.items()},
-        intermediate_values=trial.intermediate_values,
+        intermediate_values=dict(trial.intermediate_values.items()),
         metrics=metrics,
         user_attrs=_on_wire(trial.user_attrs),
         system_attrs=_on_wire(trial.system_attrs),
@@ -132,17 +135,14 @@ def _mixed(live: LiveStudy, trials: Iterable[FrozenTrial]) -> set[str]:
     return {name for name, values in choices.items() if not all(isinstance(value, str) for value in values)}
 
 
-def _cell(params: dict[str, object], name: str, *, in_json: bool) -> object:
-    """The CSV cell of a parameter: empty if it is inactive; true, false and null as in JSON.
+def _cell(value: object, *, in_json: bool) -> object:
+    """The CSV cell of a parameter or a user attribute: all but text and numbers as JSON.
 
     With `in_json` texts are written as JSON too if they could be taken for another value, and so is an empty text.
     """
-    if name not in params:
-        return None
-    value = params[name]
     if isinstance(value, str):
         return text_cell(json.dumps(value) if value == "" or (in_json and _is_json(value)) else value)
-    return json.dumps(value) if value is None or isinstance(value, bool) else value
+    return json.dumps(value) if value is None or isinstance(value, bool | list | dict) else value
 
 
 def _is_json(text: str) -> bool:
@@ -151,11 +151,6 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return text in ("True", "False", "None")
     return True
-
-
-def _names(mappings: Iterable[Mapping[str, object]]) -> list[str]:
-    """The names that at least one of the mappings has, in the order in which they come."""
-    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
 def _trials(live: LiveStudy) -> Iterator[Trial]:

@@ -1,8 +1,9 @@
-"""The importance of each parameter for the first objective, and of which parameters there is none."""
+"""The importance of each parameter for the first objective, and notes on the parameters that have none."""
 
 import math
 import warnings
 from collections.abc import Sequence
+from decimal import Decimal
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
@@ -12,8 +13,10 @@ from service.results.ranking import complete_trials
 from service.schemas.results import Importances
 from service.study.live_study import LiveStudy
 
+NumericDistribution = FloatDistribution | IntDistribution
+
 MAX_FANOVA_TRIALS = 1000
-"""fANOVA takes seconds for so many trials. Of more, these are evenly spread over the study."""
+"""fANOVA takes seconds for this number. Of a larger study it gets as many at most, evenly spread over the study."""
 
 
 def importances(live: LiveStudy) -> Importances:
@@ -48,7 +51,7 @@ def importances(live: LiveStudy) -> Importances:
 def _widest(trials: Sequence[FrozenTrial]) -> tuple[dict[str, BaseDistribution], list[str]]:
     """The distribution of each parameter over all trials, and notes on the parameters that have none.
 
-    A parameter has none if a trial lacks it, or if its type, scale, step or choices differ between trials.
+    A parameter has none if a trial lacks it, or if its type, scale, steps or choices differ between trials.
     """
     found: dict[str, BaseDistribution | None] = {}
     n_seen: dict[str, int] = {}
@@ -64,7 +67,7 @@ def _widest(trials: Sequence[FrozenTrial]) -> tuple[dict[str, BaseDistribution],
     if partial:
         notes.append(f"no share of {', '.join(partial)}: not every complete trial has it")
     if unlike:
-        notes.append(f"no share of {', '.join(unlike)}: its type, scale or choices differ between trials")
+        notes.append(f"no share of {', '.join(unlike)}: its type, scale, steps or choices differ between trials")
     return widest, notes
 
 
@@ -73,10 +76,21 @@ def _union(one: BaseDistribution | None, other: BaseDistribution) -> BaseDistrib
     if one == other or one is None:
         return one
     for kind in (FloatDistribution, IntDistribution):
-        if isinstance(one, kind) and isinstance(other, kind) and (one.log, one.step) == (other.log, other.step):
+        if isinstance(one, kind) and isinstance(other, kind) and _have_same_steps(one, other):
             low, high = min(one.low, other.low), max(one.high, other.high)
             return kind(low, high, log=one.log, step=one.step)  # type: ignore[arg-type] # of the same kind
     return None
+
+
+def _have_same_steps(one: NumericDistribution, other: NumericDistribution) -> bool:
+    """Whether the values of two ranges are on one scale and, with a step, a whole number of steps apart."""
+    if (one.log, one.step) != (other.log, other.step):
+        return False
+    return one.step is None or (_exact(other.low) - _exact(one.low)) % _exact(one.step) == 0
+
+
+def _exact(number: float) -> Decimal:
+    return Decimal(str(number))
 
 
 def _over_widest(trials: Sequence[FrozenTrial], widest: dict[str, BaseDistribution]) -> optuna.Study:

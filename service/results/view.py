@@ -11,7 +11,7 @@ from service.sampling.constraints import violated
 from service.sampling.paused import paused_at
 from service.sampling.sampler_note import sampler_note
 from service.schemas.optuna import utc
-from service.schemas.results import Attempt, Curves, Metrics, Study, Trial, TrialCounts
+from service.schemas.results import Attempt, Metrics, Study, Trial, TrialCounts
 from service.schemas.study.definition_fields import Params
 from service.study.live_study import LiveStudy
 from service.study.retried import retry_of
@@ -39,6 +39,7 @@ def study_view(live: LiveStudy, waits_for: str | None) -> Study:
         finished_at=record.finished_at,
         finished_reason=record.finished_reason,
         waits_for=waits_for,
+        data=live.data,
         sampler_note=sampler_note(live.definition, live.queue.suggestions.failures),
         trials_per_hour=_trials_per_hour(live, counts),
     )
@@ -49,7 +50,7 @@ def study_view_unless_deleted(live: LiveStudy, waits_for: Callable[[LiveStudy], 
     try:
         return study_view(live, waits_for(live))
     except KeyError:
-        if live.deleted:
+        if live.was_deleted():
             return None
         raise
 
@@ -70,20 +71,6 @@ def find_trial(live: LiveStudy, number: int) -> FrozenTrial:
     except KeyError as error:
         raise TrialNotFoundError(f"study {live.record.name} has no trial {number}") from error
     return live.store.optuna.get_trial(trial_id)
-
-
-def curves(live: LiveStudy, trial: FrozenTrial) -> Curves:
-    """The metrics that a trial reported, by step; for a trial of another program, Optuna's intermediate values."""
-    epochs = live.store.epochs(trial_id_of(trial))
-    if not epochs and trial.intermediate_values:
-        steps = sorted(trial.intermediate_values)
-        values: list[float | None] = [trial.intermediate_values[step] for step in steps]
-        return Curves(steps=steps, metrics={live.definition.objectives[0].metric: values})
-    names = list(dict.fromkeys(name for epoch in epochs for name in epoch.metrics))
-    return Curves(
-        steps=[epoch.step for epoch in epochs],
-        metrics={name: [epoch.metrics.get(name) for epoch in epochs] for name in names},
-    )
 
 
 def metrics_of(live: LiveStudy, trials: Sequence[FrozenTrial]) -> list[Metrics]:
@@ -131,9 +118,10 @@ def _trial_view(
         violated=violated(trial),
         paused_at_rung=paused_at(trial),
         retry_of=retry_of(trial),
-        user_attrs=trial.user_attrs if live.definition.entrypoints else {},
+        user_attrs=trial.user_attrs,
         step=last.step if last else None,
         attempts=[_attempt(lease) for lease in leases],
+        n_attempts=live.store.leases.n_of_trial(trial_id_of(trial)),
         reason=result.reason if result else None,
         worker=leases[-1].worker_id if leases else None,
         started_at=started,
@@ -150,7 +138,7 @@ def _unused(trial: FrozenTrial) -> Params:
 
 
 def attempts_of(store: Store, trial_id: int) -> list[Attempt]:
-    """The attempts at a trial, which are its leases, oldest first."""
+    """The attempts at a trial that are in memory, which are its leases, oldest first."""
     return [_attempt(lease) for lease in store.leases.of_trials([trial_id])]
 
 

@@ -31,17 +31,20 @@ def start_due_round(live: LiveStudy) -> None:
 def narrow_by_hand(live: LiveStudy, request: NarrowRequest, requested_by: str) -> RoundRecord:
     """Start the round that a user asks for and return its record; a preview is only returned.
 
-    The caller holds the study's lock. Raises InvalidError, RoundExistsError and StateConflictError.
+    Raises InvalidError, RoundExistsError and StateConflictError.
     """
-    _check_number(live, request.round)
-    _check_can_be_narrowed(live)
-    keep_top, margin = _keep_top_and_margin(live.definition.narrowing, request)
-    record = next_round(live, keep_top, margin, requested_by)
-    if record.note is not None:
-        raise StateConflictError(f"study {live.record.name} cannot be narrowed: {record.note}")
-    if not request.preview:
-        _check_changes_a_range(live, record)
-        start_round(live, record)
+    with live.committed_change():
+        live.tick()
+        live.check_not_deleted()
+        _check_number(live, request.round)
+        _check_can_be_narrowed(live)
+        keep_top, margin = _keep_top_and_margin(live.definition.narrowing, request)
+        record = next_round(live, keep_top, margin, requested_by)
+        if record.note is not None:
+            raise StateConflictError(f"study {live.record.name} cannot be narrowed: {record.note}")
+        if not request.preview:
+            _check_changes_a_range(live, record)
+            start_round(live, record)
     return record
 
 

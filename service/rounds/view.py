@@ -17,8 +17,8 @@ from storage import RoundRecord
 
 def round_list(live: LiveStudy) -> RoundList:
     """All rounds of a study, in order. The first round has the definition's ranges."""
-    with live.lock:
-        later, trials = live.rounds.later(), live.study.get_trials(deepcopy=False)
+    trials = live.study.get_trials(deepcopy=False)
+    later = live.rounds.later()  # after the trials: a round that starts meanwhile has none of these
     ends = [record.first_trial for record in later] + [len(trials)]
     views = [_first_round(live, trials[: ends[0]])]
     for record, end in zip(later, ends[1:], strict=True):

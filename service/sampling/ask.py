@@ -15,6 +15,9 @@ from storage import DATABASE_ERRORS, FIXED_PARAMS_ATTR, storage_of, trial_id_of
 
 log = logging.getLogger(__name__)
 
+Failed = Callable[[Exception], None]
+"""Is called with the error of a sampler that failed."""
+
 
 class ServiceStudy(Study):
     """An Optuna study without an optimize loop.
@@ -32,16 +35,12 @@ def with_random_sampler(study: Study) -> ServiceStudy:
     return ServiceStudy(study.study_name, storage_of(study), RandomSampler(), study.pruner)
 
 
-Failed = Callable[[Exception], None]
-"""Is told the error of a sampler."""
-
-
 def suggest(
     study: Study, trial_id: int, space: Mapping[str, Parameter], failed: Failed = lambda _error: None
 ) -> dict[str, Scalar]:
     """Set every parameter of a trial and return them.
 
-    If the sampler fails, for example because its model cannot be fitted, the failure is logged, `failed` is told, and
+    If the sampler fails, for example because its model cannot be fitted, the failure is logged, `failed` is called, and
     the parameters that are still missing are random.
     """
     try:
@@ -55,7 +54,7 @@ def suggest(
 
 
 def suggest_param_or_random(trial: Trial, name: str, parameter: Distribution, failed: Failed) -> None:
-    """Set one parameter of a trial, at random if the sampler fails, which `failed` is told.
+    """Set one parameter of a trial. If the sampler fails, `failed` is called and the parameter is random.
 
     Raises ValueError when it was given a value that it cannot have.
     """

@@ -1,24 +1,15 @@
 """The tried configurations of a discrete search space, so that none is tried twice while others are left."""
 
-import random
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from service.errors import InvalidError, NothingLeftError
+from service.sampling.configuration_table import ConfigurationTable, Key, position_of
 from service.schemas.fields import Scalar
 from service.schemas.study.checks import MAX_GRID
+from service.schemas.study.counting import n_configurations
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
-from service.schemas.study.search_space import (
-    FloatParameter,
-    IntParameter,
-    Parameter,
-    is_active,
-    n_configurations,
-    same,
-)
-
-Key = tuple[tuple[str, int], ...]
+from service.schemas.study.search_space import Parameter, is_active
 
 
 class Configurations:
@@ -29,6 +20,8 @@ class Configurations:
         self._discrete = bool(space) and all(parameter.size() is not None for parameter in space.values())
         self._size = n_configurations(space, MAX_GRID + 1) if self._discrete else None
         self._tried: set[Key] = set()
+        self._table: ConfigurationTable | None = None
+        """Made when an untried configuration is first asked for."""
         for params in tried:
             self.add(params)
 
@@ -37,9 +30,15 @@ class Configurations:
         key = self._key(params)
         if key is not None:
             self._tried.add(key)
+            if self._table is not None:
+                self._table.add(key)
 
     def __contains__(self, params: Mapping[str, Scalar]) -> bool:
         return self._key(params) in self._tried
+
+    def has_untried(self) -> bool:
+        """Whether a configuration is untried; False if there are more than MAX_GRID."""
+        return self._size is not None and len(self._tried) < self._size <= MAX_GRID
 
     def untried(
         self, others: Iterable[Mapping[str, Scalar]], given: Mapping[str, Scalar] | None = None
@@ -50,11 +49,8 @@ class Configurations:
         """
         if self._size is None or self._size > MAX_GRID:
             return None
-        gone = self._tried | {self._key(params) for params in others}
-        every = _all_configurations(self._space, list(self._space), {})
-        left = [params for params in every if self._key(params) not in gone and self._has(params, given or {})]
-        # Seeded by the number of tried configurations, so that the same study makes the same choice.
-        return random.Random(len(gone)).choice(left) if left else None
+        self._table = self._table or ConfigurationTable(self._space, self._tried)
+        return self._table.untried([key for key in map(self._key, others) if key is not None], given or {})
 
     def fill_in(self, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """The given values as a complete configuration: if values are missing, an untried one that has the given ones.
@@ -68,16 +64,8 @@ class Configurations:
             raise NothingLeftError(f"every configuration with these values is tried or waits: {dict(given)}")
         return whole
 
-    def _has(self, params: Mapping[str, Scalar], given: Mapping[str, Scalar]) -> bool:
-        """Whether a configuration has the given values of those parameters that are active in it."""
-        return all(
-            _position(self._space[name], params[name]) == _position(self._space[name], value)
-            for name, value in given.items()
-            if name in params and self._space[name].contains(value)
-        )
-
     def _key(self, params: Mapping[str, Scalar]) -> Key | None:
-        """The positions of the values in their ranges: equal floats may differ in the last bit, and true is not 1."""
+        """A configuration by the positions of its values; None if it is incomplete or outside this search space."""
         if not self._discrete:
             return None
         key = []
@@ -86,7 +74,7 @@ class Configurations:
                 continue
             if name not in params or not parameter.contains(params[name]):
                 return None
-            key.append((name, _position(parameter, params[name])))
+            key.append((name, position_of(parameter, params[name])))
         return tuple(key)
 
 
@@ -106,27 +94,3 @@ def first_configurations(definition: Definition) -> list[Params]:
             raise InvalidError([(f"enqueue.{index}", error.detail)]) from error
         configurations.add(enqueued[index])
     return enqueued
-
-
-def _position(parameter: Parameter, value: Any) -> int:
-    if isinstance(parameter, FloatParameter):
-        index: int = round((value - parameter.low) / (parameter.step or 1.0))
-        return index
-    if isinstance(parameter, IntParameter):
-        return int(value)
-    return next(index for index, choice in enumerate(parameter.choices) if same(choice, value))
-
-
-def _all_configurations(
-    space: Mapping[str, Parameter], names: list[str], params: dict[str, Scalar]
-) -> Iterator[dict[str, Scalar]]:
-    """All configurations of a discrete search space."""
-    if not names:
-        yield params
-        return
-    name, *rest = names
-    if not is_active(space[name], params):
-        yield from _all_configurations(space, rest, params)
-        return
-    for value in space[name].grid():
-        yield from _all_configurations(space, rest, {**params, name: value})

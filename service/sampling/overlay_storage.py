@@ -105,7 +105,7 @@ class OverlayStorage(BaseStorage):
         with self._without_waiting():
             self._storage.set_study_user_attr(study_id, key, value)
 
-    def _without_waiting(self) -> AbstractContextManager[None]:
+    def _without_waiting(self) -> AbstractContextManager[object]:
         return self._storage.deferred() if isinstance(self._storage, GroupCommitStorage) else nullcontext()
 
     def _own(self, trial_id: int) -> FrozenTrial:

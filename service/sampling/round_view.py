@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from service.sampling.failures import failed_as_pruned
+from service.sampling.failures import failed_as_infeasible
 from service.sampling.overlay_storage import FinishedOnce, ImportedTrials, OverlayStorage
 from service.sampling.paused import as_sampled
 from service.schemas.fields import Scalar
@@ -47,8 +47,8 @@ class RoundView:
         self._first = first
         self._record = record
         self._seen = FinishedOnce(self._look_at)
-        self._taught = FinishedOnce(lambda trial: self._look_at(failed_as_pruned(trial)))
-        self._failed = FinishedOnce(failed_as_pruned)
+        self._taught = FinishedOnce(lambda trial: self._look_at(failed_as_infeasible(trial)))
+        self._failed = FinishedOnce(failed_as_infeasible)
         self._whole = _distributions(first)
         self._narrowed = {} if record is None else _distributions(self.space)
 
@@ -64,7 +64,7 @@ class RoundView:
     ) -> OverlayStorage:
         """The study as the sampler sees it, with the trial to be sampled: `waiting`, or else a new one.
 
-        `with_failures` shows trials that failed for their own sake as pruned ones.
+        `with_failures` shows trials that failed because of their parameters or their code as the worst ones.
         """
         prefix = "" if self._record is None else f"round-{self._record.number}:"
         seen = self._look(with_failures=with_failures)

@@ -10,9 +10,10 @@ from optuna.samplers import BaseSampler, nsgaii
 from optuna.samplers.nsgaii import BaseCrossover
 
 from service.sampling.gp import BoundedGpSampler
+from service.schemas.study.checks import MAX_GRID
+from service.schemas.study.counting import n_configurations
 from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import AnySampler, Auto, BruteForce, Genetic, Grid, Tpe
-from service.schemas.study.search_space import n_configurations
 from storage import SafeCmaEsSampler
 
 CLASSES: dict[str, type[BaseSampler]] = {
@@ -77,9 +78,9 @@ def chosen_sampler(definition: Definition) -> AnySampler:
     if not isinstance(sampler, Auto):
         return sampler
     # Narrowing needs a sampler of ranges, even if they have few values, and user code may suggest more parameters.
-    is_open = definition.narrowing is not None or definition.is_user_code
-    size = None if is_open else n_configurations(definition.search_space, definition.n_trials + 1)
-    if size is not None and size <= definition.n_trials:
+    is_open = definition.narrowing is not None or definition.asks_for_params
+    size = None if is_open else n_configurations(definition.search_space, MAX_GRID + 1)
+    if size is not None and size <= min(definition.n_trials, MAX_GRID):
         return BruteForce(name="brute_force", seed=sampler.seed)
     return Tpe(name="tpe", seed=sampler.seed)
 

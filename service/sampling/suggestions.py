@@ -23,6 +23,7 @@ from service.sampling.ask import ServiceStudy, has_all_params, known_params, sug
 from service.sampling.configurations import Configurations
 from service.sampling.constraints import constraint_names
 from service.sampling.failures import learns_from_failures
+from service.sampling.first_lowest import first_lowest
 from service.sampling.overlay_storage import ImportedTrials, OverlayStorage
 from service.sampling.round_view import RoundView
 from service.sampling.sampler_note import SamplerFailures
@@ -71,7 +72,7 @@ class Suggestions:
         self.failures = SamplerFailures()
         self._imported: ImportedTrials | None = None
         # User code may set other constraints than the definition has, and GP fails when a constraint is added later.
-        self._first_constraints = set() if definition.is_user_code else constraint_names(definition)
+        self._first_constraints = set() if definition.asks_for_params else constraint_names(definition)
         self._ready: deque[Suggestion] = deque()
         self._filled_in: dict[int, FrozenTrial] = {}
         self._lock = threading.Lock()
@@ -82,9 +83,7 @@ class Suggestions:
         self._last_taken = -math.inf
         self._configurations = self._tried_in(self._view)
         self._sampler = chosen_sampler(definition)
-        self._learns_from_failures = partial(
-            learns_from_failures, definition, self._sampler, self._storage, self._study_id
-        )
+        self._learns_from_failures = partial(learns_from_failures, self._sampler, self._storage, self._study_id)
 
     def _tried_in(self, view: RoundView) -> Configurations:
         trials = self._study.get_trials(deepcopy=False)
@@ -115,13 +114,13 @@ class Suggestions:
             return len(self._ready)
 
     def _drop_repetitions(self) -> None:
-        """Drop suggestions of tried configurations, unless every configuration is tried."""
-        fresh = [ready for ready in self._ready if ready.trial.params not in self._configurations]
-        if len(fresh) < len(self._ready) and self._configurations.untried([]) is not None:
+        """Drop suggestions of tried configurations, unless every configuration is tried, or there are too many."""
+        if self._configurations.has_untried():
+            fresh = [ready for ready in self._ready if ready.trial.params not in self._configurations]
             self._ready = deque(fresh)
 
-    def take(self, is_wanted: Callable[[Mapping[str, Scalar]], bool] = lambda _params: True) -> FrozenTrial | None:
-        """A new trial to save, preferably one whose parameters are wanted. None if no suggestion is ready."""
+    def take(self, place: Callable[[Mapping[str, Scalar]], int] = lambda _params: 0) -> FrozenTrial | None:
+        """A new trial to save: the first one with the lowest `place`, at least 0. None if no suggestion is ready."""
         now = self._monotonic()
         with self._lock:
             self._drop_repetitions()
@@ -129,7 +128,7 @@ class Suggestions:
                 return None
             self._claim_seconds = _average(self._claim_seconds, now - self._last_taken)
             self._last_taken = now
-            index = next((i for i, ready in enumerate(self._ready) if is_wanted(ready.trial.params)), 0)
+            index = first_lowest(place(ready.trial.params) for ready in self._ready)
             trial = copy.copy(self._ready[index].trial)
             del self._ready[index]
             self._configurations.add(trial.params)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from service.schemas.fields import Answer, Body, Identifier, Number, Scalar, finite, not_nan
+from service.schemas.fields import Answer, Identifier, Number, Scalar, WorkerBody, finite, not_nan
 from service.schemas.study.search_space import Distribution
 
 ParameterName = Annotated[
@@ -32,7 +32,7 @@ Constraints = Annotated[
 ]
 
 
-class Suggest(Body):
+class Suggest(WorkerBody):
     """The request of an entrypoint for a parameter while it runs."""
 
     name: ParameterName
@@ -48,7 +48,7 @@ class Suggested(Answer):
     value: Scalar = Field(description="Value of the parameter. It does not change in this trial.", examples=[2])
 
 
-class NewUserAttrs(Body):
+class NewUserAttrs(WorkerBody):
     """User attributes that an entrypoint sets. A value replaces the earlier one of the same name."""
 
     user_attrs: UserAttrs
@@ -62,7 +62,7 @@ class KnownUserAttrs(Answer):
     )
 
 
-class NewConstraints(Body):
+class NewConstraints(WorkerBody):
     """Constraint values that an entrypoint sets. A value replaces the earlier one of the same name."""
 
     constraints: Constraints

@@ -57,6 +57,15 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
+class WorkerBody(Body):
+    """A JSON object from a worker. Unknown fields are ignored, because a newer worker may send more.
+
+    A new field must therefore be one that an older service may ignore.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class StrictBody(Body):
     """A body that people write. JSON types are not converted: "1" is not 1, and true is not 1.0."""
 
@@ -113,6 +122,8 @@ Number = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": list(NON_FINITE)}]}),
 ]
 """A float that may be nan or infinite; JSON carries those as "nan", "inf" and "-inf"."""
+
+MetricName = Annotated[str, Field(min_length=1, max_length=128)]
 
 Timestamp = Annotated[datetime, AfterValidator(_utc)]
 """An aware UTC time, RFC 3339 on the wire."""

@@ -129,10 +129,12 @@ class Evaluation(Answer):
         description="The test score; null until the evaluation is complete.", examples=[None]
     )
     test_attempts: list[Attempt] = Field(
-        description="Every lease of the tested trial. One that did not end by complete may have read the test split. "
-        "The next attempt trains the same model with the same seed.",
+        description="The leases of the tested trial. One that did not end by complete may have read the test split. "
+        "The next attempt trains the same model with the same seed. Of more than 20 leases, the first one and the "
+        "newest 19.",
         examples=[[]],
     )
+    n_test_attempts: int = Field(0, description="How many leases the tested trial has had.", examples=[1])
     failure: str | None = Field(description="Why the evaluation failed; null if it did not.", examples=[None])
     ended_at: Timestamp | None = Field(
         description="When the evaluation ended; null while it is running.", examples=["2026-01-02T04:04:05Z"]

@@ -22,7 +22,7 @@ UNION_FIELDS = (
 )
 """Fields whose value is one of several kinds. In a location, pydantic puts the kind after the field."""
 
-TRAINING_KINDS = ("built_in", "user_code")
+TRAINING_KINDS = ("built_in", "user_code", "command")
 """Kinds that stand after `training` in the locations of a definition."""
 
 PART_KINDS = ("built_in", "own")
@@ -109,7 +109,7 @@ def message_of(item: Mapping[str, Any], subject: str) -> str:
         return f"{subject} {rule}" if rule.startswith("must ") else rule
     if kind in ("too_short", "too_long"):
         limit, n_items = re.split(" after validation, not ", str(item["msg"]))
-        if isinstance(item.get("input"), str):  # of which pydantic speaks as of a list where a rule follows the limit
+        if isinstance(item.get("input"), str):  # pydantic calls the characters of a text "items" after a validator
             limit = re.sub("items?$", lambda found: f"character{'s' if found[0] == 'items' else ''}", limit)
         return f"{subject} {_rule(limit)}: it has {n_items}"
     rule = RULES.get(kind) or PATTERNS.get(context.get("pattern", "")) or _rule(str(item["msg"]))

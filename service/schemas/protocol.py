@@ -4,12 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from service.schemas.fields import Answer, Body, Identifier, Number, StudyName, Timestamp
+from service.schemas.fields import Answer, Identifier, Number, StudyName, WorkerBody
 from service.schemas.results import Metrics, TrialState
+from service.schemas.study.allowance import Allowance, AllowedCommand, AllowedVariable, command_words
+from service.schemas.study.command_training import CommandTraining
 from service.schemas.study.definition_fields import Objective, Params
 from service.schemas.study.entrypoints import Prefix
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
+from service.schemas.worker_seconds import WorkerSeconds
 
 MAX_EXCEPT_STUDIES = 1000
 
@@ -30,7 +33,7 @@ Decision = Annotated[
 ]
 
 
-class WorkerInfo(Body):
+class WorkerInfo(WorkerBody):
     """A worker, as it describes itself."""
 
     id: Identifier = Field(
@@ -50,9 +53,12 @@ class WorkerInfo(Body):
         description="How many trials the worker trains at the same time.",
         examples=[1],
     )
+    seconds: WorkerSeconds | None = Field(
+        None, description="What the worker has spent its time on; null if it does not say so.", examples=[None]
+    )
 
 
-class Claim(Body):
+class Claim(WorkerBody):
     """A worker's request for trials. A repeated claim_id gets the same leases again."""
 
     claim_id: Identifier = Field(
@@ -88,6 +94,18 @@ class Claim(Body):
         "and none is granted without prefixes.",
         examples=[["mypkg"]],
     )
+    allow_commands: list[AllowedCommand] = Field(
+        [],
+        max_length=100,
+        description="Leading words of the commands that the worker runs, quoted as for a shell.",
+        examples=[["python train.py"]],
+    )
+    allow_environment: list[AllowedVariable] = Field(
+        [],
+        max_length=100,
+        description="Variables that a command's environment may set although they could make it run other code.",
+        examples=[["PATH"]],
+    )
     wait_seconds: float = Field(
         0.0,
         strict=True,
@@ -96,6 +114,13 @@ class Claim(Body):
         description="How long the service may wait for a trial, in seconds.",
         examples=[20.0],
     )
+
+    @property
+    def allowance(self) -> Allowance:
+        """What users' code the worker runs."""
+        return Allowance(
+            tuple(self.allow), tuple(map(command_words, self.allow_commands)), tuple(self.allow_environment)
+        )
 
 
 class Resume(Answer):
@@ -114,7 +139,7 @@ class Lease(Answer):
     attempt: int = Field(description="Number of the attempt at the trial, from 1.", examples=[1])
     params: Params = Field(description="The trial's parameters.", examples=[{"learning_rate": 0.003}])
     training: AnyTraining = Field(
-        description="The whole training configuration with the parameters in it, or the entrypoint to call.",
+        description="The whole training configuration with the parameters in it, or the entrypoint or command to run.",
         examples=[{"dataset": "mnist", "model": "mlp", "learning_rate": 0.003}],
     )
     seed: int = Field(description="The trial's own seed.", examples=[81985529216486])
@@ -138,16 +163,19 @@ class Lease(Answer):
         examples=[False],
     )
     objectives: list[Objective] = Field(
-        [], description="Objectives of a trial with an entrypoint, in order; empty for other trials.", examples=[[]]
+        [],
+        description="Objectives of a trial with an entrypoint or a command, in order; empty for other trials.",
+        examples=[[]],
     )
     prunes: bool = Field(
         False,
-        description="Whether a pruner judges a trial with an entrypoint by its reports; false for other trials.",
+        description="Whether a pruner judges a trial with an entrypoint or a command by its reports; false for other "
+        "trials.",
         examples=[False],
     )
     user_attrs: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="User attributes that earlier attempts of a trial with an entrypoint have set.",
+        description="User attributes that earlier attempts of a trial with an entrypoint or a command have set.",
         examples=[{}],
     )
     expires_in_seconds: float = Field(
@@ -166,14 +194,25 @@ class Lease(Answer):
         assert isinstance(self.training, UserTraining), "the lease is of a trial with an entrypoint"
         return self.training
 
+    @property
+    def command(self) -> CommandTraining:
+        """The training of a trial with a command."""
+        assert isinstance(self.training, CommandTraining), "the lease is of a trial with a command"
+        return self.training
+
 
 class Claimed(Answer):
     """The answer to a claim."""
 
     leases: list[Lease] = Field(description="The granted leases; empty when there is no work.", examples=[[]])
+    not_allowed: list[str] = Field(
+        default_factory=list,
+        description="If there are no leases: the flags that a worker needs for studies that wait for one, at most 5.",
+        examples=[["--allow mypkg"]],
+    )
 
 
-class Report(Body):
+class Report(WorkerBody):
     """The metrics of one epoch of one trial."""
 
     lease_id: LeaseId
@@ -189,7 +228,7 @@ class Report(Body):
     ]
 
 
-class Reports(Body):
+class Reports(WorkerBody):
     """Reports of one or several trials in one call."""
 
     reports: list[Report] = Field(
@@ -217,7 +256,7 @@ class Decisions(Answer):
     )
 
 
-class Complete(Body):
+class Complete(WorkerBody):
     """The results of a trial that has trained to its end."""
 
     metrics: Metrics = Field(
@@ -235,7 +274,7 @@ class Complete(Body):
     )
 
 
-class Fail(Body):
+class Fail(WorkerBody):
     """The failure of an attempt at a trial."""
 
     reason: Annotated[str, AfterValidator(lambda text: text.replace("\0", "\ufffd"))] = Field(
@@ -258,42 +297,3 @@ class Closed(Answer):
         description="Why the worker gets no more trials of the study, in words; missing if it may get more.",
         examples=[None],
     )
-
-
-class Renew(Body):
-    """A request to extend leases."""
-
-    lease_ids: list[LeaseId] = Field(
-        min_length=1, max_length=1024, description="Ids of the leases to renew.", examples=[["8f14e45fceea167a"]]
-    )
-
-
-class RenewedLease(Answer):
-    """The result of the renewal of one lease."""
-
-    lease_id: LeaseId
-    alive: bool = Field(description="Whether the worker still has the lease.", examples=[True])
-    expires_in_seconds: float = Field(description="Seconds until the lease expires; 0 if it is lost.", examples=[60.0])
-
-
-class Renewed(Answer):
-    """The answer to Renew."""
-
-    leases: list[RenewedLease] = Field(description="One entry for each lease, in order.", examples=[[]])
-
-
-class Worker(WorkerInfo, Answer):
-    """A worker that has claimed at least once."""
-
-    trials_running: int = Field(description="Number of trials that the worker has under lease.", examples=[1])
-    first_seen_at: Timestamp = Field(description="Time of the worker's first claim.", examples=["2026-01-02T03:04:05Z"])
-    last_seen_at: Timestamp = Field(
-        description="Time of the worker's last call; after a restart of the service, of its last claim.",
-        examples=["2026-01-02T03:04:05Z"],
-    )
-
-
-class WorkerList(Answer):
-    """All workers."""
-
-    workers: list[Worker] = Field(description="The workers, the last seen first.", examples=[[]])

@@ -1,10 +1,11 @@
 """Studies and trials, as the service answers them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, PlainSerializer
 
-from service.schemas.fields import Answer, Body, Number, StudyName, Timestamp
+from service.schemas.fields import Answer, Body, MetricName, Number, StudyName, Timestamp
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 
@@ -16,7 +17,7 @@ TrialState = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 LeaseOutcome = Literal["complete", "prune", "fail", "release", "expire", "stop", "pause"]
 ExportFormat = Literal["csv", "json", "optuna"]
 
-Metrics = dict[Annotated[str, Field(min_length=1, max_length=128)], Number]
+Metrics = dict[MetricName, Number]
 Cursor = Annotated[
     str | None, Field(description="Value of `cursor` for the next page; null after the last page.", examples=[None])
 ]
@@ -98,12 +99,18 @@ class Trial(Answer):
         examples=[[]],
     )
     user_attrs: dict[str, JsonValue] = Field(
-        default_factory=dict, description="User attributes of the trial, which entrypoints set.", examples=[{}]
+        default_factory=dict,
+        description="User attributes of the trial, which entrypoints and workers set. `data` says what it trains on.",
+        examples=[{}],
     )
     step: int | None = Field(
         description="Last reported step (epoch, from 0); null before the first report.", examples=[19]
     )
-    attempts: list[Attempt] = Field(description="The leases of the trial, oldest first.", examples=[[]])
+    attempts: list[Attempt] = Field(
+        description="The leases of the trial, oldest first. Of more than 20, the first one and the newest 19.",
+        examples=[[]],
+    )
+    n_attempts: int = Field(0, description="How many leases the trial has had.", examples=[1])
     reason: str | None = Field(description="Why the trial failed; null if it did not.", examples=[None])
     worker: str | None = Field(
         description="Id of the last worker of the trial; null before the first.", examples=["lab-gpu-1/cuda:0"]
@@ -170,6 +177,12 @@ class Study(Answer):
         "service started), or cannot model a parameter. Null if there are none.",
         examples=[None],
     )
+    data: str | None = Field(
+        None,
+        description="What the trials train on, as the newest one has told it: examples of each class in each split, "
+        "and files that were left out. Null before, and for data sets without such a description.",
+        examples=["images of 3x64x64 in 2 classes; train: 16 (ant 8, bee 8); validation: 4 (ant 2, bee 2)"],
+    )
     trials_per_hour: float | None = Field(
         description="Ended trials per hour since started_at; null before the first end.", examples=[412.5]
     )
@@ -208,6 +221,23 @@ class Curves(Answer):
         description="One value for each step, by metric, in the metric's unit; null if it was not reported.",
         examples=[{"validation_accuracy": [0.91, 0.94, 0.95]}],
     )
+    next_cursor: str | None = Field(
+        None, description="Value of `cursor` for the next page; left out on the last page.", examples=["WzAuMCwgMTk5XQ"]
+    )
+
+    @classmethod
+    def joined(cls, pages: Iterable["Curves"]) -> "Curves":
+        """The curves of all pages together. A metric that a page does not have was not reported there."""
+        steps: list[int] = []
+        metrics: dict[str, list[Number | None]] = {}
+        for page in pages:
+            for name, values in page.metrics.items():
+                column = metrics.setdefault(name, [])
+                column += [*[None] * (len(steps) - len(column)), *values]
+            steps += page.steps
+        for column in metrics.values():
+            column += [None] * (len(steps) - len(column))
+        return cls(steps=steps, metrics=metrics)
 
 
 class Importances(Answer):

@@ -13,14 +13,22 @@ SEQUENCE = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
 """Complete escape sequences of ECMA-48."""
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that are shown as escapes: all control characters but tab and newline, separators of lines and paragraphs,
-bidirectional overrides and isolates, and halves of surrogate pairs, which cannot be written as UTF-8."""
+bidirectional marks, overrides and isolates, and halves of surrogate pairs, which cannot be written as UTF-8."""
 
 
 def printable(text: str) -> str:
     r"""The text with control characters as escapes such as `\x1b`, and tabs as spaces. Newlines stay."""
     return CONTROL.sub(_escape, text.replace("\t", " "))
+
+
+def printable_json(text: str) -> str:
+    r"""JSON text with control characters as escapes such as `\u009b`, so that it stays equal when it is parsed.
+
+    JSON itself escapes those of ASCII.
+    """
+    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}" if found[0] > "~" else found[0], text)
 
 
 def one_line(text: str) -> str:

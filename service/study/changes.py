@@ -4,7 +4,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from service.errors import BudgetExhaustedError, InvalidError, StateConflictError
+from service.errors import BudgetExhaustedError, InvalidError, NothingLeftError, StateConflictError
 from service.sampling.ask import known_params
 from service.schemas.results import RequestedState, StudyChange, StudyState
 from service.schemas.study.checks import params_errors
@@ -22,7 +22,7 @@ ALLOWED_FROM: dict[RequestedState, tuple[StudyState, ...]] = {
 
 
 def change_study(live: LiveStudy, change: StudyChange) -> None:
-    """Apply a change whole or not at all. Raises InvalidError and StateConflictError."""
+    """Apply a change whole or not at all. Raises InvalidError, NothingLeftError and StateConflictError."""
     with live.committed_change():
         live.tick()
         live.check_not_deleted()
@@ -40,29 +40,39 @@ def change_study(live: LiveStudy, change: StudyChange) -> None:
         state: StudyState = change.state or record.state
         if change.n_trials is not None and record.state == "finished":
             _check_more_would_run(live)
+            if live.queue.is_exhausted(change.n_trials):
+                raise NothingLeftError(f"study {record.name} has no more points: {_what_is_left(record.name)}")
             state = change.state or "running"
         elif change.state is not None and record.state not in ALLOWED_FROM[change.state]:
-            raise StateConflictError(f"study {record.name} is {record.state}: it cannot become {change.state}")
-        if change.state == "running":
+            ways_on = "; narrows retry tries failed trials again, narrows extend adds trials"
+            raise StateConflictError(
+                f"study {record.name} is {record.state}: it cannot become {change.state}"
+                f"{ways_on if record.state == 'finished' and change.state == 'running' else ''}"
+            )
+        if change.state == record.state == "running":  # workers that were stopped because of failures go on
             live.forget_failures()
         _change_record(live, state, change.n_trials or record.n_trials)
         live.tick()
     live.notify()
 
 
+def _what_is_left(name: str) -> str:
+    return f"all points of its search space are tried, narrows retry {name} tries those without a result again"
+
+
 def _change_record(live: LiveStudy, state: StudyState, n_trials: int) -> None:
-    record = live.record
+    before = live.record
     values: dict[str, Any] = {"state": state, "n_trials": n_trials}
-    if state == "stopped" and record.state != "stopped":
+    if state == "stopped" and before.state != "stopped":
         values |= {"finished_at": live.clock.now(), "finished_reason": "stopped by a user"}
-    if state in ("running", "paused") and record.state in ("finished", "stopped"):
+    if state in ("running", "paused") and before.state in ("finished", "stopped"):
         values |= {"finished_at": None, "finished_reason": None}
-    if state != record.state:
+    if state != before.state:
         values["state_reason"] = None
-    if state == "running" and record.state != "running":
+    if state == "running" and before.state != "running":
         live.forget_failures()
-    live.record = live.store.change_study(record, **values)
-    live.events.study_changed(record, live.record)
+    live.record = live.store.change_study(live.record, **values)
+    live.events.study_changed(before, live.record)
 
 
 def _check_more_would_run(live: LiveStudy) -> None:
@@ -119,9 +129,9 @@ def enqueue_params(live: LiveStudy, params: Params, *, skip_if_exists: bool = Fa
         if live.queue.n_created >= live.record.n_trials and live.final is not None:
             raise StateConflictError(f"study {live.record.name} is a final evaluation: its trials are all there")
         if live.queue.n_created >= live.record.n_trials:
-            raise BudgetExhaustedError(
-                f"all {live.record.n_trials} trials of study {live.record.name} exist: extend n_trials first"
-            )
+            name, n_trials = live.record.name, live.record.n_trials
+            way_on = _what_is_left(name) if live.queue.is_exhausted(n_trials + 1) else "extend n_trials first"
+            raise BudgetExhaustedError(f"all {n_trials} trials of study {name} exist: {way_on}")
         if live.record.state == "finished":
             raise StateConflictError(
                 f"study {live.record.name} has ended, more trials would not run: {live.record.finished_reason}"

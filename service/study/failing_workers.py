@@ -1,4 +1,4 @@
-"""The workers that cannot train a study's trials: since when, and why."""
+"""The workers whose machines cannot train a study's trials: since when, and why."""
 
 import threading
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class _FailingWorker:
 
 
 class FailingWorkers:
-    """The workers whose last attempts at trials of one study failed for the sake of their machines.
+    """The workers whose last attempts at trials of one study failed because of their machines.
 
     Kept only in memory. Safe for threads.
     """
@@ -32,14 +32,18 @@ class FailingWorkers:
         """Note that an attempt of a worker has failed because its machine lacks something."""
         with self._lock:
             known = self._failing.pop(worker_id, None)
-            self._failing[worker_id] = _FailingWorker(now if known is None else known.since, reason)
-            while len(self._failing) > MAX_WORKERS:
-                del self._failing[next(iter(self._failing))]
+            self._add(worker_id, _FailingWorker(now if known is None else known.since, reason))
 
     def note_left_out(self, worker_id: str, now: datetime) -> None:
-        """Note that a worker wants no trials of the study for now, unless more is known about it."""
-        if worker_id not in self._failing:
-            self.note_fault(worker_id, LEFT_OUT, now)
+        """Note that a worker wants no trials of the study for now, unless a reason is known."""
+        with self._lock:
+            if worker_id not in self._failing:
+                self._add(worker_id, _FailingWorker(now, LEFT_OUT))
+
+    def _add(self, worker_id: str, failing: _FailingWorker) -> None:
+        self._failing[worker_id] = failing
+        while len(self._failing) > MAX_WORKERS:
+            del self._failing[next(iter(self._failing))]
 
     def note_training(self, worker_id: str) -> None:
         """Note that a worker trains a trial of the study."""

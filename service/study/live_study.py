@@ -21,6 +21,7 @@ from service.schemas.protocol import Resume
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import MIN_FAILURES_IN_A_ROW, Params
 from service.schemas.study.resolve import fixed_fields
+from service.study.call_costs import CallCosts
 from service.study.failing_workers import FailingWorkers
 from service.study.failures import FailuresInARow
 from service.study.grant_fault import GrantFault
@@ -30,6 +31,9 @@ from service.study.study_end import StudyEnd
 from service.study.study_lock import StudyLock
 from service.study.trial_queue import TrialQueue
 from storage import FinalRecord, RoundRecord, Store, StudyRecord
+
+DATA_ATTR = "data"
+"""User attribute of a trial in which a worker says what the trial trains on."""
 
 
 class LiveStudy:
@@ -44,39 +48,48 @@ class LiveStudy:
         study: Study,
         queue: TrialQueue,
         leases: OpenLeases,
-        notify: Callable[[], None],
+        notify: Callable[["LiveStudy"], None],
         wake: Callable[[], None],
         tick: Callable[["LiveStudy"], None],
     ) -> None:
         """Take the parts of a loaded study, and three callbacks.
 
-        `notify` wakes claims that wait for work, `wake` wakes the background sampler, and `tick` lets time take
-        effect: it ends expired leases, starts due rounds and ends the study when nothing is left to do.
+        `notify` wakes claims that wait for the study's trials, `wake` wakes the background sampler, and `tick` lets
+        time take effect: it ends expired leases, starts due rounds and ends the study when nothing is left to do.
         """
         self.store = store
         self.clock = clock
         self.record = record
         self.definition = definition
+        self.needs = definition.needs
+        """What a worker must allow to train its trials."""
         self.fixed = fixed_fields(definition.training)
         self.study = study
         self.queue = queue
         self.leases = leases
-        self.notify = notify
+        self._notify = notify
         self.end = StudyEnd(definition)
         self.pruning = pruning_of(store, study, definition)
         self.rounds = Rounds(store, record.study_id, definition)
         self.failing_workers = FailingWorkers()
-        self.failures = FailuresInARow()
+        self.failures = FailuresInARow(self._machine_of)
         self.events = StudyEvents(store, clock, record.name)
         self.lock = StudyLock()
         self.deleted = False
         self.grant_fault = GrantFault(clock)
+        self.costs = CallCosts()
         self.define_by_run_trials: dict[str, Trial] = {}
         """By lease ID, the sampler's view of each trial whose code asks for parameters as it runs."""
         self.final_metrics: dict[int, Mapping[str, float]] = {}
         """By trial ID, the final metrics of the trials of a final evaluation; empty for a study of a user."""
+        self.data: str | None = None
+        """What the newest trial that has told it trains on; None before, and for an objective."""
         self._wake = wake
         self._tick = tick
+        final = self.final
+        evaluated = () if final is None else (store.study(final.study_id).name,)
+        self.claimed_as: tuple[str, ...] = (record.name, *evaluated)
+        """Its name; for the trials of a final evaluation also the name of the evaluated study."""
 
     @property
     def final(self) -> FinalRecord | None:
@@ -111,6 +124,21 @@ class LiveStudy:
         """Expire overdue leases, start a due round, and end the study if nothing is left to do."""
         self._tick(self)
 
+    def tick_if_free(self) -> None:
+        """Let time take effect, unless another thread works on the study, whose calls do the same."""
+        if self.lock.is_free:
+            self.tick()
+
+    def notify(self) -> None:
+        """Wake claims that wait for trials of the study, if trials can start now."""
+        self._notify(self)
+
+    def n_startable(self) -> int:
+        """How many trials can start now, as far as is known. The caller holds the lock."""
+        if not self.may_start() or self.grant_fault.is_recent:
+            return 0
+        return self.queue.n_left(self.n_trials_now)
+
     def enqueue(self, params: Params, *, retry_of: int | None = None) -> int:
         """Add a trial with these parameters to the queue and return its number. The caller holds the lock.
 
@@ -125,6 +153,23 @@ class LiveStudy:
         """Whether trials may start now."""
         return not self.deleted and self.record.state == "running" and self.stop_reason() is None
 
+    def fits_turn(self, kind: str, n_leases: int) -> bool:
+        """Whether a call for this many leases, with what it may end besides, fits one turn of the event loop.
+
+        A final evaluation and narrowing may take a long step after any of their trials.
+        """
+        if self.definition.narrowing is not None or self.final is not None:
+            return False
+        n_ending = n_leases + len(self.leases.expired())
+        return self.costs.fits_turn(kind, n_ending + self._n_paused_to_end(n_ending))
+
+    def _n_paused_to_end(self, n_ending: int) -> int:
+        """How many paused trials end with the study if this many leases end: all of them, or none if it goes on."""
+        if self.promotion is None:
+            return 0
+        may_end = len(self.leases) <= n_ending or self.end.has_target or self.stop_reason() is not None
+        return self.promotion.n_paused if may_end else 0
+
     def stop_reason(self) -> str | None:
         """Why running trials should end now; None if they may go on."""
         if self.record.state == "stopped":
@@ -136,11 +181,22 @@ class LiveStudy:
         """How many trials in a row may fail before the study is paused."""
         return self.definition.max_failures_in_a_row or max(MIN_FAILURES_IN_A_ROW, self.record.n_trials // 4)
 
+    def note_user_attrs(self, user_attrs: Mapping[str, object]) -> None:
+        """Keep what a worker tells of the data of a trial, unless the attribute is that of an objective's own code."""
+        data = user_attrs.get(DATA_ATTR)
+        if isinstance(data, str) and not self.definition.is_user_code:
+            self.data = data
+
     def forget_failures(self) -> None:
         """Let the study and all its workers go on as if no trial had failed, also after a restart."""
         self.record = self.store.change_study(self.record, resumed_at=self.clock.now())
         self.failures.reset()
         self.failing_workers.reset()
+
+    def _machine_of(self, worker_id: str) -> str:
+        """The name of a worker's machine; the worker's id if it has not said on which machine it runs."""
+        worker = self.store.workers.get(worker_id)
+        return worker_id if worker is None else worker.host or worker_id
 
     def resume(self, trial_id: int) -> Resume | None:
         """The checkpoint that a trial can be resumed from, or None."""
@@ -181,7 +237,12 @@ class LiveStudy:
         for lease in self.leases:
             self.leases.remove(lease.lease_id)
 
+    def was_deleted(self) -> bool:
+        """Whether the study was deleted after it was looked up. Waits for a thread that is deleting it now."""
+        with self.lock:
+            return self.deleted
+
     def check_not_deleted(self) -> None:
         """Raises StudyNotFoundError if the study was deleted after it was looked up."""
-        if self.deleted:
+        if self.was_deleted():
             raise StudyNotFoundError(f"no study of this name: {self.record.name}")

@@ -13,6 +13,7 @@ from service.sampling.configurations import first_configurations
 from service.sampling.constraints import is_feasible
 from service.sampling.paused import paused_at
 from service.sampling.samplers import build_sampler, chosen_sampler
+from service.schemas.artifacts import CHECKPOINT
 from service.schemas.study.definition import Definition
 from service.study.live_study import LiveStudy
 from service.study.open_leases import OpenLeases
@@ -25,7 +26,7 @@ def load_study(
     clock: Clock,
     record: StudyRecord,
     open_leases: OpenLeases,
-    notify: Callable[[], None],
+    notify: Callable[[LiveStudy], None],
     wake: Callable[[], None],
     sampled: Callable[[str, float], None],
     tick: Callable[[LiveStudy], None],
@@ -46,7 +47,9 @@ def load_study(
     unfinished = {trial_id_of(trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     for lease in {lease.trial_id: lease for lease in leases}.values():  # the last one of each trial
         if lease.ended_at is None and lease.trial_id in unfinished:
-            open_leases.add(lease, store.epochs(lease.trial_id))
+            checkpoint = store.artifacts.get(lease.trial_id, CHECKPOINT)
+            checkpoint_step = None if checkpoint is None else checkpoint.step
+            open_leases.add(lease, store.every_epoch(lease.trial_id), checkpoint_step=checkpoint_step)
     waiting = {trial_id_of(trial) for trial in trials if not trial.state.is_finished()} & {
         one.trial_id for one in leases
     }
@@ -59,15 +62,18 @@ def load_study(
     if live.final is not None:
         results = store.results([trial_id_of(trial) for trial in trials if trial.state.is_finished()])
         live.final_metrics = {result.trial_id: result.metrics for result in results}
+    for trial in trials:
+        live.note_user_attrs(trial.user_attrs)
     live.learn_from_imports()
     if live.rounds.latest is not None:
         live.sample_from(live.rounds.latest)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if is_feasible(trial):
             live.end.check_target(trial.number, trial.values)
-    for params in first_configurations(definition)[len(trials) :]:  # these are a study's first trials
-        with live.committed_change():
-            live.enqueue(params)
+    if len(trials) < len(definition.enqueue):  # these are a study's first trials
+        for params in first_configurations(definition)[len(trials) :]:
+            with live.committed_change():
+                live.enqueue(params)
     return live
 
 

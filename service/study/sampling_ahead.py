@@ -14,7 +14,7 @@ def sample_params(live: LiveStudy, lacking: Sequence[FrozenTrial], n_new: int) -
             live.queue.suggestions.sample_missing(trial)
         live.queue.suggestions.sample_new(n_new)
     except KeyError:
-        if not live.deleted:  # a study that was deleted meanwhile has no trials to sample for
+        if not live.was_deleted():  # a study that was deleted meanwhile has no trials to sample for
             raise
 
 

@@ -24,6 +24,11 @@ class StudyEnd:
         if values[0] >= target if maximize else values[0] <= target:
             self._target_trial = trial_number
 
+    @property
+    def has_target(self) -> bool:
+        """Whether the result of one trial may end the study."""
+        return self._definition.target_value is not None
+
     def early_reason(self, record: StudyRecord, now: datetime) -> str | None:
         """Why the study ends before all its trials are finished; None if it goes on."""
         if self._target_trial is not None:
@@ -37,8 +42,11 @@ class StudyEnd:
         """Why no trial is left to start; None while there is one. The caller knows that no lease is open."""
         if not queue.is_empty(record.n_trials):
             return None
+        if not queue.is_exhaustive:
+            return f"all {record.n_trials} trials are finished"
+        n_tried, n_failed = queue.tried_configurations()
+        reason = f"all {record.n_trials} trials are finished"
         if queue.is_exhausted(record.n_trials):
-            n_tried, n_failed = queue.tried_configurations()
-            failed = f", {n_failed} of them without a result" if n_failed else ""
-            return f"all {n_tried} configurations of the search space are tried{failed}"
-        return f"all {record.n_trials} trials are finished"
+            reason = f"all {n_tried} configurations of the search space are tried"
+        hint = f", {n_failed} of them without a result: narrows retry {record.name} tries them again"
+        return f"{reason}{hint}" if n_failed else reason

@@ -24,6 +24,14 @@ class StudyLock:
         wait_rule.end_no_wait()
         self._lock.release()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no other thread holds the lock now."""
+        taken = self._lock.acquire(blocking=False)
+        if taken:
+            self._lock.release()
+        return taken
+
     def __enter__(self) -> None:
         self.acquire()
 

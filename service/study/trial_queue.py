@@ -1,7 +1,8 @@
 """Which trial a claim gets next: a trial to retry, a promoted one, an enqueued one, or a new one."""
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,15 +18,18 @@ from service.sampling.samplers import chosen_sampler
 from service.sampling.suggestions import Suggestions
 from service.schemas.fields import Scalar
 from service.schemas.study.checks import MAX_GRID
+from service.schemas.study.counting import n_configurations
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
-from service.schemas.study.search_space import n_configurations, same
-from service.study.fusion_params import fusion_params, fusion_values
+from service.schemas.study.models import Mlp
+from service.schemas.study.search_space import same
+from service.schemas.study.training import Training
+from service.study.fusion_params import Fusion, fusion_params, fusion_with
 from service.study.retried import RETRY_OF
 from storage import FIXED_PARAMS_ATTR, storage_of, study_id_of, trial_id_of
 
-TrainsTogether = Callable[[Mapping[str, Scalar]], bool]
-"""Whether a trial with these parameters can train together with a given trial."""
+FusionWith = Callable[[Mapping[str, Scalar]], Fusion]
+"""How a trial with these parameters can train together with a given trial."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,10 @@ class TrialQueue:
         self._space = definition.search_space
         self._is_user_code = definition.is_user_code
         self._fusion_params = () if self._is_user_code else fusion_params(self._space)
+        self._pads = isinstance(definition.training, Training) and isinstance(definition.training.model, Mlp)
         self._retries = deque(retries)
+        self._complete: set[int] = set()
+        """IDs of the waiting trials that are known to have all parameters."""
         self.suggestions = Suggestions(study, definition, sampled=sampled)
         self.n_created = self._storage.get_n_trials(study_id_of(study))
         exhaustive = chosen_sampler(definition).exhaustive
@@ -75,52 +82,60 @@ class TrialQueue:
         n_new = min(n - len(waiting), self.n_new(n_trials))
         return lacking, n_new if self.suggestions.n_ready(n_running) < n_new else 0
 
-    def next_trial(self, n_trials: int, like: Params | None) -> PreparedTrial | None:
-        """Start the next trial and return it; None if there is none to start now.
+    def next_trials(self, n: int, n_trials: int, like: Params | None) -> Iterator[PreparedTrial]:
+        """Start up to `n` next trials and yield each; fewer if there are no more to start now.
 
-        Retries come first, then promoted, then enqueued, then new trials. Within each of these groups a trial that can
-        train together with one of the parameters `like` comes first.
+        Retries come first, then promoted, then enqueued, then new trials. Within each of these groups a trial that
+        trains together best with one of the parameters `like` comes first, or without these with the first trial.
         """
-        trains_together = self._trains_together(like)
-        for trial in self._waiting_in_order(trains_together):
+        if like is None and self.mixes_fusion_keys:
+            first = next(self._started(n_trials, None), None)
+            if first is None:
+                return
+            yield first
+            n, like = n - 1, first.params
+        yield from itertools.islice(self._started(n_trials, like), n)
+
+    def _started(self, n_trials: int, like: Params | None) -> Iterator[PreparedTrial]:
+        """Start one trial after the other. The waiting ones are put in order once."""
+        how = self._fusion_with(like)
+        for trial in self._waiting_in_order(how):
             if not self._is_ready(trial):
-                return None  # later ones must not overtake it: its parameters are sampled first
+                return  # later ones must not overtake it: its parameters are sampled first
             if self._start(trial):
                 self._write_params(trial)
-                return self._prepared(trial_id_of(trial))
-        new = self.suggestions.take(trains_together) if self.has_new(n_trials) else None
-        if new is None:
-            return None
-        self.n_created += 1
-        return self._prepared(self._storage.create_new_trial(study_id_of(self._study), new))
+                yield self._prepared(trial_id_of(trial))
+        while self.has_new(n_trials) and (new := self.suggestions.take(how)) is not None:
+            self.n_created += 1
+            yield self._prepared(self._storage.create_new_trial(study_id_of(self._study), new))
 
     @property
     def mixes_fusion_keys(self) -> bool:
-        """Whether the study may have trials that cannot train together."""
+        """Whether the study may have trials that cannot train together, or only with padding."""
         return bool(self._fusion_params)
 
-    def _trains_together(self, like: Params | None) -> TrainsTogether:
+    def _fusion_with(self, like: Params | None) -> FusionWith:
         if like is None:
-            return lambda _params: True
-        values = fusion_values(like, self._fusion_params)
-        return lambda params: fusion_values(params, self._fusion_params) == values
+            return lambda _params: Fusion.SAME_SIZES
+        return fusion_with(like, self._fusion_params, pads=self._pads)
 
-    def _waiting_in_order(self, trains_together: TrainsTogether) -> list[FrozenTrial]:
-        """The trials that may start, in the order of `next_trial`; one that lacks parameters keeps its place."""
+    def _waiting_in_order(self, how: FusionWith) -> list[FrozenTrial]:
+        """The trials that may start, in the order of `next_trials`; one that lacks parameters keeps its place."""
         upcoming = self._upcoming()
         if not self.mixes_fusion_keys:
             return upcoming
         retries = set(self._retries)
 
-        def place(trial: FrozenTrial) -> tuple[bool, bool, bool]:
+        def place(trial: FrozenTrial) -> tuple[bool, bool, Fusion]:
             is_paused = paused_at(trial) is not None
-            is_first = self._is_ready(trial) and trains_together(known_params(trial))
-            return trial_id_of(trial) not in retries, not is_paused, not is_first
+            fusion = how(known_params(trial)) if self._is_ready(trial) else Fusion.APART
+            return trial_id_of(trial) not in retries, not is_paused, fusion
 
         return sorted(upcoming, key=place)
 
     def _start(self, trial: FrozenTrial) -> bool:
         """Make a waiting trial RUNNING. Returns False if another program has started or ended it."""
+        self._complete.discard(trial_id_of(trial))
         with suppress(ValueError):
             self._retries.remove(trial_id_of(trial))
         with suppress(UpdateFinishedTrialError):
@@ -146,7 +161,10 @@ class TrialQueue:
         return [] if self.promotion is None else self.promotion.promoted()
 
     def _is_ready(self, trial: FrozenTrial) -> bool:
-        return has_all_params(trial, self._space) or self.suggestions.is_filled_in(trial_id_of(trial))
+        trial_id = trial_id_of(trial)
+        if trial_id not in self._complete and has_all_params(trial, self._space):
+            self._complete.add(trial_id)
+        return trial_id in self._complete or self.suggestions.is_filled_in(trial_id)
 
     def _write_params(self, trial: FrozenTrial) -> None:
         """Write the parameters of a started trial: those sampled for it, and those it was enqueued with."""
@@ -198,6 +216,11 @@ class TrialQueue:
         """Whether no trial is left to hand out."""
         return not (self.has_new(n_trials) or self._waiting() or self._promoted())
 
+    @property
+    def is_exhaustive(self) -> bool:
+        """Whether the sampler tries every configuration of the search space once."""
+        return self._n_configurations is not None
+
     def is_exhausted(self, n_trials: int) -> bool:
         """Whether every configuration was made into a trial before `n_trials` was reached."""
         return self.n_created < n_trials and self._exhausted()
@@ -205,9 +228,7 @@ class TrialQueue:
     def enqueue(self, params: Params) -> int:
         """Make a WAITING trial with these parameters and return its number. Raises NothingLeftError."""
         self._study.enqueue_trial(dict(self.suggestions.fill_in(params)))
-        self.n_created += 1
-        self.suggestions.tried(self._waiting()[-1])
-        return self.n_created - 1
+        return self._count_enqueued()
 
     def find(self, params: Params) -> int | None:
         """The number of a trial that has exactly these parameters, or was enqueued with them; None if there is none.
@@ -217,7 +238,7 @@ class TrialQueue:
         """
         is_part = self.suggestions.fills_in
         for trial in self._study.get_trials(deepcopy=False):
-            for known in (trial.system_attrs.get(FIXED_PARAMS_ATTR), trial.params):
+            for known in (trial.system_attrs.get(FIXED_PARAMS_ATTR), trial.params or None):
                 if known is None or (len(known) != len(params) and not is_part):
                     continue
                 if all(name in known and same(known[name], value) for name, value in params.items()):
@@ -228,9 +249,15 @@ class TrialQueue:
         """Make a WAITING trial with the parameters of a failed one and return its number."""
         attrs = {FIXED_PARAMS_ATTR: dict(params), RETRY_OF: retry_of}
         self._study.add_trial(create_trial(state=TrialState.WAITING, system_attrs=attrs))
+        return self._count_enqueued()
+
+    def _count_enqueued(self) -> int:
+        """Count the trial that was just enqueued and return its number."""
+        number = self.n_created
         self.n_created += 1
-        self.suggestions.tried(self._waiting()[-1])
-        return self.n_created - 1
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id_of(self._study), number)
+        self.suggestions.tried(self._storage.get_trial(trial_id))
+        return number
 
     def _waiting(self) -> list[FrozenTrial]:
         """The WAITING trials that are not paused at a rung."""
@@ -242,10 +269,7 @@ class TrialQueue:
         """Whether an exhaustive sampler has made every configuration into a trial."""
         if self._n_configurations is None or self.n_created < self._n_configurations:
             return False
-        return self._n_distinct() >= self._n_configurations
-
-    def _n_distinct(self) -> int:
-        return len(self._configurations())
+        return len(self._configurations()) >= self._n_configurations
 
     def _configurations(self, *, without: TrialState | None = None) -> set[str]:
         """The different configurations of the trials, leaving out those in one state."""

@@ -16,7 +16,6 @@ from service.access.authenticator import Authenticator
 from service.access.tokens import Tokens
 from service.clock import Clock, SystemClock
 from service.events.event_ring import EventRing
-from service.events.work_signal import WorkSignal
 from service.finals.start import start_due_finals
 from service.leases.artifacts import MAX_ARTIFACT_BYTES, Artifacts
 from service.leases.tick import tick_study
@@ -28,6 +27,7 @@ from service.web.admission import Admission
 from service.web.body_limits import BodyLimits
 from service.web.dashboard.pages import dashboard_routes
 from service.web.metrics import MeasureRequests, Metrics
+from service.web.own_process import OwnProcesses
 from service.web.quick_route import QuickRoutes
 from service.web.request_ids import RequestIds
 from service.web.routes import (
@@ -53,60 +53,8 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.5
 SAMPLING_THREADS = 4
 """Maximum number of parameters that are sampled at once for running entrypoints."""
-DESCRIPTION = "Self-hosted hyperparameter optimization for PyTorch. Errors are problem details (RFC 9457)."
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text}
-    for status, text in {
-        401: "No token was sent, or it is wrong.",
-        403: "The token lacks the required scope, or the call comes from another site's page.",
-        404: "There is no such study, trial, lease, artifact or token.",
-        408: "The body did not arrive in time.",
-        409: "The present state does not allow this call.",
-        422: "The input breaks a rule.",
-        429: "This address sent too many wrong tokens; Retry-After says when to try again.",
-        503: "The database does not answer, the service is shutting down, or too many clients read the event stream.",
-    }.items()
-}
-
-
-def create_app(
-    store: Store,
-    *,
-    clock: Clock | None = None,
-    lease_seconds: float = 60.0,
-    token: str | None = None,
-    blobs: BlobStore | None = None,
-    max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
-    stream: EventRing | None = None,
-) -> FastAPI:
-    """Create the application on an open store. `token` is an admin token in addition to the stored ones.
-
-    While no token exists, callers on this machine may do everything and other callers nothing. Artifacts are stored in
-    `blobs`, by default in the default folder of the artifacts setting.
-    """
-    clock, signal, stream, metrics = clock or SystemClock(), WorkSignal(), stream or EventRing(), Metrics()
-    store.add_commit_listener(stream.publish_commit)
-    store.add_commit_listener(metrics.observe_commit)
-    registry = Registry(store, clock, lease_seconds, signal, metrics.observe_sampling, tick_study)
-    metrics.collect_from(registry, stream)
-    app = FastAPI(
-        title="Narrows",
-        version=version("narrows"),
-        description=DESCRIPTION,
-        lifespan=_lifespan,
-        responses=ERRORS,
-        docs_url=None,
-        redoc_url=None,
-    )
-    app.state.registry = registry
-    app.state.signal = signal
-    app.state.authenticator = authenticator = Authenticator(Tokens(store, clock, token), clock)
-    app.state.events = stream
-    app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)
-    app.state.metrics = metrics
-    app.state.artifacts = Artifacts(
-        registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes
-    )
+ROUTERS = [
+    module.router
     for module in (
         studies,
         diagnosis,
@@ -120,15 +68,75 @@ def create_app(
         tokens,
         login,
         dashboard,
-    ):
-        app.include_router(module.router)
+    )
+]
+DESCRIPTION = "Self-hosted hyperparameter optimization for PyTorch. Errors are problem details (RFC 9457)."
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        401: "No token was sent, or it is wrong.",
+        403: "The token lacks the required scope, or the call comes from another site's page.",
+        404: "There is no such study, trial, lease, artifact or token.",
+        408: "The body did not arrive in time.",
+        409: "The present state does not allow this call.",
+        422: "The input breaks a rule.",
+        429: "This address sent too many wrong tokens; Retry-After says when to try again.",
+        503: "The database does not answer, the service is ending or overloaded, or too many clients read the events.",
+    }.items()
+}
+
+
+def create_app(
+    store: Store,
+    *,
+    clock: Clock | None = None,
+    lease_seconds: float = 60.0,
+    token: str | None = None,
+    blobs: BlobStore | None = None,
+    max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
+    stream: EventRing | None = None,
+    tick_seconds: float = TICK_SECONDS,
+) -> FastAPI:
+    """Create the application on an open store. `token` is an admin token in addition to the stored ones.
+
+    While no token exists, callers on this machine may do everything and other callers nothing. Artifacts are stored in
+    `blobs`, by default in the default folder of the artifacts setting. Leases expire and due work starts every
+    `tick_seconds`.
+    """
+    clock, stream, metrics = clock or SystemClock(), stream or EventRing(), Metrics()
+    store.add_commit_listener(stream.publish_commit)
+    store.add_commit_listener(metrics.observe_commit)
+    registry = Registry(store, clock, lease_seconds, metrics.observe_sampling, tick_study)
+    metrics.collect_from(registry, stream)
+    app = FastAPI(
+        title="Narrows",
+        version=version("narrows"),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        responses=ERRORS,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.registry = registry
+    app.state.authenticator = authenticator = Authenticator(Tokens(store, clock, token), clock)
+    app.state.events = stream
+    app.state.tick_seconds = tick_seconds
+    app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)
+    app.state.metrics = metrics
+    app.state.own_processes = own_processes = OwnProcesses()
+    app.state.artifacts = Artifacts(
+        registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes
+    )
+    for router in ROUTERS:
+        app.include_router(router)
     app.include_router(operations.workers_router)
     app.include_router(operations.router)
-    app.router.routes.extend(dashboard_routes(store.optuna))
+    app.router.routes.extend(dashboard_routes(store.optuna, own_processes))
     app.router.middleware_stack = QuickRoutes(app.router.middleware_stack, leases.router)
     problems.install_error_handlers(app)
     api_docs.install_docs(app)
-    app.add_middleware(BodyLimits)
+    routes = [route for router in ROUTERS for route in router.routes]
+    app.add_middleware(BodyLimits, own_processes=own_processes, routes=routes)
     app.add_middleware(Admission, authenticator=authenticator)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(MeasureRequests, metrics=metrics)
@@ -137,15 +145,16 @@ def create_app(
 
 
 def close_waits(app: FastAPI) -> None:
-    """End current and future waits for work or events, because the service is shutting down."""
-    app.state.signal.close()
+    """End current and future waits for work, events or processes, because the service is shutting down."""
+    app.state.registry.waiting_claims.close()
     app.state.events.close()
+    app.state.own_processes.close()
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [
-        asyncio.create_task(_tick(app)),
+        asyncio.create_task(_keep_ticking(app)),
         asyncio.create_task(_beat(app)),
         asyncio.create_task(app.state.artifacts.keep_sweeping()),
     ]
@@ -166,16 +175,20 @@ async def _beat(app: FastAPI) -> None:
         await asyncio.sleep(BEAT_SECONDS)
 
 
-async def _tick(app: FastAPI) -> None:
-    """Regularly expire leases, end studies, start due final evaluations and store when tokens were last used."""
+async def _keep_ticking(app: FastAPI) -> None:
     while True:
-        await asyncio.sleep(TICK_SECONDS)
-        registry: Registry = app.state.registry
-        for work in (registry.tick, partial(start_due_finals, registry), app.state.authenticator.tokens.save_last_used):
-            try:
-                await run_in_threadpool(work)
-            except (*DATABASE_ERRORS, StorageError) as error:
-                log.error("the database does not answer: %s", error)
-                break
-            except Exception:
-                log.exception("a tick failed; the next one tries again")
+        await asyncio.sleep(app.state.tick_seconds)
+        await run_in_threadpool(tick, app)
+
+
+def tick(app: FastAPI) -> None:
+    """Expire leases, end studies, start due final evaluations and store when tokens were last used."""
+    registry: Registry = app.state.registry
+    for work in (registry.tick, partial(start_due_finals, registry), app.state.authenticator.tokens.save_last_used):
+        try:
+            work()
+        except (*DATABASE_ERRORS, StorageError) as error:
+            log.error("the database does not answer: %s", error)
+            break
+        except Exception:
+            log.exception("a tick failed; the next one tries again")

@@ -2,34 +2,33 @@
 
 import asyncio
 import json
-import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import InvalidError, ServiceError, SlowRequestError
 from service.web import yaml_process
-from service.web.body_text import check_text
-from service.web.own_process import Limits, OwnProcessError, call_apart
-from service.web.problems import problem_response
+from service.web.body_text import check_body
+from service.web.large_bodies import LargeBodies
+from service.web.own_process import Limits, OwnProcessError, OwnProcesses
+from service.web.problems import error_response
+from service.web.replay import replay_body
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IMPORT_BYTES = 4 * MAX_BODY_BYTES
 """Limit for imports of trials, which may have up to 10,000 of them."""
 MAX_STRANGER_BYTES = 16 * 1024
 """Limit for callers who have shown no token: they send at most the form of the login page."""
-MAX_NESTING = 32
 BODY_SECONDS = 20.0
 STRANGER_SECONDS = 5.0
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 
-MAX_BYTES_AT_ONCE = 64 * 1024
-"""Larger JSON is checked in a thread."""
 MAX_YAML_AT_ONCE = 16 * 1024
 """Larger YAML is converted in a process of its own: it takes a thousand times as long as JSON."""
 YAML_LIMITS = Limits(seconds=60.0, memory_bytes=2 * 1024**3)
@@ -37,9 +36,6 @@ YAML_PROCESSES = 2
 
 UPLOADS = ("PUT", "/v1/artifacts/")
 """Uploads of artifacts have their own limits and are never held in memory as a whole."""
-
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?')
-BRACKET = re.compile(rb"[\[\]{}]")
 
 
 @dataclass(frozen=True)
@@ -56,10 +52,19 @@ class BodyLimits:
     It stands behind the authentication: the limits are small for a caller who has shown no token.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        own_processes: OwnProcesses,
+        seconds: float = BODY_SECONDS,
+        routes: Iterable[BaseRoute] = (),
+    ) -> None:
+        """`routes` are those whose bodies have a model."""
         self._app = app
+        self._large = LargeBodies(own_processes, routes)
         self._seconds = seconds
-        self._yaml_processes: CapacityLimiter | None = None
+        self._own_processes = own_processes
+        self._yaml_processes = CapacityLimiter(YAML_PROCESSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read and check the body of a request, then pass the request on."""
@@ -72,7 +77,8 @@ class BodyLimits:
         try:
             body = await self._checked_body(scope, receive)
         except ServiceError as error:
-            response = problem_response(error.status, error.code, error.detail, error.errors, {"Connection": "close"})
+            response = error_response(error, scope["path"])
+            response.headers["Connection"] = "close"
             await response(scope, receive, send)
             return
         await self._app(scope, replay_body(body, receive), send)
@@ -85,13 +91,15 @@ class BodyLimits:
         body = await _read_in_time(receive, limit)
         if not is_known(scope):
             return body
-        if headers.get("content-type", "").split(";")[0].strip().lower() in YAML_TYPES:
+        kind = headers.get("content-type", "").split(";")[0].strip().lower()
+        is_yaml = kind in YAML_TYPES
+        if is_yaml:
             body = await self._json_from_yaml(body)
             scope["headers"] = _with_json_type(scope["headers"])  # not a copy: outer middleware reads the route here
-        if len(body) > MAX_BYTES_AT_ONCE:
-            await run_in_threadpool(_check, body)
+        if self._large.is_large(scope, body):
+            await self._large.parse(scope, body, is_json=is_yaml or _is_json(kind))
         else:
-            _check(body)
+            check_body(body)
         return body
 
     def _limit_of(self, scope: Scope) -> BodyLimit:
@@ -106,10 +114,8 @@ class BodyLimits:
                 return await run_in_threadpool(yaml_process.json_of_yaml, body)
             except ValueError as error:
                 raise InvalidError([("body", f"malformed YAML: {error}")]) from error
-        if self._yaml_processes is None:  # it belongs to the event loop that runs now
-            self._yaml_processes = CapacityLimiter(YAML_PROCESSES)
         try:
-            call = partial(call_apart, yaml_process.__name__, body, YAML_LIMITS)
+            call = partial(self._own_processes.call, yaml_process.__name__, body, YAML_LIMITS)
             answer = json.loads(await to_thread.run_sync(call, limiter=self._yaml_processes))
         except OwnProcessError as error:
             raise InvalidError([("body", f"YAML that cannot be read: {error}; send JSON")]) from error
@@ -125,7 +131,7 @@ def is_known(scope: Scope) -> bool:
 
 
 def _check_declared_size(content_length: str, limit: BodyLimit) -> None:
-    """Raises InvalidError before anything of a body is read that says to be too large."""
+    """Raises InvalidError for a body whose declared size is too large, before any of it is read."""
     if content_length.isdecimal() and int(content_length[:20]) > limit.n_bytes:
         raise _too_large(limit.n_bytes)
 
@@ -157,35 +163,11 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
             return b"".join(chunks)
 
 
-def _check(body: bytes) -> None:
-    """Raises InvalidError for JSON that is nested too deep or holds what is no text."""
-    check_nesting(body)
-    check_text(body)
-
-
-def check_nesting(body: bytes) -> None:
-    """Raises InvalidError when arrays and objects are nested too deep, before a parser recurses into them."""
-    depth = 0
-    for bracket in BRACKET.finditer(STRING.sub(b"", body)):
-        depth += 1 if bracket.group() in b"[{" else -1
-        if depth > MAX_NESTING:
-            raise InvalidError([("body", f"body must not be nested deeper than {MAX_NESTING} levels")])
+def _is_json(kind: str) -> bool:
+    """Whether FastAPI reads a body of this content type as JSON."""
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _with_json_type(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     others = [(name, value) for name, value in headers if name.lower() != b"content-type"]
     return [*others, (b"content-type", b"application/json")]
-
-
-def replay_body(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """A `receive` that returns a body that was already read, and afterwards further messages (a disconnect)."""
-    sent = False
-
-    async def receive_again() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again

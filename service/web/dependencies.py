@@ -1,6 +1,7 @@
 """What routes need from the application and from the path, as annotated aliases."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
@@ -12,6 +13,7 @@ from service.leases.artifacts import Artifacts
 from service.registry.registry import Registry
 from service.schemas.fields import NAME_PATTERN, Identifier
 from service.study.live_study import LiveStudy
+from service.web.long_calls import long_calls
 
 ANONYMOUS = "anonymous"
 
@@ -57,6 +59,25 @@ def _study(registry: RegistryDependency, name: StudyNamePath) -> Iterator[LiveSt
 
 
 StudyDependency = Annotated[LiveStudy, Depends(_study)]
+
+
+async def _changed_study(live: StudyDependency) -> AsyncIterator[LiveStudy]:
+    async with long_calls().change(live):
+        yield live
+
+
+ChangedStudyDependency = Annotated[LiveStudy, Depends(_changed_study)]
+"""The study of a call that takes its lock. The call has a thread only once no other thread works on the study."""
+
+
+async def _deleted_study(registry: RegistryDependency, name: StudyNamePath) -> AsyncIterator[str]:
+    live = registry.find(name)
+    async with nullcontext() if live is None else long_calls().change(live):
+        yield name
+
+
+DeletedStudyName = Annotated[str, Depends(_deleted_study)]
+"""The name of a study that may be one that cannot be loaded. The call has a thread as with ChangedStudyDependency."""
 
 TrialNumber = Annotated[
     int, Path(ge=0, lt=2**31, description="Number of the trial in its study, from 0.", examples=[12])

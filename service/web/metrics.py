@@ -100,11 +100,25 @@ class StateCollector(Collector):
             f"Workers that have a lease, or have asked for one in the last {SEEN_SECONDS:g} seconds.",
             value=len(self._seen(workers)),
         )
+        yield from self._worker_seconds()
         yield GaugeMetricFamily(
             "narrows_writer_waiting_rows", "Rows that are not on disk yet.", value=store.n_waiting_rows
         )
         yield GaugeMetricFamily("narrows_event_readers", "Open event streams.", value=events.n_readers)
         yield CounterMetricFamily("narrows_events", "Events published.", value=events.last_number)
+
+    def _worker_seconds(self) -> Iterator[Metric]:
+        activities = CounterMetricFamily(
+            "narrows_worker_seconds", "Seconds of all worker processes by activity.", labels=("activity",)
+        )
+        lanes = CounterMetricFamily(
+            "narrows_lane_seconds", "Seconds of training, times the lanes, by their state.", labels=("state",)
+        )
+        for name, seconds in self._registry.worker_times.totals().items():
+            state = name.removesuffix("_lanes")
+            (activities if state == name else lanes).add_metric((state,), seconds)
+        yield activities
+        yield lanes
 
     def _studies(self) -> Iterator[Metric]:
         trials = GaugeMetricFamily("narrows_trials", "Trials by study and state.", labels=("study", "state"))

@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 
 from service.errors import InvalidError, ServiceError
 from service.logs import request_id
-from service.schemas.locations import errors_of
 from service.schemas.problem import FieldProblem, Problem
+from service.web.body_errors import MAX_ERRORS, UNREADABLE, validation_errors
 from service.web.request_ids import HEADER
 from service.web.security_headers import with_security_headers
 from storage import DATABASE_ERRORS, BlobStoreError, BlobStoreFullError, StorageError
@@ -21,7 +21,6 @@ from storage import DATABASE_ERRORS, BlobStoreError, BlobStoreFullError, Storage
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-MAX_ERRORS = 100
 DASHBOARD_API = "/api/"
 """The Optuna dashboard shows the field `reason` of an error answer."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -62,24 +61,6 @@ def problem_response(
     return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def validation_errors(items: Sequence[Any]) -> list[tuple[str, str]]:
-    """Pydantic's errors as (field, message), the first one of each field."""
-    messages: dict[str, str] = {}
-    for item in items:
-        location = tuple(part for part in item["loc"])
-        if item["type"] == "json_invalid":
-            messages.setdefault("body", f"malformed JSON: {item.get('ctx', {}).get('error', item['msg'])}")
-            continue
-        if isinstance(item.get("input"), bytes):  # FastAPI passes the raw body if its content type is not JSON
-            messages.setdefault("body", "body must be sent as application/json or application/yaml")
-            continue
-        if location and location[0] in ("body", "query", "path", "header"):
-            location = location[1:]
-        for field, message in errors_of(item, location):
-            messages.setdefault(field, message)
-    return list(messages.items())
-
-
 def error_response(error: ServiceError, path: str) -> JSONResponse:
     """An error as a response, with the headers of its status and, for the dashboard's API, the field `reason`."""
     headers: dict[str, str] = {}
@@ -105,7 +86,7 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for this type"
     if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI, for a body that is not UTF-8 or has an unreadable number
-        invalid = InvalidError([("body", "malformed JSON: it cannot be read")])
+        invalid = InvalidError([("body", UNREADABLE)])
         return problem_response(invalid.status, invalid.code, invalid.detail, invalid.errors)
     code = CODES.get(error.status_code, "http_error")
     return problem_response(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))

@@ -9,17 +9,17 @@ import inspect
 from typing import Any, get_type_hints
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.web.body_limits import replay_body
 from service.web.dependencies import registry_of
+from service.web.parsed_body import ParsedBodyRoute, parsed_body
+from service.web.replay import replay_body
 
 JSON_TYPE = "application/json"
 
 
-class QuickRoute(APIRoute):
+class QuickRoute(ParsedBodyRoute):
     """A route whose coroutine takes `registry` and optionally `body`, `request` and path parameters."""
 
     def __init__(self, path: str, endpoint: Any, **settings: Any) -> None:
@@ -39,7 +39,8 @@ class QuickRoute(APIRoute):
             if self._body_type is not None:
                 if request.headers.get("content-type") != JSON_TYPE:
                     return None
-                arguments["body"] = self._body_type.model_validate_json(await request.body())
+                parsed = parsed_body(request.scope)
+                arguments["body"] = parsed or self._body_type.model_validate_json(await request.body())
         except ValidationError:
             return None
         if self._wants_request:

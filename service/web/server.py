@@ -20,6 +20,7 @@ from service.web.app import close_waits, create_app
 from service.web.forwarded import behind_proxies
 from service.web.http_protocol import BoundedHttp
 from service.web.listening import ServeError, listen
+from service.web.short_collections import ShortCollections, short_collections
 from service.web.standby import stand_by
 from storage import Store, open_artifacts, parse_url
 
@@ -95,26 +96,36 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
         )
-        server = _Server(config, host, on_exit=lambda: close_waits(app))
-        server.run(sockets=[listener])
+        with short_collections() as collections:
+            server = _Server(config, host, on_exit=lambda: close_waits(app), collections=collections)
+            server.run(sockets=[listener])
     finally:
         listener.close()
         store.close()
 
 
 class _Server(uvicorn.Server):
-    """Prints its address once it listens, and ends the waits of clients as soon as it is told to shut down."""
+    """Prints its address once it listens, and ends the waits of clients as soon as it is told to shut down.
 
-    def __init__(self, config: uvicorn.Config, host: str, on_exit: Callable[[], None]) -> None:
+    While it runs, it collects garbage.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, host: str, on_exit: Callable[[], None], collections: ShortCollections
+    ) -> None:
         super().__init__(config)
         self._host = host
         self._on_exit = on_exit
+        self._collections = collections
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening and print the address."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets=sockets)
+        self._collecting = self._loop.create_task(
+            self._collections.keep_stepping(lambda: self.server_state.total_requests)
+        )
         if self.started and sockets:
             port = sockets[0].getsockname()[1]
             host = f"[{self._host}]" if ":" in self._host else self._host
@@ -129,6 +140,7 @@ class _Server(uvicorn.Server):
         disconnecting = asyncio.get_running_loop().call_later(STREAM_SECONDS, self._disconnect_streams)
         await super().shutdown(sockets=sockets)
         disconnecting.cancel()
+        self._collecting.cancel()
 
     def _disconnect_streams(self) -> None:
         for connection in list(self.server_state.connections):

@@ -7,7 +7,7 @@ import json
 import sys
 
 from service.schemas import yaml_text
-from service.web.own_process import limit_memory
+from service.web.own_process import limit_this_process
 
 
 def json_of_yaml(text: bytes) -> bytes:
@@ -20,7 +20,7 @@ def json_of_yaml(text: bytes) -> bytes:
 
 def main() -> None:
     """Answer with `{"json": TEXT}`, or with `{"error": TEXT}` for a text that is malformed."""
-    limit_memory()
+    limit_this_process()
     try:
         answer = {"json": json_of_yaml(sys.stdin.buffer.read()).decode()}
     except ValueError as error:

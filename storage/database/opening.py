@@ -69,13 +69,14 @@ def create_tables(engine: Engine) -> None:
     """
     with as_storage_errors(engine.url):
         text = engine.url.render_as_string(hide_password=False)
+        connections = create_engine(engine.url, connect_args=_connect_args(engine.url)).pool
         try:
-            made = RDBStorage(text, engine_kwargs={"connect_args": _connect_args(engine.url)})
+            RDBStorage(text, engine_kwargs={"pool": connections}).remove_session()
         except RuntimeError as error:
             url = engine.url.render_as_string(hide_password=True)
             raise InvalidDatabaseUrlError(f"Optuna refuses the database {url}: {error}") from error
-        made.remove_session()
-        made.engine.dispose()
+        finally:
+            connections.dispose()  # also when Optuna refuses, which leaves them open
         with engine.begin() as connection:
             upgrade(connection)
 
@@ -111,9 +112,8 @@ def as_storage_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise InvalidDatabaseUrlError(
-            f"the driver for {shown} is not installed: pip install 'narrows[postgres]'"
-        ) from error
+        install = ": pip install 'narrows[postgres]'" if url.get_backend_name() == "postgresql" else ""
+        raise InvalidDatabaseUrlError(f"the driver for {shown} is not installed{install}") from error
     except OperationalError as error:
         raise DatabaseUnavailableError(f"cannot open {shown}: {reason_of(error)}") from error
     except DBAPIError as error:

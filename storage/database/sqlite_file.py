@@ -40,10 +40,11 @@ class SqliteFile:
 
         It is locked before SQLite opens it, and released after SQLite has closed it: closing the descriptor ends the
         locks that SQLite has in this process. Raises DatabaseOwnedError if another process has the lock, and
-        DatabaseUnavailableError if the file cannot be opened.
+        DatabaseUnavailableError if the file cannot be opened or the lock file cannot be written.
         """
         try:
-            self._descriptor = self._descriptor or os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DatabaseUnavailableError(f"cannot open the database {self._path}: {error.strerror}") from error
         try:
@@ -51,7 +52,11 @@ class SqliteFile:
         except OSError as error:
             raise DatabaseOwnedError(f"another service has the database {self._path}{self._by_whom()}") from error
         self._id = FileId.of(os.fstat(self._descriptor))
-        self._holder.write_text(f"{os.getpid()}\n")
+        try:
+            self._holder.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            reason = f"cannot write the lock file {self._holder}: {error.strerror}"
+            raise DatabaseUnavailableError(reason) from error
 
     def _by_whom(self) -> str:
         try:

@@ -1,12 +1,13 @@
 """Private parts of Optuna's studies, trials and pruners, and the names of its system attributes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 from optuna import Study
 from optuna.pruners import HyperbandPruner
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX as DEFAULT_STUDY_NAME_PREFIX
+from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy as FrozenStudy
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from optuna.trial import FrozenTrial, Trial
@@ -33,17 +34,36 @@ storage_of: Callable[[Study], BaseStorage] = attrgetter("_storage")
 """The storage that a study reads and writes."""
 
 
+def copy_study(
+    study_id: int, name: str, directions: Sequence[StudyDirection], trials: Iterable[FrozenTrial]
+) -> InMemoryStorage:
+    """A storage of Optuna with one study, which has this id. Its trials keep their ids."""
+    storage = InMemoryStorage()
+    storage._max_study_id = study_id - 1
+    storage.create_new_study(directions, name)
+    for trial in trials:
+        storage._max_trial_id = trial._trial_id - 1
+        storage.create_new_trial(study_id, trial)
+    return storage
+
+
 def set_trial_id(trial: FrozenTrial, trial_id: int) -> None:
     """Give a trial another id."""
     trial._trial_id = trial_id
 
 
+def has_brackets(pruner: HyperbandPruner, study: Study) -> bool:
+    """Whether a Hyperband pruner knows its brackets: not while `max_resource` is "auto" and no trial is complete."""
+    if not pruner._pruners:
+        pruner._try_initialization(study)
+    return len(pruner._pruners) > 0
+
+
 def count_brackets(pruner: HyperbandPruner, study: Study) -> int:
-    """Number of brackets of a Hyperband pruner; 1 while `max_resource` is "auto" and no trial is complete."""
-    pruner._try_initialization(study)
-    return pruner._n_brackets or 1
+    """Number of brackets of a Hyperband pruner; 1 while it does not know them."""
+    return len(pruner._pruners) if has_brackets(pruner, study) else 1
 
 
 def bracket_of_trial(pruner: HyperbandPruner, study: Study, trial: FrozenTrial) -> int:
-    """Bracket of a trial, from 0. Call `count_brackets` first."""
+    """Bracket of a trial, from 0. Call `has_brackets` first."""
     return pruner._get_bracket_id(study, trial)

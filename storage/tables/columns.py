@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,13 @@ from sqlalchemy.types import TypeDecorator
 
 from storage.json_text import load_json
 
+MAX_ITEMS_AT_ONCE = 1000
+"""A longer list is written item by item, because no other thread goes on while `json` writes a value."""
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+DECODE_FLOATS = json.JSONDecoder(parse_int=float).decode
+"""Reads each number of a JSON text as a float."""
+NAMES_NON_FINITE = re.compile('"(?:nan|-?inf)"').search
+"""Finds a number that is stored as a string, or a name like one, in a JSON text."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -41,6 +48,8 @@ class JsonText(TypeDecorator[Any]):
 
     def to_text(self, value: Any) -> str | None:
         """The JSON text of a value; None stays None. Raises ValueError for nan and infinities."""
+        if isinstance(value, list) and len(value) > MAX_ITEMS_AT_ONCE:
+            return f"[{', '.join([json.dumps(item, allow_nan=False) for item in value])}]"
         return None if value is None else json.dumps(value, allow_nan=False)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
@@ -63,7 +72,10 @@ class Floats(JsonText):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """The floats of the JSON text."""
-        return _map(super().process_result_value(value, dialect), _from_json)
+        if value is None:
+            return None
+        found = load_json(value, DECODE_FLOATS)
+        return _map(found, _from_json) if NAMES_NON_FINITE(value) else found
 
 
 def _map(tree: Any, convert: Any) -> Any:
@@ -81,4 +93,4 @@ def _to_json(value: float) -> float | str:
 
 
 def _from_json(value: float | str) -> float:
-    return NON_FINITE[value] if isinstance(value, str) else float(value)
+    return NON_FINITE[value] if isinstance(value, str) else value

@@ -1,11 +1,11 @@
-"""Queries for reports and results, which are not in memory, and for all studies at the start."""
+"""Queries for what is not in memory: reports, results and old leases; and for all studies at the start."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from storage.records import EpochRecord, Metrics, ResultRecord, StudyRecord
-from storage.tables.schema import epochs, results, studies
+from storage.records import EpochRecord, LeaseRecord, Metrics, ResultRecord, StudyRecord
+from storage.tables.schema import epochs, leases, results, studies
 
 MAX_IDS = 10_000
 """Trial ids per statement: databases limit its parameters (SQLite to 32,766, PostgreSQL to 65,535)."""
@@ -17,15 +17,33 @@ def all_studies(connection: Connection) -> list[StudyRecord]:
     return [StudyRecord(**row._mapping) for row in rows]
 
 
+def lease(connection: Connection, lease_id: str) -> LeaseRecord | None:
+    """A lease by its id; None if there is none."""
+    row = connection.execute(select(leases).where(leases.c.lease_id == lease_id)).one_or_none()
+    return None if row is None else LeaseRecord(**row._mapping)
+
+
 def epoch(connection: Connection, trial_id: int, step: int) -> EpochRecord | None:
     """The report of a trial at a step; None if there is none."""
     row = connection.execute(select(epochs).where(epochs.c.trial_id == trial_id, epochs.c.step == step)).one_or_none()
     return None if row is None else EpochRecord(**row._mapping)
 
 
-def epochs_of_trial(connection: Connection, trial_id: int) -> list[EpochRecord]:
-    """All reports of a trial, in the order of their steps."""
-    statement = select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.step)
+def last_epoch_until(connection: Connection, lease: LeaseRecord, step: int) -> EpochRecord | None:
+    """The report of the highest step under a lease that is not after `step`; None if there is none."""
+    of_lease = select(epochs).where(epochs.c.trial_id == lease.trial_id, epochs.c.lease_id == lease.lease_id)
+    last = of_lease.where(epochs.c.step <= step).order_by(epochs.c.step.desc()).limit(1)
+    row = connection.execute(last).one_or_none()
+    return None if row is None else EpochRecord(**row._mapping)
+
+
+def epochs_of_trial(
+    connection: Connection, trial_id: int, after_step: int | None, limit: int | None
+) -> list[EpochRecord]:
+    """The reports of a trial after a step, or from the first one on, in the order of their steps."""
+    statement = select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.step).limit(limit)
+    if after_step is not None:
+        statement = statement.where(epochs.c.step > after_step)
     return [EpochRecord(**row._mapping) for row in connection.execute(statement)]
 
 

@@ -8,8 +8,8 @@ The tables are Optuna's own, so stock Optuna can read the database at any time.
 import copy
 import threading
 import weakref
-from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Container, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ from storage.json_text import load_json
 from storage.optuna_seam.objects import FrozenStudy, trial_id_of
 from storage.trials import rows
 from storage.trials.loading import load
-from storage.trials.memory import Memory, StudyMemory, check_compatible, frozen_study
+from storage.trials.memory import Memory, StudyMemory, add_intermediate_value, check_compatible, frozen_study
 from storage.writing.commits import Commits
 from storage.writing.upserts import set_sequences
 from storage.writing.writer import Writer
@@ -75,11 +75,9 @@ class GroupCommitStorage(BaseStorage):
         """Commit all writes of a block together, see `Commits.transaction`."""
         return self.commits.transaction()
 
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
+    def deferred(self) -> AbstractContextManager[object]:
         """Write in the block without waiting for the commit."""
-        with self.commits.deferred():
-            yield
+        return self.commits.deferred()
 
     def _writing(self) -> AbstractContextManager[Batch]:
         return self.commits.operation(self._lock)
@@ -99,10 +97,7 @@ class GroupCommitStorage(BaseStorage):
         rows.check_key(study_name or "")
         with self._writing() as batch:
             study = self._memory.add_study(study_name, directions)
-            batch.put("studies", study.study_id, (study.study_id, study.name))
-            for objective, direction in enumerate(study.directions):
-                row = (study.study_id, objective, direction.name)
-                batch.put("study_directions", (study.study_id, objective), row)
+            rows.put_study(batch, study.study_id, study.name, study.directions)
             self._put_next_ids(batch)
             return study.study_id
 
@@ -203,6 +198,7 @@ class GroupCommitStorage(BaseStorage):
                 trial.datetime_start = datetime.now()
             if state.is_finished():
                 trial.datetime_complete = datetime.now()
+                trial.intermediate_values = dict(trial.intermediate_values)
             study.replace(trial)
             batch.put("trials", trial_id, rows.trial_row(trial, study.study_id))
             return True
@@ -211,7 +207,7 @@ class GroupCommitStorage(BaseStorage):
         """Set the intermediate value of a trial at a step."""
         with self._writing() as batch:
             study, trial = self._updatable(trial_id)
-            trial.intermediate_values = {**trial.intermediate_values, step: float(intermediate_value)}
+            add_intermediate_value(trial, step, float(intermediate_value))
             study.replace(trial)
             row = rows.intermediate_row(trial_id, step, intermediate_value)
             batch.put("trial_intermediate_values", (trial_id, step), row)
@@ -283,21 +279,12 @@ class GroupCommitStorage(BaseStorage):
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
         """Number of trials of a study, or of those in some states."""
         with self._lock:
-            study = self._memory.study(study_id)
-            if state is None:
-                return len(study.trials)
-            states = (state,) if isinstance(state, TrialState) else state
-            return sum(study.counts[wanted] for wanted in set(states))
+            return self._memory.study(study_id).n_trials(state)
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """The best complete trial of a study with one objective."""
         with self._lock:
-            study = self._memory.study(study_id)
-            if len(study.directions) > 1:
-                raise RuntimeError("Best trial can be obtained only for single-objective optimization.")
-            if study.best is None:
-                raise ValueError("No trials are completed yet.")
-            return study.best
+            return self._memory.study(study_id).best_trial()
 
     def _put_next_ids(self, batch: Batch) -> None:
         """Save the next ids, so that the id of a deleted study or trial is not used again after a restart."""

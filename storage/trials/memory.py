@@ -9,7 +9,7 @@ from bisect import insort
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import DuplicatedStudyError
@@ -17,6 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from storage.optuna_seam.objects import DEFAULT_STUDY_NAME_PREFIX, FrozenStudy, set_trial_id, trial_id_of
+from storage.trials.step_values import StepValues
 
 FINISHED = COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
@@ -84,6 +85,21 @@ class StudyMemory:
             states = [state for state, is_wanted in zip(FINISHED, wanted, strict=True) if is_wanted]
             known = self._finished[wanted] = [trial for trial in self.trials if trial.state in states]
         return known
+
+    def n_trials(self, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
+        """Number of all trials, or of those in some states."""
+        if state is None:
+            return len(self.trials)
+        states = (state,) if isinstance(state, TrialState) else state
+        return sum(self.counts[wanted] for wanted in set(states))
+
+    def best_trial(self) -> FrozenTrial:
+        """The best complete trial. Raises RuntimeError with several objectives, ValueError without such a trial."""
+        if len(self.directions) > 1:
+            raise RuntimeError("Best trial can be obtained only for single-objective optimization.")
+        if self.best is None:
+            raise ValueError("No trials are completed yet.")
+        return self.best
 
     def _is_better(self, trial: FrozenTrial) -> bool:
         if self.best is None or self.best.value is None:
@@ -169,6 +185,12 @@ class Memory:
         if place is None:
             raise KeyError(f"No trial with trial_id {trial_id} exists.")
         return place
+
+
+def add_intermediate_value(trial: FrozenTrial, step: int, value: float) -> None:
+    """Set an intermediate value of a copy of a trial. The cost does not depend on how many values the trial has."""
+    values = StepValues.of(trial.intermediate_values).with_value(step, value)
+    trial.intermediate_values = cast("dict[int, float]", values)  # Optuna and its tools only read it
 
 
 def check_compatible(study: StudyMemory, name: str, distribution: BaseDistribution) -> None:

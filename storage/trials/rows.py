@@ -2,11 +2,12 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from storage.batch import Batch, Row
@@ -79,6 +80,13 @@ def value_row(trial_id: int, objective: int, value: float) -> Row:
 def intermediate_row(trial_id: int, step: int, value: float) -> Row:
     """The row of an intermediate value."""
     return trial_id, int(step), *encode_intermediate_value(float(value))
+
+
+def put_study(batch: Batch, study_id: int, name: str, directions: Sequence[StudyDirection]) -> None:
+    """Add the rows of a new study to a batch."""
+    batch.put("studies", study_id, (study_id, name))
+    for objective, direction in enumerate(directions):
+        batch.put("study_directions", (study_id, objective), (study_id, objective, direction.name))
 
 
 def put_trial(batch: Batch, trial: FrozenTrial, study_id: int, distributions: DistributionCache) -> None:

@@ -15,7 +15,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from storage.batch import Batch, Ping, Row, RowRemoval, Step, StudyRemoval, Upserts
-from storage.writing.upserts import UPSERTS, postgresql_statement, removal, study_removals
+from storage.writing.upserts import MAY_BE_LARGE, UPSERTS, postgresql_statement, removal, study_removals
+
+LARGE_TEXT = 64 * 1024
+"""Characters of a value after which its row is written by itself."""
 
 
 def write(connection: Connection, batch: Batch) -> None:
@@ -40,8 +43,8 @@ def _as_sqlalchemy_errors(connection: Connection) -> Iterator[None]:
 
 def _write_postgresql(driver: Any, steps: Sequence[Step]) -> None:
     with driver.cursor() as cursor:
-        if len(steps) == 1 and isinstance(steps[0], Upserts):  # a single statement needs no transaction block
-            _upsert_postgresql(cursor, steps[0])
+        if len(steps) == 1 and isinstance(steps[0], Upserts) and not _row_by_row(steps[0]):
+            _upsert_postgresql(cursor, steps[0])  # a single statement needs no transaction block
             return
         with driver.transaction():
             for step in steps:
@@ -52,10 +55,23 @@ def _write_postgresql(driver: Any, steps: Sequence[Step]) -> None:
 
 
 def _upsert_postgresql(cursor: Any, upserts: Upserts) -> None:
-    names = tuple(
-        sorted(upserts.tables)
-    )  # sorted, so that the same set of tables always gives the same prepared statement
-    cursor.execute(postgresql_statement(names), [_json(upserts.tables[name].values()) for name in names], prepare=True)
+    by_row = _row_by_row(upserts)
+    # Sorted, so that the same set of tables always gives the same prepared statement.
+    names = tuple(sorted(upserts.tables.keys() - by_row))
+    if names:
+        rows = [_json(upserts.tables[name].values()) for name in names]
+        cursor.execute(postgresql_statement(names), rows, prepare=True)
+    for name in by_row:
+        cursor.executemany(UPSERTS[name].postgresql_row(), list(upserts.tables[name].values()))
+
+
+def _row_by_row(upserts: Upserts) -> list[str]:
+    """The tables with a large row. In a statement for all rows, PostgreSQL would parse it once for each column."""
+    return [name for name in MAY_BE_LARGE if any(map(_is_large, upserts.tables.get(name, {}).values()))]
+
+
+def _is_large(row: Row) -> bool:
+    return any(isinstance(value, str) and len(value) > LARGE_TEXT for value in row)
 
 
 def _json(rows: Collection[Row]) -> str:

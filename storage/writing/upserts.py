@@ -33,6 +33,11 @@ class Upsert:
         rows = "json_array_elements(%s::json) AS row"
         return f"INSERT INTO {self.table} ({self._names()}) SELECT {values} FROM {rows} {self._conflict()}"
 
+    def postgresql_row(self) -> str:
+        """The statement for one row."""
+        marks = ", ".join(f"%s::{kind}" for kind in self.kinds)
+        return f"INSERT INTO {self.table} ({self._names()}) VALUES ({marks}) {self._conflict()}"
+
     def sqlite(self) -> str:
         """The statement for one row."""
         marks = ", ".join("?" for _ in self.columns)
@@ -68,6 +73,10 @@ UPSERTS: dict[str, Upsert] = {
     table.name: _upsert(table, tuple(table.primary_key.c.keys()), tuple(table.c.keys()))
     for table in tables.metadata.sorted_tables
 }
+
+
+MAY_BE_LARGE = (tables.studies.name, tables.imports.name)
+"""Tables whose rows may have megabytes. No foreign key refers to them."""
 
 
 @cache

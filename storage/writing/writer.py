@@ -168,10 +168,10 @@ class Writer:
             if error is not None:
                 self._fail(writing, error)
                 return
-            with self._condition:
-                self._writing = None
             for call in writing.batch.when_committed:
                 call()
+            with self._condition:
+                self._writing = None
             self._notify_listeners(Commit(writing.batch.n_rows, time.perf_counter() - started, writing.batch.notes))
             writing.committed.set_result(None)
 

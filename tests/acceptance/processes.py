@@ -22,6 +22,11 @@ class Marked:
         """Ids of the living processes with the mark whose command line contains the words."""
         return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._is(entry, words)]
 
+    def workers(self) -> list[int]:
+        """Ids of the living processes that train: forks of a fleet, in sessions of their own."""
+        pids = self.pids("-m workers --")
+        return [pid for pid in pids if os.getsid(pid) == pid and parent_of(pid) in pids]
+
     def kill(self) -> None:
         """Kill all processes with the mark."""
         for pid in self.pids():
@@ -34,6 +39,14 @@ class Marked:
             return mark in (entry / "environ").read_bytes() and words.encode() in command
         except OSError:  # the process has ended, or belongs to another user
             return False
+
+
+def parent_of(pid: int) -> int | None:
+    """Id of a process's parent; None if the process has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 @contextmanager
@@ -68,3 +81,5 @@ def worker(*flags: str, environment: dict[str, str], cwd: Path) -> Iterator[Comm
     finally:
         command.kill()
         command.wait(PATIENCE_SECONDS)
+        if command.stdout is not None:
+            command.stdout.close()

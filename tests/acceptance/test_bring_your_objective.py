@@ -1,24 +1,19 @@
 """The code in docs/bring-your-objective.md does what it says, with a real service and a real worker."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from service.schemas import yaml_text as yaml_loader
 from service.schemas.study.definition import Definition
+from tests.acceptance.pages import definitions_of, files_of, page
 from tests.acceptance.user_code_service import UserCodeService, open_service
-from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-PAGE = (ROOT / "docs" / "bring-your-objective.md").read_text()
-FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
-DEFINITIONS = [
-    Definition.model_validate(yaml_loader.load(text))
-    for text in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
-]
+PAGE = page("bring-your-objective.md")
+FILES = files_of(PAGE)
+DEFINITIONS = definitions_of(PAGE)
 
 
 @pytest.fixture(scope="module")

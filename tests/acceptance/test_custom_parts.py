@@ -14,7 +14,7 @@ from tests.waiting import until
 
 RATE = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
 PAIRS = {"entrypoint": "tuned.nets:build_pairs"}
-N_SLOW = 60
+N_SLOW = 40
 """Epochs, of a quarter of a second each: long enough to be killed in the middle."""
 LINEAR = {"entrypoint": "tuned.nets:build_linear"}
 DIGITS = {"entrypoint": "tuned.nets:build_dataset", "arguments": {"test": True}}

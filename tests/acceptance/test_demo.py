@@ -44,20 +44,22 @@ def run(folder: Path, environment: dict[str, str], *arguments: str) -> tuple[int
     return demo.returncode, output
 
 
+@pytest.mark.parametrize("n_runs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_demo_runs_a_study_shows_the_best_trials_and_the_test_score_and_leaves_nothing_behind(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path, n_runs: int
 ) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     own = {"TMPDIR": str(temporary), "NARROWS_DATABASE": "sqlite:///users.db", "NARROWS_ARTIFACTS": "users-artifacts"}
     file = definition(tmp_path, 3)
-    for _ in range(2):
+    for _ in range(n_runs):
         status, output = run(tmp_path, environment | own, file)
         assert status == 0, output
         assert "small, 3 trials, from small.yaml" in output
         assert f"http://127.0.0.1:{environment['NARROWS_PORT']}/dashboard" in output
         assert "small is finished" in output
         assert "The best trials" in output
+        assert re.search(r"The workers' time: training \d+%, .*, start \d+%, .* of lanes empty", output)
         assert "The winner is trial " in output
         assert "accuracy 0." in output
         assert "--keep DIR" in output
@@ -89,12 +91,12 @@ def test_a_kept_demo_can_be_served_by_the_command_that_it_prints(environment: di
     assert (status, output) == (1, "narrows: --keep takes a new folder: my demo already has a narrows.db\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_to_the_terminals_process_group_ends_everything(
     environment: dict[str, str], tmp_path: Path, marked: Marked, number: signal.Signals
 ) -> None:
     with narrows("demo", definition(tmp_path, 5000), environment=environment, cwd=tmp_path) as demo:
-        until(lambda: len(marked.pids("--device=cpu")) == 2, "two workers run")
+        until(lambda: len(marked.workers()) == 2, "two workers run")
         os.killpg(demo.pid, number)
         output, _ = demo.communicate(timeout=PATIENCE_SECONDS)
     assert demo.returncode == 128 + number
@@ -106,7 +108,7 @@ def test_a_killed_demo_takes_its_service_and_workers_along(
     environment: dict[str, str], tmp_path: Path, marked: Marked
 ) -> None:
     with narrows("demo", definition(tmp_path, 5000), environment=environment, cwd=tmp_path) as demo:
-        until(lambda: len(marked.pids("--device=cpu")) == 2, "two workers run")
+        until(lambda: len(marked.workers()) == 2, "two workers run")
         demo.kill()
         until(lambda: marked.pids() == [], "all processes have ended")
 
@@ -115,7 +117,7 @@ def test_a_service_that_dies_is_told_with_the_end_of_its_log(
     environment: dict[str, str], tmp_path: Path, marked: Marked
 ) -> None:
     with narrows("demo", definition(tmp_path, 5000), environment=environment, cwd=tmp_path) as demo:
-        until(lambda: len(marked.pids("--device=cpu")) == 2, "two workers run")
+        until(lambda: len(marked.workers()) == 2, "two workers run")
         os.kill(marked.pids("narrows.cli.main serve")[0], signal.SIGKILL)
         output, _ = demo.communicate(timeout=PATIENCE_SECONDS)
     assert demo.returncode == 1

@@ -76,7 +76,7 @@ def long_experiment(folder: Path, marked: Marked) -> Iterator["subprocess.Popen[
     file.write_text(SMALL.replace("epochs: 50", "epochs: 100000"))
     environment = clean_environment(**marked.environment, **SETTINGS)
     with narrows("experiment", str(file), environment=environment, cwd=folder) as process:
-        until(lambda: marked.pids("--device=cpu"), "a worker runs")
+        until(lambda: marked.workers(), "a worker runs")
         server = (folder / "narrows-logs/service.log").read_text().partition(READY)[2].split()[0]
         with Client(server) as client:
             until(lambda: any(trial.step for trial in client.trials("long-0-variant-0")), "a trial has reported")

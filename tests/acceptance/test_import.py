@@ -1,8 +1,10 @@
 """`narrows import`: from a CSV file and from databases of stock Optuna, into a study of a real service."""
 
 import json
+import subprocess
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,18 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from service.client import Client
+from service.schemas.study.samplers import MAX_IMPORTED
 from tests.acceptance.by_hand import claimed, definition, study_in_every_state
+from tests.acceptance.holding_proxy import HoldingProxy
 from tests.acceptance.service_checks import stock_storage
-from tests.commands import run
+from tests.commands import Command, run
 from tests.conftest import ROOT, ServiceProcess, StartService, clean_environment
+from tests.waiting import until
 
 RATE = {"learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}
 TPE = {"name": "tpe", "seed": 5}
+N_ROWS, ROW_BYTES = 1400, 4000
+"""Trials that a client imports in three parts."""
 
 
 @pytest.fixture
@@ -148,6 +155,87 @@ def test_many_trials_go_in_parts(client: Client, tmp_path: Path) -> None:
     assert len(parts) > 1
     assert [part.source for part in parts] == [f"old.csv (part {n} of {len(parts)})" for n in range(1, len(parts) + 1)]
     assert client.study("new").n_imported == 4999
+
+
+def write_rows(file: Path, n_rows: int, row_bytes: int = ROW_BYTES) -> None:
+    """Write a CSV file of trials, of which `x0` has the number, `x1` has 0.1 and `name` is long."""
+    rows = [f"{row},0.1,{'a' * row_bytes},0.5" for row in range(n_rows)]
+    file.write_text("\n".join(["x0,x1,name,value", *rows, ""]))
+
+
+def study_for_rows(client: Client, name: str, row_bytes: int = ROW_BYTES) -> None:
+    numbers = {name: {"type": "float", "low": 0.0, "high": 1e6} for name in ("x0", "x1")}
+    space = {**numbers, "name": {"type": "categorical", "choices": ["a" * row_bytes]}}
+    client.create_study(definition(name, search_space=space, sampler=TPE, training={"entrypoint": "mine.train:f"}))
+
+
+def imported_rows(client: Client, name: str) -> list[float]:
+    imports = [json.loads(client.get(f"studies/{name}/imports/{one.number}")) for one in client.imports(name)]
+    return [trial["params"]["x0"] for one in imports for trial in one["trials"]]
+
+
+@contextmanager
+def import_held_at_its_second_part(client: Client, file: Path) -> Iterator[Command]:
+    """Write a CSV file and import it into a new study `new`; the connection of the second part breaks at the end."""
+    study_for_rows(client, "new")
+    write_rows(file, N_ROWS)
+    with HoldingProxy(client.server, "/v1/studies/new/imports", n_passed=1) as proxy:
+        arguments = ("import", str(file), "--into", "new", "--server", proxy.url)
+        command = Command(*arguments, environment=clean_environment(), cwd=ROOT, stderr=subprocess.STDOUT)
+        until(proxy.is_holding, "the second part is on its way")
+        yield command
+
+
+def test_an_import_goes_on_after_its_client_was_killed(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    with import_held_at_its_second_part(client, file) as command:
+        command.kill()
+        command.communicate()
+    assert 0 < len(imported_rows(client, "new")) < N_ROWS
+
+    code, said = narrows(client, "import", str(file), "--into", "new")
+
+    assert (code, said) == (0, f"new learns from {N_ROWS} trials of old.csv\n")
+    assert imported_rows(client, "new") == list(range(N_ROWS))
+
+
+def test_an_import_that_loses_its_service_says_how_far_it_came(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    with import_held_at_its_second_part(client, file) as command:
+        pass
+    said, _ = command.communicate()
+
+    n_done = len(imported_rows(client, "new"))
+    assert command.returncode == 1
+    assert (
+        f"part 1 of 3, with {n_done} trials, is imported: the same command imports the rest, and no trial twice" in said
+    )
+    assert narrows(client, "import", str(file), "--into", "new")[0] == 0
+    assert imported_rows(client, "new") == list(range(N_ROWS))
+
+
+def test_nothing_is_imported_if_not_all_parts_can_be(client: Client, tmp_path: Path) -> None:
+    study_for_rows(client, "new", row_bytes=200)
+    file = tmp_path / "many.csv"
+    write_rows(file, MAX_IMPORTED + 1, row_bytes=200)
+
+    code, said = narrows(client, "import", str(file), "--into", "new")
+
+    assert (code, said) == (1, "narrows: a study must import at most 10000 trials: 10001 with many.csv\n")
+    assert client.imports("new") == []
+
+
+def test_parts_without_any_trial_that_fits_are_not_imported(client: Client, tmp_path: Path) -> None:
+    study_for_rows(client, "new")
+    file = tmp_path / "old.csv"
+    write_rows(file, 600)
+    file.write_text(file.read_text().replace(",0.1", ",-0.1"))
+
+    code, said = narrows(client, "import", str(file), "--into", "new")
+
+    problem = "at least one trial must fit the search space: old.csv has none"
+    assert (code, said) == (1, f"narrows: {problem}; left out: 600 because of their values\n")
+    assert client.imports("new") == []
 
 
 def test_what_cannot_be_imported_is_said_in_one_line(client: Client, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ SPACE = {
 TRAINING = {"dataset": "digits", "model": {"name": "mlp", "hidden": [32], "batch_norm": True}, "epochs": 8}
 ROUNDING = 5e-3
 """What float32 may come to over eight epochs: sums in another order, with other neighbours; an image is 0.0028."""
+SEVERAL_IMAGES = 0.03
+"""After few epochs many images are nearly of two classes. tests/contracts/test_padded_lanes.py compares in float64."""
 CLOCKS = ("seconds", "training_seconds", "waiting_seconds")
 
 
@@ -48,10 +50,10 @@ class Laboratory:
         definition = {"name": name, "search_space": SPACE, "training": TRAINING, "n_trials": n_trials, **more}
         self.client.create_study(definition)
 
-    def work(self, *flags: str) -> str:
+    def work(self, *flags: str, **environment: str) -> str:
         """Run a worker until it is idle; what it said."""
         given = ["--server", self.client.server, "--processes", "1", "--exit-when-idle", "1", *flags]
-        with worker(*given, environment=clean_environment(), cwd=self.folder) as process:
+        with worker(*given, environment=clean_environment(**environment), cwd=self.folder) as process:
             output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, output
         return output
@@ -85,8 +87,8 @@ def alone(trial: Trial, training: dict[str, Any], seed: int) -> dict[str, float]
 
 
 def test_the_kept_model_of_the_winner_has_the_accuracy_that_was_recorded(laboratory: Laboratory) -> None:
-    laboratory.create("digits", 24, sampler="random", pruner="none")
-    laboratory.work("--lanes", "6")
+    laboratory.create("digits", 8, sampler="random", pruner="none")
+    laboratory.work("--lanes", "3")
     (best,) = laboratory.client.best("digits", 1)
     model, about = load_model(laboratory.model("digits"))
     assert about["trial"] == best.number
@@ -108,6 +110,42 @@ def test_trials_in_lanes_with_refills_reproduce_alone(laboratory: Laboratory) ->
         del again["n_near_zero_weights"]  # of a few, one may lie on the other side of the limit
         for name, value in again.items():
             assert trial.metrics[name] == pytest.approx(value, rel=ROUNDING, abs=ROUNDING), name
+
+
+def test_trials_of_several_sizes_share_lanes_with_the_results_of_one_lane(laboratory: Laboratory) -> None:
+    """No times are known and none are taken with a given number of lanes, so the default costs of a CPU decide."""
+    space = {
+        **SPACE,
+        "model.hidden.0": {"type": "int", "low": 8, "high": 32, "log": True},
+        "batch_size": {"type": "int", "low": 16, "high": 64, "log": True},
+    }
+    sizes = [(8, 50), (32, 20), (30, 64), (17, 33), (25, 64), (9, 16), (32, 16), (20, 50)]
+    enqueued = [
+        {"learning_rate": 0.003, "dropout": 0.05 * number, "model.hidden.0": width, "batch_size": batch_size}
+        for number, (width, batch_size) in enumerate(sizes)
+    ]
+    training = {**TRAINING, "model": {"name": "mlp"}, "epochs": 4}
+    outputs = {}
+    for lanes in ("4", "1"):
+        laboratory.create(
+            f"lanes-{lanes}",
+            len(sizes),
+            search_space=space,
+            training=training,
+            sampler="random",
+            pruner="none",
+            enqueue=enqueued,
+        )
+        outputs[lanes] = laboratory.work("--lanes", lanes, XDG_CACHE_HOME=str(laboratory.folder))
+    assert outputs["4"].count("lanes-4: trials of several sizes train together, padded to ") == 1
+    assert "padded" not in outputs["1"]
+    pairs = zip(laboratory.client.trials("lanes-4"), laboratory.client.trials("lanes-1"), strict=True)
+    for trial, single in pairs:
+        assert (trial.number, trial.params, trial.state) == (single.number, single.params, "COMPLETE")
+        for name in ("train_loss", "validation_loss"):
+            assert trial.metrics[name] == pytest.approx(single.metrics[name], rel=ROUNDING), name
+        for name in ("train_accuracy", "validation_accuracy"):
+            assert trial.metrics[name] == pytest.approx(single.metrics[name], abs=SEVERAL_IMAGES), name
 
 
 def test_a_lane_is_refilled_while_its_neighbours_go_on(laboratory: Laboratory) -> None:
@@ -132,10 +170,12 @@ def test_a_lane_is_refilled_while_its_neighbours_go_on(laboratory: Laboratory) -
     assert max(finished_at) <= first.finished_at
 
 
-def test_lanes_are_chosen_by_measurement_and_said(laboratory: Laboratory) -> None:
-    laboratory.create("digits", 6, sampler="random", pruner="none")
+def test_lanes_are_chosen_in_training_and_said_once_for_each_study(laboratory: Laboratory) -> None:
+    shapes = [{"batch_size": size} for size in (16, 24, 32, 48)]
+    space = {**SPACE, "batch_size": {"type": "int", "low": 16, "high": 64}}
+    laboratory.create("digits", 6, search_space=space, sampler="random", pruner="none", enqueue=shapes)
     output = laboratory.work("--lanes", "auto")
-    assert output.count("batches/s by lanes: 1: ") == 1
+    assert output.count("(batches/s by lanes: ") == 1
     assert laboratory.client.study("digits").trial_counts.COMPLETE == 6
 
 
@@ -159,13 +199,14 @@ def interrupt(laboratory: Laboratory, n_lanes: int, first_step: int = 0) -> str:
 
 
 def test_a_trial_that_was_interrupted_ends_as_without_a_break_to_the_last_bit(laboratory: Laboratory) -> None:
-    training = {**TRAINING, "epochs": 1500, "batch_size": 256}
+    n_epochs = 150
+    training = {**TRAINING, "epochs": n_epochs, "batch_size": 32}
     laboratory.create("digits", 1, training=training, sampler="random", pruner="none")
     interrupt(laboratory, 1)
     assert laboratory.work("--lanes", "1").count("goes on after step") == 1
     trial = laboratory.client.trial("digits", 0)
     assert [attempt.outcome for attempt in trial.attempts] == ["release", "complete"]
-    assert laboratory.client.curves("digits", 0).steps == list(range(1500))
+    assert laboratory.client.curves("digits", 0).steps == list(range(n_epochs))
     _, about = load_model(laboratory.model("digits"))
     expected = without_clocks(alone(trial, training, about["seed"]))
     assert without_clocks(trial.metrics).items() >= expected.items()

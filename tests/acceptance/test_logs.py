@@ -48,5 +48,5 @@ def test_a_text_log_names_the_request(service_process: StartService) -> None:
 
 @pytest.mark.parametrize("wrong", ["xml", "JSON "])
 def test_another_format_is_refused(service_process: StartService, wrong: str) -> None:
-    with pytest.raises(AssertionError, match="is not one of 'text', 'json'"):
+    with pytest.raises(AssertionError, match="must be one of text, json: '"):
         service_process("--log-format", wrong, expect_exit=2)

@@ -31,7 +31,7 @@ def marked() -> Iterator[Marked]:
 def test_a_test_that_fails_ends_its_worker(marked: Marked, tmp_path: Path) -> None:
     environment = clean_environment(**marked.environment)
     with pytest.raises(ZeroDivisionError), narrows(*WORKER, environment=environment, cwd=tmp_path):  # noqa: PT012
-        until(lambda: marked.pids("--device=cpu"), "the worker runs")
+        until(lambda: marked.workers(), "the worker runs")
         raise ZeroDivisionError
     until(lambda: marked.pids() == [], "all worker processes have ended")
 
@@ -41,6 +41,6 @@ def test_a_test_run_that_is_killed_takes_its_worker_along(marked: Marked, tmp_pa
     environment = clean_environment(**marked.environment, PYTHONPATH=str(ROOT))
     command = [sys.executable, "-c", TEST_RUN.replace("WORKER", repr(WORKER))]
     with subprocess.Popen(command, env=environment, cwd=tmp_path) as run:
-        until(lambda: marked.pids("--device=cpu"), "the worker runs")
+        until(lambda: marked.workers(), "the worker runs")
         run.kill()
     until(lambda: marked.pids() == [], "all worker processes have ended")

@@ -1,29 +1,23 @@
 """The definitions and the code in docs/searches.md do what it says, with a real service and a real worker."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from service.schemas import yaml_text as yaml_loader
 from service.schemas.results import Trial
-from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import AnySampler
+from tests.acceptance.pages import definitions_of, files_of, page
 from tests.acceptance.user_code_service import UserCodeService, open_service
-from tests.conftest import ROOT
 
-PAGE = (ROOT / "docs" / "searches.md").read_text()
-DEFINITIONS = [
-    Definition.model_validate(yaml_loader.load(text))
-    for text in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
-]
+PAGE = page("searches.md")
+DEFINITIONS = definitions_of(PAGE)
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeService]:
     folder = tmp_path_factory.mktemp("page")
-    for name, text in re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL):
+    for name, text in files_of(PAGE):
         path: Path = folder / "code" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

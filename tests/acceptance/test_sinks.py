@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.tracking import MlflowClient
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.acceptance.user_code_service import UserCodeService, kill_all, open_service
 from tests.conftest import ROOT, clean_environment
+from tests.sink_readers import mlflow_client, tensorboard_reader
 from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -27,18 +26,17 @@ class Places:
         self.flags = ("--tensorboard", str(self.tensorboard), "--mlflow", self.mlflow)
 
     def scalars(self, study: str, number: int, name: str) -> list[tuple[int, float]]:
-        reader = EventAccumulator(str(self.tensorboard / study / f"{number:05d}"))
-        reader.Reload()
+        reader = tensorboard_reader(self.tensorboard / study / f"{number:05d}")
         return [(event.step, event.value) for event in reader.Scalars(name)]
 
     def runs(self, study: str) -> list[Any]:
-        client = MlflowClient(self.mlflow)
+        client = mlflow_client(self.mlflow)
         experiment = client.get_experiment_by_name(study)
         assert experiment is not None
         return list(client.search_runs([experiment.experiment_id]))
 
     def history(self, run: Any, name: str) -> list[tuple[int, float]]:
-        history = MlflowClient(self.mlflow).get_metric_history(run.info.run_id, name)
+        history = mlflow_client(self.mlflow).get_metric_history(run.info.run_id, name)
         return [(metric.step, metric.value) for metric in history]
 
 

@@ -66,6 +66,7 @@ def test_a_second_service_ends_with_one_line(first: ServiceProcess, database_url
         assert line.endswith(f"narrows.db (process {first.process.pid})")
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("same_port", [True, False])
 def test_a_standby_takes_over_from_a_killed_service_with_all_it_acknowledged(
     first: ServiceProcess, load: ServiceLoad, service_process: StartService, database_url: str, same_port: bool

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.processes import narrows
+from tests.acceptance.processes import worker
 from tests.commands import run
 from tests.conftest import StartService, clean_environment
 from tests.waiting import PATIENCE_SECONDS
@@ -67,10 +67,10 @@ def test_a_worker_whose_token_may_not_work_ends_with_one_line(service_process: S
     made = command("token", "create", "--scope", "submit", "--name", "me", cwd=tmp_path, NARROWS_TOKEN="right", **local)
 
     environment = clean_environment(NARROWS_TOKEN=made.stdout.strip(), **local)
-    with narrows("worker", "--processes", "1", environment=environment, cwd=tmp_path) as worker:
-        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
+    with worker("--processes", "1", environment=environment, cwd=tmp_path) as process:
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
 
-    assert worker.returncode == 1
+    assert process.returncode == 1
     assert "Traceback" not in output
     [line] = [line for line in output.splitlines() if "ERROR" in line]
     assert line.endswith("POST /v1/claims needs a token with the scope work; me opens read, submit")

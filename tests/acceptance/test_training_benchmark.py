@@ -6,7 +6,6 @@ import sys
 import pytest
 
 from benchmarks.peers import ray_tune
-from benchmarks.training import PEERS
 from narrows.cli.bound import bound
 from tests.conftest import ROOT, clean_environment
 from tests.waiting import PATIENCE_SECONDS
@@ -23,6 +22,8 @@ def test_ray_trains_two_trials() -> None:
 
 
 def test_the_peers_train_two_trials_each() -> None:
+    from benchmarks.training import PEERS
+
     peers = ["example", "loop-per-core", "narrows-auto"]
     found = rows(benchmark(*peers))
     assert [PEERS[name].label for name in peers] == [row.split(" | ")[2] for row in found]

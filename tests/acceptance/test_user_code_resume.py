@@ -28,7 +28,7 @@ def test_a_killed_workers_branches_are_the_same_for_the_next_one(service: UserCo
         until(lambda: "seen" in service.client.trial("branch", 0).user_attrs, "the trial is in a branch")
         before = service.client.trial("branch", 0).params
         users = kill_all(worker.pid)
-        assert len(users) == 1
+        assert users, "the code's process runs"
         assert gone(users), "the code's process does not outlive its worker"
     left_behind = list(service.folder.glob("narrows-trial-*"))
     assert len(left_behind) == 1, "a killed worker cannot remove its folder"

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import Popen, TimeoutExpired
+from subprocess import TimeoutExpired
 
 import pytest
 
 from service.client import Client
 from service.schemas.results import Trial
-from tests.acceptance.processes import Marked, narrows
+from tests.acceptance.processes import worker
+from tests.acceptance.user_code_service import descendants, gone
+from tests.commands import Command
 from tests.conftest import ServiceProcess, StartService, clean_environment
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -20,21 +22,20 @@ from tests.waiting import PATIENCE_SECONDS, until
 class Workshop:
     """A study of one long trial, and workers for it."""
 
-    def __init__(self, client: Client, folder: Path, marked: Marked) -> None:
+    def __init__(self, client: Client, folder: Path) -> None:
         self.client = client
-        self.marked = marked
         self._folder = folder
 
-    def create(self, epochs: int) -> None:
+    def create(self, epochs: int, batch_size: int = 128) -> None:
         space = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
-        training = {"dataset": "digits", "model": {"name": "mlp", "hidden": [16]}, "epochs": epochs}
+        model = {"name": "mlp", "hidden": [16]}
+        training = {"dataset": "digits", "model": model, "epochs": epochs, "batch_size": batch_size}
         self.client.create_study({"name": "one", "search_space": space, "training": training, "n_trials": 1})
 
     @contextmanager
-    def worker(self, *flags: str) -> Iterator["Popen[str]"]:
-        environment = clean_environment(**self.marked.environment)
-        arguments = ["worker", "--server", self.client.server, "--processes", "1", *flags]
-        with narrows(*arguments, environment=environment, cwd=self._folder) as process:
+    def worker(self, *flags: str) -> Iterator[Command]:
+        given = ["--server", self.client.server, "--processes", "1", *flags]
+        with worker(*given, environment=clean_environment(), cwd=self._folder) as process:
             yield process
 
     def trial(self) -> Trial:
@@ -43,15 +44,12 @@ class Workshop:
     def await_report(self) -> None:
         until(lambda: any(trial.step for trial in self.client.trials("one")), "the trial has reported")
 
-    def await_no_process(self, seconds: float) -> None:
-        until(lambda: self.marked.pids() == [], "all worker processes have ended")
-
 
 @pytest.fixture
-def workshop(tmp_path: Path, service_process: StartService, marked: Marked) -> Iterator[Workshop]:
-    service = service_process("--lease-seconds", "2")
+def workshop(tmp_path: Path, service_process: StartService) -> Iterator[Workshop]:
+    service = service_process("--lease-seconds", "10")
     with Client(service.url) as client:
-        yield Workshop(client, tmp_path, marked)
+        yield Workshop(client, tmp_path)
 
 
 def test_sigterm_gives_the_trial_back_and_ends_with_0(workshop: Workshop) -> None:
@@ -79,8 +77,9 @@ def test_children_of_a_killed_parent_give_their_trials_back_and_end(workshop: Wo
     workshop.create(epochs=5000)
     with workshop.worker() as worker:
         workshop.await_report()
+        pids = descendants(worker.pid)
         worker.kill()
-        workshop.await_no_process(20)
+        assert gone(pids)
     assert [attempt.outcome for attempt in workshop.trial().attempts] == ["release"]
 
 
@@ -88,11 +87,12 @@ def test_the_trial_of_a_killed_worker_is_finished_by_another(workshop: Workshop)
     workshop.create(epochs=60)
     with workshop.worker() as worker:
         workshop.await_report()
-        for pid in workshop.marked.pids():
+        for pid in descendants(worker.pid):
             os.kill(pid, signal.SIGKILL)
         worker.wait(PATIENCE_SECONDS)
-    with workshop.worker("--exit-when-idle", "5") as worker:
+    with workshop.worker() as worker:
         until(lambda: workshop.trial().state == "COMPLETE", "the trial is complete")
+        worker.send_signal(signal.SIGTERM)
         output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 0, output
     attempts = workshop.trial().attempts
@@ -101,12 +101,12 @@ def test_the_trial_of_a_killed_worker_is_finished_by_another(workshop: Workshop)
 
 
 @pytest.fixture
-def patient(tmp_path: Path, service_process: StartService, free_port: int, marked: Marked) -> Iterator["Patient"]:
+def patient(tmp_path: Path, service_process: StartService, free_port: int) -> Iterator["Patient"]:
     """A service with long leases, that may go and come back."""
     flags = ("--port", str(free_port), "--lease-seconds", "60")
     service = service_process(*flags)
     with Client(service.url) as client:
-        yield Patient(Workshop(client, tmp_path, marked), service, lambda: service_process(*flags))
+        yield Patient(Workshop(client, tmp_path), service, lambda: service_process(*flags))
 
 
 @dataclass
@@ -123,15 +123,15 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_a_worker_trains_on_while_the_service_is_away_and_hands_in_every_report(patient: Patient) -> None:
-    epochs = 4000  # of a millisecond or two each: more than what is waited for
+    epochs = 200  # of a few hundredths of a second each: more than what is waited for
     workshop = patient.workshop
-    workshop.create(epochs)
+    workshop.create(epochs, batch_size=8)
     with workshop.worker("--exit-when-idle", "1") as worker:
         workshop.await_report()
         patient.service.kill()
-        (pid,) = workshop.marked.pids("--device=cpu")
+        (pid,) = [pid for pid in descendants(worker.pid) if os.getsid(pid) == pid]
         before = cpu_seconds(pid)
-        until(lambda: cpu_seconds(pid) > before + 2.0, "the worker trains on")
+        until(lambda: cpu_seconds(pid) > before + 0.5, "the worker trains on")
         patient.start_again()
         until(lambda: workshop.trial().state == "COMPLETE", "the trial is complete")
         output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
@@ -149,9 +149,10 @@ def test_a_second_sigterm_ends_a_worker_that_cannot_give_its_trial_back(patient:
             worker.send_signal(signal.SIGTERM)
             with pytest.raises(TimeoutExpired):
                 worker.wait(2)
+            pids = descendants(worker.pid)
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(5) == 1
-            patient.workshop.await_no_process(5)
+            assert worker.wait(PATIENCE_SECONDS) == 1
+            assert gone(pids)
         finally:
             patient.service.process.send_signal(signal.SIGCONT)
 
@@ -159,16 +160,15 @@ def test_a_second_sigterm_ends_a_worker_that_cannot_give_its_trial_back(patient:
 def test_a_worker_without_the_right_token_ends_with_one_line(tmp_path: Path, service_process: StartService) -> None:
     service = service_process(environment={"NARROWS_TOKEN": "right"})
     environment = clean_environment(NARROWS_TOKEN="wrong")
-    arguments = ["worker", "--server", service.url, "--processes", "1"]
-    with narrows(*arguments, environment=environment, cwd=tmp_path) as worker:
-        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
-    assert worker.returncode == 1
+    with worker("--server", service.url, "--processes", "1", environment=environment, cwd=tmp_path) as process:
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
     assert "Traceback" not in output
     assert len([line for line in output.splitlines() if "ERROR" in line]) == 1
 
 
 def test_a_device_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with narrows("worker", "--devices", "gpu0", environment=clean_environment(), cwd=tmp_path) as worker:
-        output, _ = worker.communicate(timeout=PATIENCE_SECONDS)
-    assert worker.returncode == 2
+    with worker("--devices", "gpu0", environment=clean_environment(), cwd=tmp_path) as process:
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
     assert output == "narrows: devices must be auto, cpu or a list such as cuda:0,cuda:1: 'gpu0'\n"

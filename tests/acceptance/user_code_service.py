@@ -14,6 +14,7 @@ from service.schemas.results import Trial
 from tests.acceptance.processes import worker
 from tests.commands import Command
 from tests.conftest import ServiceProcess, clean_environment
+from tests.forking import USERS_NAME
 from tests.waiting import PATIENCE_SECONDS, until
 
 CODE = Path(__file__).parent / "users_code"
@@ -136,8 +137,7 @@ def kill_all(pid: int) -> list[int]:
     """Kill a worker and its processes, apart from those of users' code, whose ids are returned."""
     user_pids = []
     for descendant in descendants(pid):
-        command = Path(f"/proc/{descendant}/cmdline").read_bytes()
-        if b"workers.user_process" in command:
+        if Path(f"/proc/{descendant}/comm").read_text().strip() == USERS_NAME:
             user_pids.append(descendant)
         else:
             os.kill(descendant, signal.SIGKILL)

@@ -178,6 +178,6 @@ def test_each_trial_gets_its_own_model(data: TrialData) -> None:
         final, weights = results[-1].final, results[-1].weights
         assert final is not None
         assert weights is not None
-        logits = group.model(weights)(images)
+        logits = group.model(results[-1].lane, weights)(images)
         loss = torch.nn.functional.cross_entropy(logits.detach(), data.labels[data.validation])
         assert float(loss) == pytest.approx(final["validation_loss"], rel=1e-5)

@@ -111,7 +111,10 @@ def test_a_wrong_id_is_a_problem(service: Service, study: str, method: str, path
 @pytest.mark.parametrize(("method", "path"), WITH_BODY)
 def test_a_wrong_body_is_a_problem_that_names_a_field(service: Service, study: str, method: str, path: str) -> None:
     may_be_left_out = path.endswith(("/final", "/narrow"))
+    no_field_is_needed = path.endswith("/complete")  # and a newer worker may send fields that are not known here
     for body in BODIES[may_be_left_out:]:
+        if no_field_is_needed and isinstance(body, dict):
+            continue
         headers = {"content-type": "application/json"}
         content = json.dumps(body)
         response = service.http.request(method, filled(path, study), content=content, headers=headers)

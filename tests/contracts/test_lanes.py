@@ -127,6 +127,7 @@ def assert_equal_metrics(found: dict[str, float], expected: dict[str, float], to
         assert found[name] == pytest.approx(expected[name], rel=tolerance, abs=tolerance * 1e-3), name
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(map(str, model.values()))[:30])
@@ -155,6 +156,7 @@ def test_float32_agrees_within_its_tolerance(model: dict[str, Any], data: TrialD
         assert_equal(found[trial.tag], alone(trial, data, torch.float32), TOLERANCES[torch.float32])
 
 
+@pytest.mark.slow
 def test_resnet18_in_one_step_of_two_lanes_equals_each_alone() -> None:
     images = torch.randint(0, 256, (9, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     rows = torch.arange(9)
@@ -236,7 +238,7 @@ def test_each_trial_gets_its_own_model(data: TrialData) -> None:
         final, weights = results[-1].final, results[-1].weights
         assert final is not None
         assert weights is not None
-        model = group.model(weights)
+        model = group.model(results[-1].lane, weights)
         loss = functional.cross_entropy(model(images).detach(), data.labels[data.validation])
         assert float(loss) == pytest.approx(final["validation_loss"], rel=1e-5)
         assert final["n_parameters"] == sum(parameter.numel() for parameter in model.parameters())
@@ -254,22 +256,26 @@ def test_only_trials_of_one_fusion_key_share_a_group(data: TrialData) -> None:
         group.load(LaneTrial(training(model="mlp"), 1))
 
 
-def test_trials_come_and_go_at_random_without_a_trace(data: TrialData) -> None:
+@pytest.mark.parametrize("model", [MODELS[2], MODELS[4]], ids=["mlp", "cnn"])
+def test_trials_come_and_go_at_random_without_a_trace(model: dict[str, Any], data: TrialData) -> None:
+    """The group grows at random too, and the lanes of a step are computed some at a time."""
     seed = random.randrange(10**6)
     print(f"seed: {seed}")
     draw = random.Random(seed)
-    some = trials(MODELS[2], "adam", "dropout") + [
-        LaneTrial(one.training, one.seed + 50, one.tag + 5) for one in trials(MODELS[2], "adam", "dropout")
+    some = trials(model, "adam", "dropout") + [
+        LaneTrial(one.training, one.seed + 50, one.tag + 5) for one in trials(model, "adam", "dropout")
     ]
     expected = {trial.tag: alone(trial, data, torch.float64) for trial in some}
-    group = LaneGroup(some[0].training, data, CPU, 4, dtype=torch.float64)
+    group = LaneGroup(some[0].training, data, CPU, 1, dtype=torch.float64, fuse=True)
     found: dict[Lane, list[EpochResult]] = {}
     for _ in range(80):
+        if group.n_lanes < 5 and draw.random() < 0.1:
+            group.grow(group.n_lanes + draw.choice([1, 2]))
         if not group.is_full and draw.random() < 0.5:
             found[group.load(draw.choice(some))] = []
         if group.lanes and draw.random() < 0.1:
             group.unload(draw.choice(group.lanes))
-        for result in group.step():
+        for result in group.step(draw.choice([None, 1, 2, 3])):
             found[result.lane].append(result)
     assert sum(bool(results and results[-1].trial_is_over) for results in found.values()) > 5
     for lane, results in found.items():

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -10,10 +11,12 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, event, inspect, text
+from sqlalchemy.pool import Pool
 
 from storage import GroupCommitStorage, InvalidDatabaseUrlError, Store
 from storage.database.opening import parse_url
+from storage.optuna_databases import read_study
 from tests.commands import run
 from tests.conftest import clean_environment
 from tests.contracts.checked_storage import comparable
@@ -68,6 +71,33 @@ def test_a_service_refuses_it_with_one_line_that_tells_what_to_do(old_url: str, 
     assert tables(old_url) == before, "it is left as it was"
     upgrade(old_url)
     Store.open(old_url).close()
+
+
+@pytest.fixture
+def n_open() -> Iterator[Callable[[], int]]:
+    """How many connections to databases are open now of those that were opened since, as their pools count."""
+    opened: set[int] = set()
+
+    def on_connect(connection: object, _record: object) -> None:
+        opened.add(id(connection))
+
+    def on_close(connection: object, _record: object) -> None:
+        opened.discard(id(connection))
+
+    event.listen(Pool, "connect", on_connect)
+    event.listen(Pool, "close", on_close)
+    yield lambda: len(opened)
+    event.remove(Pool, "connect", on_connect)
+    event.remove(Pool, "close", on_close)
+
+
+@pytest.mark.parametrize("read", [GroupCommitStorage, lambda url: read_study(url, None)], ids=["service", "import"])
+def test_a_refused_database_is_closed_at_once(
+    old_url: str, n_open: Callable[[], int], read: Callable[[str], object]
+) -> None:
+    with pytest.raises(InvalidDatabaseUrlError, match="Optuna refuses the database"):
+        read(old_url)
+    assert n_open() == 0
 
 
 def test_after_the_upgrade_it_is_read_as_stock_optuna_reads_it(old_url: str) -> None:

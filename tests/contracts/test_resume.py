@@ -89,17 +89,18 @@ def test_a_failed_load_leaves_the_group_as_it_was(data: TrialData) -> None:
 def test_a_saved_model_is_the_model_that_was_trained(model: dict[str, Any], data: TrialData, tmp_path: Path) -> None:
     trial = LaneTrial(training(model=model), 1, tag=1)
     group = LaneGroup(trial.training, data, CPU, 1)
-    weights = run(group, [trial])[1][-1].weights
-    assert weights is not None
+    last = run(group, [trial])[1][-1]
+    assert last.weights is not None
     path = tmp_path / "model.safetensors"
     lease = Lease.model_validate(lease_json() | {"training": trial.training.model_dump(mode="json")})
-    path.write_bytes(dump_model(group.state_dict(weights), describe_model(lease, {"validation_accuracy": 0.5}, data)))
+    description = describe_model(lease, {"validation_accuracy": 0.5}, data)
+    path.write_bytes(dump_model(last.lane.state_dict(last.weights), description))
     found, description = load_model(path)
     assert (description["study"], description["metrics"]) == ("digits", {"validation_accuracy": 0.5})
     mean, std = (torch.tensor(description[name]).view(-1, 1, 1) for name in ("mean", "std"))
     images = (data.images[:8].float() - mean) / std
     with torch.no_grad():
-        torch.testing.assert_close(found(images), group.model(weights)(images), rtol=0, atol=0)
+        torch.testing.assert_close(found(images), group.model(last.lane, last.weights)(images), rtol=0, atol=0)
 
 
 def test_a_file_that_is_no_model_is_refused(data: TrialData, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Nothing but the final evaluation can read the test split: by imports and by calls.
 
 That trials do without its files is in tests.acceptance.test_final_process, that they cannot report of it in
-tests.integration.test_final.
+tests.integration.test_final_test_split.
 """
 
 import ast

@@ -12,8 +12,9 @@ from workers.data.trial_data import TrialData
 from workers.lanes.lane import LaneTrial
 from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import dump_checkpoint, read_checkpoint
-from workers.scheduling.lane_choice import LaneChoice, batches_per_second
+from workers.scheduling.lane_choice import LaneChoice
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneScheduler
+from workers.scheduling.lane_times import LaneTimes
 from workers.scheduling.leased_trial import LeasedTrial
 
 pytestmark = pytest.mark.gpu
@@ -93,26 +94,27 @@ def test_bf16_trains_to_about_the_same(data: TrialData, device: torch.device) ->
 
 def test_more_lanes_are_faster_and_chosen(data: TrialData, device: torch.device) -> None:
     """On a GPU, convolutions of many trials run at once."""
-    cnn = training(model=MODELS[2])
-    rate = batches_per_second(cnn, data, device, 4)
-    assert (rate > 0) == (device.type != "cpu")
-    chosen = LaneChoice(device, None).choose(cnn, data, 8)
-    assert (chosen > 1) == (device.type != "cpu")
+    scheduler = LaneScheduler(lambda _dataset: data, device, LaneChoice(None, LaneTimes(device)), _no_test)
+    trials = leased(8, MODELS[2], epochs=200)
+    for trial in trials:
+        scheduler.start(trial, 8)
+    while scheduler.trials:
+        scheduler.step()
+    assert (scheduler.n_lanes > 1) == (device.type != "cpu")
+
+
+def leased(n: int, model: Any, **fields: Any) -> list[LeasedTrial]:
+    given = training(model=model, **fields).model_dump(mode="json")
+    leases = [{**lease_json(number), "training": given, "seed": number} for number in range(n)]
+    return [LeasedTrial(Lease.model_validate(lease)) for lease in leases]
 
 
 def test_memory_that_really_runs_out_halves_the_lanes_and_loses_no_trial(data: TrialData, device: torch.device) -> None:
     if device.type != "cuda":
         pytest.skip("only a GPU's memory can be limited for this process")
     wide = {"name": "mlp", "hidden": [2048, 2048]}
-    trials = [
-        LeasedTrial(
-            Lease.model_validate(
-                {**lease_json(number), "training": training(model=wide).model_dump(mode="json"), "seed": number}
-            )
-        )
-        for number in range(8)
-    ]
-    scheduler = LaneScheduler(lambda _dataset: data, device, LaneChoice(device, 8), _no_test)
+    trials = leased(8, wide)
+    scheduler = LaneScheduler(lambda _dataset: data, device, LaneChoice(8, LaneTimes(device)), _no_test)
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(700 * 2**20 / total, device)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.databases import PostgresPool, SqliteTemplate
 from tests.integration.service_driver import Service
+from tests.integration.token_driver import OPERATOR
 
 
 @pytest.fixture(scope="module")
@@ -37,4 +38,11 @@ def fresh_service(database_url: str) -> Iterator[Service]:
 def sqlite_service(sqlite_url: str) -> Iterator[Service]:
     """With a database of the test's own, on SQLite alone."""
     with Service(sqlite_url) as service:
+        yield service
+
+
+@pytest.fixture
+def guarded(sqlite_url: str) -> Iterator[Service]:
+    """Like `sqlite_service`, with a token of the operator."""
+    with Service(sqlite_url, token=OPERATOR) as service:
         yield service

@@ -8,11 +8,13 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
+import httpx
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from service.client import Client
 from service.events.event_ring import EventRing
-from service.web.app import create_app
+from service.web.app import create_app, tick
 from storage import BlobStore, FolderStore, Store, wait_rule
 from tests.server_sent_events import ServerSentEvent, parse
 
@@ -21,6 +23,7 @@ Json = dict[str, Any]
 wait_rule.is_strict = True
 
 LEASE_SECONDS = 60.0
+NEVER = 86_400.0
 MAX_ARTIFACT_BYTES = 3 * 1024**2
 LEARNING_RATE: Json = {"type": "float", "low": 1e-5, "high": 0.1, "log": True}
 
@@ -96,6 +99,7 @@ class Service:
             blobs=self.blobs,
             max_artifact_bytes=MAX_ARTIFACT_BYTES,
             stream=EventRing(capacity=self._capacity),
+            tick_seconds=NEVER,
         )
         self.http = local_client(self.app)
         self.http.__enter__()
@@ -111,11 +115,25 @@ class Service:
         self.close()
         self._temporary.cleanup()
 
+    def tick(self) -> None:
+        """What a running service does by itself twice a second; here it happens only when a test says so."""
+        tick(self.app)
+
     def restart(self) -> None:
         self.close()
         self._open()
 
     # What users call
+
+    def client(self, token: str | None = None) -> Client:
+        """A client whose requests go to the application in this process."""
+
+        def pass_on(request: httpx.Request) -> httpx.Response:
+            headers = {name: value for name, value in request.headers.items() if name != "host"}
+            answer = self.http.request(request.method, str(request.url), content=request.read(), headers=headers)
+            return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
+
+        return Client("http://127.0.0.1", token, transport=httpx.MockTransport(pass_on))
 
     def get(self, path: str, **query: Any) -> Json:
         response = self.http.get(f"/v1{path}", params=query)
@@ -170,8 +188,11 @@ class Service:
 
     # What workers call
 
-    def claim(self, study: str | None = None, max_trials: int = 1, worker: str = "worker", **more: Any) -> list[Json]:
-        body = {"claim_id": f"{secrets.token_hex(4)}-{next(self._claims)}", "worker": {"id": worker}}
+    def claim(
+        self, study: str | None = None, max_trials: int = 1, worker: str = "worker", host: str = "", **more: Any
+    ) -> list[Json]:
+        claim_id = f"{secrets.token_hex(4)}-{next(self._claims)}"
+        body = {"claim_id": claim_id, "worker": {"id": worker, "host": host}}
         response = self.http.post("/v1/claims", json={**body, "study": study, "max_trials": max_trials, **more})
         assert response.status_code == 200, response.text
         leases: list[Json] = response.json()["leases"]
@@ -204,7 +225,7 @@ class Service:
         return self._end(lease, "release", None)
 
     def _end(self, lease: Json, how: str, body: Json | None) -> str:
-        response = self.http.post(f"/v1/leases/{lease['lease_id']}/{how}", json=body)
+        response = end(self, lease, how, body)
         assert response.status_code == 200, response.text
         state: str = response.json()["state"]
         return state
@@ -242,6 +263,11 @@ class Service:
             self.complete(lease, value)
             leases.append(lease)
         return leases
+
+
+def end(service: Service, lease: Json, how: str, body: Any = None) -> Any:
+    """The response to a call that ends a lease."""
+    return service.http.post(f"/v1/leases/{lease['lease_id']}/{how}", json=body)
 
 
 def problem_of(response: Any, status: int) -> Json:

@@ -52,7 +52,8 @@ def test_a_waiting_claim_wakes_when_there_is_work(sqlite_service: Service, wake:
         case "release":
             service.release(lease)
         case "expire":
-            service.clock.advance(LEASE_SECONDS + 1)  # the service looks by itself, twice a second
+            service.clock.advance(LEASE_SECONDS + 1)
+            service.tick()
     waiting.join(PATIENCE_SECONDS)
 
     assert len(got) == 1
@@ -68,7 +69,7 @@ def test_waiting_claims_end_at_once_when_the_service_shuts_down(sqlite_service: 
     until(lambda: sqlite_service.get("/workers")["workers"])
     started = time.monotonic()
 
-    sqlite_service.app.state.signal.close()
+    sqlite_service.app.state.registry.waiting_claims.close()
     waiting.join(PATIENCE_SECONDS)
 
     assert got == [[]]

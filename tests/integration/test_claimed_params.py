@@ -116,6 +116,14 @@ def test_a_configuration_that_exists_is_enqueued_once_if_so_wished(service: Serv
     assert service.http.post(path, json={"params": {"learning_rate": 0.02}, "skip_if_exists": True}).status_code == 201
 
 
+def test_a_trial_without_parameters_so_far_has_not_none_of_them(service: Service) -> None:
+    name = service.create(n_trials=9)
+    path = f"/v1/studies/{name}/trials"
+    service.http.post(path, json={"params": {"learning_rate": 0.01}})
+    answer = service.http.post(path, json={"params": {}, "skip_if_exists": True})
+    assert (answer.status_code, answer.json()["number"]) == (201, 1)
+
+
 def test_a_grid_is_asked_for_the_given_values_alone(service: Service) -> None:
     space = {
         "batch_size": {"type": "int", "low": 16, "high": 18},

@@ -56,6 +56,18 @@ def test_a_built_in_model_on_custom_data_needs_a_worker_that_allows_only_the_dat
     assert len(service.claim(name, allow=["mydata"])) == 1
 
 
+def test_a_study_says_what_its_newest_trial_trains_on(service: Service) -> None:
+    name = service.create(n_trials=2)
+    assert service.study(name)["data"] is None
+    for text in ("images of 3x8x8", "images of 3x9x9"):
+        lease = service.claim_one(name)
+        path = f"/v1/leases/{lease['lease_id']}/user-attrs"
+        assert service.http.post(path, json={"user_attrs": {"data": text}}).status_code == 200
+        assert service.study(name)["data"] == service.trial(name, lease["trial_number"])["user_attrs"]["data"] == text
+    service.restart()
+    assert service.study(name)["data"] == "images of 3x9x9"
+
+
 def test_a_stopped_study_ends_a_trial_that_never_reports(service: Service) -> None:
     name = create(service)
     (lease,) = service.claim(name, allow=["mypkg", "mydata"])

@@ -1,9 +1,13 @@
 """A deleted study leaves nothing behind."""
 
 import threading
+from typing import Any
 
+import pytest
+from optuna import Study
 from sqlalchemy import create_engine, inspect, text
 
+from tests.integration.final_driver import begin, searched
 from tests.integration.service_driver import (
     LEARNING_RATE,
     Service,
@@ -102,3 +106,48 @@ def test_claims_and_lists_survive_studies_that_are_deleted_under_them(each_servi
         thread.join()
 
     assert set(statuses) <= {200, 204}
+
+
+def test_a_deleted_final_evaluation_can_still_be_compared_with_waiting_claims(service: Service) -> None:
+    name = searched(service)
+    linked = begin(service, name)["linked_study"]
+    live = service.app.state.registry.get(linked)
+    assert live.claimed_as == (linked, name)
+
+    assert service.http.delete(f"/v1/studies/{name}").status_code == 204
+
+    assert live.claimed_as == (linked, name), "a claim may compare while the studies are being deleted"
+
+
+def test_a_lease_whose_study_is_deleted_while_it_is_read_is_not_found(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = {"training": {"entrypoint": "package.train:run"}, "objectives": [{"metric": "x", "direction": "minimize"}]}
+    name = service.create(**code, search_space={}, sampler="tpe")
+    (lease,) = service.claim(name, allow=["package"])
+    get_trials = Study.get_trials
+
+    def deleted_meanwhile(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        assert service.http.delete(f"/v1/studies/{name}").status_code == 204
+        return get_trials(*arguments, **more)
+
+    monkeypatch.setattr(Study, "get_trials", deleted_meanwhile)
+
+    wanted = {"name": "x", "distribution": {"type": "float", "low": 0.0, "high": 1.0}}
+    answer = service.http.post(f"/v1/leases/{lease['lease_id']}/suggest", json=wanted)
+
+    assert code_of(answer, 404) == "lease_not_found"
+
+
+def test_a_claim_that_is_repeated_while_its_study_is_deleted_gets_no_lease(fresh_service: Service) -> None:
+    name = fresh_service.create()
+    claim = {"claim_id": "again", "worker": {"id": "worker"}, "study": name}
+    assert len(fresh_service.http.post("/v1/claims", json=claim).json()["leases"]) == 1
+    live = fresh_service.app.state.registry.get(name)
+    fresh_service.store.optuna.delete_study(live.record.study_id)  # the moment at which its trials are gone
+    live.close()
+
+    answer = fresh_service.http.post("/v1/claims", json=claim)
+
+    assert (answer.status_code, answer.json()) == (200, {"leases": [], "not_allowed": []})

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.integration.events_driver import now
 from tests.integration.service_driver import Json, Service
-from tests.integration.test_events import now
 
 
 def fail(service: Service, name: str, n: int, worker: str = "worker") -> None:
@@ -53,6 +53,19 @@ def test_a_study_that_is_resumed_may_fail_as_often_again(service: Service) -> No
     assert service.study(name)["state"] == "paused"
 
 
+@pytest.mark.parametrize("how", ["extended", "retried"])
+def test_a_finished_study_that_goes_on_may_fail_as_often_again(service: Service, how: str) -> None:
+    name = service.create(n_trials=3, max_failures_in_a_row=3)
+    fail(service, name, 3)
+    service.clock.advance(1)
+    if how == "extended":
+        service.change(name, n_trials=9)
+    else:
+        assert service.http.post(f"/v1/studies/{name}/trials/0/retry").status_code == 201
+    service.restart()
+    assert len(service.claim(name)) == 1
+
+
 def test_the_reason_and_the_row_outlive_a_restart(service: Service) -> None:
     name = service.create(n_trials=30, max_failures_in_a_row=3)
     fail(service, name, 2)
@@ -94,6 +107,53 @@ def test_the_worker_that_only_fails_stops_while_others_go_on(service: Service) -
     service.clock.advance(1)
     service.change(name, state="running")
     assert len(service.claim(name, worker="broken")) == 1
+
+
+def claim_on(service: Service, name: str, host: str, device: int = 0) -> list[Json]:
+    return service.claim(name, worker=f"{host}/cuda:{device}", host=host)
+
+
+def fail_on_machine(service: Service, name: str) -> Json:
+    """Fail a trial on each of three devices of a machine while another machine succeeds. Return the last answer."""
+    for device in range(3):
+        service.complete(claim_on(service, name, "good")[0])
+        answer = answer_to_failure(service, claim_on(service, name, "broken", device)[0])
+    return answer
+
+
+def test_the_workers_of_a_broken_machine_stop_together_while_others_go_on(service: Service) -> None:
+    name = service.create(n_trials=30, max_failures_in_a_row=3)
+    note = fail_on_machine(service, name)["note"]
+    said = f"too many trials in a row have failed on broken: no file (narrows resume {name} lets all go on)"
+    assert note == f"this worker gets no more trials of the study: {said}"
+    assert service.study(name)["waits_for"] == said
+    service.restart()
+    assert [claim_on(service, name, "broken", device) for device in range(4)] == [[]] * 4
+    assert service.study(name)["state"] == "running"
+    assert len(claim_on(service, name, "good")) == 1
+    service.clock.advance(1)
+    service.change(name, state="running")
+    assert len(claim_on(service, name, "broken")) == 1
+
+
+def test_a_machine_on_which_a_last_trial_succeeds_goes_on_without_its_broken_device(service: Service) -> None:
+    name = service.create(n_trials=30, max_failures_in_a_row=2)
+    (slow,) = claim_on(service, name, "half", 1)
+    for _ in range(2):
+        service.complete(claim_on(service, name, "good")[0])
+        answer_to_failure(service, claim_on(service, name, "half", 0)[0])
+    assert claim_on(service, name, "half", 1) == []
+    service.complete(slow)
+    assert len(claim_on(service, name, "half", 1)) == 1
+    assert claim_on(service, name, "half", 0) == []
+
+
+def test_a_success_between_failures_of_a_machine_lets_it_go_on(service: Service) -> None:
+    name = service.create(n_trials=30, max_failures_in_a_row=3)
+    for device in range(4):
+        answer_to_failure(service, claim_on(service, name, "flaky", device)[0])
+        service.complete(claim_on(service, name, "flaky", device + 4)[0])
+    assert len(claim_on(service, name, "flaky", 0)) == 1
 
 
 def test_a_study_goes_on_while_a_worker_without_failures_has_a_trial(service: Service) -> None:

@@ -5,23 +5,12 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import create_trial
 
-from tests.integration.imports_driver import SPACE, one
+from tests.integration.imports_driver import SPACE, TPE, asked, one, stock_trials, value_of
 from tests.integration.service_driver import Json, Service, code_of, definition, errors_of
-
-DISTRIBUTIONS: dict[str, BaseDistribution] = {
-    "learning_rate": FloatDistribution(1e-5, 0.1, log=True),
-    "batch_size": IntDistribution(16, 256, log=True),
-}
-TPE: Json = {"name": "tpe", "seed": 7, "n_startup_trials": 10}
-
-
-def value_of(params: Json) -> float:
-    value: float = 1.0 - abs(params["learning_rate"] - 0.01) - params["batch_size"] / 1000
-    return value
 
 
 def run(service: Service, study: str, n_trials: int) -> list[Json]:
@@ -45,36 +34,10 @@ def a_source(service: Service, n_complete: int = 12) -> str:
     return name
 
 
-def stock_trials(trials: Sequence[Json]) -> list[FrozenTrial]:
-    """The finished trials of a list as a user of stock Optuna would add them."""
-    made = []
-    for trial in trials:
-        if trial["state"] == "FAIL":
-            continue
-        pruned = trial["state"] == "PRUNED"
-        made.append(
-            create_trial(
-                state=TrialState[trial["state"]],
-                values=None if pruned else trial["values"],
-                params=trial["params"],
-                distributions=DISTRIBUTIONS,
-                intermediate_values={trial["step"]: trial["metrics"]["validation_accuracy"]} if pruned else {},
-            )
-        )
-    return made
-
-
 def stock_study(sampler: BaseSampler, trials: Sequence[Json]) -> optuna.Study:
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(stock_trials(trials))
     return study
-
-
-def asked(study: optuna.Study) -> optuna.Trial:
-    trial = study.ask()
-    trial.suggest_float("learning_rate", 1e-5, 0.1, log=True)
-    trial.suggest_int("batch_size", 16, 256, log=True)
-    return trial
 
 
 @pytest.mark.parametrize(
@@ -176,9 +139,11 @@ def test_trials_that_do_not_fit_are_left_out_and_counted(service: Service, space
     response = service.http.post("/v1/studies", json=wanted)
     if sum(left_out.values()) == 4:
         (reason,) = left_out
+        lacking = "; the trials lack gradient_clip: warm_start_defaults can say what it was for them"
+        advice = lacking if "gradient_clip" in space else ""
         assert errors_of(response) == {
             "warm_start_from.0": f"at least one trial must fit the search space: study {source} has none "
-            f"(4 left out because of their {reason})"
+            f"(4 left out because of their {reason}){advice}"
         }
         assert code_of(service.http.get(f"/v1/studies/{wanted['name']}"), 404) == "study_not_found"
     else:
@@ -251,6 +216,22 @@ def test_a_part_without_a_fitting_trial_is_no_error_if_so_wished(service: Servic
     run(service, name, 1)
 
 
+def test_a_check_imports_nothing(service: Service) -> None:
+    name = service.create(search_space=SPACE, sampler=TPE)
+    path, body = f"/v1/studies/{name}/imports", {"source": "old.csv", "trials": [one(), one(state="FAIL", values=None)]}
+    checked = service.http.post(path, params={"check": True}, json=body)
+    assert service.get(f"/studies/{name}/imports")["imports"] == []
+    assert service.study(name)["n_imported"] == 0
+
+    made = service.http.post(path, json=body)
+    again = service.http.post(path, params={"check": True}, json=body)
+
+    assert (checked.status_code, made.status_code, again.status_code) == (200, 201, 200)
+    assert checked.json() == made.json() == again.json()
+    wrong = {**body, "trials": [one(values=[0.1, 0.2])]}
+    assert list(errors_of(service.http.post(path, params={"check": True}, json=wrong))) == ["trials.0.values"]
+
+
 def test_the_same_import_again_is_no_second_one(service: Service) -> None:
     name = service.create(search_space=SPACE, sampler=TPE, n_trials=3)
     path, body = f"/v1/studies/{name}/imports", {"source": "old.csv", "trials": [one()] * 12}
@@ -267,62 +248,6 @@ def test_the_same_import_again_is_no_second_one(service: Service) -> None:
     assert (more.status_code, more.json()["number"]) == (201, 1)
     assert service.study(name)["n_imported"] == 13
     run(service, name, 1)
-
-
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_several_objectives_are_learned_from(service: Service) -> None:
-    objectives = [
-        {"metric": "validation_accuracy", "direction": "maximize"},
-        {"metric": "n_parameters", "direction": "minimize"},
-    ]
-    name = service.create(search_space=SPACE, sampler=TPE, objectives=objectives, n_trials=2)
-    trials = [
-        one(params={"learning_rate": 0.001 * number, "batch_size": 16 + number}, values=[number / 20, number % 7])
-        for number in range(1, 16)
-    ]
-    path = f"/v1/studies/{name}/imports"
-    assert service.http.post(path, json={"source": "x", "trials": trials}).status_code == 201
-    study = optuna.create_study(
-        directions=["maximize", "minimize"], sampler=TPESampler(seed=7, multivariate=True, group=True)
-    )
-    for trial in trials:
-        study.add_trial(create_trial(values=trial["values"], params=trial["params"], distributions=DISTRIBUTIONS))
-    assert service.claim_one(name)["params"] == asked(study).params
-
-
-OBJECTIVES: list[Json] = [
-    {"metric": "validation_accuracy", "direction": "maximize"},
-    {"metric": "n_parameters", "direction": "minimize"},
-]
-
-
-def test_of_several_objectives_pruned_trials_are_none_to_learn_from(
-    service: Service, caplog: pytest.LogCaptureFixture
-) -> None:
-    name = service.create(search_space=SPACE, sampler=TPE, objectives=OBJECTIVES, n_trials=2)
-    path = f"/v1/studies/{name}/imports"
-    complete = [one(values=[number / 20, number % 7]) for number in range(12)]
-    pruned = one(state="PRUNED", values=None)
-    body = {"source": "x", "trials": [{**pruned, "last_step": 3, "last_value": 0.4}, *complete]}
-    assert errors_of(service.http.post(path, json=body)) == {
-        "trials.0.last_step": "last_step and last_value must be null with several objectives: 3"
-    }
-    made = service.http.post(path, json={"source": "x", "trials": [pruned, *complete]}).json()
-    assert (made["n_trials"], made["left_out"]["state"]) == (12, 1)
-    service.claim_one(name)
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
-
-
-def test_pruned_trials_of_a_study_with_several_objectives_are_left_out(service: Service) -> None:
-    source = service.create(search_space=SPACE, objectives=OBJECTIVES, n_trials=2)
-    lease = service.claim_one(source)
-    body = {"metrics": {"validation_accuracy": 0.5, "n_parameters": 10.0}}
-    assert service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body).status_code == 200
-    live = service.app.state.registry.get(source)
-    live.study.add_trial(stock_trials([{**service.trial(source, 0), "state": "PRUNED", "step": 1}])[0])
-    name = service.create(search_space=SPACE, sampler=TPE, objectives=OBJECTIVES, warm_start_from=[source])
-    (listed,) = service.get(f"/studies/{name}/imports")["imports"]
-    assert (listed["n_trials"], listed["left_out"]["state"]) == (1, 1)
 
 
 def test_rounds_are_narrowed_around_the_studys_own_trials(service: Service) -> None:
@@ -363,53 +288,3 @@ def test_an_entrypoint_learns_from_parameters_that_no_search_space_has(service: 
         return answer.json()["value"]
 
     assert ask(distribution) == study.ask().suggest_float("x", -10, 10)
-
-
-@pytest.mark.parametrize("sampler", [TPE, {"name": "gp", "seed": 7}], ids=["tpe", "gp"])
-def test_trials_are_held_against_the_constraints_of_the_study_that_learns(
-    service: Service, sampler: Json, caplog: pytest.LogCaptureFixture
-) -> None:
-    source = service.create(search_space=SPACE, n_trials=12)
-    for size in range(12):
-        lease = service.claim_one(source)
-        more = {} if size == 0 else {"n_parameters": 100.0 * size}
-        body = {"metrics": {"validation_accuracy": value_of(lease["params"]), **more}}
-        assert service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body).status_code == 200
-    constraints = [{"metric": "n_parameters", "max": 500}]
-    name = service.create(
-        search_space=SPACE, sampler=sampler, constraints=constraints, warm_start_from=[source], n_trials=2
-    )
-    (listed,) = service.get(f"/studies/{name}/imports")["imports"]
-    assert (listed["n_trials"], listed["left_out"]["constraints"]) == (11, 1)
-    kept = service.get(f"/studies/{name}/imports/0")["trials"]
-    assert [trial["constraints"] for trial in kept] == [{"n_parameters <= 500": 100.0 * n - 500} for n in range(1, 12)]
-
-    for _ in range(2):  # the sampler takes its own trials and the imported ones together
-        lease = service.claim_one(name)
-        body = {"metrics": {"validation_accuracy": 0.5, "n_parameters": 300.0}}
-        assert service.http.post(f"/v1/leases/{lease['lease_id']}/complete", json=body).status_code == 200
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
-
-    free = service.create(search_space=SPACE, sampler=sampler, warm_start_from=[source])
-    assert {repr(trial["constraints"]) for trial in service.get(f"/studies/{free}/imports/0")["trials"]} == {"{}"}
-
-
-@pytest.mark.parametrize("set_by_code", [{"size": -1.0}, {"size": -1.0, "age": -1.0}, {}])
-def test_gp_learns_from_trials_with_the_constraints_that_the_code_sets(
-    service: Service, set_by_code: Json, caplog: pytest.LogCaptureFixture
-) -> None:
-    training = {"entrypoint": "mypkg.train:objective"}
-    sampler = {"name": "gp", "seed": 7, "n_startup_trials": 2}
-    name = service.create(search_space=SPACE, training=training, sampler=sampler, pruner="none", n_trials=4)
-    trials: list[Json] = [
-        one(params={"learning_rate": 0.01, "batch_size": 20 + number}, constraints=constraints)
-        for number, constraints in enumerate(({}, {"size": 1.0}, {"size": -1.0}))
-    ]
-    assert service.http.post(f"/v1/studies/{name}/imports", json={"source": "x", "trials": trials}).status_code == 201
-    for _ in range(4):
-        (lease,) = service.claim(name, allow=["mypkg"])
-        if set_by_code:
-            url = f"/v1/leases/{lease['lease_id']}/constraints"
-            assert service.http.post(url, json={"constraints": set_by_code}).status_code == 200
-        service.complete(lease, value_of(lease["params"]))
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

@@ -61,6 +61,18 @@ def test_defaults_must_be_values_of_the_search_space(service: Service) -> None:
     assert list(errors_of(service.http.post("/v1/studies", json=wanted))) == ["warm_start_defaults.epochs"]
 
 
+def test_parameters_that_all_trials_lack_are_named_with_what_fills_them_in(service: Service) -> None:
+    old = service.create(search_space={"learning_rate": SPACE["learning_rate"]})
+    service.run(old)
+    wanted = definition(search_space=SPACE, sampler="tpe", warm_start_from=[old])
+    (problem,) = errors_of(service.http.post("/v1/studies", json=wanted)).values()
+    assert problem.endswith("; the trials lack batch_size: warm_start_defaults can say what it was for them")
+    path = f"/v1/studies/{service.create(search_space=SPACE, sampler='tpe')}/imports"
+    trials = [{"params": {"learning_rate": 0.01}, "values": [0.9]}]
+    (problem,) = errors_of(service.http.post(path, json={"source": "x", "trials": trials})).values()
+    assert problem.endswith("batch_size: defaults (narrows import --default) can say what it was for them")
+
+
 def test_other_samplers_and_final_evaluations_take_none(service: Service) -> None:
     body = {"source": "old.csv", "trials": [one()]}
     for sampler, shown in (("random", "random"), ("cmaes", "cmaes")):

@@ -180,6 +180,26 @@ def test_the_last_of_several_failures_names_them_all(service: Service) -> None:
     assert reason == "attempt 1: worker worker was not heard of for 60 s; attempt 2: no data set"
 
 
+def test_a_reason_of_several_attempts_is_told_once(service: Service) -> None:
+    name = service.create(n_trials=1, max_attempts=4)
+    for reason in ("no data set", "no data set", "no data set", "out of memory"):
+        service.fail(service.claim_one(name), reason, retry=True)
+    assert service.trial(name, 0)["reason"] == "attempts 1 to 3: no data set; attempt 4: out of memory"
+
+
+def test_a_missing_objective_is_told_with_what_was_reported(service: Service) -> None:
+    lease = service.claim_one(service.create())
+    path = f"/v1/leases/{lease['lease_id']}"
+    rule = "validation_accuracy, which is an objective, must be in metrics or in the last report: "
+    found = errors_of(service.http.post(f"{path}/complete", json={"metrics": {}}))
+    assert found == {"metrics.validation_accuracy": f"{rule}no metrics given, nothing was reported"}
+    report = {"lease_id": lease["lease_id"], "step": 4, "metrics": {"loss": 0.5, "accuracy": 0.5}}
+    assert service.http.post("/v1/reports", json={"reports": [report]}).status_code == 200
+    found = errors_of(service.http.post(f"{path}/complete", json={"metrics": {"seconds": 1}}))
+    given = "accuracy, loss, seconds given, the last report was at step 4"
+    assert found == {"metrics.validation_accuracy": f"{rule}{given}"}
+
+
 def test_many_leases_that_expire_at_once_come_back_once_each(each_service: Service) -> None:
     name = each_service.create(n_trials=4)
     each_service.claim(name, max_trials=4)

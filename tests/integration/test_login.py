@@ -1,7 +1,6 @@
-"""A browser's login, and the headers that every answer carries."""
+"""A browser's login: its session and cookie, what is refused, and what other sites cannot do."""
 
 import itertools
-from collections.abc import Iterator
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -12,16 +11,12 @@ from service.access.login_rate_limiter import MAX_FAILURES
 from service.access.route_scopes import ROUTES
 from service.access.sessions import COOKIE, LIFETIME_SECONDS
 from tests.integration.service_driver import Service, bearer, code_of, definition
+from tests.integration.token_driver import OPERATOR
 
-OPERATOR = "correct horse"
 HTML = {"Accept": "text/html,application/xhtml+xml"}
+
+
 OWN = {"Origin": "http://127.0.0.1"}
-
-
-@pytest.fixture
-def guarded(sqlite_url: str) -> Iterator[Service]:
-    with Service(sqlite_url, token=OPERATOR) as service:
-        yield service
 
 
 @pytest.fixture
@@ -249,72 +244,3 @@ def test_another_site_changes_nothing_with_a_session(
 def test_without_tokens_there_is_nothing_to_log_in_to(sqlite_service: Service) -> None:
     response = sqlite_service.http.get("/login", follow_redirects=False)
     assert (response.status_code, response.headers["location"]) == (303, "/dashboard")
-
-
-# Headers
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/v1/studies", "/v1/tokens", "/healthz", "/metrics", "/dashboard", "/api/studies", "/docs", "/login", "/no", "/"],
-)
-@pytest.mark.parametrize("headers", [{}, bearer(OPERATOR)], ids=["without", "with"])
-def test_every_answer_carries_the_headers_of_a_careful_service(
-    guarded: Service, path: str, headers: dict[str, str]
-) -> None:
-    answer = guarded.http.get(path, headers=headers, follow_redirects=False).headers
-
-    assert answer["x-content-type-options"] == "nosniff"
-    assert answer["referrer-policy"] == "same-origin"
-    assert answer["cache-control"] == "no-store"
-    policies = answer.get_list("content-security-policy")
-    assert any("frame-ancestors 'none'" in policy for policy in policies)
-    assert policies[0].startswith("default-src ")
-    assert "server" not in answer
-    assert "strict-transport-security" not in answer
-
-
-def test_the_answer_to_an_internal_error_has_the_headers_too(guarded: Service) -> None:
-    def fail() -> None:
-        raise RuntimeError("a bug")
-
-    guarded.app.add_api_route("/fails", fail)
-
-    response = guarded.http.get("/fails", headers=bearer(OPERATOR))
-
-    assert code_of(response, 500) == "internal"
-    request_id = response.headers["x-request-id"]
-    assert response.json()["detail"] == f"internal error; see the service log for request ID {request_id}"
-    assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["cache-control"] == "no-store"
-
-
-def test_pages_load_only_their_own_parts(guarded: Service) -> None:
-    policies = {
-        path: guarded.http.get(path, headers=headers).headers.get_list("content-security-policy")[0]
-        for path, headers in {"/login": {}, "/docs": bearer(OPERATOR), "/dashboard": bearer(OPERATOR)}.items()
-    }
-    assert "script-src" not in policies["/login"]
-    assert "'unsafe-inline'" not in policies["/docs"].split("style-src")[0]
-    assert "'sha256-" in policies["/docs"]
-    for policy in policies.values():
-        assert "http" not in policy
-
-
-def test_assets_are_asked_for_again_but_not_sent_again(guarded: Service) -> None:
-    first = guarded.http.get("/docs-assets/swagger-ui.css", headers=bearer(OPERATOR))
-    assert first.headers["cache-control"] == "no-cache"
-    again = {**bearer(OPERATOR), "If-None-Match": first.headers["etag"]}
-    assert guarded.http.get("/docs-assets/swagger-ui.css", headers=again).status_code == 304
-
-
-def test_over_https_browsers_are_told_to_stay_there(guarded: Service) -> None:
-    secure = TestClient(guarded.app, base_url="https://narrows.example")
-    for path in ("/healthz", "/v1/studies"):
-        assert secure.get(path).headers["strict-transport-security"] == "max-age=31536000"
-
-
-def test_an_asset_needs_no_word_on_encodings(guarded: Service) -> None:
-    guarded.http.headers.pop("accept-encoding", None)
-    assert guarded.http.get("/favicon.ico").status_code == 200
-    assert guarded.http.get("/static/bundle.js", headers=bearer(OPERATOR)).status_code == 200

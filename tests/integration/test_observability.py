@@ -72,6 +72,29 @@ def test_workers_are_seen_while_they_ask_or_have_a_lease(sqlite_service: Service
     assert samples(sqlite_service)["narrows_workers_seen",] == 0
 
 
+def test_the_time_of_workers_is_told_apart(sqlite_service: Service) -> None:
+    seconds = {"training": 40.0, "claims": 1.5, "used_lanes": 75.0, "empty_lanes": 5.0}
+    for number, more in enumerate(({}, {"training": 44.0})):
+        worker = {"id": "w", "seconds": seconds | more}
+        sqlite_service.http.post("/v1/claims", json={"claim_id": f"c{number}", "worker": worker})
+    sqlite_service.http.post("/v1/claims", json={"claim_id": "c9", "worker": {"id": "silent"}})
+    found = samples(sqlite_service)
+    assert found["narrows_worker_seconds_total", ("activity", "training")] == 44.0
+    assert found["narrows_worker_seconds_total", ("activity", "claims")] == 1.5
+    assert found["narrows_lane_seconds_total", ("state", "used")] == 75.0
+    assert found["narrows_lane_seconds_total", ("state", "empty")] == 5.0
+    by_id = {worker["id"]: worker["seconds"] for worker in sqlite_service.get("/workers")["workers"]}
+    assert by_id["w"]["training"] == 44.0
+    assert by_id["silent"] is None
+
+
+@pytest.mark.parametrize("seconds", [-1, "1", None, 1e11])
+def test_the_time_of_a_worker_must_be_seconds(sqlite_service: Service, seconds: Any) -> None:
+    claim = {"claim_id": "c", "worker": {"id": "w", "seconds": {"training": seconds}}}
+    answer = sqlite_service.http.post("/v1/claims", json=claim)
+    assert problem_of(answer, 422)["errors"][0]["field"] == "worker.seconds.training"
+
+
 def test_published_events_are_counted(service: Service) -> None:
     name = service.create()
     lease = service.claim_one(name)
@@ -224,7 +247,7 @@ def test_changes_of_a_study_are_logged(service: Service, logged: pytest.LogCaptu
 def test_a_service_that_is_ending_is_alive_and_not_ready(sqlite_service: Service) -> None:
     assert sqlite_service.http.get("/readyz").status_code == 200
 
-    sqlite_service.app.state.signal.close()
+    sqlite_service.app.state.registry.waiting_claims.close()
 
     assert problem_of(sqlite_service.http.get("/readyz"), 503)["code"] == "shutting_down"
     assert sqlite_service.http.get("/healthz").status_code == 200

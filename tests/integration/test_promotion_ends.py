@@ -3,8 +3,9 @@
 import pytest
 from optuna.trial import TrialState
 
+from service.study.call_costs import MAX_LEASES
+from tests.integration.promotion_driver import create, pause, stock_trials
 from tests.integration.service_driver import Service
-from tests.integration.test_promotion import create, pause, stock_trials
 
 
 def test_the_end_of_a_study_prunes_what_is_paused(each_service: Service) -> None:
@@ -105,3 +106,18 @@ def test_what_was_told_to_pause_and_is_renewed_after_the_stop_is_pruned(service:
     renewed = service.http.post("/v1/leases/renew", json={"lease_ids": [lease["lease_id"]]}).json()["leases"]
     assert [one["alive"] for one in renewed] == [False]
     assert service.trial(name, 0)["state"] == "PRUNED"
+
+
+def test_calls_of_a_study_with_many_paused_trials_fit_a_turn_unless_they_may_end_it(service: Service) -> None:
+    n_paused = MAX_LEASES + 1
+    name = create(service, n_trials=n_paused + 2)
+    leases = service.claim(name, n_paused + 2)
+    for lease in leases[:n_paused]:
+        pause(service, lease, 0, 0.5 - lease["trial_number"] / 1000)
+    live = service.app.state.registry.get(name)
+    live.costs.note("report", 1, 0.0)
+
+    assert live.fits_turn("report", 1)
+    assert not live.fits_turn("report", 2)  # the last open leases
+    service.change(name, state="stopped")
+    assert not live.fits_turn("report", MAX_LEASES)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.events_driver import now
 from tests.integration.service_driver import Json, Service, code_of, definition, errors_of, problem_of
-from tests.integration.test_events import now
 
 
 def post(service: Service, wanted: Json, **query: Any) -> Any:
@@ -35,6 +35,20 @@ def test_a_study_without_a_complete_trial_is_replaced(fresh_service: Service) ->
     assert service.study(name)["definition"]["n_trials"] == 7
     assert service.counts(name) == {"COMPLETE": 1}
     assert service.blob_files() == []
+
+
+def test_a_replacement_may_import_trials_of_a_study_with_constraints(service: Service) -> None:
+    limits: Json = {"sampler": {"name": "tpe"}, "constraints": [{"metric": "validation_accuracy", "max": 0.9}]}
+    source = service.create(**limits)
+    service.run(source)
+    wanted = definition(**limits)
+    assert post(service, wanted).status_code == 201
+
+    changes = {"warm_start_from": [source], "enqueue": [{"learning_rate": 0.01}]}
+    response = post(service, {**wanted, **changes}, replace=True)
+
+    assert response.status_code == 201, response.text
+    assert response.json()["n_imported"] == 1
 
 
 def test_a_study_with_a_complete_trial_is_not_replaced(service: Service) -> None:
@@ -80,3 +94,17 @@ def test_a_final_evaluation_is_not_replaced(service: Service) -> None:
     refused = post(service, definition(name=linked), replace=True)
     assert refused.status_code in (409, 422), refused.text
     assert service.study(linked)["final_of"] == name
+
+
+def test_a_taken_name_is_told_before_what_is_wrong_with_the_definition(service: Service) -> None:
+    wanted = definition()
+    space = {
+        "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+        "momentum": {"type": "float", "low": 0.0, "high": 0.9, "when": {"optimizer": ["sgd"]}},
+    }
+    wrong = {**wanted, "search_space": space, "enqueue": [{"optimizer": "adam", "momentum": 0.5}]}
+    assert list(errors_of(post(service, wrong))) == ["enqueue.0.momentum"]
+    assert post(service, wanted).status_code == 201
+
+    assert code_of(post(service, wrong), 409) == "study_exists"
+    assert list(errors_of(post(service, wrong, replace=True))) == ["enqueue.0.momentum"]

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import optuna
 import pytest
@@ -13,20 +12,13 @@ from narrows.html_report import gather as gathering
 from narrows.html_report.gather import gather
 from narrows.html_report.search_plots import search_plots
 from service.client import Client, ServiceError
-from tests.integration import test_user_code as user_code
+from tests.integration import user_code_driver as user_code
 from tests.integration.service_driver import Json, Service
 
 
 @pytest.fixture
 def client(service: Service) -> Client:
-    """A client whose requests go to the application in this process."""
-
-    def pass_on(request: httpx.Request) -> httpx.Response:
-        headers = {name: value for name, value in request.headers.items() if name != "host"}
-        answer = service.http.request(request.method, str(request.url), content=request.read(), headers=headers)
-        return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
-
-    return Client("http://127.0.0.1", transport=httpx.MockTransport(pass_on))
+    return service.client()
 
 
 def run(service: Service, name: str, value: float, *, model: bytes | None = None, n_epochs: int = 3) -> Json:

@@ -99,8 +99,8 @@ def test_importance_of_values_that_say_little_is_no_error(service: Service, valu
     assert service.http.get(f"/v1/studies/{name}/importance").status_code == 200
 
 
-def ask(service: Service, lease: Json, name: str, low: float, high: float) -> float:
-    kind = {"type": "float", "low": low, "high": high}
+def ask(service: Service, lease: Json, name: str, low: float, high: float, **more: Any) -> float:
+    kind = {"type": "float", "low": low, "high": high, **more}
     response = service.http.post(f"/v1/leases/{lease['lease_id']}/suggest", json={"name": name, "distribution": kind})
     value: float = response.json()["value"]
     return value
@@ -167,6 +167,22 @@ def test_gp_leaves_a_parameter_with_too_many_values_to_chance_and_says_so(servic
         (lease,) = service.claim(name, allow=["mine"])
         service.complete(lease, metrics={}, values=[abs(math.log10(lease["params"]["learning_rate"]) + 3)])
     assert service.study(name)["sampler_note"] == note
+
+
+@pytest.mark.parametrize("more", [{"type": "int", "step": 2}, {"step": 0.25}], ids=["int", "float"])
+def test_importance_of_steps_that_no_range_has_in_common_is_no_error(service: Service, more: Json) -> None:
+    objective = {"metric": "loss", "direction": "minimize"}
+    name = service.create(n_trials=4, search_space={}, objectives=[objective], training={"entrypoint": "mine.train:f"})
+    for number in range(4):
+        (lease,) = service.claim(name, allow=["mine"])
+        low = number % 2 if "type" in more else 0.1 * (number % 2)
+        value = ask(service, lease, "n", low, low + 4, **more) + ask(service, lease, "other", 0, 1 + number)
+        service.complete(lease, metrics={}, values=[value])
+
+    answer = service.get(f"/studies/{name}/importance")
+
+    assert list(answer["importances"]) == ["other"]
+    assert answer["note"].startswith("no share of n: its type, scale, steps or choices differ between trials")
 
 
 def test_importance_with_conditional_parameters_is_no_error(service: Service) -> None:

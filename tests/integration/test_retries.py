@@ -142,7 +142,27 @@ def test_a_finished_grid_says_how_many_configurations_have_no_result(service: Se
     service.fail(service.claim_one(name))
     service.run(name, 2)
     tried = "all 3 configurations of the search space are tried"
-    assert service.study(name)["finished_reason"] == f"{tried}, 1 of them without a result"
+    hint = f", 1 of them without a result: narrows retry {name} tries them again"
+    assert service.study(name)["finished_reason"] == f"{tried}{hint}"
     retry(service, name, 0)
     service.run(name)
     assert service.study(name)["finished_reason"] == tried
+    whole = finish_with_a_failure(service, search_space=GRID, sampler="brute_force")
+    hint = f", 1 of them without a result: narrows retry {whole} tries them again"
+    assert service.study(whole)["finished_reason"] == f"all 3 trials are finished{hint}"
+
+
+def test_a_study_that_cannot_go_on_says_what_can_be_done(service: Service) -> None:
+    name = finish_with_a_failure(service)
+    resumed = service.http.patch(f"/v1/studies/{name}", json={"state": "running"})
+    assert problem_of(resumed, 409)["detail"].endswith(
+        "is finished: it cannot become running; narrows retry tries failed trials again, narrows extend adds trials"
+    )
+    grid = finish_with_a_failure(service, search_space=GRID, sampler="grid")
+    extended = service.http.patch(f"/v1/studies/{grid}", json={"n_trials": 5})
+    assert code_of(extended, 409) == "nothing_left"
+    left = f"all points of its search space are tried, narrows retry {grid} tries those without a result again"
+    assert extended.json()["detail"] == f"study {grid} has no more points: {left}"
+    enqueued = service.http.post(f"/v1/studies/{grid}/trials", json={"params": {"optimizer": "sgd"}})
+    assert problem_of(enqueued, 409)["detail"] == f"all 3 trials of study {grid} exist: {left}"
+    assert service.study(grid)["definition"]["n_trials"] == 3

@@ -7,6 +7,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import text
 
+from service.study.grant_fault import PAUSE_SECONDS
 from storage import FIXED_PARAMS_ATTR
 from tests.integration.service_driver import LEARNING_RATE, Json, Service, code_of, definition, errors_of
 
@@ -24,20 +25,26 @@ def send(service: Service, path: str, body: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"),
+    ("changes", "field", "subject"),
     [
-        ({"search_space": PROMPT}, "search_space.prompt.choices.1"),
-        ({"training": {"entrypoint": "mine.train:f", "arguments": {"texts": [HALF]}}}, "training.arguments.texts.0"),
-        ({"enqueue": [{"prompt": HALF}]}, "enqueue.0.prompt"),
-        ({"name": HALF}, "name"),
-        ({"search_space": {HALF: LEARNING_RATE}}, "search_space"),
+        ({"search_space": PROMPT}, "search_space.prompt.choices.1", "choices.1"),
+        (
+            {"training": {"entrypoint": "m.t:f", "arguments": {"texts": [HALF]}}},
+            "training.arguments.texts.0",
+            "texts.0",
+        ),
+        ({"enqueue": [{"prompt": HALF}]}, "enqueue.0.prompt", "prompt"),
+        ({"name": HALF}, "name", "name"),
+        ({"search_space": {HALF: LEARNING_RATE}}, "search_space", "the name of a field"),
     ],
 )
-def test_a_definition_that_holds_half_a_surrogate_pair_is_refused(service: Service, changes: Json, field: str) -> None:
+def test_a_definition_that_holds_half_a_surrogate_pair_is_refused(
+    service: Service, changes: Json, field: str, subject: str
+) -> None:
     wanted = definition(**{**OBJECTIVE, **changes})
     ((named, message),) = errors_of(send(service, "/studies", wanted)).items()
     assert named == field
-    assert message.endswith(r"must be Unicode text: 'smile \ud83d'")
+    assert message == subject + r" must be Unicode text: 'smile \ud83d'"
     if wanted["name"] != HALF:
         assert code_of(service.http.get(f"/v1/studies/{wanted['name']}"), 404) == "study_not_found"
 
@@ -76,6 +83,7 @@ def test_no_call_of_a_trial_takes_half_a_surrogate_pair(service: Service) -> Non
     trial = {"state": "COMPLETE", "params": {"a": HALF}, "values": [1.0]}
     wrong: list[tuple[str, Json, str]] = [
         (f"{path}/user-attrs", {"user_attrs": {"note": {"deep": [HALF]}}}, "user_attrs.note.deep.0"),
+        (f"{path}/user-attrs", {"user_attrs": {"note": "\\ud83d\ude00"}}, "user_attrs.note"),
         (f"{path}/suggest", {"name": "a", "distribution": kind}, "distribution.choices.1"),
         (f"{path}/fail", {"reason": HALF}, "reason"),
         (f"/studies/{name}/trials", {"params": {"a": HALF}}, "params.a"),
@@ -151,3 +159,18 @@ def test_a_study_that_can_no_longer_be_loaded_fails_alone(fresh_service: Service
     assert service.create(name=broken) == broken
     service.restart()
     assert service.study(broken)["state"] == "running"
+
+
+def test_all_waiting_claims_are_woken_when_a_study_can_make_trials_again(service: Service) -> None:
+    name = service.create()
+    live = service.app.state.registry.get(name)
+    live.grant_fault.note(ValueError("no trial"))
+    woken: list[object] = []
+    live._notify = woken.append
+    assert service.claim(name) == []
+
+    service.clock.advance(PAUSE_SECONDS)
+    assert len(service.claim(name)) == 1
+    assert woken == [live]
+    assert len(service.claim(name)) == 1
+    assert woken == [live]

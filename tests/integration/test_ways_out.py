@@ -9,22 +9,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from narrows.cli.csv_trials import read_csv
 from narrows.html_report.gather import gather
 from narrows.html_report.page import render_page
-from service.client import Client
 from service.logs import TextFormatter
 from service.schemas.csv_text import text_cell, text_of
 from service.schemas.study.definition import Definition
-from tests.integration.service_driver import Json, Service, definition
+from tests.integration.service_driver import Json, Service
+from tests.integration.ways_out_driver import FORGED, WILD, send_everything
 from tests.server_sent_events import parse
-
-FORGED = "2026-01-01 00:00:00,000 ERROR service.web: forged"
-WILD = f"=1+1\x1b]0;t\x07\r\n{FORGED}\x9b2J\u202e\u2028</script><script>alert(1)</script>'\",;&\t"
-NAME = f"n{WILD}"
 
 KEPT = {
     "CategoricalParameter.choices[]",
@@ -54,7 +49,15 @@ KEPT = {
     "NewImport.source",
     "NewTrial.params{key}",
     "NewTrial.params{}",
+    "CommandTraining.arguments{key}",
+    "CommandTraining.command[]",
+    "CommandTraining.environment{}",
+    "CommandTraining.metrics{key}",
+    "CommandTraining.metrics{}",
+    "CommandTraining.step",
+    "CommandTraining.working_directory",
     "NewUserAttrs.user_attrs{key}",
+    "UserTraining.arguments{key}",
     "Objective.metric",
     "Report.metrics{key}",
     "Suggest.name",
@@ -64,15 +67,18 @@ KEPT = {
 }
 """Fields of requests for any text. `send_everything` sends each of them."""
 
+
 NOT_GIVEN_OUT = {
     "Claim.claim_id",
     "Renew.lease_ids[]",
     "Report.lease_id",
     "OwnDataset.arguments{key}",
     "OwnModel.arguments{key}",
-    "UserTraining.arguments{key}",
+    "CommandTraining.environment{key}",
+    "Claim.allow_commands[]",
+    "Claim.allow_environment[]",
 }
-"""IDs that are looked up, and names of arguments, which must be those of Python."""
+"""IDs that are looked up, what only decides who may train, and names that must be those of Python or variables."""
 
 
 def test_every_field_for_any_text_is_sent_here(service: Service) -> None:
@@ -108,73 +114,6 @@ def _text_fields(document: Json) -> Iterator[str]:
         for operation in operations.values():
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 yield from fields(content["schema"], "body")
-
-
-def send_everything(service: Service) -> list[str]:
-    """Send WILD in all fields of KEPT. Returns the names of the studies."""
-    when = {NAME: [WILD]}
-    space: Json = {
-        NAME: {"type": "categorical", "choices": [WILD, "plain"]},
-        "float": {"type": "float", "low": 0, "high": 1, "when": when},
-        "int": {"type": "int", "low": -9, "high": -1, "when": when},
-        "choice": {"type": "categorical", "choices": ["-a", "@b"], "when": when},
-    }
-    objectives = [{"metric": WILD, "direction": "maximize"}]
-    params = {NAME: WILD, "float": 0.5, "int": -5, "choice": "-a"}
-    own = service.create(
-        objectives=objectives,
-        constraints=[{"metric": f"seconds{WILD}", "max": 5}],
-        search_space=space,
-        training={"entrypoint": "mine.train:f", "arguments": {"a": {WILD: [WILD]}}},
-        sampler={"name": "tpe", "seed": 0},
-        enqueue=[params],
-        n_trials=9,
-    )
-    service.http.post(f"/v1/studies/{own}/trials", json={"params": params}).raise_for_status()
-    constraint = next(
-        iter(Definition.model_validate(service.study(own)["definition"]).constraints[0].constraint_values(0))
-    )
-    imported = {"state": "COMPLETE", "params": {**params, WILD: WILD}, "values": [0.5], "constraints": {constraint: -1}}
-    kind = {"type": "categorical", "choices": [WILD, "plain"]}
-    body = {"source": WILD, "distributions": {WILD: kind}, "trials": [imported], "defaults": {NAME: WILD}}
-    service.http.post(f"/v1/studies/{own}/imports", json=body).raise_for_status()
-    worker = {"id": WILD, "host": WILD, "device": WILD}
-    for ending in ("complete", "fail"):
-        claim = {"claim_id": ending, "worker": worker, "study": own, "allow": ["mine"]}
-        (lease,) = service.http.post("/v1/claims", json=claim).json()["leases"]
-        path = f"/v1/leases/{lease['lease_id']}"
-        calls: list[tuple[str, Json]] = [
-            ("suggest", {"name": f"asked{WILD}", "distribution": kind}),
-            ("user-attrs", {"user_attrs": {WILD: {WILD: [WILD]}}}),
-            ("constraints", {"constraints": {f"code{WILD}": -1.0}}),
-        ]
-        for route, content in calls:
-            service.http.post(f"{path}/{route}", json=content).raise_for_status()
-        metrics = {WILD: -0.5, f"seconds{WILD}": 1.0}
-        report = {"lease_id": lease["lease_id"], "step": 0, "metrics": metrics}
-        service.http.post("/v1/reports", json={"reports": [report]}).raise_for_status()
-        result: Json = {"metrics": metrics} if ending == "complete" else {"reason": WILD}
-        service.http.post(f"{path}/{ending}", json=result).raise_for_status()
-    service.http.post(f"/v1/studies/{own}/final", json={"force": True, "reason": WILD})
-    later = service.create(
-        objectives=objectives,
-        search_space={
-            NAME: space[NAME],
-            f"asked{WILD}": kind,
-            **{key: space[key] for key in ("float", "int", "choice")},
-        },
-        training={"entrypoint": "mine.train:f"},
-        sampler="tpe",
-        warm_start_from=[own],
-        warm_start_defaults={NAME: WILD},
-    )
-    arguments = {"entrypoint": "mine.data:make", "arguments": {"a": WILD}}
-    parts = service.create(training={"dataset": arguments, "model": {**arguments}, "epochs": 1})
-    data = {"name": "folder", "path": WILD}
-    refused = service.http.post("/v1/studies", json=definition(training={"dataset": data, "model": "mlp"}))
-    named = service.http.post("/v1/studies", json=definition(training={"dataset": WILD, "model": "mlp"}))
-    assert {refused.status_code, named.status_code} <= {201, 422}
-    return [own, parts, later]
 
 
 @pytest.fixture(scope="module")
@@ -252,11 +191,7 @@ PATHS = (
 def test_a_page_shows_tags_as_text(told: tuple[Service, list[str], str]) -> None:
     service, (own, *_others), _ = told
 
-    def pass_on(request: httpx.Request) -> httpx.Response:
-        answer = service.http.request(request.method, str(request.url), content=request.read())
-        return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
-
-    with Client("http://127.0.0.1", transport=httpx.MockTransport(pass_on)) as client:
+    with service.client() as client:
         page = render_page(gather(client, own), datetime(2026, 1, 2, tzinfo=UTC))
     assert "alert(1)" in page
     assert "<script>alert(1)" not in page

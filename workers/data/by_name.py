@@ -47,5 +47,8 @@ def _read(name: str, image_size: int | None, data_dir: Path, download: bool, *, 
 
 def _message(name: str, path: Path, download: bool, error: Exception) -> str:
     reason = " ".join(str(error).split()) or "a file is damaged"
+    if isinstance(error, OSError) and error.strerror:
+        is_named = error.filename is None or Path(str(error.filename)).absolute() == path.absolute()
+        reason = error.strerror if is_named else f"{error.strerror}: {str(error.filename)!r}"
     hint = "" if download else " (downloads are off)"
     return f"data set {name} cannot be read from {path.absolute()}: {reason}{hint}"

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -47,12 +47,14 @@ def list_image_folder(folder: Path) -> ImageFolder:
         if split is not None:
             found.setdefault(split, []).append(path)
     if not found:
+        _check_distinct(folders)
         listed = ImageFolder(tuple(path.name for path in folders), {})
         listed.splits["train"] = _samples(folder, listed)
         return _checked(folder, listed)
     roots = _split_folders(folder, found, folders)
     listed = ImageFolder(tuple(path.name for path in _folders(roots["train"])), {})
     for split, root in roots.items():
+        _check_distinct(_folders(root))
         unknown = sorted({path.name for path in _folders(root)} - set(listed.classes))
         if unknown:
             raise DatasetError(f"train must have every class of {split}: {', '.join(unknown)} is only in {root}")
@@ -76,7 +78,17 @@ def _split_folders(folder: Path, found: dict[Split, list[Path]], folders: Sequen
             f"{folder} must have either splits or classes: {names} would be splits, {', '.join(others[:5])} a class; "
             "rename the folders of classes, or move them into train"
         )
+    _check_distinct([paths[0] for paths in found.values()])
     return {split: paths[0] for split, paths in found.items()}
+
+
+def _check_distinct(folders: Sequence[Path]) -> None:
+    """Raises DatasetError if two of the folders are one, by a link."""
+    known: dict[tuple[int, int], Path] = {}
+    for path in folders:
+        other = known.setdefault(_identity(path), path)
+        if other != path:
+            raise DatasetError(f"{other.name} and {path.name} must be two folders: they lead to the same one, {path}")
 
 
 def _checked(folder: Path, listed: ImageFolder) -> ImageFolder:
@@ -103,7 +115,9 @@ def _samples(root: Path, listed: ImageFolder) -> Samples:
     """The images below each class folder, sorted by class and path. Counts what is left out."""
     samples: Samples = []
     for label, name in enumerate(listed.classes):
-        for folder, files in sorted(_walk(root / name)):
+        if not (root / name).is_dir():
+            continue
+        for folder, files in sorted(_walk(root / name, _raise)):
             for file in sorted(files):
                 if not _is_data(file):
                     continue
@@ -114,13 +128,31 @@ def _samples(root: Path, listed: ImageFolder) -> Samples:
     return samples
 
 
-def _walk(root: Path) -> list[tuple[str, list[str]]]:
-    """Folders at and below `root` with their files."""
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _walk(root: Path, on_error: Callable[[OSError], None] | None = None) -> list[tuple[str, list[str]]]:
+    """Folders at and below `root` with their files. Unless `on_error` raises, unreadable folders are left out.
+
+    A folder that links lead to several times, perhaps in a circle, is found once.
+    """
     found = []
-    for folder, below, files in os.walk(root, followlinks=True):
-        below[:] = [name for name in below if _is_data(name)]
+    known: set[tuple[int, int]] = set()
+    for folder, below, files in os.walk(root, onerror=on_error, followlinks=True):
+        identity = _identity(folder)
+        if identity in known:
+            below.clear()
+            continue
+        known.add(identity)
+        below[:] = sorted(name for name in below if _is_data(name))
         found.append((folder, files))
     return found
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = Path(folder).stat()
+    return status.st_dev, status.st_ino
 
 
 def _has_images(root: Path) -> bool:
@@ -134,3 +166,8 @@ def _is_data(name: str) -> bool:
 def count_text(counts: Counter[str]) -> str:
     """Counts as text, the largest first: `19 .gif, 2 .txt`."""
     return ", ".join(f"{n} {name}" for name, n in counts.most_common(10))
+
+
+def unicode_text(text: str) -> str:
+    r"""A text with names of files, which need not be Unicode: what is none becomes an escape such as \udce9."""
+    return text.encode(errors="backslashreplace").decode()

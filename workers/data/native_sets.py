@@ -1,20 +1,27 @@
-"""Readers of single data sets, which never open the test files when the train part is read."""
+"""Readers of single data sets, which never open the test files when the train part is read.
 
+torchvision takes a second to import, so each reader that needs it imports it.
+"""
+
+import gzip
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchvision import datasets as vision
-from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from service.schemas.study.data import BadImages
-from workers.data.image_folders import ImageFolder, Samples, count_text, list_image_folder
-from workers.data.images import LabelledImages, bad_images, read_files, resize, unreadable_files
+from workers.data.image_folders import ImageFolder, Samples, count_text, list_image_folder, unicode_text
+from workers.data.images import LabelledImages, bad_images, common_mode, read_files, resize, unreadable_files
 from workers.data.splits import split_rows
 from workers.errors import DatasetError
 
-IDX_SETS = {"mnist": vision.MNIST, "fashion_mnist": vision.FashionMNIST, "kmnist": vision.KMNIST}
-CIFAR_SETS = {"cifar10": vision.CIFAR10, "cifar100": vision.CIFAR100}
+IDX_SETS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
+CIFAR_SETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+"""Names of torchvision's classes."""
+DIGITS = Path("datasets", "data", "digits.csv.gz")
+"""The digits in the package scikit-learn: 64 pixels and the label in each line."""
 TEST_FRACTION = 0.2
 """Share of the images that becomes the test part if a data set has none."""
 PHOTOGRAPH_SIZE = 96
@@ -30,12 +37,17 @@ def part_rows(labels: Tensor, *, train: bool) -> Tensor:
 
 
 def read_digits(image_size: int | None, *, train: bool) -> LabelledImages:
-    """Read the 1,797 digits of scikit-learn, 8x8 pixels with values 0 to 16."""
-    from sklearn.datasets import load_digits  # imported here because it takes a second and no other data set needs it
+    """Read the 1,797 digits of scikit-learn, 8x8 pixels with values 0 to 16.
 
-    digits = load_digits()
-    labels = torch.from_numpy(digits.target).long()
-    images = torch.from_numpy(digits.images).to(torch.uint8).unsqueeze(1)
+    Its file is read without importing scikit-learn, which takes a second. Raises OSError without scikit-learn.
+    """
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise FileNotFoundError("scikit-learn is not installed")
+    with gzip.open(Path(package.submodule_search_locations[0], DIGITS), "rt") as file:
+        digits = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.int64))
+    labels = digits[:, -1].clone()
+    images = digits[:, :-1].to(torch.uint8).view(-1, 1, 8, 8)
     rows = part_rows(labels, train=train)
     return LabelledImages(resize(images[rows], image_size), labels[rows], 10, tuple(map(str, range(10))))
 
@@ -46,7 +58,10 @@ def read_idx(name: str, root: Path, image_size: int | None, *, train: bool, down
     The files are read by torchvision's functions, because its classes require the test files too. Raises what
     torchvision raises for missing or damaged files.
     """
-    kind = IDX_SETS[name]
+    from torchvision import datasets
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    kind = getattr(datasets, IDX_SETS[name])
     folder = root / kind.__name__ / "raw"
     prefix = "train" if train else "t10k"
     if download:
@@ -61,7 +76,9 @@ def read_cifar(name: str, root: Path, image_size: int | None, *, train: bool, do
 
     Raises what torchvision raises for missing or damaged files.
     """
-    kind = CIFAR_SETS[name]
+    from torchvision import datasets
+
+    kind = getattr(datasets, CIFAR_SETS[name])
     other: dict[str, list[str]] = {"test_list": []} if train else {"train_list": []}
     data = type(kind.__name__, (kind,), other)(root, train=train, download=download)
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
@@ -75,8 +92,9 @@ def read_image_folder(
     """Read the train or test part of a folder of images, as list_image_folder finds them.
 
     A validation split belongs to the train part. Without a test split a fifth of the train split is the test part,
-    drawn by a fixed seed. With the train part it is tried whether the images of the test part can be read, but nothing
-    of them is kept. Raises DatasetError and OSError.
+    drawn by a fixed seed. All images become grey if those of every split are, otherwise RGB. Unless bad images are
+    skipped, reading the train part also checks that the images of the test part can be read. Raises DatasetError and
+    OSError.
     """
     found = list_image_folder(folder)
     size = image_size or PHOTOGRAPH_SIZE
@@ -84,17 +102,19 @@ def read_image_folder(
     notes = [f"left out: {count_text(found.left_out)}"] if found.left_out else []
     n_part = len(samples)
     if train:
+        _check_part(found, samples)
         samples = samples + found.splits.get("validation", [])
         notes.insert(0, f"test: {len(others)} images")
-        bad = unreadable_files([path for path, _ in others], size)
-        if bad and on_bad_image == "fail":
+        if on_bad_image == "fail" and (bad := unreadable_files([path for path, _ in others], size)):
             raise DatasetError(f"in the test part {bad_images(bad, len(others))}")
-    images, rows, text = read_files([path for path, _ in samples], size, skip_bad=on_bad_image == "skip")
+    mode = common_mode(path for part in found.splits.values() for path, _ in part)
+    images, rows, text = read_files([path for path, _ in samples], size, mode, skip_bad=on_bad_image == "skip")
     labels = torch.tensor([label for _, label in samples], dtype=torch.int64)[rows]
     n_validation = int((rows >= n_part).sum())
     if train:
         _check_train(found, labels[: len(labels) - n_validation], n_validation)
-    return LabelledImages(images, labels, len(found.classes), found.classes, n_validation, "; ".join([*notes, text]))
+    names, about = tuple(map(unicode_text, found.classes)), unicode_text("; ".join([*notes, text]))
+    return LabelledImages(images, labels, len(found.classes), names, n_validation, about)
 
 
 def _part_and_rest(found: ImageFolder, *, train: bool) -> tuple[Samples, Samples]:
@@ -105,6 +125,14 @@ def _part_and_rest(found: ImageFolder, *, train: bool) -> tuple[Samples, Samples
     rows = part_rows(torch.tensor([label for _, label in to_train]), train=train).tolist()
     rest = sorted(set(range(len(to_train))) - set(rows))
     return [to_train[row] for row in rows], [to_train[row] for row in rest]
+
+
+def _check_part(found: ImageFolder, samples: Samples) -> None:
+    """Raises DatasetError if the test part, drawn from all images, has left none of a class."""
+    left = {label for _, label in samples}
+    used_up = [name for label, name in enumerate(found.classes) if label not in left]
+    if used_up:
+        raise DatasetError(f"every class must have more images than the test part takes of it: not {used_up[:10]}")
 
 
 def _check_train(found: ImageFolder, labels: Tensor, n_validation: int) -> None:

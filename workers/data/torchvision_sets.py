@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torchvision import datasets as vision
 
 from service.schemas.study.data import TORCHVISION_DATASETS
 from workers.data.images import LabelledImages, stack_images
@@ -69,7 +68,9 @@ def _arguments(name: str, *, train: bool) -> list[dict[str, Any]]:
 
 
 def _open(name: str, root: Path, download: bool, **arguments: Any) -> Any:
-    kind = getattr(vision, TORCHVISION_DATASETS[name])
+    from torchvision import datasets  # imported here because it takes a second, and most data sets do not need it
+
+    kind = getattr(datasets, TORCHVISION_DATASETS[name])
     if name != "fer2013":  # its class has no `download`
         arguments["download"] = download
     if name == "stl10":  # its class checks the files of both parts, which would read the test files

@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from service.schemas.study.data import BadImages, Dataset
+from workers.data.by_name import read_part
 from workers.data.images import LabelledImages
 
 
@@ -16,7 +17,4 @@ def load_train(dataset: Dataset, data_dir: Path, download: bool) -> LabelledImag
 def _cached(
     name: str, path: str | None, image_size: int | None, on_bad_image: BadImages, data_dir: Path, download: bool
 ) -> LabelledImages:
-    # Imported here because torchvision takes two seconds, and a custom data set does not need it.
-    from workers.data.by_name import read_part
-
     return read_part(name, path, image_size, on_bad_image, data_dir, download, train=True)

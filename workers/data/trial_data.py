@@ -1,6 +1,7 @@
 """The data that a trial trains and validates on."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +46,7 @@ class TrialData:
     class_names: tuple[str, ...] = ()
     """By class; empty where the data set has none."""
     description: str = ""
-    """What is in a folder of images, for people; empty for other data sets."""
+    """What is in a folder of images or in a custom data set, for people; empty for other data sets."""
 
 
 def prepare_data(
@@ -66,8 +67,13 @@ def _prepared(dataset_json: str, data_dir: Path, device: torch.device, download:
     dataset = Dataset.model_validate_json(dataset_json)
     loaded = load_train(dataset, data_dir, download)
     train, validation = _split(dataset, loaded)
+    check_train_classes(dataset.path or dataset.name, loaded.labels[train], loaded.class_names)
     mean, std = channel_statistics(loaded.images, train)
-    description = _description(loaded, train, validation) if loaded.notes else ""
+    description = ""
+    if loaded.notes:
+        kind = f"images of {'x'.join(map(str, loaded.images.shape[1:]))}"
+        description = describe(kind, loaded.labels, loaded.n_classes, train, validation, loaded.class_names)
+        description = f"{description}; {loaded.notes}"[:MAX_DESCRIPTION]
     if description:
         logger.info("%s: %s", data_dir / (dataset.path or dataset.name), description)
     return TrialData(
@@ -91,17 +97,29 @@ def _split(dataset: Dataset, loaded: LabelledImages) -> tuple[Tensor, Tensor]:
     return split_rows(loaded.labels, n_train=n_train, validation_fraction=fraction, split_seed=seed, stratify=stratify)
 
 
-def _description(loaded: LabelledImages, train: Tensor, validation: Tensor) -> str:
-    """Images of each split by class, their size, and what is special about the files."""
-    parts = {"train": train, "validation": validation}
-    shape = "x".join(map(str, loaded.images.shape[1:]))
-    sentences = [f"images of {shape} in {loaded.n_classes} classes"]
-    for name, rows in parts.items():
-        counts = loaded.labels[rows].bincount(minlength=loaded.n_classes).tolist()
-        each = [f"{text} {n}" for text, n in zip(loaded.class_names, counts, strict=True)]
-        more = f" and {len(each) - N_CLASSES} more" if len(each) > N_CLASSES else ""
-        sentences.append(f"{name}: {len(rows)} ({', '.join(each[:N_CLASSES])}{more})")
-    return "; ".join([*sentences, loaded.notes])[:MAX_DESCRIPTION]
+def describe(
+    kind: str, labels: Tensor, n_classes: int, train: Tensor, validation: Tensor, class_names: Sequence[str] = ()
+) -> str:
+    """Say how many examples of each class are in each split. Classes without names are called `class 0`, …."""
+    sentences = [f"{kind} in {n_classes} classes"]
+    for name, rows in {"train": train, "validation": validation}.items():
+        counts = labels[rows][labels[rows] < N_CLASSES].bincount(minlength=min(n_classes, N_CLASSES)).tolist()
+        names = class_names or [f"class {number}" for number in range(min(n_classes, N_CLASSES))]
+        each = ", ".join(f"{text} {n}" for text, n in zip(names[:N_CLASSES], counts, strict=False))
+        more = f" and {n_classes - N_CLASSES} more" if n_classes > N_CLASSES else ""
+        sentences.append(f"{name}: {len(rows)} ({each}{more})")
+    return "; ".join(sentences)
+
+
+def check_train_classes(name: str, labels: Tensor, class_names: Sequence[str] = ()) -> None:
+    """Raises DatasetError, which names the data set, if all labels to train on, int64 [n_train], are of one class."""
+    label = int(labels[0])
+    if (labels == label).all():
+        shown = class_names[label] if class_names else label
+        n = len(labels)
+        raise DatasetError(
+            f"{name} must have at least two classes to train on: all {n} training examples are of class {shown}"
+        )
 
 
 def merge_validation_into_train(data: TrialData) -> TrialData:

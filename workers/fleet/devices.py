@@ -3,8 +3,6 @@
 import math
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
@@ -48,12 +46,20 @@ def _names(devices: str, count_gpus: Callable[[], int]) -> list[str]:
 
 
 def count_gpus() -> int:
-    """Number of GPUs that torch can use. Asks in a subprocess, as importing torch takes seconds."""
+    """Number of GPUs that torch can use. A fork asks, because the answer may open the GPUs, and this process forks."""
     if not any(next(Path("/dev").glob(pattern), None) for pattern in GPU_FILES):
         return 0
-    command = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    return int(answer.stdout) if answer.returncode == 0 else 0
+    import torch
+
+    pid = os.fork()
+    if pid == 0:
+        n_gpus = 0
+        try:
+            n_gpus = torch.cuda.device_count()
+        finally:
+            os._exit(n_gpus)
+    _, status = os.waitpid(pid, 0)
+    return max(0, os.waitstatus_to_exitcode(status))
 
 
 def n_cores(quota: Path = CPU_QUOTA) -> int:

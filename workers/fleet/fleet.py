@@ -4,11 +4,11 @@ import logging
 import math
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import Protocol
 
 from workers.fleet.stopping import end_signals
 
@@ -33,9 +33,21 @@ POLL_SECONDS = 0.1
 Clock = Callable[[], float]
 
 
+class Process(Protocol):
+    """A process as `multiprocessing` has it."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id."""
+
+    @property
+    def exitcode(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+
+
 @dataclass
 class WorkerSlot:
-    """Keeps one worker process running.
+    """Keeps one worker process running, which `start` starts.
 
     A process that crashed is started again after 1, 2, 4, … 30 seconds. After five crashes in a row the slot gives up;
     a crash after a minute or more is the first of a new row.
@@ -45,9 +57,8 @@ class WorkerSlot:
     """
 
     name: str
-    command: Sequence[str]
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
+    start: Callable[[], Process]
+    process: Process | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     n_crashes: int = 0
@@ -59,21 +70,14 @@ class WorkerSlot:
             return
         if self.process is None:
             if now >= self.start_at:
-                self._start(now)
+                self.process, self.started_at = self.start(), now
             return
-        code = self.process.poll()
+        code = self.process.exitcode
         if code is not None:
             self._ended(code, now)
 
-    def _start(self, now: float) -> None:
-        # A session of its own: Ctrl-C in a terminal reaches only the fleet, which signals each process once.
-        # Its stdin is a pipe that ends when the fleet dies, even by kill -9.
-        environment = {**os.environ, **self.environment}
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
-        self.started_at = now
-
     def _ended(self, code: int, now: float) -> None:
-        self._forget()
+        self.process = None
         if code in (EXIT_OK, EXIT_NO_RESTART):
             self.status = code
             return
@@ -91,20 +95,14 @@ class WorkerSlot:
         """Send a signal to the process; without a process the slot has ended."""
         if self.process is None:
             self.status = self.status if self.status is not None else EXIT_OK
-        else:
-            self.process.send_signal(number)
+        elif self.process.pid is not None and self.process.exitcode is None:
+            os.kill(self.process.pid, number)
 
     def settle(self) -> None:
         """Set the status if the process has ended after a signal of the fleet. It is not started again."""
-        if self.process is not None and (code := self.process.poll()) is not None:
-            self._forget()
+        if self.process is not None and (code := self.process.exitcode) is not None:
+            self.process = None
             self.status = EXIT_OK if code == EXIT_OK else EXIT_CRASHED
-
-    def _forget(self) -> None:
-        assert self.process is not None
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process = None
 
 
 class Fleet:

@@ -8,15 +8,14 @@ import time
 from workers.fleet.fleet import DRAIN_SECONDS, EXIT_CRASHED
 
 
-def end_with_parent(drain_seconds: float = DRAIN_SECONDS) -> None:
-    """Send this process SIGTERM when its stdin ends, that is, when the fleet at the other end of the pipe has died.
+def end_with_parent(alive: int, drain_seconds: float = DRAIN_SECONDS) -> None:
+    """Send this process SIGTERM when the pipe `alive` ends, that is, when the fleet at its other end has died.
 
     If it has not ended `drain_seconds` later, it exits with EXIT_CRASHED: a dead fleet cannot kill it.
     """
 
     def watch() -> None:
-        # os.read, not sys.stdin: a buffered reader's lock, held by a thread, breaks the interpreter's shutdown.
-        while os.read(0, 1024):
+        while os.read(alive, 1024):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(drain_seconds)

@@ -15,10 +15,12 @@ from workers.data.batches import make_batches
 from workers.data.trial_data import TrialData
 from workers.lanes.evaluation import evaluate_lanes
 from workers.lanes.lane import Lane
+from workers.lanes.lane_shape import LaneShape
 from workers.lanes.loss import cross_entropy
 from workers.lanes.networks.network import make_network
 from workers.lanes.networks.vmapped_dropout import dropout_layers
 from workers.lanes.noise_points import find_noise_points, input_noise_point
+from workers.lanes.padding import Padding, fill_up, own_rows, own_units
 from workers.lanes.penalties import add_l1_gradient, clip_gradient_norms
 from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
@@ -29,6 +31,7 @@ from workers.training.randomness import preserved_global_generators
 class Engine:
     """The tensors of `n_lanes` lanes. A `span` is a slice of the lane dimension; `lanes` are its trials, in order.
 
+    They have the sizes of `model` and `training`, which lanes with smaller models and batches do not fill.
     No operation mixes the numbers of two lanes, so a lane that is no longer finite harms no other.
     """
 
@@ -55,7 +58,10 @@ class Engine:
         self.network = make_network(model, training, self.rows, device, self._sample, fuse=fuse)
         self._optimizer = make_optimizer(training.optimizer, self.rows.values, self.rows.gradient)
         points = [input_noise_point(data.images)] if is_custom else find_noise_points(model, data.images[:1])
-        self._masks = RandomMasks(points, n_lanes, training.batch_size, self.rows.values)
+        self.shape = LaneShape(self.rows.layout, points)
+        images_last = not self.network.batch_first
+        self._masks = RandomMasks(points, n_lanes, training.batch_size, self.rows.values, images_last=images_last)
+        self._units: list[Tensor] | None = None
         self._loss = torch.zeros(n_lanes, dtype=torch.float64, device=device)
         self._n_correct = torch.zeros_like(self._loss)
 
@@ -74,7 +80,9 @@ class Engine:
         """Apply the settings of the trials in lanes 0, 1, …. Must be called whenever a trial comes, goes or moves."""
         trainings = [lane.trial.training for lane in lanes]
         self._optimizer.set_lanes(trainings)
-        self._masks.set_rates([lane.rates for lane in lanes])
+        points = [lane.shape.points for lane in lanes]
+        self._masks.set_rates([lane.rates for lane in lanes], points)
+        self._units = own_units(points, self.shape.points, self.rows.values)
         self._parts = frozenset().union(*(parts_of(training.dataset.augment) for training in trainings))
         self._smoothing = self._column([training.label_smoothing for training in trainings], unused=0.0)
         self._l1_decay = self._column([training.l1_decay for training in trainings], unused=0.0)
@@ -86,23 +94,32 @@ class Engine:
         return torch.tensor(values).to(self.rows.values) if used else None
 
     def train(self, span: slice, lanes: Sequence[Lane]) -> None:
-        """Train the next batch of each lane. These batches must have the same size."""
+        """Train the next batch of each lane. Batches of different sizes need a network that pads."""
         with self._no_graph():
             self._train(span, lanes)
 
     def _train(self, span: slice, lanes: Sequence[Lane]) -> None:
-        rows = torch.stack([lane.rows[lane.batch] for lane in lanes])  # [lanes, batch]
-        self._masks.draw(span, [lane.generator for lane in lanes], rows.shape[1])
+        sizes = [len(lane.rows[lane.batch]) for lane in lanes]
+        rows = torch.stack([fill_up(lane.rows[lane.batch], max(sizes)) for lane in lanes])  # [lanes, batch]
+        padding = self._padding(span, sizes)
+        self._masks.draw(span, [lane.generator for lane in lanes], rows.shape[1], sizes)
         self._masks.custom_rates = [lane.custom_rates for lane in lanes]
         self._masks.step_seeds = lambda: [lane.step_seed for lane in lanes]
-        logits = self.network.forward(span, self._load(lanes, rows), self._masks)
+        logits = self.network.forward(span, self._load(lanes, rows), self._masks, padding)
         labels = self._data.labels.index_select(0, rows.flatten()).view(rows.shape)
-        loss, n_correct, gradient = cross_entropy(logits, labels, _part(self._smoothing, span))
+        loss, n_correct, gradient = cross_entropy(logits, labels, _part(self._smoothing, span), padding.rows)
         self.network.backward(gradient)
         self._penalize(span)
         self._optimizer.step(span, [lane.learning_rates[lane.batch] for lane in lanes])
-        self._loss[span].add_(loss, alpha=rows.shape[1])
+        if padding.rows is None:
+            self._loss[span].add_(loss, alpha=rows.shape[1])
+        else:
+            self._loss[span].addcmul_(loss.double(), padding.rows.counts.flatten().double())
         self._n_correct[span].add_(n_correct)
+
+    def _padding(self, span: slice, sizes: Sequence[int]) -> Padding:
+        units = None if self._units is None else [units[span] for units in self._units]
+        return Padding(own_rows(sizes, self.rows.values), units)
 
     def _load(self, lanes: Sequence[Lane], rows: Tensor) -> Tensor:
         """Network inputs of `rows`, [lanes, batch]: normalized, augmented, with input noise and dropout."""
@@ -121,11 +138,12 @@ class Engine:
         return images
 
     def _changes(self, lanes: Sequence[Lane], n_images: int) -> Tensor | None:
-        """Augmentations of the next batches, int64 [5, lanes, batch]; None if no lane augments."""
+        """Augmentations of the next batches, int64 [5, lanes, n_images]; None if no lane augments."""
         if not self._parts:
             return None
         none = draw_changes("none", n_images, self._image_shape, torch.Generator()).to(self._loss.device)
-        return torch.stack([lane.changes[lane.batch] if lane.changes else none for lane in lanes], 1)
+        drawn = [fill_up(lane.changes[lane.batch], n_images) if lane.changes else none for lane in lanes]
+        return torch.stack(drawn, 1)
 
     def _penalize(self, span: slice) -> None:
         gradient = self.rows.gradient[span]

@@ -15,6 +15,7 @@ from workers.data.augmentation import draw_changes
 from workers.data.splits import split_batches
 from workers.data.trial_data import TrialData
 from workers.errors import DivergedError, ModelError
+from workers.lanes.lane_shape import LaneShape
 from workers.lanes.random_masks import Rates
 from workers.models.build import dropout_rates, is_image
 from workers.training import schedules
@@ -37,15 +38,19 @@ class LaneTrial:
 class Lane:
     """The position of a trial in its epochs: order of the images, next batch and learning rate of each step."""
 
-    def __init__(self, trial: LaneTrial, data: TrialData, drops_single: bool, n_custom_dropouts: int = 0) -> None:
+    def __init__(
+        self, trial: LaneTrial, data: TrialData, shape: LaneShape, drops_single: bool, n_custom_dropouts: int = 0
+    ) -> None:
         """Start a trial at epoch 0. `n_custom_dropouts` is the number of dropout layers of a custom model.
 
+        `shape` are the sizes of the trial's own model.
         `drops_single`: a last batch of a single example is left out, because the model cannot train on it.
 
         Raises ModelError if the settings do not fit the model or the data.
         """
         training = trial.training
         self.trial = trial
+        self.shape = shape
         self.epoch = 0
         self.metrics: Metrics = {}
         self.selected: tuple[Metrics, Weights] | None = None
@@ -155,6 +160,10 @@ class Lane:
             if not math.isfinite(self.metrics[name]):
                 raise DivergedError(f"{name} is {self.metrics[name]} at epoch {self.epoch}")
         return self.best.update(self.epoch, self.metrics)
+
+    def state_dict(self, weights: Weights) -> Weights:
+        """Return weights of this trial under the names of torch's `state_dict`. Other threads may call this."""
+        return self.shape.layout.state_dict(weights)
 
     @property
     def is_done(self) -> bool:

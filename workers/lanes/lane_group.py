@@ -11,9 +11,12 @@ from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData
 from workers.errors import DivergedError
 from workers.lanes.engine import Engine
-from workers.lanes.fusion_key import fusion_key
+from workers.lanes.fusion_key import fusion_key, hidden_widths, same_sizes, shape_key, widest
 from workers.lanes.lane import Lane, LaneTrial, Metrics, Weights
+from workers.lanes.lane_shape import Cut, LaneShape
 from workers.lanes.lane_state import LaneState, capture_lane, restore_lane
+from workers.lanes.layout import Layout
+from workers.lanes.noise_points import find_noise_points
 from workers.models.build import model_for
 from workers.models.layers import NEAR_ZERO
 from workers.training.denormals import flushed_denormals
@@ -54,6 +57,9 @@ class LaneGroup:
     Neighbouring lanes whose next batches have the same size take the step together. A step is split only when some
     lanes reach a smaller last batch while others do not. Trials occupy the front of the tensors: the last one moves
     into the gap that another leaves, so a group with few trials left is as fast as a small group.
+
+    Lanes of an mlp may differ in their widths and batch sizes. The tensors then have the sizes of the largest, and the
+    lanes take every step together. They change their sizes when a trial comes that is larger, or after larger ones.
     """
 
     def __init__(
@@ -73,12 +79,18 @@ class LaneGroup:
         returns a model whose weights are drawn from torch's global generators. Raises ModelError and PrecisionError.
         """
         self._build = build
-        self.key = fusion_key(training)
         self.n_lanes = n_lanes
         self.lanes: list[Lane] = []
         self.data = data
-        self._training, self._device = training, device
-        self._engine = Engine(self._new_model(0), training, data, n_lanes, device, dtype, fuse=fuse)
+        self._n_together = n_lanes
+        self.training = training
+        """Settings with the sizes of the tensors."""
+        self._device, self._dtype = device, dtype
+        self._engine = Engine(self._new_model(training, 0), training, data, n_lanes, device, dtype, fuse=fuse)
+        self._key_of = fusion_key if self.pads else shape_key
+        self.key = self._key_of(training)
+        self._shapes: dict[tuple[int, ...], LaneShape] = {}
+        """Shapes of narrower lanes, by the widths of their hidden layers."""
 
     @property
     def fuses(self) -> bool:
@@ -86,9 +98,19 @@ class LaneGroup:
         return self._engine.network.fuses
 
     @property
+    def pads(self) -> bool:
+        """Whether lanes may differ in their sizes."""
+        return self._engine.network.pads
+
+    @property
     def unfusable_reason(self) -> str | None:
         """Why trials of this kind must train one at a time, in one line; None if they can train together."""
         return self._engine.network.unfusable_reason
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained parameters of one lane, those that fill up a narrower one included."""
+        return self._engine.rows.layout.n_parameters
 
     @property
     def is_full(self) -> bool:
@@ -102,19 +124,39 @@ class LaneGroup:
         """
         if self.is_full:
             raise ValueError(f"a group must have a free lane: all {self.n_lanes} are taken")
-        if fusion_key(trial.training) != self.key:
-            raise ValueError(f"trials of a group must share a fusion key: {fusion_key(trial.training)}, not {self.key}")
-        lane = Lane(trial, self.data, self._engine.drops_single, self._engine.n_custom_dropouts)
-        lane_tensors = self._engine.lane_tensors(len(self.lanes))
-        if state is None:
-            for tensor in lane_tensors.values():
+        key = self._key_of(trial.training)
+        if key != self.key:
+            raise ValueError(f"trials of a group must share a fusion key: {key}, not {self.key}")
+        self.fit(trial.training)
+        model = self._new_model(trial.training, trial.seed) if state is None else None
+        shape = self._shape_of(trial.training, model)
+        lane = Lane(trial, self.data, shape, self._engine.drops_single, self._engine.n_custom_dropouts)
+        cut, lane_tensors = self._cut(lane), self._engine.lane_tensors(len(self.lanes))
+        own = cut.take(lane_tensors)
+        if state is not None:
+            restore_lane(state, lane, own)
+        elif model is not None:
+            for tensor in own.values():
                 tensor.zero_()
-            self._engine.rows.layout.read(self._new_model(trial.seed), lane_tensors)
-        else:
-            restore_lane(state, lane, lane_tensors)
+            shape.layout.read(model, own)
+        if not cut.is_whole:
+            cut.put(own, lane_tensors)
         self.lanes.append(lane)
         self._engine.set_lanes(self.lanes)
         return lane
+
+    def fit(self, training: Training) -> None:
+        """Give the tensors the sizes of the largest of a new trial and the loaded ones. Call it between two steps.
+
+        If allocating raises an error, the group is as before.
+        """
+        needed = self.fitted(training)
+        if self.pads and not same_sizes(needed, self.training):
+            self._resize(self.n_lanes, needed)
+
+    def fitted(self, training: Training) -> Training:
+        """Return settings with the sizes that the tensors get for a new trial. It shares the group's fusion key."""
+        return widest([training, *(lane.trial.training for lane in self.lanes)])
 
     def unload(self, lane: Lane) -> None:
         """Remove a trial. The last trial moves into its place in the tensors."""
@@ -127,17 +169,48 @@ class LaneGroup:
         self.lanes.pop()
         self._engine.set_lanes(self.lanes)
 
+    def grow(self, n_lanes: int) -> None:
+        """Have `n_lanes` lanes, at least as many as before; trials continue in theirs. Call it between two steps.
+
+        If allocating raises an error, the group is as before.
+        """
+        self._resize(n_lanes, self.training)
+
+    def _resize(self, n_lanes: int, training: Training) -> None:
+        model, fuses = self._new_model(training, 0), self.fuses
+        engine = Engine(model, training, self.data, n_lanes, self._device, self._dtype, fuse=fuses)
+        for index, lane in enumerate(self.lanes):
+            own = self._cut(lane).take(self._engine.lane_tensors(index))
+            Cut(lane.shape.layout, engine.rows.layout).put(own, engine.lane_tensors(index))
+        engine.set_lanes(self.lanes)
+        self._engine, self.n_lanes, self.training = engine, n_lanes, training
+
+    def _shape_of(self, training: Training, model: nn.Module | None) -> LaneShape:
+        """The shape of a trial's own model, of which `model` may be one."""
+        widths = tuple(hidden_widths(training))
+        if list(widths) == hidden_widths(self.training):
+            return self._engine.shape
+        if widths not in self._shapes:
+            model = model or self._new_model(training, 0)
+            self._shapes[widths] = LaneShape(Layout(model), find_noise_points(model, self.data.images[:1]))
+        return self._shapes[widths]
+
+    def _cut(self, lane: Lane) -> Cut:
+        return Cut(lane.shape.layout, self._engine.rows.layout)
+
     def state(self, lane: Lane) -> LaneState:
         """Return a copy of all that `load` needs to continue this trial. Call it between two steps."""
-        return capture_lane(lane, self._engine.lane_tensors(self.lanes.index(lane)))
+        return capture_lane(lane, self._cut(lane).take(self._engine.lane_tensors(self.lanes.index(lane))))
 
     @flushed_denormals()
-    def step(self) -> list[EpochResult]:
+    def step(self, n_together: int | None = None) -> list[EpochResult]:
         """Train the next batch of every lane, then validate the lanes whose epoch ended with it.
 
-        Returns one result for each of these lanes. Trials that are over are unloaded.
+        At most `n_together` lanes are computed at a time; None for as many as can be. That changes no result. Returns
+        one result for each lane whose epoch ended. Trials that are over are unloaded.
         """
-        for span in self._spans([len(lane.rows[lane.batch]) for lane in self.lanes]):
+        self._n_together = n_together or self.n_lanes
+        for span in self._spans(self._batch_sizes()):
             self._engine.train(span, self.lanes[span])
         for lane in self.lanes:
             lane.batch += 1
@@ -150,29 +223,31 @@ class LaneGroup:
                 self.unload(result.lane)
         return results
 
-    def model(self, weights: Weights) -> nn.Module:
+    def model(self, lane: Lane, weights: Weights) -> nn.Module:
         """Return a model with the weights of a trial that is over, in evaluation mode, on the group's device."""
-        model = self._new_model(0).to(self._device)
-        self._engine.rows.layout.write(model, weights)
+        model = self._new_model(lane.trial.training, 0).to(self._device)
+        lane.shape.layout.write(model, weights)
         return model.eval()
 
-    def state_dict(self, weights: Weights) -> Weights:
-        """Return the weights under the names of torch's `state_dict`. Other threads may call this."""
-        return self._engine.rows.layout.state_dict(weights)
+    def _batch_sizes(self) -> list[int]:
+        """Size that each lane's next batch is given: its own, or the largest one if the trials' batch sizes differ."""
+        if len({lane.trial.training.batch_size for lane in self.lanes}) > 1:
+            return [self.training.batch_size] * len(self.lanes)
+        return [len(lane.rows[lane.batch]) for lane in self.lanes]
 
-    def _new_model(self, seed: int) -> nn.Module:
+    def _new_model(self, training: Training, seed: int) -> nn.Module:
         """A freshly initialized model. Built-in models have no dropout and noise here: the lanes apply them."""
         with preserved_global_generators(self._device):
             seed_global_generators(derive_seed(seed, Purpose.INITIALIZATION), self._device)
-            return self._build(self._training, self.data)
+            return self._build(training, self.data)
 
     def _spans(self, values: Sequence[object]) -> Iterator[slice]:
-        """Spans of neighbouring lanes with equal values; of one lane each if the network takes lanes one by one."""
+        """Spans of neighbouring lanes with equal values, of as many lanes as are computed at a time."""
         start = 0
         for _, equal in groupby(values):
             stop = start + len(list(equal))
-            size = stop - start if self._engine.network.fuses else 1
-            yield from (slice(first, first + size) for first in range(start, stop, size))
+            size = self._n_together if self.fuses else 1
+            yield from (slice(first, min(first + size, stop)) for first in range(start, stop, size))
             start = stop
 
     def _end_epoch(self, span: slice) -> list[EpochResult]:
@@ -188,7 +263,7 @@ class LaneGroup:
             return EpochResult(lane, epoch, lane.metrics, error=error)
         stopping = lane.trial.training.early_stopping is not None
         if (is_best and stopping) or (lane.is_done and not stopping):
-            weights = {name: tensor.clone() for name, tensor in self._engine.rows.lane(index).items()}
+            weights = {n: tensor.clone() for n, tensor in self._cut(lane).take(self._engine.rows.lane(index)).items()}
             lane.selected = lane.metrics, weights
         if lane.is_done and lane.selected:
             metrics, weights = lane.selected
@@ -199,11 +274,12 @@ class LaneGroup:
         return EpochResult(lane, epoch, lane.metrics)
 
     def _final_metrics(self, lane: Lane, metrics: Metrics, weights: Weights) -> Metrics:
-        sizes = weights["values"][self._engine.rows.is_weight].abs()
+        layout = lane.shape.layout
+        sizes = weights["values"][layout.is_weight.to(self._device)].abs()
         return {
             "best_epoch": lane.best.epoch,
             "generalization_gap": metrics["train_accuracy"] - metrics["validation_accuracy"],
-            "n_parameters": self._engine.rows.layout.n_parameters,
+            "n_parameters": layout.n_parameters,
             "n_near_zero_weights": int((sizes < NEAR_ZERO).sum()),
             "training_seconds": lane.training_seconds,
         }

@@ -55,6 +55,11 @@ class Layout:
             self.is_weight[columns.start : columns.stop] = id(parameter) in weights
 
     @property
+    def sizes(self) -> dict[str, torch.Size]:
+        """The shape of each parameter by name."""
+        return {columns.name: columns.shape for columns in self.slices}
+
+    @property
     def n_parameters(self) -> int:
         """Number of trained parameters of one lane, without the gaps."""
         return sum(columns.stop - columns.start for columns in self.slices)

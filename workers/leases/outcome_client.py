@@ -18,12 +18,11 @@ logger = logging.getLogger("narrows.worker")
 
 AWAY_LIMIT_SECONDS = 3600.0
 CLOSING_SECONDS = 5.0
-CLOSING_DECISIONS: dict[Decision, tuple[TrialState | None, str]] = {
+CLOSING_DECISIONS: dict[Decision, tuple[TrialState, str]] = {
     "prune": ("PRUNED", "PRUNED"),
     "stop": ("FAIL", "stopped with its study"),
-    "lost": (None, "lost to another worker"),
 }
-"""The state in which each decision leaves the trial, None where this worker does not know it, and the log's words."""
+"""The state in which each decision leaves the trial, and the log's words."""
 
 
 class OutcomeClient:
@@ -51,7 +50,8 @@ class OutcomeClient:
 
     def fail(self, lease: Lease, fault: Fault) -> None:
         """Fail a trial, or give it to another attempt, as the fault says."""
-        reason = fault.reason.encode(errors="replace").decode()  # an exception's text may be no Unicode
+        # an exception's text may be no Unicode; an escape says what it was, for example in the path of a file
+        reason = fault.reason.encode(errors="backslashreplace").decode()
         fail = Fail(reason=reason, retry=fault.retry)
         closed = self._close(lease, lambda: self._client.fail(lease.lease_id, fail))
         if closed is not None:
@@ -90,8 +90,12 @@ class OutcomeClient:
         if closed is not None:
             logger.info("%s: given back", title(lease))
 
+    def note_lost(self, lease: Lease) -> None:
+        """Log that the trial is no longer this worker's, and why."""
+        logger.warning("%s: %s", title(lease), self._why_lost(lease, "lost to another worker"))
+
     def note_closed(self, lease: Lease, decision: Decision) -> None:
-        """Log a trial that the service has closed with its decision on a report, and tell the sinks."""
+        """Log a trial that the service has pruned or stopped with its decision on a report, and tell the sinks."""
         state, words = CLOSING_DECISIONS[decision]
         self._fanout.end_lease(lease.lease_id, state)
         logger.info("%s: %s", title(lease), words)
@@ -111,12 +115,21 @@ class OutcomeClient:
         except ClientError as error:
             if isinstance(error, ServiceError) and error.code not in LOST_CODES and error.status < 500:
                 raise
-            logger.warning("%s: lost: %s", title(lease), error)
+            logger.warning("%s: %s", title(lease), self._why_lost(lease, f"lost: {error}"))
             return None
         self._fanout.end_lease(lease.lease_id, closed.state, metrics)
         if closed.note is not None:
             logger.warning("%s: %s", lease.study, closed.note)
         return closed
+
+    def _why_lost(self, lease: Lease, otherwise: str) -> str:
+        """That the trial's study was deleted, if the service says so; `otherwise` if not."""
+        try:
+            self._client.study(lease.study)
+        except ClientError as error:
+            if isinstance(error, ServiceError) and error.code == "study_not_found":
+                return "lost: its study was deleted"
+        return otherwise
 
 
 def summary(metrics: dict[str, float]) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.fields import Scalar
-from service.schemas.protocol import Decision, Lease, Renew, Report, Reports
+from service.schemas.protocol import Decision, Lease, Report, Reports
+from service.schemas.renewals import Renew
 from workers.sinks.metric_fanout import NO_SINKS, MetricFanout
 
 logger = logging.getLogger("narrows.worker")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from service.client import Client
 from service.client.retries import Retries
 from service.schemas.protocol import Lease, WorkerInfo
-from service.schemas.study.user_training import UserTraining
+from service.schemas.study.training import Training
+from service.schemas.worker_seconds import WorkerSeconds
 from workers.fleet.stopping import StopFlag, Stopping
 from workers.leases.checkpoint_keeper import CheckpointKeeper
 from workers.leases.claims import Claims
@@ -47,6 +48,7 @@ class ServiceLink:
         keep_models: KeepModels,
         n_processes: int,
         fanout: MetricFanout,
+        seconds: Callable[[], WorkerSeconds],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stopping = stopping
@@ -57,7 +59,7 @@ class ServiceLink:
         self.reporter = Reporter(client, self._retries(AWAY_LIMIT_SECONDS), clock, fanout)
         self._checkpoints = CheckpointKeeper(client, self.reporter)
         self.backoff = StudyBackoff(clock)
-        self.claims = Claims(client, worker, self.backoff, study=study)
+        self.claims = Claims(client, worker, self.backoff, seconds, study=study, clock=clock)
         self.prefetcher = TrialPrefetcher(self.claims, self.receive, self._retries(CLAIM_LIMIT_SECONDS), clock)
         models = ModelUploader(client, self.studies, keep_models, self._retries(CLAIM_LIMIT_SECONDS))
         outcomes = OutcomeClient(client, stopping, fanout)
@@ -66,7 +68,7 @@ class ServiceLink:
     def receive(self, lease: Lease) -> LeasedTrial:
         """Follow a new lease, and fetch the checkpoint that its trial continues from."""
         self.reporter.follow(lease)
-        if isinstance(lease.training, UserTraining):
+        if not isinstance(lease.training, Training):
             return LeasedTrial(lease)
         return self._checkpoints.fetch(lease, self._retries(CLAIM_LIMIT_SECONDS))
 

@@ -61,8 +61,16 @@ class TrialFinisher:
         if refusal is not None:
             self.fail(lease, Fault(f"the service refused a report: {refusal}"))
             return
-        self.outcomes.note_closed(lease, self.reporter.decision(lease.lease_id))
+        decision = self.reporter.decision(lease.lease_id)
+        if decision == "lost":
+            self.note_lost(lease)
+            return
+        self.outcomes.note_closed(lease, decision)
         self.errands.submit(lambda: self.reporter.forget(lease.lease_id))  # earlier errands still ask for the decision
+
+    def note_lost(self, lease: Lease) -> None:
+        """End a trial that is no longer this worker's."""
+        self.errands.submit(lambda: self._close(lease, lambda: self.outcomes.note_lost(lease)))
 
     def fail(self, lease: Lease, fault: Fault) -> None:
         """Fail a trial; as its fault says, another attempt may follow."""

@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from service.client import ClientError, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.protocol import Lease
+from service.schemas.study.allowance import NOTHING, Allowance
 from workers.leases.claims import FAULT_PAUSE_SECONDS, Claims, is_service_fault
 from workers.scheduling.leased_trial import LeasedTrial
 
@@ -35,21 +36,21 @@ class TrialPrefetcher:
         self._changed = threading.Condition()
         self._ready: deque[LeasedTrial] = deque()
         self._n_wanted, self._n_lanes = 0, 1
-        self._allow: Sequence[str] = ()
+        self._allowance = NOTHING
         self._study: str | None = None
         self._pause_until = -float("inf")
         self._is_claiming = False
-        self._error: ClientError | None = None
+        self._error: Exception | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="prefetcher", daemon=True)
         self._thread.start()
 
-    def want(self, n_trials: int, n_lanes: int, allow: Sequence[str] = (), study: str | None = None) -> None:
-        """Keep `n_trials` ready from now on. `n_lanes`, `allow` and `study` are those of the claims."""
-        request = n_trials, n_lanes, allow, study
-        if request != (self._n_wanted, self._n_lanes, self._allow, self._study):
+    def want(self, n_trials: int, n_lanes: int, allowance: Allowance = NOTHING, study: str | None = None) -> None:
+        """Keep `n_trials` ready from now on. `n_lanes`, `allowance` and `study` are those of the claims."""
+        request = n_trials, n_lanes, allowance, study
+        if request != (self._n_wanted, self._n_lanes, self._allowance, self._study):
             with self._changed:
-                self._n_wanted, self._n_lanes, self._allow, self._study = request
+                self._n_wanted, self._n_lanes, self._allowance, self._study = request
                 self._changed.notify_all()
 
     def take(self) -> LeasedTrial | None:
@@ -66,7 +67,7 @@ class TrialPrefetcher:
         return self._clock() < self._pause_until
 
     def check(self) -> None:
-        """Raise the ClientError with which the service has refused this worker's claims."""
+        """Raise the error that has ended the thread, such as the service's refusal of this worker's claims."""
         if self._error is not None:
             raise self._error
 
@@ -88,11 +89,14 @@ class TrialPrefetcher:
             with self._changed:
                 while (n_trials := self._n_to_claim()) == 0 and not self._closed:
                     self._changed.wait(self._seconds_to_wait())
-                if self._closed or self._error is not None:
+                if self._closed:
                     return
-                n_lanes, allow, study, self._is_claiming = self._n_lanes, self._allow, self._study, True
+                n_lanes, allowance, study, self._is_claiming = self._n_lanes, self._allowance, self._study, True
             try:
-                self._claim(n_trials, n_lanes, allow, study)
+                self._claim(n_trials, n_lanes, allowance, study)
+            except Exception as error:  # noqa: BLE001 - raised again in the thread that asks
+                self._error = error
+                return
             finally:
                 self._is_claiming = False
 
@@ -104,16 +108,15 @@ class TrialPrefetcher:
         left = self._pause_until - self._clock()
         return left if left > 0 else None
 
-    def _claim(self, n_trials: int, n_lanes: int, allow: Sequence[str], study: str | None) -> None:
+    def _claim(self, n_trials: int, n_lanes: int, allowance: Allowance, study: str | None) -> None:
         pause_seconds = PAUSE_SECONDS
         try:
-            leases = self._claims.claim(n_trials, n_lanes, 0.0, self._retries, allow, fair=True, study=study)
+            leases = self._claims.claim(n_trials, n_lanes, 0.0, self._retries, allowance, fair=True, study=study)
         except ClientError as error:
             # The study was deleted, and with it the trials in training.
             is_gone = study is not None and isinstance(error, ServiceError) and error.problem.code == "study_not_found"
             if not (will_pass(error) or is_gone or is_service_fault(error)):
-                self._error = error
-                return
+                raise
             if is_service_fault(error):
                 pause_seconds = FAULT_PAUSE_SECONDS
             logger.warning("%s; still asking", error)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from service.schemas.study.user_training import UserTraining
+from service.schemas.study.training import Training
 from workers.errors import DatasetError
 from workers.faults import fault_of
 from workers.fleet.stopping import Interrupted, Stopping
@@ -80,7 +80,7 @@ class ActiveTrials:
             self._finisher.note_closed(trial.lease)
         elif self._backoff.is_lacking(trial.lease.study, need_of(trial.lease)):
             self._finisher.release(trial.lease)
-        elif isinstance(trial.lease.training, UserTraining):
+        elif not isinstance(trial.lease.training, Training):
             self._run_objective(trial)
         else:
             self._load(trial)
@@ -96,6 +96,7 @@ class ActiveTrials:
 
     def wait_for_decision(self) -> None:
         """Wait a little for the decision on the first held trial."""
+        self._utilization.switch("reports")
         self._reporter.flush(self._held[0].lease_id, POLL_SECONDS)
 
     def _run_objective(self, trial: LeasedTrial) -> None:
@@ -103,13 +104,14 @@ class ActiveTrials:
         self._trainer.end_idle_process()
         self._utilization.switch("training")
         fault = self._objectives.run(trial.lease)
-        self._utilization.switch("waiting")
-        self._utilization.take_waiting()
+        self._utilization.switch("other")
+        self._utilization.take_overhead()
         self._backoff.note_result(trial.lease.study, fault)
 
     def _load(self, trial: LeasedTrial) -> None:
         facts = self._link.studies.facts(trial.lease.study)
         trial.saved_at = self._clock()
+        self._utilization.switch("data")
         try:
             with self._stopping.interruptible():
                 self._trainer.start(trial, None if facts is None else facts.max_lanes)
@@ -119,6 +121,8 @@ class ActiveTrials:
         except Exception as error:  # noqa: BLE001 - whatever a trial raises ends the trial, not the worker
             self._fail(FailedTrial(trial, error))
             return
+        finally:
+            self._utilization.switch("other")
         training = trial.lease.built_in
         if training.precision == "auto":  # otherwise the definition says it
             trial.new_user_attrs["precision"] = resolve_precision(training, torch.device(self._device))
@@ -137,7 +141,7 @@ class ActiveTrials:
         events = self._trainer.step()
         while not events and self._trainer.trials and self._clock() < until:
             events = self._trainer.step()
-        seconds = self._utilization.switch("waiting")
+        seconds = self._utilization.switch("reports")
         n_empty = max(0, self._trainer.n_lanes - n_trained) if has_more else 0
         self._utilization.note_lanes(seconds, n_trained, n_empty)
         broken = None
@@ -146,6 +150,7 @@ class ActiveTrials:
                 self._report(event)
             else:
                 broken = self._fail(event) or broken
+        self._utilization.switch("other")
         if broken is not None:
             raise BrokenDeviceError(broken)
 
@@ -159,7 +164,7 @@ class ActiveTrials:
                 self._hold(trial)
         self._backoff.note_result(trial.lease.study, None)
         if event.final is not None:
-            final = {**event.final, "waiting_seconds": self._utilization.take_waiting()}
+            final = {**event.final, "waiting_seconds": self._utilization.take_overhead()}
             self._finisher.complete(trial.lease, final, event.model)
 
     def _hold(self, trial: LeasedTrial) -> None:
@@ -172,7 +177,7 @@ class ActiveTrials:
         fault = fault_of(event.error, self._device)
         if not fault.expected:
             logger.error("%s: unexpected error", event.trial.title, exc_info=event.error)
-        self._utilization.take_waiting()
+        self._utilization.take_overhead()
         self._finisher.fail(event.trial.lease, fault)
         lacking = need_of(event.trial.lease) if isinstance(event.error, DatasetError) else None
         self._backoff.note_result(event.trial.lease.study, replace(fault, lacking=lacking))
@@ -191,11 +196,13 @@ class ActiveTrials:
         if now - self._saved_at < min(1.0, self._checkpoint_seconds) or self._link.errands.is_busy:
             return
         self._saved_at = now
+        self._utilization.switch("checkpoints")
         for trial in self._trainer.trials:
             if now - trial.saved_at >= self._checkpoint_seconds:
                 self._trainer.save_state(trial)
                 self._finisher.upload_checkpoint(trial)
                 trial.saved_at = now
+        self._utilization.switch("other")
 
     def remove_closed(self) -> None:
         """Remove the trials that the service has closed with its decision on a report."""

@@ -14,8 +14,11 @@ from workers.loop.trial_source import TrialSource
 from workers.loop.utilization import Utilization
 from workers.options import KeepModels
 from workers.sinks.metric_fanout import NO_SINKS, MetricFanout
+from workers.user_code.commands.command_starter import CommandStarter
 from workers.user_code.custom_parts.subprocess_trainer import SubprocessTrainer
+from workers.user_code.objectives.function_starter import FunctionStarter
 from workers.user_code.objectives.objective_runner import ObjectiveRunner
+from workers.user_code.process_starter import ProcessStarter
 from workers.user_code.user_code_options import UserCodeOptions
 
 logger = logging.getLogger("narrows.worker")
@@ -41,16 +44,25 @@ class Loop:
         user_code: UserCodeOptions = NO_USER_CODE,
         fanout: MetricFanout = NO_SINKS,
         clock: Callable[[], float] = time.monotonic,
+        started_at: float | None = None,
     ) -> None:
-        """`trainer` trains built-in models; `n_processes` is the number of worker processes on this machine."""
+        """`trainer` trains built-in models; `n_processes` is the number of worker processes on this machine.
+
+        `started_at` is when this process began, by the clock; None for now.
+        """
         self._stopping = stopping
-        self._utilization = Utilization(clock)
-        self._link = link = ServiceLink(client, worker, stopping, study, keep_models, n_processes, fanout, clock)
-        custom = SubprocessTrainer(user_code, worker.device, client, link.errands, stopping, clock)
+        self._utilization = Utilization(clock, started_at)
+        seconds = self._utilization.worker_seconds
+        self._link = link = ServiceLink(
+            client, worker, stopping, study, keep_models, n_processes, fanout, seconds, clock
+        )
+        self._starter = ProcessStarter(worker.device, user_code.code, forks=not user_code.fresh_imports)
+        custom = SubprocessTrainer(user_code, self._starter, client, link.errands, stopping, clock)
         self._trainer = TrainerRouter(trainer, custom)
         objectives = ObjectiveRunner(
             user_code,
-            worker.device,
+            FunctionStarter(user_code, self._starter),
+            CommandStarter(user_code, worker.device),
             client,
             link.reporter,
             link.finisher,
@@ -60,7 +72,9 @@ class Loop:
             clock=clock,
         )
         shared = (link, self._trainer, stopping, self._utilization, clock)
-        self._source = TrialSource(*shared, allow=user_code.allow, exit_when_idle_seconds=exit_when_idle_seconds)
+        self._source = TrialSource(
+            *shared, allowance=user_code.allowance, exit_when_idle_seconds=exit_when_idle_seconds
+        )
         self._active = ActiveTrials(
             *shared, objectives=objectives, device=worker.device, checkpoint_seconds=checkpoint_seconds
         )
@@ -107,5 +121,6 @@ class Loop:
         for trial in self._source.close():
             self._link.finisher.release(trial.lease)
         self._active.give_back()
+        self._starter.close()
         self._link.close()
         logger.info("ends after %s", self._utilization)

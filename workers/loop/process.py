@@ -21,6 +21,7 @@ from workers.loop.loop import Loop
 from workers.options import Options
 from workers.scheduling.lane_choice import LaneChoice
 from workers.scheduling.lane_scheduler import LaneScheduler
+from workers.scheduling.lane_times import LaneTimes, cache_file
 from workers.sinks.choice import open_sinks
 from workers.sinks.metric_fanout import MetricFanout
 from workers.user_code.user_code_options import UserCodeOptions
@@ -32,8 +33,11 @@ SWITCH_SECONDS = 0.0005
 many times."""
 
 
-def run(options: Options, device_name: str, stopping: Stopping) -> int:
-    """Train until there is a reason to end. Returns the status to exit with, one of those of workers.fleet.fleet."""
+def run(options: Options, device_name: str, stopping: Stopping, started_at: float) -> int:
+    """Train until there is a reason to end. Returns the status to exit with, one of those of workers.fleet.fleet.
+
+    `started_at` is when this process began, by time.monotonic.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
     scratch.remove_abandoned()
     device = torch.device(device_name)
@@ -42,11 +46,19 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
     else:
         torch.set_num_threads(1)
     user_code = UserCodeOptions(
-        options.allow, options.code, options.data_dir.resolve(), options.download, options.lanes, options.keep_folders
+        options.allowance,
+        options.code,
+        options.data_dir.resolve(),
+        options.download,
+        options.lanes,
+        options.keep_folders,
+        options.fresh_imports,
+        options.python,
     )
     load_data = partial(prepare_data, data_dir=options.data_dir, device=device, download=options.download)
     test = FinalTrial(device, options.data_dir, download=options.download)
-    trainer = LaneScheduler(load_data, device, LaneChoice(device, options.lanes), test)
+    choice = LaneChoice(options.lanes, LaneTimes(device, cache_file()))
+    trainer = LaneScheduler(load_data, device, choice, test)
     fanout = MetricFanout(open_sinks(options.tensorboard, options.mlflow))
     try:
         with Client(options.server, options.token) as client:
@@ -62,6 +74,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
                 n_processes=options.processes or 1,
                 user_code=user_code,
                 fanout=fanout,
+                started_at=started_at,
             )
             loop.run()
     except ClientError as error:
@@ -71,6 +84,7 @@ def run(options: Options, device_name: str, stopping: Stopping) -> int:
         logger.error("%s", error)
         return EXIT_CRASHED
     finally:
+        choice.save()
         fanout.close()
     return EXIT_OK
 

@@ -2,10 +2,11 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from service.client import ClientError
 from service.client.retries import Retries, will_pass
+from service.schemas.study.allowance import Allowance
 from workers.fleet.stopping import Stopping
 from workers.leases.claims import FAULT_PAUSE_SECONDS, is_service_fault
 from workers.leases.service_link import CLAIM_LIMIT_SECONDS, POLL_SECONDS, ServiceLink
@@ -23,7 +24,7 @@ AHEAD_SECONDS = 0.5
 class TrialSource:
     """Claims as many trials as the trainer has room for.
 
-    `allow` are the prefixes of the entrypoints that this worker runs. `exit_when_idle_seconds` is how long the worker
+    `allowance` is the users' code that this worker runs. `exit_when_idle_seconds` is how long the worker
     waits for a trial; None for as long as it takes.
     """
 
@@ -35,7 +36,7 @@ class TrialSource:
         utilization: Utilization,
         clock: Callable[[], float],
         *,
-        allow: Sequence[str],
+        allowance: Allowance,
         exit_when_idle_seconds: float | None,
     ) -> None:
         self._link = link
@@ -43,16 +44,17 @@ class TrialSource:
         self._trainer = trainer
         self._stopping = stopping
         self._utilization = utilization
-        self._allow = allow
+        self._allowance = allowance
         self._patience_seconds = float("inf") if exit_when_idle_seconds is None else exit_when_idle_seconds
         self._clock = clock
         self._idle_since: float | None = None
+        self._had_rest = False
 
     def take_ready(self) -> LeasedTrial | None:
         """A trial that was claimed ahead, or None."""
         trial = self._prefetcher.take()
         if trial is not None:
-            self._idle_since = None
+            self._note_claimed(trial)
         return trial
 
     def claim_ahead(self, n_held: int) -> None:
@@ -62,34 +64,37 @@ class TrialSource:
         """
         n_trials = max(0, self._trainer.n_claimable - n_held) + self._trainer.n_free_within(AHEAD_SECONDS)
         if self._trainer.custom_study is not None:
-            self._prefetcher.want(n_trials, self._trainer.n_lanes, self._allow, self._trainer.custom_study)
+            self._prefetcher.want(n_trials, self._trainer.n_lanes, self._allowance, self._trainer.custom_study)
         elif self._trainer.trials:
             self._prefetcher.want(n_trials, self._trainer.n_lanes)
 
     def wait(self) -> list[LeasedTrial] | None:
         """Wait a while for a trial; None once the worker was idle for too long. Raises ClientError.
 
-        The first claim after a trial counts as waiting, the following ones as idle. A worker is not idle for too long
-        while a study rests, whose trials it will claim again.
+        The first claim after a trial counts as a claim, the following ones as idle time. The time in which attempts
+        fail for this machine's sake, and in which their studies rest, is idle time. A worker is not idle for too long
+        before it has given up on the studies that rest; after their rest it claims once more.
         """
+        self._utilization.switch("claims")
         if not self._prefetcher.pause():
             self._stopping.wait(POLL_SECONDS)
             return []
-        rest_seconds = self._link.backoff.seconds_left
-        if math.isfinite(rest_seconds):
-            trials = self._poll(min(LONG_POLL_SECONDS, rest_seconds), is_last=False)
-            self._idle_since = None
-            return trials
-        errands, now = self._link.errands, self._clock()
-        is_first, is_busy = self._idle_since is None, errands.is_busy
-        if self._idle_since is None or is_busy:  # a trial is not over before the service knows
-            self._idle_since = now
-        seconds_left = self._patience_seconds - (now - self._idle_since)
-        if seconds_left <= 0 and not is_first:
+        errands, backoff = self._link.errands, self._link.backoff
+        rest_seconds = backoff.seconds_left
+        has_rest, is_busy = math.isfinite(rest_seconds), errands.is_busy
+        after_rest, self._had_rest = self._had_rest and not has_rest, has_rest
+        is_first = self._idle_since is None or after_rest
+        if self._idle_since is None or (is_busy and not (has_rest or after_rest)):
+            self._idle_since = self._clock()  # a trial is not over before the service knows
+        seconds_left = self._patience_seconds - (self._clock() - max(self._idle_since, backoff.trained_at))
+        if seconds_left <= 0 and not is_first and backoff.has_given_up:
             errands.finish(POLL_SECONDS)
+            if has_rest and not is_busy:
+                logger.warning("ends: idle, and this machine cannot train what is left: %s", backoff.text())
             return [] if is_busy else None
-        wait_seconds = 0.0 if is_first else min(LONG_POLL_SECONDS, seconds_left)
-        return self._poll(wait_seconds, is_last=seconds_left <= 0 and not is_busy)
+        wait_seconds = min(LONG_POLL_SECONDS, rest_seconds, seconds_left if seconds_left > 0 else math.inf)
+        is_last = seconds_left <= 0 and not is_busy and not has_rest
+        return self._poll(0.0 if is_first else wait_seconds, is_last=is_last)
 
     def close(self) -> list[LeasedTrial]:
         """Claim no more. Returns the trials that were claimed ahead and not taken."""
@@ -97,14 +102,14 @@ class TrialSource:
 
     def _poll(self, wait_seconds: float, *, is_last: bool) -> list[LeasedTrial]:
         """Claim one trial; left at once when this process is asked to end. What fits beside it is claimed ahead."""
-        self._utilization.switch("idle" if wait_seconds else "waiting")
+        self._utilization.switch("idle" if wait_seconds else "claims")
         if wait_seconds:
             self._trainer.end_idle_process()
         retries = Retries(min(CLAIM_LIMIT_SECONDS, self._patience_seconds), self._stopping)
         trials = []
         try:
             with self._stopping.interruptible():
-                leases = self._link.claims.claim(1, self._trainer.n_lanes, wait_seconds, retries, self._allow)
+                leases = self._link.claims.claim(1, self._trainer.n_lanes, wait_seconds, retries, self._allowance)
                 trials = [self._link.receive(lease) for lease in leases]
         except ClientError as error:
             if is_last or not (will_pass(error) or is_service_fault(error)):
@@ -112,7 +117,12 @@ class TrialSource:
             logger.warning("%s; still asking", error)
             if is_service_fault(error):
                 self._stopping.wait(FAULT_PAUSE_SECONDS)
-        self._utilization.switch("waiting")
-        if trials:
-            self._idle_since = None
+        self._utilization.switch("other")
+        for trial in trials:
+            self._note_claimed(trial)
         return trials
+
+    def _note_claimed(self, trial: LeasedTrial) -> None:
+        """End the idle time, unless this machine could not train the last trial of the study."""
+        if not self._link.backoff.is_failing(trial.lease.study):
+            self._idle_since = None

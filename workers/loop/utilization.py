@@ -1,20 +1,28 @@
 """What a worker process spends its time on."""
 
+import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
-Activity = Literal["training", "waiting", "idle"]
+from service.schemas.worker_seconds import WorkerSeconds
+
+Activity = Literal["training", "idle", "start", "claims", "data", "reports", "checkpoints", "other"]
+"""start: until the first claim. claims: waiting for trials that there may be. data: loading trials and their data.
+reports: passing results on, and waiting for decisions. idle: without a trial, and waiting for the next."""
+
+OVERHEAD: tuple[Activity, ...] = tuple(name for name in get_args(Activity) if name not in ("training", "idle"))
+"""The activities that are neither training nor idling."""
 
 
 class Utilization:
-    """Seconds of training, of waiting with a trial at hand, and of idling without one; the share of empty lanes."""
+    """Seconds of each activity, and the share of empty lanes. `started_at`: when the process began, by the clock."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, started_at: float | None = None) -> None:
         self._clock = clock
-        self._activity: Activity = "waiting"
-        self._since = clock()
-        self._seconds: dict[Activity, float] = {"training": 0.0, "waiting": 0.0, "idle": 0.0}
-        self._waiting_taken = 0.0
+        self._activity: Activity = "start"
+        self._since = clock() if started_at is None else started_at
+        self._seconds: dict[Activity, float] = dict.fromkeys(get_args(Activity), 0.0)
+        self._overhead_taken = 0.0
         self._lane_seconds = 0.0
         self._empty_lane_seconds = 0.0
 
@@ -31,22 +39,31 @@ class Utilization:
         self._lane_seconds += seconds * (n_trained + n_empty)
         self._empty_lane_seconds += seconds * n_empty
 
-    def seconds(self, activity: Activity) -> float:
-        """Seconds of an activity up to now."""
-        self.switch(self._activity)
-        return self._seconds[activity]
+    def seconds(self) -> dict[Activity, float]:
+        """Seconds of each activity up to now. Any thread may ask."""
+        activity, since = self._activity, self._since
+        return {**self._seconds, activity: self._seconds[activity] + max(0.0, self._clock() - since)}
 
-    def take_waiting(self) -> float:
-        """Seconds of waiting since the last call, so that each second is counted for one trial."""
-        waiting = self.seconds("waiting") - self._waiting_taken
-        self._waiting_taken += waiting
-        return waiting
+    def worker_seconds(self) -> WorkerSeconds:
+        """The same for the service, with the lanes. Any thread may ask."""
+        lanes = {"used_lanes": self._lane_seconds - self._empty_lane_seconds, "empty_lanes": self._empty_lane_seconds}
+        return WorkerSeconds.model_validate({**self.seconds(), **lanes})
+
+    def take_overhead(self) -> float:
+        """Seconds of neither training nor idling since the last call, so that each second is counted for one trial."""
+        seconds = self.seconds()
+        overhead = sum(seconds[name] for name in OVERHEAD) - self._overhead_taken
+        self._overhead_taken += overhead
+        return overhead
 
     def __str__(self) -> str:
-        training, waiting, idle = (self.seconds(activity) for activity in ("training", "waiting", "idle"))
-        busy = training + waiting
-        share = f" ({waiting / busy:.1%} of both)" if busy else ""
+        seconds = self.seconds()
+        overhead = sum(seconds[name] for name in OVERHEAD)
+        busy = seconds["training"] + overhead
+        parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in OVERHEAD)
+        share = f"{overhead / busy:.1%}" if busy else "0.0%"
         empty = self._empty_lane_seconds / self._lane_seconds if self._lane_seconds else 0.0
         return (
-            f"{training:.1f} s training, {waiting:.1f} s waiting{share}, {idle:.1f} s idle, {empty:.1%} of lanes empty"
+            f"{seconds['training']:.1f} s training, {overhead:.1f} s besides ({share} of both: {parts}), "
+            f"{seconds['idle']:.1f} s idle, {empty:.1%} of lanes empty"
         )

@@ -52,6 +52,15 @@ def build_model(model: BuiltInModel | CustomModel, image_shape: tuple[int, int, 
     return body
 
 
+def n_mlp_parameters(model: Mlp, n_inputs: int, n_classes: int) -> int:
+    """Return the number of parameters of an mlp from `n_inputs` values to logits."""
+    n_parameters = 0
+    for width in model.hidden:
+        n_parameters += (n_inputs + (2 if model.batch_norm else 1)) * width
+        n_inputs = width
+    return n_parameters + (n_inputs + 1) * n_classes
+
+
 def dropout_rates(dropout: float | Sequence[float], n_layers: int) -> list[float]:
     """Return one rate for each of `n_layers` layers. Raises ModelError if a list has another length."""
     if isinstance(dropout, int | float):

@@ -1,139 +1,165 @@
-"""How many lanes are fastest: measured on this device for each fusion key."""
+"""How many lanes are fastest, found out while trials train: every step that is timed is a step of theirs."""
 
-import logging
-import time
-from collections.abc import Callable
-
-import torch
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from service.schemas.study.limits import MAX_LANES
-from service.schemas.study.training import Training
-from workers.data.trial_data import TrialData
-from workers.faults import is_out_of_memory
-from workers.lanes.fusion_key import fusion_key
-from workers.lanes.lane import LaneTrial
-from workers.lanes.lane_group import LaneGroup
-
-logger = logging.getLogger("narrows.worker")
+from workers.scheduling.lane_times import LaneTimes
+from workers.scheduling.step_cost import Shape
 
 MEASURED_SECONDS = 0.03
 N_MEASUREMENTS = 5
-"""Each lane count is timed N_MEASUREMENTS times for MEASURED_SECONDS; the fastest run is kept, because background load
-can only slow a run down."""
+"""Each number of lanes is timed N_MEASUREMENTS times for MEASURED_SECONDS. The fastest time is kept, because background
+load can only slow a step down."""
 MARGIN = 0.05
-"""Doubling the lanes must gain more than this: it costs memory, and the sampler then knows fewer finished trials."""
-LONGEST_SECONDS = 3.0
-"""No measurement starts later than this: just making the models of a thousand lanes takes seconds."""
+"""More lanes must gain more than this: they cost memory, and the sampler then knows fewer finished trials."""
+PADDING_MARGIN = 0.15
+"""Padded lanes must gain more than this. Without them such trials train one after another, so that the sampler and the
+pruner know more results: two at a time in each of two processes trained 10 to 20 % more epochs of digits.yaml."""
+FIRST_LANES = 4
+"""The most lanes of a kind of which nothing was measured yet. Later twice as many as were measured."""
 N_SLOW = 2
-"""The search ends after this many doublings in a row without a gain."""
+"""No more doublings, or halvings, of the lanes are tried after this many in a row without a gain."""
 
-Measure = Callable[[Training, TrialData, int], float]
-"""Batches per second of all lanes together, for a training, its data and a number of lanes."""
-NewGroup = Callable[[Training, TrialData, torch.device, int], LaneGroup]
+
+@dataclass
+class Timing:
+    """Batches of all lanes that are being timed together, and how many times that was done."""
+
+    seconds: float = 0.0
+    n_batches: int = 0
+    n_done: int = 0
 
 
 class LaneChoice:
-    """Chooses the number of lanes for each fusion key.
+    """Chooses the number of lanes of each shape, and how many of them take a step together.
 
-    `n_lanes` fixes the number for all keys; None measures it with `measure`.
+    `n_lanes` fixes the number of lanes; None finds the best one by `times`.
     """
 
-    def __init__(
-        self,
-        device: torch.device,
-        n_lanes: int | None,
-        measure: Measure | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._clock = clock
+    def __init__(self, n_lanes: int | None, times: LaneTimes, *, measured_seconds: float = MEASURED_SECONDS) -> None:
+        self._measured_seconds = measured_seconds
         self._n_lanes = n_lanes
-        self._measure = measure or (lambda training, data, n: batches_per_second(training, data, device, n))
-        self._rates: dict[str, dict[int, float]] = {}
+        self._times = times
+        self._timings: dict[tuple[Shape, int], Timing] = {}
+        self._to_try: dict[Shape, list[int]] = {}
+        """Numbers of lanes that are still to be tried, the largest first."""
         self._limits: dict[str, int] = {}
+        self._chosen: dict[tuple[Shape, int, bool], int] = {}
 
-    def choose(self, training: Training, data: TrialData, max_lanes: int | None) -> int:
-        """The fixed number of lanes if there is one; otherwise the fastest number up to `max_lanes`.
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the number of lanes was given."""
+        return self._n_lanes is not None
 
-        Raises what training a single lane raises.
+    def n_lanes(self, key: str, shape: Shape, max_lanes: int | None, *, is_padded: bool = False) -> int:
+        """The number of lanes for a shape: the fixed one, or the smallest one at nearly the best rate.
+
+        At most `max_lanes`, unless it is fixed, and the limit of the shape's key. A group that is padded changes its
+        shape with its trials, so that few of its shapes are timed often enough: what is expected decides.
         """
-        key = fusion_key(training)
         limit = self._limits.get(key, MAX_LANES)
         if self._n_lanes is not None:
             return min(self._n_lanes, limit)
         limit = min(limit, max_lanes or MAX_LANES)
-        rates = self._rates.setdefault(key, {})
-        if self._measure_more(rates, training, data, limit):
-            self._log(training, rates)
-        return _smallest_good({n: rate for n, rate in rates.items() if n <= limit})
+        if (shape, limit, is_padded) not in self._chosen:
+            self._chosen[shape, limit, is_padded] = self._best(shape, limit, is_padded)
+        return self._chosen[shape, limit, is_padded]
 
-    def halve(self, key: str, n_lanes: int) -> int:
-        """Halve the limit of a fusion key after `n_lanes` were too many. Returns the new limit."""
-        self._limits[key] = max(1, n_lanes // 2)
+    def _best(self, shape: Shape, limit: int, is_padded: bool) -> int:
+        measured = {} if is_padded else self._times.measured(shape)
+        known = list(measured.values())
+        is_slow = len(known) > N_SLOW and max(known[-N_SLOW:]) <= (1 + MARGIN) * max(known[:-N_SLOW])
+        if measured and (is_slow or not self.is_settled(shape, max(measured))):
+            limit = min(limit, max(measured))
+        limit = min(limit, max(FIRST_LANES, 2 * self._times.most_lanes(shape.family)))
+        rate = self._times.expected if is_padded else self._times.rate
+        rates = {n: rate(shape, n) for n in _doublings(limit)}
+        best = max(rates.values())
+        return min(n for n, found in rates.items() if found >= (1 - MARGIN) * best)
+
+    def limit(self, key: str, n_lanes: int) -> int:
+        """Train no more than this at a time of a fusion key from now on, at least 1. Returns the limit."""
+        self._limits[key] = max(1, min(n_lanes, self._limits.get(key, MAX_LANES)))
         return self._limits[key]
 
-    def _measure_more(self, rates: dict[int, float], training: Training, data: TrialData, limit: int) -> bool:
-        """Measure 1, 2, 4, … lanes up to `limit`, while memory lasts and the rate grows.
+    def is_faster(
+        self, key: str, joined: Shape, n_lanes: int, apart: Sequence[tuple[Shape, int]], max_lanes: int | None
+    ) -> bool:
+        """Whether `n_lanes` lanes that are padded to one shape should train together rather than apart.
 
-        Returns whether anything was measured. Raises what training a single lane raises.
+        `key` and `joined` are those of the shape, and `apart` are groups by shape and number of lanes. A batch of one
+        lane must be expected to take less time when the group has as many lanes as the shape is worth.
         """
-        started_at, n_before = self._clock(), len(rates)
-        while (n := 2 ** len(rates)) <= limit and _goes_on(rates) and self._clock() - started_at < LONGEST_SECONDS:
-            try:
-                rates[n] = self._measure(training, data, n)
-            except Exception as error:
-                if n == 1 or not is_out_of_memory(error):
-                    raise
-                rates[n] = 0.0
-        return len(rates) > n_before
+        n_wanted = self.n_lanes(key, joined, max_lanes, is_padded=True)
+        if not self.is_fixed and n_lanes > n_wanted:
+            return False
+        n_wanted = max(n_lanes, n_wanted)
+        seconds_apart = sum(self.seconds(shape, n) for shape, n in apart) / sum(n for _, n in apart)
+        return self.seconds(joined, n_wanted) / n_wanted < (1 - PADDING_MARGIN) * seconds_apart
 
-    def _log(self, training: Training, rates: dict[int, float]) -> None:
-        n_lanes = _smallest_good(rates)
-        shown = ", ".join(f"{n}: {rate:,.0f}" for n, rate in rates.items() if rate)
-        model = training.model.model_dump_json(exclude_defaults=True)
-        logger.info(
-            "lanes of %s, batches of %d: %d (batches/s by lanes: %s)", model, training.batch_size, n_lanes, shown
-        )
+    def seconds(self, shape: Shape, n_lanes: int) -> float:
+        """Expected seconds of a step of `n_lanes` lanes."""
+        return n_lanes / self._times.expected(shape, n_lanes)
+
+    def n_together(self, shape: Shape, n_loaded: int) -> int:
+        """How many of the loaded lanes take the next step together: all, a number to be tried, or the fastest number.
+
+        Numbers below `n_loaded` are tried for a shape that is unlike those of which several numbers were measured.
+        """
+        if self.is_fixed or n_loaded == 1 or not self.is_timed(shape, n_loaded):
+            return n_loaded
+        tried = next((n for n in self._to_try.get(shape, []) if n < n_loaded and n_loaded % n == 0), None)
+        if tried is not None:
+            return tried
+        rates = {n: rate for n, rate in self._times.measured(shape).items() if n_loaded % n == 0}
+        best = max(rates, key=lambda n: rates[n])
+        return best if rates[best] > (1 + MARGIN) * rates[n_loaded] else n_loaded
+
+    def is_timed(self, shape: Shape, n_together: int) -> bool:
+        """Whether steps of so many lanes were timed often enough in this process."""
+        timing = self._timings.get((shape, n_together))
+        return timing is not None and timing.n_done >= N_MEASUREMENTS
+
+    def is_settled(self, shape: Shape, n_loaded: int) -> bool:
+        """Whether nothing more will be tried with so many lanes."""
+        return self.is_timed(shape, n_loaded) and not self._to_try.get(shape)
+
+    def note(self, shape: Shape, n_together: int, n_loaded: int, seconds: float) -> None:
+        """Take note of the seconds that one step of all loaded lanes took, `n_together` at a time."""
+        timing = self._timings.setdefault((shape, n_together), Timing())
+        timing.seconds += seconds
+        timing.n_batches += n_loaded
+        if timing.seconds < self._measured_seconds:
+            return
+        self._chosen.clear()
+        self._times.note(shape, n_together, timing.seconds / timing.n_batches * n_together)
+        self._timings[shape, n_together] = Timing(n_done=timing.n_done + 1)
+        if shape not in self._to_try and n_together == n_loaded > 1 and self.is_timed(shape, n_together):
+            is_explored = self._times.is_explored(shape)
+            self._to_try[shape] = [] if is_explored else _doublings(n_loaded - 1)[::-1]
+        left = self._to_try.get(shape, [])
+        if n_together in left and self.is_timed(shape, n_together):
+            left.remove(n_together)
+            rates = list(self._times.measured(shape).values())
+            if len(rates) > N_SLOW and max(rates[:N_SLOW]) <= max(rates[N_SLOW:]):
+                left.clear()
+
+    def text(self, key: str, shape: Shape, max_lanes: int | None) -> str:
+        """The decision for a fusion key and its reasons, for the log."""
+        measured = self._times.measured(shape)
+        rates = [f"{n}: {rate:,.0f}" for n, rate in measured.items()]
+        n_lanes = self.n_lanes(key, shape, max_lanes)
+        if n_lanes not in measured:
+            rates.append(f"{n_lanes}: {self._times.rate(shape, n_lanes):,.0f} expected")
+        limit = f"; at most {max_lanes} of this study" if max_lanes is not None else ""
+        return f"{n_lanes} (batches/s by lanes: {', '.join(rates)}{limit})"
+
+    def save(self) -> None:
+        """Keep what was measured for later workers."""
+        self._times.save()
 
 
-def batches_per_second(
-    training: Training, data: TrialData, device: torch.device, n_lanes: int, new_group: NewGroup = LaneGroup
-) -> float:
-    """Batches per second of all lanes together, evaluation included; 0 if the model cannot train in several lanes."""
-    endless = training.model_copy(update={"epochs": 100_000, "early_stopping": None})
-    group = new_group(endless, data, device, n_lanes)
-    if n_lanes > 1 and not group.fuses:
-        return 0.0
-    for seed in range(n_lanes):
-        group.load(LaneTrial(endless, seed))
-    group.step()
-    _wait_for(device)
-    return n_lanes * max(_steps_per_second(group, device) for _ in range(N_MEASUREMENTS))
-
-
-def _steps_per_second(group: LaneGroup, device: torch.device) -> float:
-    started_at, n_steps = time.perf_counter(), 0
-    while True:
-        group.step()
-        n_steps += 1
-        _wait_for(device)
-        seconds = time.perf_counter() - started_at
-        if seconds >= MEASURED_SECONDS:
-            return n_steps / seconds
-
-
-def _goes_on(rates: dict[int, float]) -> bool:
-    """Whether to measure twice as many lanes: they fitted into memory so far, and a recent doubling was a gain."""
-    measured = list(rates.values())
-    if 0.0 in measured:
-        return False
-    return len(measured) <= N_SLOW or max(measured[-N_SLOW:]) > (1 + MARGIN) * max(measured[:-N_SLOW])
-
-
-def _smallest_good(rates: dict[int, float]) -> int:
-    best = max(rates.values())
-    return min(n for n, rate in rates.items() if rate >= (1 - MARGIN) * best)
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _doublings(most: int) -> list[int]:
+    """1, 2, 4, … up to `most`."""
+    return [2**power for power in range(most.bit_length())]

@@ -1,4 +1,4 @@
-"""Loads trials into the lanes of one device, and trains those of the same fusion key together."""
+"""Loads trials into the lanes of one device, and trains those that can share lanes together."""
 
 import logging
 from collections import deque
@@ -10,20 +10,21 @@ from torch import nn
 
 from service.schemas.protocol import Lease
 from service.schemas.study.data import CustomDataset, Dataset
-from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData, merge_validation_into_train
 from workers.errors import CheckpointError
 from workers.faults import is_device_broken, is_out_of_memory
+from workers.lanes.fusion_key import shape_key
 from workers.lanes.lane import Lane, LaneTrial, Metrics
 from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import describe_model, dump_model
 from workers.scheduling.lane_choice import LaneChoice
+from workers.scheduling.lane_groups import LaneGroups, NewGroup
 from workers.scheduling.leased_trial import LeasedTrial
+from workers.scheduling.sized_group import SizedGroup
 
 logger = logging.getLogger("narrows.worker")
 
 Content = Callable[[], bytes]
-NewGroup = Callable[[Training, TrialData, torch.device, int], LaneGroup]
 Test = Callable[[Lease, nn.Module, TrialData], Metrics]
 
 
@@ -50,11 +51,12 @@ class FailedTrial:
 
 
 class LaneScheduler:
-    """A `Trainer` of built-in models, with a group of lanes for each fusion key.
+    """A `Trainer` of built-in models, with groups of lanes (see LaneGroups).
 
-    When a group raises an error, its trials return to their last saved state and continue in a group half as large. So
-    the trial that caused the error is found, and trials that do not fit into memory together train one after another.
-    Trials that wait for a lane are parked.
+    A group begins with one lane and grows as trials come, up to the number of lanes that `choice` says. When a group
+    raises an error, its trials return to their last saved state and continue in a group half as large. So the trial
+    that caused the error is found, and trials that do not fit into memory together train one after another. Trials
+    that wait for a lane are parked.
     """
 
     def __init__(
@@ -67,16 +69,22 @@ class LaneScheduler:
     ) -> None:
         """`test` evaluates a model on the test split, if its lease asks for that."""
         self._prepare = prepare
-        self._new_group = new_group
         self._test = test
-        self._device = device
         self._choice = choice
-        self._groups: dict[str, LaneGroup] = {}
-        self._lanes: dict[str, tuple[LaneGroup, Lane]] = {}
+        self._groups = LaneGroups(new_group, device, choice)
+        self._newest: SizedGroup | None = None
+        """The group that the last trial came to."""
+        self._lanes: dict[str, tuple[SizedGroup, Lane]] = {}
         self._trials: dict[str, LeasedTrial] = {}
         self._parked: deque[LeasedTrial] = deque()
+        self._logged_studies: set[str] = set()
+        self._padded_studies: set[str] = set()
         self._target = 1
-        self.n_lanes = 1
+
+    @property
+    def n_lanes(self) -> int:
+        """Number of trials to train at a time."""
+        return 1 if self._newest is None else self._newest.n_lanes
 
     @property
     def trials(self) -> list[LeasedTrial]:
@@ -90,7 +98,7 @@ class LaneScheduler:
 
     @property
     def n_claimable(self) -> int:
-        """Number of further trials to claim. Starts at 1 and doubles while claimed trials keep sharing a fusion key."""
+        """Number of further trials to claim. Starts at 1 and doubles while claimed trials keep sharing a group."""
         return max(0, min(self._target, self.n_lanes) - len(self._trials))
 
     def n_free_within(self, seconds: float) -> int:
@@ -99,16 +107,16 @@ class LaneScheduler:
 
     def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
         """Load a trial into a lane, or park it. Raises what is wrong with it or its data; it is then not here."""
-        key = trial.key
         data = self._data_of(trial)
         if data.description:
             trial.new_user_attrs["data"] = data.description
-        group = self._groups.get(key)
-        if group is None or not group.lanes:
-            n_lanes = self._choice.choose(trial.lease.built_in, data, max_lanes)
-            if group is None or group.n_lanes != n_lanes:
-                group = self._make_group(trial, data, n_lanes)
-        self._adapt_target(key, group)
+        group = self._groups.find(trial)
+        if group is None:
+            group = self._groups.make(trial, data, max_lanes)
+        elif not group.lanes:
+            group.cap = None
+        group.max_lanes = max_lanes
+        self._adapt_target(group)
         self._trials[trial.lease_id] = trial
         try:
             self._load(group, trial)
@@ -121,7 +129,7 @@ class LaneScheduler:
         trial = self._trials.pop(lease_id)
         if lease_id in self._lanes:
             group, lane = self._lanes.pop(lease_id)
-            group.unload(lane)
+            group.group.unload(lane)
         else:
             self._parked.remove(trial)
         return trial
@@ -130,18 +138,18 @@ class LaneScheduler:
         """Set `trial.state` to the state of its lane; a parked trial has its state already."""
         if trial.lease_id in self._lanes:
             group, lane = self._lanes[trial.lease_id]
-            trial.state = group.state(lane)
+            trial.state = group.group.state(lane)
 
     def step(self) -> list[FinishedEpoch | FailedTrial]:
         """Train one batch of every trial in a lane. Returns what happened."""
         events: list[FinishedEpoch | FailedTrial] = []
-        for key, group in list(self._groups.items()):
+        for group in self._groups:
             if not group.lanes:
                 continue
             try:
                 results = group.step()
             except Exception as error:  # noqa: BLE001 - any of its trials may be the cause
-                events += self._split(key, group, error)
+                events += self._split(group, error)
             else:
                 events += [self._finished(group, result) for result in results]
         return events + self._unpark()
@@ -150,45 +158,33 @@ class LaneScheduler:
         data = self._prepare(trial.lease.built_in.dataset)
         return merge_validation_into_train(data) if trial.lease.train_on_validation else data
 
-    def _adapt_target(self, key: str, group: LaneGroup) -> None:
-        """Claim more trials if they share this group's fusion key, fewer if they do not. Drop other idle groups."""
-        self.n_lanes = group.n_lanes
-        is_only = all(other is group or not other.lanes for other in self._groups.values())
+    def _adapt_target(self, group: SizedGroup) -> None:
+        """Claim more trials if they share this group, fewer if they do not. Drop other idle groups."""
+        self._newest = group
+        is_only = self._groups.keep_busy(group)
         if is_only or group.lanes:
-            self._target = min(group.n_lanes, max(self._target, 2 * (len(group.lanes) + 1)))
+            self._target = max(self._target, 2 * (len(group.lanes) + 1))
         else:
-            self._target = max(1, self._target // 2)
-        for idle in [other for other, lanes in self._groups.items() if other != key and not lanes.lanes]:
-            del self._groups[idle]
+            self._target = max(1, min(self._target, group.n_lanes) // 2)
 
-    def _make_group(self, trial: LeasedTrial, data: TrialData, n_lanes: int) -> LaneGroup:
-        """A group with `n_lanes`, or with as many as fit into memory."""
-        key = trial.key
-        self._groups.pop(key, None)
-        while True:
-            try:
-                self._groups[key] = self._new_group(trial.lease.built_in, data, self._device, n_lanes)
-                return self._groups[key]
-            except Exception as error:
-                if n_lanes == 1 or not is_out_of_memory(error):
-                    raise
-                n_lanes = self._choice.halve(key, n_lanes)
-
-    def _load(self, group: LaneGroup, trial: LeasedTrial) -> None:
-        if group.is_full:
+    def _load(self, group: SizedGroup, trial: LeasedTrial) -> None:
+        if not group.has_room(trial.lease.built_in):
             self._parked.append(trial)
             return
         lane_trial = LaneTrial(trial.lease.built_in, trial.lease.seed, trial)
         try:
-            lane = group.load(lane_trial, trial.state)
+            lane = group.group.load(lane_trial, trial.state)
         except CheckpointError as error:
             logger.warning("%s: begins anew: %s", trial.title, error)
             trial.state = None
-            lane = group.load(lane_trial)
+            lane = group.group.load(lane_trial)
         self._lanes[trial.lease_id] = group, lane
+        self._log_padding(group, trial)
 
-    def _finished(self, group: LaneGroup, result: EpochResult) -> FinishedEpoch | FailedTrial:
+    def _finished(self, sized: SizedGroup, result: EpochResult) -> FinishedEpoch | FailedTrial:
         trial: LeasedTrial = result.lane.trial.tag
+        self._log_choice(sized, trial, is_last=result.trial_is_over)
+        group = sized.group
         if result.trial_is_over:
             del self._lanes[trial.lease_id], self._trials[trial.lease_id]
         if result.error is not None:
@@ -199,19 +195,34 @@ class LaneScheduler:
         final, weights = trial.reportable_metrics(result.final), result.weights
         if trial.lease.test:
             try:
-                final |= self._test(trial.lease, group.model(weights), group.data)
+                final |= self._test(trial.lease, group.model(result.lane, weights), group.data)
             except Exception as error:  # noqa: BLE001 - whatever testing raises fails this trial
                 return FailedTrial(trial, error)
 
         def model() -> bytes:
-            return dump_model(group.state_dict(weights), describe_model(trial.lease, final, group.data))
+            return dump_model(result.lane.state_dict(weights), describe_model(trial.lease, final, group.data))
 
         return FinishedEpoch(trial, result.epoch, metrics, final, model)
 
-    def _split(self, key: str, group: LaneGroup, error: Exception) -> list[FinishedEpoch | FailedTrial]:
+    def _log_choice(self, group: SizedGroup, trial: LeasedTrial, *, is_last: bool) -> None:
+        """Log the number of lanes once for each study: when it is settled, or at the end of the study's first trial."""
+        study = trial.lease.study
+        if self._choice.is_fixed or study in self._logged_studies or not (group.is_settled or is_last):
+            return
+        self._logged_studies.add(study)
+        logger.info("%s: lanes of %s: %s", study, _sizes_text(group), group.text())
+
+    def _log_padding(self, group: SizedGroup, trial: LeasedTrial) -> None:
+        """Log once for each study that trials of several sizes share lanes."""
+        study, sizes = trial.lease.study, {shape_key(lane.trial.training) for lane in group.lanes}
+        if len(sizes) > 1 and study not in self._padded_studies:
+            self._padded_studies.add(study)
+            logger.info("%s: trials of several sizes train together, padded to %s", study, _sizes_text(group))
+
+    def _split(self, group: SizedGroup, error: Exception) -> list[FinishedEpoch | FailedTrial]:
         """Continue with half of the trials of a group that raised an error; if it had only one, fail that."""
         trials: list[LeasedTrial] = [lane.trial.tag for lane in group.lanes]
-        del self._groups[key]
+        self._groups.remove(group)
         for trial in trials:
             del self._lanes[trial.lease_id]
         if len(trials) == 1 or is_device_broken(error):
@@ -220,45 +231,47 @@ class LaneScheduler:
             return [FailedTrial(trial, error) for trial in trials]
         n_lanes = len(trials) // 2
         if is_out_of_memory(error):
-            self._choice.halve(key, len(trials))
+            self._choice.limit(group.sizes.key, n_lanes)
             logger.warning("out of memory with %d lanes: goes on with %d: %s", len(trials), n_lanes, error)
         else:
             logger.warning("%d trials could not be trained together: goes on by halves: %r", len(trials), error)
         self._parked.extendleft(reversed(trials))
-        return self._regroup(trials[0], n_lanes)
+        return self._regroup(trials[0], group.max_lanes, n_lanes)
 
     def _unpark(self) -> list[FinishedEpoch | FailedTrial]:
         """Load parked trials into free lanes, making the group of the first one again if it is gone."""
         events: list[FinishedEpoch | FailedTrial] = []
         while self._parked:
             trial = self._parked[0]
-            group = self._groups.get(trial.key)
+            group = self._groups.find(trial)
             if group is None:
-                events += self._regroup(trial, None)
-            elif group.is_full:
+                events += self._regroup(trial, len(self._parked), None)
+            elif not group.has_room(trial.lease.built_in):
                 break
             else:
                 self._parked.popleft()
                 events += self._load_again(group, trial)
         return events
 
-    def _regroup(self, trial: LeasedTrial, n_lanes: int | None) -> list[FinishedEpoch | FailedTrial]:
-        """Make the group of a parked trial with `n_lanes`, None for the best number. Fails the trial if that raises."""
-        training = trial.lease.built_in
+    def _regroup(self, trial: LeasedTrial, max_lanes: int | None, cap: int | None) -> list[FinishedEpoch | FailedTrial]:
+        """Make the group of a parked trial again. Fails the trial if that raises an error."""
         try:
-            data = self._data_of(trial)
-            group = self._make_group(trial, data, n_lanes or self._choice.choose(training, data, len(self._parked)))
+            self._newest = self._groups.make(trial, self._data_of(trial), max_lanes, cap)
         except Exception as error:  # noqa: BLE001 - the error is this trial's own
             self._parked.remove(trial)
             del self._trials[trial.lease_id]
             return [FailedTrial(trial, error)]
-        self.n_lanes = group.n_lanes
         return []
 
-    def _load_again(self, group: LaneGroup, trial: LeasedTrial) -> list[FinishedEpoch | FailedTrial]:
+    def _load_again(self, group: SizedGroup, trial: LeasedTrial) -> list[FinishedEpoch | FailedTrial]:
         try:
             self._load(group, trial)
         except Exception as error:  # noqa: BLE001 - the error is this trial's own
             del self._trials[trial.lease_id]
             return [FailedTrial(trial, error)]
         return []
+
+
+def _sizes_text(group: SizedGroup) -> str:
+    training = group.group.training
+    return f"{training.model.model_dump_json(exclude_defaults=True)}, batches of {training.batch_size}"

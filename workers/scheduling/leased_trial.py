@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from service.schemas.protocol import Lease
+from service.schemas.study.command_training import CommandTraining
 from service.schemas.study.user_training import UserTraining
 from workers.lanes.fusion_key import fusion_key
 from workers.lanes.lane_state import LaneState
@@ -55,8 +56,10 @@ def title(lease: Lease) -> str:
 
 
 def need_of(lease: Lease) -> str:
-    """What a machine must have for a trial, as a key: its data set with all options, or the entrypoint's module."""
+    """What a machine must have for a trial, as a key: its data set with all options, entrypoint's module or program."""
     training = lease.training
     if isinstance(training, UserTraining):
         return training.entrypoint.partition(":")[0]
+    if isinstance(training, CommandTraining):
+        return training.command[0]
     return training.dataset.model_dump_json()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -11,12 +12,15 @@ from itertools import islice
 from pathlib import Path
 
 from service.schemas.protocol import Lease
+from service.schemas.study.command_training import CommandTraining
+from service.schemas.study.user_training import AnyTraining
 
 ATTRIBUTE = "code_hash"
 """The trial's user attribute with the hash."""
 MAX_ENTRIES = 20_000
 """Files and folders that are looked at, outer ones first."""
 MAX_FILE_BYTES = 4 * 1024**2
+MAX_NAME = 255
 N_DIGITS = 16
 NO_CODE = ("__pycache__", "site-packages", "node_modules")
 
@@ -31,7 +35,8 @@ class CodeVersions:
     def note(self, lease: Lease, code: Path | None) -> tuple[str, str | None]:
         """The hash of the code that a trial is about to run, and a sentence if it differs from the last trial's."""
         roots = [code] if code is not None else []
-        version = self._hash([*roots, *_package_folders(lease.training.entrypoints, code)])
+        packages = _package_folders(lease.training.entrypoints, code)
+        version = self._hash([*roots, *packages, *_files_of_command(lease.training, code)])
         number, last = self._last.get(lease.study, (lease.trial_number, version))
         self._last[lease.study] = (lease.trial_number, version)
         if last == version:
@@ -49,9 +54,14 @@ class CodeVersions:
         return total.hexdigest()[:N_DIGITS]
 
     def _content_hash(self, path: Path) -> bytes | None:
-        """The SHA-256 of a file, which is read again when its size or time has changed. None if it cannot be read."""
+        """The SHA-256 of a file, which is read again when its size or time has changed.
+
+        None if it cannot be read or is no plain file.
+        """
         try:
             status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                return None
             version = (status.st_size, status.st_mtime_ns)
             known = self._hashes.get(path)
             if known is None or known[0] != version:
@@ -78,8 +88,19 @@ def _package_folders(entrypoints: Iterable[str], code: Path | None) -> list[Path
     return found
 
 
+def _files_of_command(training: AnyTraining, code: Path | None) -> list[Path]:
+    """The files in `code` that a command names, such as a shell script."""
+    if code is None or not isinstance(training, CommandTraining):
+        return []
+    named = [code / training.working_directory / word for word in training.needs.command if len(word) < MAX_NAME]
+    return [path for path in named if path.suffix != ".py" and path.is_file()]
+
+
 def _python_files(root: Path) -> list[Path]:
-    """The Python files in a folder and below, without hidden folders and those of packages; or the file itself."""
+    """The Python files in a folder and below, without hidden folders and those of packages; or the file itself.
+
+    There may be links among them that lead nowhere.
+    """
     if root.is_file():
         return [root]
     files, waiting, n_left = [], deque([root]), MAX_ENTRIES
@@ -89,10 +110,11 @@ def _python_files(root: Path) -> list[Path]:
         if any(entry.name == "pyvenv.cfg" for entry in entries):
             continue
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.endswith(".py") and entry.is_file():
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in NO_CODE and entry.name[0] != ".":
+                    waiting.append(Path(entry.path))
+            elif entry.name.endswith(".py"):
                 files.append(Path(entry.path))
-            elif entry.is_dir(follow_symlinks=False) and entry.name not in NO_CODE and entry.name[0] != ".":
-                waiting.append(Path(entry.path))
     return files
 
 

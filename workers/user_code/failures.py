@@ -10,11 +10,10 @@ from workers.user_code.conversation import Conversation, InvalidMessageError
 from workers.user_code.outcome import Failed
 from workers.user_code.process import UserProcess
 from workers.user_process.channel import Message
-from workers.user_process.failures import STARTED_AGAIN
+from workers.user_process.failures import MAX_REASON, STARTED_AGAIN
 
 EXIT_SECONDS = 5.0
 """How long the process may take to exit after its function has returned."""
-MAX_REASON = 500
 
 
 class TimeLimits(Protocol):
@@ -53,12 +52,7 @@ def invalid_message(problem: str) -> Failed:
 
 def invalid_results(error: ValidationError) -> Failed:
     """The failure of a trial whose results are not valid as a `Complete`."""
-    return Failed(f"the trial's results are not valid: {first_problem(error)}"[:MAX_REASON])
-
-
-def first_problem(error: ValidationError) -> str:
-    """Field and message of the first problem that pydantic has found."""
-    return first_error(error)
+    return Failed(f"the trial's results are not valid: {first_error(error)}"[:MAX_REASON])
 
 
 def _exit_failure(process: UserProcess) -> Failed:
@@ -69,7 +63,14 @@ def _exit_failure(process: UserProcess) -> Failed:
         return Failed(f"the trial's process ended with status {status} before the function had returned")
     if STARTED_AGAIN.encode() in process.output.content():  # and what it has started again killed this process
         return Failed(STARTED_AGAIN)
-    reason = f"the trial's process was killed by {_signal_name(-status)}"
+    return end_reason("the trial's process", status)
+
+
+def end_reason(process: str, status: int) -> Failed:
+    """The failure of a process that has ended with this status, negative for a signal, as Popen has it."""
+    if status >= 0:
+        return Failed(f"{process} ended with status {status}")
+    reason = f"{process} was killed by {_signal_name(-status)}"
     if -status == signal.SIGKILL:
         return Failed(f"{reason}, as happens when memory runs out", retry=True)
     return Failed(reason)

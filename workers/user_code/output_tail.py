@@ -12,13 +12,13 @@ REASON_CHARACTERS = 1400
 
 
 class OutputTail:
-    """Keeps the last `max_bytes` that a process writes. A thread reads them, so that the process never waits.
+    """Keeps the last `max_bytes` that a process writes. A thread reads a pipe, so that the process never waits.
 
     Of a line that is written anew after a carriage return, as by a progress bar, only the last state is kept.
     """
 
-    def __init__(self, pipe: IO[bytes], max_bytes: int = MAX_BYTES) -> None:
-        self._pipe = pipe
+    def __init__(self, pipe: IO[bytes] | None, max_bytes: int = MAX_BYTES) -> None:
+        """`pipe`: None if `keep` is given all that the process writes."""
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._kept = bytearray()
@@ -29,13 +29,22 @@ class OutputTail:
         self.n_written = 0
         """Number of bytes written so far, including those of lines that were written anew."""
         self._finished = False
-        self._thread = threading.Thread(target=self._run, name="output", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        if pipe is not None:
+            self._thread = threading.Thread(target=self._run, args=(pipe,), name="output", daemon=True)
+            self._thread.start()
 
     @property
     def n_bytes(self) -> int:
         """Number of bytes so far, including the first ones that are not kept. Lower after a line was written anew."""
         return self._n_dropped + len(self._kept)
+
+    def begin_line(self) -> int:
+        """End the last line, so that it is not written anew, and return where the next one begins, as `n_bytes`."""
+        with self._lock:
+            if self._line_start < self.n_bytes:
+                self._end_line()
+            return self.n_bytes
 
     def content(self, start: int = 0) -> bytes:
         """What was written after the first `start` bytes.
@@ -58,36 +67,55 @@ class OutputTail:
 
         A process that has left the group may hold the pipe open for ever.
         """
-        self._thread.join(timeout_seconds)
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
         self._finished = True
 
-    def _run(self) -> None:
-        with self._pipe:
+    def tell(self, text: str) -> None:
+        """Add a line of ours, in square brackets."""
+        self.begin_line()
+        self.keep(f"[{text}]\n".encode(errors="replace"))
+
+    def _run(self, pipe: IO[bytes]) -> None:
+        with pipe:
             readable = select.poll()
-            readable.register(self._pipe, select.POLLIN)
+            readable.register(pipe, select.POLLIN)
             while not self._finished:
                 if readable.poll(POLL_SECONDS * 1000):
-                    piece = self._pipe.read(PIECE_BYTES)
+                    piece = pipe.read(PIECE_BYTES)
                     if not piece:
                         return
-                    self._keep(piece)
+                    self.keep(piece)
 
-    def _keep(self, piece: bytes) -> None:
+    def keep(self, piece: bytes) -> None:
+        """Keep a piece, and less of what came before it."""
         with self._lock:
             self.n_written += len(piece)
             if self._ends_with_return:
                 piece = b"\r" + piece
-            self._ends_with_return = piece.endswith(b"\r")
-            *lines, last = piece.rstrip(b"\r").split(b"\n") if self._ends_with_return else piece.split(b"\n")
-            for line in lines:
-                self._add(line.rstrip(b"\r"))
-                self._kept += b"\n"
-                self._line_start = self.n_bytes
-            self._add(last)
+            if b"\r" in piece:
+                self._keep_lines(piece)
+            else:
+                self._kept += piece
+                end = piece.rfind(b"\n")
+                if end >= 0:
+                    self._line_start = self.n_bytes - (len(piece) - end - 1)
             excess = len(self._kept) - self._max_bytes
             if excess > 0:
                 del self._kept[:excess]
                 self._n_dropped += excess
+
+    def _keep_lines(self, piece: bytes) -> None:
+        self._ends_with_return = piece.endswith(b"\r")
+        *lines, last = piece.rstrip(b"\r").split(b"\n") if self._ends_with_return else piece.split(b"\n")
+        for line in lines:
+            self._add(line.rstrip(b"\r"))
+            self._end_line()
+        self._add(last)
+
+    def _end_line(self) -> None:
+        self._kept += b"\n"
+        self._line_start = self.n_bytes
 
     def _add(self, text: bytes) -> None:
         """Add text to the last line; what follows a carriage return replaces the line."""

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from workers import user_process
 from workers.user_code.output_tail import OutputTail
@@ -46,50 +47,97 @@ def visible_device(device: str) -> str:
     return device if device == "cpu" else device.partition(":")[0]
 
 
-class UserProcess:
-    """A process in a session of its own, with empty standard input. It talks to the worker over `connection`."""
+class Started(Protocol):
+    """A process that was started."""
 
-    def __init__(self, device: str, folder: Path) -> None:
-        """Start the process in the folder. Raises OSError."""
-        self.connection, theirs = socket.socketpair()
-        alive, self._lifeline = os.pipe()
-        arguments = [str(theirs.fileno()), str(alive), str(os.getpid())]
-        try:
-            # -P: import modules from Python's own paths and from --code, not from the process's folder.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", user_process.__name__, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-                env=environment_for(device, os.environ),
-                cwd=folder,
-                pass_fds=(theirs.fileno(), alive),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._lifeline)
-            self.connection.close()
-            raise
-        finally:
-            theirs.close()
-            os.close(alive)
-        assert self._process.stdout is not None, "it is a pipe"
-        try:
-            self.output = OutputTail(self._process.stdout)
-        except BaseException:  # the thread cannot be started
-            self._signal(signal.SIGKILL)
-            self._process.wait()
-            os.close(self._lifeline)
-            self.connection.close()
-            raise
-        self._closed = False
+    @property
+    def pid(self) -> int:
+        """Its process id, and that of its session and group."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process has ended. It is not reaped here: until then no other process gets its group's id."""
+        """Whether it has ended. It is not reaped here: until then no other process gets its group's id."""
+
+    def wait(self) -> int:
+        """Wait for its end, reap it, and return its status as Popen does."""
+
+
+Files = tuple[int, int, int]
+"""The process's end of its socket, its end of the lifeline, and the pipe for its output and errors."""
+Start = Callable[[str, Path, Files], Started]
+"""Starts a process for a device in a folder, with those files. Raises OSError."""
+
+
+class NewProcess:
+    """A process that begins with a program, in a session of its own and with empty standard input."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        outputs: tuple[int, int],
+        files: tuple[int, ...],
+    ) -> None:
+        """Start it with these outputs and open files. Raises OSError."""
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=outputs[0],
+            stderr=outputs[1],
+            env=environment,
+            cwd=folder,
+            pass_fds=files,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, reaped or not."""
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return self._process.returncode is not None or os.waitid(os.P_PID, self._process.pid, flags) is not None
+        return self._process.returncode is not None or os.waitid(os.P_PID, self.pid, flags) is not None
+
+    def wait(self) -> int:
+        """Wait for its end, reap it, and return its status."""
+        return self._process.wait()
+
+
+def start_fresh(device: str, folder: Path, files: Files) -> Started:
+    """Start a process that begins with a new interpreter. Raises OSError."""
+    connection, alive, output = files
+    # -P: import modules from Python's own paths and from --code, not from the process's folder.
+    return NewProcess(
+        [sys.executable, "-P", "-m", user_process.__name__, str(connection), str(alive), str(os.getpid())],
+        folder=folder,
+        environment=environment_for(device, os.environ),
+        outputs=(output, output),
+        files=(connection, alive),
+    )
+
+
+class OwnSession:
+    """A process in a session of its own, which ends with all that it has started in it.
+
+    `lifeline`: the worker's end of the pipe whose end tells the process's guard that the worker has died.
+    """
+
+    def __init__(self, process: Started, lifeline: int, output: OutputTail) -> None:
+        self._process = process
+        self._lifeline = lifeline
+        self.output = output
+        self._status: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is that of its group too."""
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._status is not None or self._process.has_ended
 
     def ended_within(self, seconds: float) -> bool:
         """Wait for the end of the process. False if it has not ended in time."""
@@ -102,20 +150,54 @@ class UserProcess:
 
     def end(self, grace_seconds: float = GRACE_SECONDS) -> int:
         """Send SIGTERM, kill what is left of its group after `grace_seconds`, and return its status as Popen does."""
-        if self._process.returncode is None:
+        if self._status is None:
             if not self.has_ended:
                 self._signal(signal.SIGTERM)
                 self.ended_within(grace_seconds)
             self._signal(signal.SIGKILL)
             with suppress(OSError):
                 os.write(self._lifeline, b".")  # the guard has nothing left to do, and ends
-        status = self._process.wait()
-        if not self._closed:
-            self._closed = True
+            self._status = self._process.wait()
             self.output.finish(1.0)
-            self.connection.close()
-            os.close(self._lifeline)
-        return status
+            self._close()
+        return self._status
 
     def _signal(self, number: signal.Signals) -> None:
-        os.killpg(self._process.pid, number)
+        os.killpg(self.pid, number)
+
+    def _close(self) -> None:
+        os.close(self._lifeline)
+
+
+class UserProcess(OwnSession):
+    """A process with an interpreter of ours, with empty standard input. It talks to the worker over `connection`."""
+
+    def __init__(self, device: str, folder: Path, start: Start = start_fresh) -> None:
+        """Start the process in the folder. Raises OSError."""
+        self.connection, theirs = socket.socketpair()
+        alive, lifeline = os.pipe()
+        output, written = os.pipe()
+        try:
+            process = start(device, folder, (theirs.fileno(), alive, written))
+        except BaseException:
+            self.connection.close()
+            for descriptor in (output, lifeline):
+                os.close(descriptor)
+            raise
+        finally:
+            theirs.close()
+            os.close(alive)
+            os.close(written)
+        try:
+            tail = OutputTail(os.fdopen(output, "rb", buffering=0))
+        except BaseException:  # the thread cannot be started
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            self.connection.close()
+            os.close(lifeline)
+            raise
+        super().__init__(process, lifeline, tail)
+
+    def _close(self) -> None:
+        self.connection.close()
+        super()._close()

@@ -1,11 +1,10 @@
 """A worker's options for users' code."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from service.schemas.protocol import Lease
-from service.schemas.study.entrypoints import is_allowed
+from service.schemas.study.allowance import NOTHING, Allowance, Needs
 from workers.user_code.working_folder import WorkingFolder
 
 
@@ -13,11 +12,11 @@ from workers.user_code.working_folder import WorkingFolder
 class UserCodeOptions:
     """What users' code a worker runs, and with what.
 
-    allow: prefixes of the modules whose entrypoints it runs. code: a folder where Python finds modules, besides the
-    installed ones.
+    code: a folder where Python finds modules, besides the installed ones. python: the interpreter of commands whose
+    program is `python`; None for the worker's own.
     """
 
-    allow: tuple[str, ...] = ()
+    allowance: Allowance = NOTHING
     code: Path | None = None
     data_dir: Path = Path()
     download: bool = False
@@ -25,13 +24,14 @@ class UserCodeOptions:
     """Lanes for custom models and data sets; None chooses the fastest number."""
     keep_folders: Path | None = None
     """Where working folders are kept after their trials; None to remove them."""
+    fresh_imports: bool = False
+    """Start each trial with a new interpreter, which imports all anew."""
+    python: Path | None = None
 
-    def refusal(self, entrypoints: Iterable[str]) -> str | None:
-        """Why this worker does not run the entrypoints; None if it runs all of them."""
-        for entrypoint in entrypoints:
-            if not is_allowed(entrypoint, self.allow):
-                return f"this worker does not allow the entrypoint {entrypoint} (--allow)"
-        return None
+    def refusal(self, needs: Needs) -> str | None:
+        """Why this worker does not run users' code with these needs; None if it does."""
+        missing = needs.missing(self.allowance)
+        return f"this worker does not allow {missing[0]} ({needs.flags()})" if missing else None
 
     def make_working_folder(self, scratch: Path, lease: Lease) -> WorkingFolder:
         """A new working folder for the process of a trial, in `scratch` unless it is to be kept. Raises OSError."""

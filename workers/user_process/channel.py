@@ -14,11 +14,6 @@ class RefusedError(ValueError):
     """The service refused what the code asked for; the message has the reason."""
 
 
-def tell(text: str) -> None:
-    """Write a line in square brackets to the trial's output."""
-    print(f"[{text}]".encode("ascii", errors="backslashreplace").decode(), flush=True)
-
-
 class Channel:
     """JSON lines to and from the worker. Threads may share it: one call is made at a time."""
 

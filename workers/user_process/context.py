@@ -7,7 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workers.user_process.channel import Channel, Message
+from workers.user_process.channel import Channel, Message, RefusedError
+from workers.user_process.failures import shown
+from workers.user_process.output import tell
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,6 +36,7 @@ class Context:
         self.model_path: str = start["model_path"]
         self._start = start
         self._channel = channel
+        self._reported: set[int] = set()
 
     @property
     def channel(self) -> Channel:
@@ -43,12 +46,21 @@ class Context:
     def report(self, step: int, **metrics: Any) -> str:
         """Report the metrics of a step, counted from 0. Returns the decision: continue, prune, stop or lost.
 
-        Return from the train function unless the decision is continue: later reports do not count. Raises ValueError
-        without a metric, and TypeError for a metric that is not a number.
+        Return from the train function unless the decision is continue: later reports do not count. A report that the
+        service does not take, and a second one of a step, only leave a line in the output. Raises ValueError without a
+        metric, and TypeError for a metric that is not a number.
         """
         if not metrics:
             raise ValueError(f"a report must have a metric: step {step}")
-        answer = self._channel.call("report", step=operator.index(step), metrics=float_metrics(metrics))
+        step, floats = operator.index(step), float_metrics(metrics)
+        try:
+            if step in self._reported:
+                raise RefusedError("the step is already reported; put all of its metrics into one report")
+            self._reported.add(step)
+            answer = self._channel.call("report", step=step, metrics=floats)
+        except RefusedError as error:
+            tell(f"the report at step {step} is not kept: {error}")
+            answer = self._channel.call("decision")
         decision: str = answer["decision"]
         return decision
 
@@ -65,7 +77,7 @@ class Context:
             write_model(module, part, {"narrows": json.dumps({name: self._start[name] for name in names})})
             part.replace(path)
         except Exception as error:  # noqa: BLE001 - a model is an addition: it does not cost the trial its value
-            print(f"[the model is not saved: {type(error).__name__}: {error}]", flush=True)
+            tell(f"the model is not saved: {type(error).__name__}: {error}")
             with suppress(OSError):
                 part.unlink()
 
@@ -90,7 +102,7 @@ def write_model(module: "nn.Module | Mapping[str, Tensor]", path: Path, header: 
         raise ValueError("it has no tensors")
     if len(tensors) < len(module):
         left_out = [str(name) for name in module if str(name) not in tensors]
-        print(f"[the model is saved without what is no tensor: {', '.join(left_out)[:200]}]", flush=True)
+        tell(f"the model is saved without what is no tensor: {', '.join(left_out)[:200]}")
     # Copies, because safetensors refuses tensors that share memory or are not contiguous.
     copies = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
@@ -104,6 +116,6 @@ def float_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     for name, value in metrics.items():
         try:
             floats[str(name)] = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"metric {name} must be a number: {value!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"metric {name} must be a number: {shown(value)}") from None
     return floats

@@ -1,5 +1,6 @@
 """Find the function that an entrypoint names, call it, and put its result into a message."""
 
+import difflib
 import importlib
 import inspect
 import sys
@@ -8,17 +9,18 @@ from typing import Any, Never
 
 from workers.user_process.channel import Channel, Message
 from workers.user_process.context import Context, float_metrics
-from workers.user_process.failures import EntrypointError, RetryElsewhereError, failed
+from workers.user_process.failures import EntrypointError, RetryElsewhereError, failed, shown
 from workers.user_process.trial import Trial
 
 
-def run_trial(start: Message, channel: Channel) -> Message:
+def run_trial(start: Message, channel: Channel, found: Callable[[], None] = lambda: None) -> Message:
     """Call the trial's function and return its result as the message `complete` or `failed`.
 
     The name of the function's first parameter decides how it is called: `trial` is an Optuna objective, `context` a
-    train function. Raises EntrypointError, and whatever the code raises.
+    train function. `found` is called before that. Raises EntrypointError, and whatever the code raises.
     """
     function, kind = find_function(start["entrypoint"], start["arguments"])
+    found()
     n_objectives = len(start["objectives"])
     if kind == "trial":
         trial = Trial(start, channel)
@@ -67,8 +69,17 @@ def import_function(entrypoint: str) -> Callable[..., Any]:
         raise RetryElsewhereError(f"{entrypoint} cannot be imported: {error}") from error
     function: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(function):
-        raise EntrypointError(f"{module_name} must have a function {name}: it has {type(function).__name__}")
+        raise EntrypointError(f"{module_name} must have a function {name}: {_what_there_is(vars(module), name)}")
     return function
+
+
+def _what_there_is(names: Mapping[str, Any], name: str) -> str:
+    """What a module has in place of a function of this name: something else, or functions with similar names."""
+    if name in names:
+        return f"it is a {type(names[name]).__name__}"
+    functions = [other for other, value in names.items() if callable(value) and not other.startswith("_")]
+    close = difflib.get_close_matches(name, functions)
+    return f"did you mean {' or '.join(close)}?" if close else "there is none of this name"
 
 
 def register_as_optuna_trial(trial: type) -> None:
@@ -96,8 +107,8 @@ def _values(result: Any, n_objectives: int) -> Message:
     results = list(result) if isinstance(result, Sequence) and not isinstance(result, str) else [result]
     try:
         values = [float(value) for value in results]
-    except (TypeError, ValueError):
-        return failed(f"the objective must return {n_objectives} number(s): {result!r}")
+    except (TypeError, ValueError, OverflowError):
+        return failed(f"the objective must return {n_objectives} number(s): {shown(result)}")
     if len(values) != n_objectives:
-        return failed(f"the objective must return one number for each of {n_objectives} objective(s): {result!r}")
+        return failed(f"the objective must return one number for each of {n_objectives} objective(s): {shown(result)}")
     return {"call": "complete", "values": values, "metrics": {}}

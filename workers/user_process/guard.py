@@ -5,15 +5,16 @@ import signal
 from contextlib import suppress
 
 
-def end_with_worker(alive_fd: int, worker_pid: int) -> None:
+def end_with_worker(alive_fd: int, parent_pid: int) -> None:
     """Have this process and all processes that it starts killed when the worker dies.
 
     The worker holds the other end of the pipe `alive_fd`, which closes when it dies. A guard reads from the pipe; it
     runs outside of this process group, so it works whatever becomes of this process. It ends without killing anything
-    when the worker writes to the pipe, which the worker does once it has ended the group itself.
+    when the worker writes to the pipe, which the worker does once it has ended the group itself. `parent_pid` is the
+    process that has started this one: the worker, or one that forks for it.
     """
     group = os.getpgrp()
-    if os.getppid() != worker_pid:
+    if os.getppid() != parent_pid:
         os.killpg(group, signal.SIGKILL)
     between = os.fork()
     if between == 0:

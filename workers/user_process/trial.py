@@ -9,7 +9,8 @@ from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
-from workers.user_process.channel import Channel, Message, RefusedError, tell
+from workers.user_process.channel import Channel, Message, RefusedError
+from workers.user_process.output import tell
 from workers.user_process.study import TrialStudy
 
 MAX_ATTR_BYTES = 64 * 1024
@@ -130,9 +131,9 @@ class Trial:
             raise NotImplementedError(f"Trial.{method} is not supported for multi-objective optimization.")
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Store an attribute with the trial. One that cannot be stored is told in the output, and is only here.
+        """Store an attribute with the trial. For one that cannot be stored, the output has a line with the reason.
 
-        Inside of it nan and infinities are stored as the texts nan, inf and -inf.
+        The service gets the texts nan, inf and -inf for such numbers. `user_attrs` has every value as it was set.
         """
         self._user_attrs[key] = value
         try:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from service.schemas.fields import Scalar
 from service.schemas.locations import field_of, message_of, short
+from service.schemas.study.counting import n_configurations
 from service.schemas.study.custom_part_checks import custom_part_errors
 from service.schemas.study.definition_fields import DefinitionFields
 from service.schemas.study.models import n_dropout_layers
@@ -17,7 +18,6 @@ from service.schemas.study.search_space import (
     IntParameter,
     Parameter,
     is_active,
-    n_configurations,
 )
 from service.schemas.study.training import EPOCH_METRICS, FINAL_METRICS, Training, why_fixed
 from service.schemas.study.user_code_checks import user_code_errors
@@ -26,6 +26,8 @@ FieldError = tuple[str, str]
 
 MAX_GRID = 10_000
 """Limit on the configurations of an exhaustive sampler: to count more in a conditional space would take seconds."""
+ARGUMENTS = "model.arguments."
+"""Beginning of the names of parameters that may have any value, because a custom model takes them."""
 SHORTHANDS = ("schedule",)
 """Fields that may be searched together with their own parts: the name of a schedule and its options."""
 
@@ -108,17 +110,20 @@ def _condition_errors(space: Mapping[str, Parameter]) -> Iterator[FieldError]:
 
 
 def _training_errors(definition: DefinitionFields) -> Iterator[FieldError]:
-    """Try every bound and every choice in the training fields, so that no sampled value can be refused there."""
+    """Try bounds and choices in the training fields, so that no sampled value can be refused there."""
     fixed = fixed_fields(definition.training)
     space = definition.search_space
     keys = {f"search_space.{name}" for name in space}
     by_itself: dict[str, str] = {}
     by_another: dict[str, str] = {}
     for name in space:
-        for value in space[name].edges():
+        values = space[name].edges()
+        for value in values[:1] if name.startswith(ARGUMENTS) else values:
             for field, message in _resolved_errors(fixed, _example_params(space, name, value), name, value):
                 is_of_another = field in keys and field != f"search_space.{name}"
                 (by_another if is_of_another else by_itself).setdefault(field, message)
+            if f"search_space.{name}" in by_itself:
+                break  # there may be hundreds of choices, each as wrong
     # A parameter may also break a rule while another one is tried. Its own message says it more plainly.
     yield from {**by_another, **by_itself}.items()
 
@@ -241,7 +246,7 @@ def params_errors(definition: DefinitionFields, params: Mapping[str, Scalar]) ->
     space = definition.search_space
     for name, value in params.items():
         if name not in space:
-            if definition.is_user_code:  # the code may ask for the parameter while it runs
+            if definition.asks_for_params:  # the code may ask for the parameter while it runs
                 continue
             yield name, f"{name!r} is not a parameter of the search space"
         elif not space[name].contains(value):

@@ -81,8 +81,8 @@ class Dataset(StrictBody):
     )
     on_bad_image: BadImages = Field(
         "fail",
-        description="For image_folder: whether an image that cannot be read fails the trial, which names it, or is "
-        "skipped and counted.",
+        description="For image_folder and flowers: whether an image that cannot be read fails the trial, which names "
+        "it, or is skipped and counted.",
         examples=["fail"],
     )
     n_train: int | None = Field(
@@ -122,7 +122,7 @@ class Dataset(StrictBody):
         if self.name != "image_folder" and self.path is not None:
             raise ValueError(f"path is for image_folder only: name={self.name}")
         if self.name not in ("image_folder", "flowers") and self.on_bad_image != "fail":
-            raise ValueError(f"on_bad_image is for image_folder only: name={self.name}")
+            raise ValueError(f"on_bad_image is for image_folder and flowers only: name={self.name}")
         if self.path is not None and "\0" in self.path:
             raise ValueError(f"path must not contain the character NUL: {self.path!r}")
         if self.path is not None and (self.path.startswith(("/", "\\")) or ".." in self.path.split("/")):

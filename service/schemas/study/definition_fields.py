@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.schemas.fields import Scalar, StrictBody, StudyName
+from service.schemas.study.allowance import Needs
 from service.schemas.study.constraints import Constraint
 from service.schemas.study.pruners import Pruner, SuccessiveHalving
 from service.schemas.study.samplers import Sampler, Tpe
 from service.schemas.study.search_space import MAX_PARAMETERS, SearchSpace
+from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
 
 MAX_TRIALS = 1_000_000
@@ -132,9 +134,9 @@ class DefinitionFields(StrictBody):
         None,
         ge=1,
         le=MAX_TRIALS,
-        description="Number of failed trials in a row at which the service pauses the study. A worker on which so many "
-        "have failed gets no more of its trials, while other workers go on. Null for the larger of 10 and a quarter of "
-        "n_trials.",
+        description="Number of failed trials in a row at which the service pauses the study. A worker or a machine on "
+        "which so many have failed gets no more of its trials, while others go on. Null for the larger of 10 and a "
+        "quarter of n_trials.",
         examples=[10],
     )
     enqueue: list[Params] = Field(
@@ -169,7 +171,12 @@ class DefinitionFields(StrictBody):
 
     @property
     def is_user_code(self) -> bool:
-        """Whether custom code trains, which may ask for parameters that are not in the search space."""
+        """Whether an entrypoint or a command trains, so that no training field is known."""
+        return not isinstance(self.training, Training)
+
+    @property
+    def asks_for_params(self) -> bool:
+        """Whether an entrypoint trains, which may ask for parameters that are not in the search space."""
         return isinstance(self.training, UserTraining)
 
     @property
@@ -181,3 +188,8 @@ class DefinitionFields(StrictBody):
     def entrypoints(self) -> tuple[str, ...]:
         """The entrypoints that a worker must allow to train this; empty if everything is built in."""
         return self.training.entrypoints
+
+    @property
+    def needs(self) -> Needs:
+        """What a worker must allow to train this; empty if everything is built in."""
+        return self.training.needs

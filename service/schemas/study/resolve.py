@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.schemas.fields import Scalar
-from service.schemas.study.training import Training
-from service.schemas.study.user_training import UserTraining
+from service.schemas.study.user_training import AnyTraining
 
 
-def fixed_fields(training: Training | UserTraining) -> dict[str, Any]:
+def fixed_fields(training: AnyTraining) -> dict[str, Any]:
     """The fields that the definition sets, without defaults."""
     return training.model_dump(exclude_unset=True)
 

@@ -44,7 +44,7 @@ class SamplerOptions(StrictBody):
 
 
 class Auto(SamplerOptions):
-    """brute_force if n_trials is enough for the whole search space, otherwise multivariate tpe."""
+    """brute_force if n_trials is enough for the whole space of up to 10,000 configurations, else multivariate tpe."""
 
     exhaustive = False
     whole_configurations = False

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from service.schemas.fields import Scalar, StrictBody
 
@@ -33,6 +33,16 @@ def same(left: Scalar, right: Scalar) -> bool:
 def is_number(value: Any) -> bool:
     """Whether a JSON value is a number. True and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a JSON value is neither a list nor an object."""
+    return isinstance(value, str | int | float | bool | None)
+
+
+def identity(value: Scalar) -> tuple[bool, Scalar]:
+    """What equals that of another scalar if both are the same, so that it can be looked up."""
+    return isinstance(value, bool), value
 
 
 class FloatRange(StrictBody):
@@ -161,21 +171,38 @@ class Choices(StrictBody):
         examples=[["sgd", "adam"]],
     )
 
+    # Found when they are first asked for: a model of other programs' choices may have lists, which are never asked for.
+    _positions: dict[tuple[bool, Scalar], int] | None = PrivateAttr(None)
+    _edges: list[Scalar] | None = PrivateAttr(None)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for index, choice in enumerate(self.choices):
+        earlier: set[Scalar] = set()
+        for choice in self.choices:
             # Optuna finds a choice by Python's equality, so 1 and true would be the same choice.
-            if any(choice == earlier for earlier in self.choices[:index]):
+            if choice in earlier:
                 raise ValueError(f"choices must be distinct: {choice!r} is listed twice")
+            earlier.add(choice)
         return self
+
+    def position(self, value: Scalar) -> int:
+        """The index of a choice. Raises KeyError for another value."""
+        return self._known_positions()[identity(value)]
 
     def contains(self, value: Any) -> bool:
         """Whether a JSON value is one of the parameter's values."""
-        return any(same(value, choice) for choice in self.choices)
+        return is_scalar(value) and identity(value) in self._known_positions()
 
     def edges(self) -> list[Scalar]:
-        """The values that training fields may refuse: the ends of a range, or all choices."""
-        return list(self.choices)
+        """The values that training fields may refuse: of numbers the ends, because the fields take ranges of them."""
+        if self._edges is None:
+            self._edges = _ends(self.choices)
+        return self._edges
+
+    def _known_positions(self) -> dict[tuple[bool, Scalar], int]:
+        if self._positions is None:
+            self._positions = {identity(choice): index for index, choice in enumerate(self.choices)}
+        return self._positions
 
     def size(self) -> int | None:
         """Number of choices."""
@@ -190,6 +217,15 @@ class CategoricalParameter(Choices):
     """One of a list of values."""
 
     when: When = None
+
+
+def _ends(choices: Sequence[Scalar]) -> list[Scalar]:
+    """The choices without the numbers between others of their type."""
+    ends: list[Scalar] = []
+    for kind in (int, float):
+        alike = [choice for choice in choices if is_number(choice) and isinstance(choice, kind)]
+        ends += [min(alike), max(alike)] if alike else []
+    return [choice for choice in choices if not is_number(choice) or choice in ends]
 
 
 def check_width(low: float, high: float) -> None:
@@ -221,28 +257,3 @@ def is_active(parameter: Parameter, params: Mapping[str, Scalar]) -> bool:
         if parent not in params or not any(same(params[parent], value) for value in values):
             return False
     return True
-
-
-def n_configurations(space: Mapping[str, Parameter], limit: int) -> int | None:
-    """Number of distinct configurations, counted up to `limit`; None if a parameter is continuous."""
-    if any(parameter.size() is None for parameter in space.values()):
-        return None
-    parents = {parent for parameter in space.values() for parent in (parameter.when or {})}
-
-    def count(names: list[str], params: dict[str, Scalar]) -> int:
-        if not names:
-            return 1
-        name, *rest = names
-        parameter = space[name]
-        if not is_active(parameter, params):
-            return count(rest, params)
-        if name not in parents:
-            return min(limit, (parameter.size() or 0) * count(rest, params))
-        total = 0
-        for value in parameter.grid()[:limit]:
-            total += count(rest, {**params, name: value})
-            if total >= limit:
-                return limit
-        return total
-
-    return count(list(space), {})

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from service.schemas.fields import Rate, Rates, StrictBody
+from service.schemas.study.allowance import Needs
 from service.schemas.study.data import AnyDataset, CustomDataset, named
 from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
 from service.schemas.study.models import AnyModel, CustomModel
@@ -197,6 +198,11 @@ class Training(StrictBody):
         """The entrypoints that a worker must allow to train this: those of a custom data set and a custom model."""
         parts = (self.dataset, self.model)
         return tuple(part.entrypoint for part in parts if isinstance(part, CustomDataset | CustomModel))
+
+    @property
+    def needs(self) -> Needs:
+        """What a worker must allow to train this."""
+        return Needs(self.entrypoints)
 
 
 PROCESS_LIMITS = ("trial_timeout_seconds", "step_timeout_seconds", "memory_limit_mib")

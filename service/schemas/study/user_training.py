@@ -5,6 +5,8 @@ from typing import Annotated, Any, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from service.schemas.fields import StrictBody
+from service.schemas.study.allowance import Needs
+from service.schemas.study.command_training import CommandTraining
 from service.schemas.study.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
 from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
 from service.schemas.study.training import Training, TrainingSeed
@@ -42,10 +44,8 @@ class UserTraining(StrictBody):
     @model_validator(mode="after")
     def _check_arguments(self) -> Self:
         for name in self.arguments:
-            if not name.isidentifier() or name in FIRST_PARAMETERS:
-                raise ValueError(
-                    f"arguments must have names of Python parameters other than trial and context: {name!r}"
-                )
+            if name in FIRST_PARAMETERS:
+                raise ValueError(f"arguments must have other names than the function's first parameter: {name!r}")
         return self
 
     @property
@@ -53,14 +53,23 @@ class UserTraining(StrictBody):
         """The entrypoints that a worker must allow to train this."""
         return (self.entrypoint,)
 
+    @property
+    def needs(self) -> Needs:
+        """What a worker must allow to train this."""
+        return Needs(self.entrypoints)
+
 
 def kind_of_training(value: Any) -> str:
-    """The kind of a training: `user_code` if it has an entrypoint, else `built_in`."""
+    """The kind of a training: `command` or `user_code` if it has a command or an entrypoint, else `built_in`."""
+    if "command" in value if isinstance(value, dict) else isinstance(value, CommandTraining):
+        return "command"
     has_entrypoint = "entrypoint" in value if isinstance(value, dict) else isinstance(value, UserTraining)
     return "user_code" if has_entrypoint else "built_in"
 
 
 AnyTraining = Annotated[
-    Annotated[Training, Tag("built_in")] | Annotated[UserTraining, Tag("user_code")],
+    Annotated[Training, Tag("built_in")]
+    | Annotated[UserTraining, Tag("user_code")]
+    | Annotated[CommandTraining, Tag("command")],
     Discriminator(kind_of_training),
 ]

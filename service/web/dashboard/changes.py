@@ -21,6 +21,16 @@ from storage import save_dashboard_note, trial_id_of
 REASON = "ended in the dashboard"
 
 
+def find_study(registry: Registry, study_id: int | None, trial_id: int | None) -> LiveStudy | None:
+    """The study with this id, or without one the study of a trial; None if there is none or it is another program's."""
+    try:
+        if study_id is None and trial_id is not None:
+            study_id = registry.store.optuna.get_study_id_from_trial_id(trial_id)
+    except KeyError:
+        return None
+    return None if study_id is None else registry.by_id(study_id)
+
+
 def delete_unleased_study(registry: Registry, study_id: int) -> None:
     """Delete a study without leases. Raises StudyNotFoundError and TrialLeasedError."""
     live = registry.by_id(study_id)

@@ -9,7 +9,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import ForbiddenError
-from service.web.dashboard.plots import PLOT, Plots
+from service.web.dashboard.study_views import StudyViews
+from service.web.own_process import OwnProcesses
 
 # The dashboard's pages request these absolute paths, so they cannot be moved under a prefix.
 READS = (
@@ -23,9 +24,9 @@ READS = (
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
-def dashboard_routes(storage: BaseStorage) -> list[Route]:
+def dashboard_routes(storage: BaseStorage, own_processes: OwnProcesses) -> list[Route]:
     """The routes of the dashboard and a redirect from /. Changes that have no route before these are refused."""
-    dashboard = LazyDashboard(storage)
+    dashboard = LazyDashboard(storage, own_processes)
     return [
         Route("/", endpoint=RedirectResponse("/dashboard"), methods=["GET"]),
         *(Route(path, endpoint=dashboard, methods=["GET"]) for path in READS),
@@ -36,16 +37,17 @@ def dashboard_routes(storage: BaseStorage) -> list[Route]:
 class LazyDashboard:
     """The dashboard, loaded at the first request because it imports scikit-learn and pandas."""
 
-    def __init__(self, storage: BaseStorage) -> None:
+    def __init__(self, storage: BaseStorage, own_processes: OwnProcesses) -> None:
         self._storage = storage
-        self._plots = Plots(storage)
+        self._views = StudyViews(storage, own_processes)
         self._app: ASGIApp | None = None
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the dashboard, importing it first if necessary."""
-        if PLOT.fullmatch(scope["path"]):
-            await self._plots(scope, receive, send)
+        response = await self._views.answer(scope)
+        if response is not None:
+            await response(scope, receive, send)
             return
         async with self._loading:
             if self._app is None:

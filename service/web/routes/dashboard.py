@@ -3,9 +3,11 @@
 The dashboard reads JSON from every answer, so a change is answered with an empty object instead of 204.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 from optuna.trial import TrialState
 from pydantic import BeforeValidator, Field
@@ -13,9 +15,20 @@ from pydantic import BeforeValidator, Field
 from service.schemas.fields import Answer, Scalar
 from service.web.dashboard import changes
 from service.web.dependencies import RegistryDependency
+from service.web.long_calls import long_calls
+from service.web.parsed_body import ParsedBodyRoute
 from service.web.problems import problem_response
 
-router = APIRouter(prefix="/api", include_in_schema=False)
+
+async def _change(request: Request, registry: RegistryDependency) -> AsyncIterator[None]:
+    """Wait for the study of a call, so that it has a thread only once no other thread works on the study."""
+    ids = request.path_params
+    live = changes.find_study(registry, ids.get("study_id"), ids.get("trial_id"))
+    async with nullcontext() if live is None else long_calls().change(live):
+        yield
+
+
+router = APIRouter(prefix="/api", include_in_schema=False, route_class=ParsedBodyRoute, dependencies=[Depends(_change)])
 
 Done = dict[str, None]
 DONE: Done = {}

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Response
 from service.finals.start import start_final
 from service.finals.view import final_view
 from service.schemas.final import Final, FinalRequest
-from service.web.dependencies import CallerName, RegistryDependency, StudyDependency
+from service.web.dependencies import CallerName, ChangedStudyDependency, RegistryDependency, StudyDependency
+from service.web.parsed_body import ParsedBodyRoute
 
-router = APIRouter(prefix="/v1", tags=["studies"])
+router = APIRouter(prefix="/v1", tags=["studies"], route_class=ParsedBodyRoute)
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": Final, "description": "The final evaluation is complete; this is its record."},
@@ -26,7 +27,7 @@ STATUS = {"running": 202, "complete": 200, "failed": 200}
     responses=ANSWERS,
 )
 def start_final_evaluation(
-    live: StudyDependency,
+    live: ChangedStudyDependency,
     registry: RegistryDependency,
     response: Response,
     caller: CallerName,

@@ -1,7 +1,8 @@
 """Routes that workers call: claims, reports, renewals, the ends of leases, and requests of running entrypoints."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,10 +11,18 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from service.leases import define_by_run
-from service.leases.claims import Granted, claim_at_once, claim_trials, quick_study
+from service.leases.claims import (
+    Granted,
+    claim_at_once,
+    claim_trials,
+    has_nothing,
+    may_be_answered,
+    not_allowed,
+    quick_study,
+)
 from service.leases.ends import AttemptFailure, LeaseEnd, TrialCompletion, TrialPause, TrialPruning, TrialRelease
 from service.leases.lease_operations import answer_reports, end_lease, extend_leases
-from service.leases.lookup import Committed, are_in_memory, try_lock_studies
+from service.leases.lookup import Committed, are_in_memory, call_again_if_deleted, studies_of, try_lock
 from service.registry.registry import Registry
 from service.schemas.code_calls import (
     KnownConstraints,
@@ -23,18 +32,21 @@ from service.schemas.code_calls import (
     Suggest,
     Suggested,
 )
-from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Renew, Renewed, Reports
+from service.schemas.protocol import Claim, Claimed, Closed, Complete, Decisions, Fail, Reports
+from service.schemas.renewals import Renew, Renewed
+from service.study.call_costs import MAX_LEASES
+from service.study.free_studies import attempts, until_free
 from service.web.dependencies import LeaseIdPath, RegistryDependency
+from service.web.long_calls import long_calls
 from service.web.quick_route import QuickRoute
 
 router = APIRouter(prefix="/v1", tags=["workers"], route_class=QuickRoute)
 
 Answer = TypeVar("Answer")
-PAUSES = (0.0005, 0.001, 0.002, 0.004)
-"""Back-off in seconds between attempts to lock the studies of a call on the event loop.
+QUICK_ATTEMPTS = 4
+"""How often a claim of a quick study is attempted before it goes to a thread.
 
-When all attempts fail, the call runs in a thread. That costs as much as the call itself and delays the calls that
-arrive meanwhile, so that they would need threads too.
+A thread costs as much as the call itself and delays the calls that arrive meanwhile, so that they would need threads.
 """
 END_OF_LEASE: dict[str, Any] = {"response_description": "The state of the trial.", "response_model_exclude_none": True}
 """What the routes that end leases share."""
@@ -47,25 +59,17 @@ async def claim_leases(body: Claim, registry: RegistryDependency, request: Reque
     The call waits up to wait_seconds for a trial and answers with an empty list when there is none. It may be repeated:
     the same claim_id again gets the same leases. A claim for an unknown study answers 404 `study_not_found`.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + body.wait_seconds
-    registry.worker_entrypoints.note(body)
+    registry.worker_allowances.note(body)
+    registry.worker_times.note(body.worker)
     registry.note_left_out(body)
-    has_been_seen = False
-    while True:
-        ticket = registry.signal.ticket()
-        answer = await _claim_at_once(registry, body)
-        leases, committed = answer if answer is not None else await run_in_threadpool(claim_trials, registry, body)
-        if not leases and not has_been_seen:  # granted leases record the contact themselves
-            registry.note_worker(body)
-            has_been_seen = True
+    leases, committed = await _look(registry, body)
+    if not leases:  # granted leases record the contact themselves
+        registry.note_worker(body)
+    await registry.store.wait_all(committed)
+    if not leases and body.wait_seconds > 0:
+        leases, committed = await _wait_for_trials(registry, body, request)
         await registry.store.wait_all(committed)
-        remaining = deadline - loop.time()
-        if leases or remaining <= 0 or registry.signal.closed:
-            return Claimed(leases=leases)
-        await registry.signal.wait(ticket, remaining)
-        if await request.is_disconnected():  # nobody would train the trial until its lease expires
-            return Claimed(leases=[])
+    return Claimed(leases=leases, not_allowed=[] if leases else not_allowed(registry, body))
 
 
 @router.post("/reports", name="report", response_description="A decision on each report.")
@@ -78,7 +82,9 @@ async def report_epochs(body: Reports, registry: RegistryDependency) -> Decision
     """
     lease_ids = [item.lease_id for item in body.reports]
     call = partial(answer_reports, registry, body.reports)
-    return Decisions(decisions=await _durable(registry, call, lease_ids))
+    return Decisions(
+        decisions=await _durable(registry, "report", call, lease_ids, [item.step for item in body.reports])
+    )
 
 
 @router.post("/leases/renew", name="renew", response_description="The state of each lease.")
@@ -89,7 +95,7 @@ async def renew_leases(body: Renew, registry: RegistryDependency) -> Renewed:
     answered with `alive: false`.
     """
     call = partial(extend_leases, registry, body.lease_ids)
-    return Renewed(leases=await _durable(registry, call, body.lease_ids))
+    return Renewed(leases=await _durable(registry, "renew", call, body.lease_ids))
 
 
 @router.post("/leases/{lease_id}/complete", name="complete", **END_OF_LEASE)
@@ -155,9 +161,11 @@ async def suggest_parameter(
     that does not fit the one known for this name is refused with 409 `distribution_conflict`.
     """
     # Sampling may take long, so it runs in threads of its own, a limited number.
-    value, committed = await to_thread.run_sync(
-        define_by_run.suggest_param, registry, lease_id, body, limiter=request.app.state.sampling_threads
-    )
+    call = partial(define_by_run.suggest_param, registry, lease_id, body)
+    studies = studies_of(registry, [lease_id])
+    again = partial(call_again_if_deleted, studies, call)
+    await until_free(studies)
+    value, committed = await to_thread.run_sync(again, limiter=request.app.state.sampling_threads)
     await registry.store.wait_all(committed)
     return Suggested(value=value)
 
@@ -174,7 +182,7 @@ async def set_trial_attributes(
     many or too large attributes are refused with 422.
     """
     call = partial(define_by_run.save_user_attrs, registry, lease_id, body.user_attrs)
-    return KnownUserAttrs(user_attrs=await _durable(registry, call, [lease_id]))
+    return KnownUserAttrs(user_attrs=await _durable(registry, "note", call, [lease_id]))
 
 
 @router.post(
@@ -188,49 +196,82 @@ async def set_trial_constraints(
     It works as Optuna's set_constraint: a constraint is violated while its value is above 0. The call may be repeated.
     """
     call = partial(define_by_run.save_constraint_values, registry, lease_id, body.constraints)
-    return KnownConstraints(constraints=await _durable(registry, call, [lease_id]))
+    return KnownConstraints(constraints=await _durable(registry, "note", call, [lease_id]))
 
 
-async def _claim_at_once(registry: Registry, body: Claim) -> Granted | None:
-    """The answer to a claim that needs only memory; None if it needs more, or if its study stays locked."""
-    async for _ in _attempts():
+async def _wait_for_trials(registry: Registry, body: Claim, request: Request) -> Granted:
+    """The answer to a claim that has found no trial, which may be empty."""
+    loop, claims = asyncio.get_running_loop(), registry.waiting_claims
+    deadline = loop.time() + body.wait_seconds
+    with claims.entered(body) as waiting:
+        while True:
+            claims.begin_look(waiting)
+            leases, committed = await _look(registry, body)
+            remaining = deadline - loop.time()
+            if leases or remaining <= 0 or claims.closed:
+                return leases, committed
+            claims.hand_on(waiting)
+            await registry.store.wait_all(committed)
+            await waiting.wait(remaining)
+            if await request.is_disconnected():  # nobody would train the trial until its lease expires
+                return [], []
+
+
+async def _look(registry: Registry, body: Claim) -> Granted:
+    """The answer to a claim as the studies are now: on the event loop if it needs only memory and little time."""
+    async for n_before in attempts():
+        if has_nothing(registry, body):
+            return [], []
         live = quick_study(registry, body)
         answer = None if live is None else claim_at_once(registry, live, body)
-        if live is None or answer is not None:
+        if answer is not None:
             return answer
-    return None
+        if (live is None or n_before >= QUICK_ATTEMPTS) and may_be_answered(registry, body):
+            break
+    return await long_calls().run_claim(partial(claim_trials, registry, body), is_long=body.max_trials > MAX_LEASES)
 
 
 async def _end(registry: Registry, lease_id: str, end: LeaseEnd) -> Closed:
     call = partial(end_lease, registry, lease_id, end)
-    return await _durable(registry, call, [lease_id])
+    return await _durable(registry, "end", call, [lease_id])
 
 
 async def _durable(
     registry: Registry,
+    kind: str,
     call: Callable[[], tuple[Answer, Committed]],
     lease_ids: Sequence[str],
+    steps: Sequence[int] = (),
 ) -> Answer:
     """Make a call and return its answer once everything that it wrote is committed.
 
-    A call that needs only memory is made on the event loop, any other in a thread.
+    A call that needs only memory and little time is made on the event loop, any other in a thread. While another thread
+    works on one of its studies, the call waits on the event loop: it holds no thread that others may need.
     """
-    async for _ in _attempts():
-        if not are_in_memory(registry, lease_ids):
+    studies = studies_of(registry, lease_ids)
+
+    def measured_call() -> tuple[Answer, Committed]:
+        started = time.thread_time()
+        answer = call_again_if_deleted(studies, call)
+        seconds = time.thread_time() - started
+        for live in studies:
+            live.costs.note(kind, len(lease_ids), seconds)
+        return answer
+
+    async for _ in attempts():
+        fits = all(live.fits_turn(kind, len(lease_ids)) for live in studies)
+        if not fits and long_calls().are_busy(studies):
+            continue
+        with try_lock(studies) as are_free:
+            in_memory = are_free and are_in_memory(registry, lease_ids, steps)
+            if in_memory and fits:
+                answer, committed = measured_call()
+                break
+        if in_memory:
+            answer, committed = await long_calls().run(studies, measured_call)
             break
-        with try_lock_studies(registry, lease_ids) as free:
-            if free:
-                answer, committed = call()
-        if free:
-            await registry.store.wait_all(committed)
-            return answer
-    answer, committed = await run_in_threadpool(call)
+        if are_free:
+            answer, committed = await run_in_threadpool(call_again_if_deleted, studies, call)
+            break
     await registry.store.wait_all(committed)
     return answer
-
-
-async def _attempts() -> AsyncIterator[None]:
-    for seconds in PAUSES:
-        yield
-        await asyncio.sleep(seconds)
-    yield

@@ -7,8 +7,10 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from service.errors import ShuttingDownError
-from service.schemas.protocol import Worker, WorkerList
+from service.results.paging import MAX_LIMIT, take_page_by_name
+from service.schemas.workers import Worker, WorkerList
 from service.web.dependencies import RegistryDependency
+from service.web.routes.studies import CursorQuery, Limit
 
 workers_router = APIRouter(prefix="/v1", tags=["workers"])
 router = APIRouter(tags=["operations"])
@@ -23,11 +25,16 @@ class Health(BaseModel):
 
 
 @workers_router.get("/workers", name="workers", response_description="The workers, the last seen one first.")
-def list_workers(registry: RegistryDependency) -> WorkerList:
+def list_workers(registry: RegistryDependency, limit: Limit = MAX_LIMIT, cursor: CursorQuery = None) -> WorkerList:
     """List the workers.
 
-    The list has every worker that has ever claimed a trial, with the number of trials that it trains now.
+    The list has every worker that claims or trains, with the number of trials that it trains now, and of those that are
+    gone the 1,000 or so that have claimed last. Pages are in the order of the workers' ids. On each page the worker
+    that was seen last comes first.
     """
+    records, next_cursor = take_page_by_name(
+        registry.store.workers.newest_first(), lambda worker: worker.worker_id, limit, cursor
+    )
     running = Counter(lease.worker_id for live in registry.every() for lease in live.leases)
     return WorkerList(
         workers=[
@@ -36,12 +43,14 @@ def list_workers(registry: RegistryDependency) -> WorkerList:
                 host=record.host,
                 device=record.device,
                 n_lanes=record.n_lanes,
+                seconds=registry.worker_times.of(record.worker_id),
                 trials_running=running[record.worker_id],
                 first_seen_at=record.first_seen_at,
                 last_seen_at=record.last_seen_at,
             )
-            for record in registry.worker_last_seen.with_last_seen(registry.store.workers.newest_first())
-        ]
+            for record in registry.worker_last_seen.with_last_seen(records)
+        ],
+        next_cursor=next_cursor,
     )
 
 
@@ -61,7 +70,7 @@ async def check_readiness(registry: RegistryDependency) -> Health:
     It is ready when all studies are loaded and the database commits a write within 5 seconds. Otherwise, and while the
     service shuts down, it answers 503. No token is needed.
     """
-    if registry.signal.closed:
+    if registry.waiting_claims.closed:
         raise ShuttingDownError("the service is shutting down")
     await registry.store.ping(READY_SECONDS)
     return Health(status="ok")

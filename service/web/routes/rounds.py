@@ -7,9 +7,10 @@ from fastapi import APIRouter, Response
 from service.rounds.start import narrow_by_hand
 from service.rounds.view import narrowed_round, round_list
 from service.schemas.rounds import NarrowedRound, NarrowRequest, RoundList
-from service.web.dependencies import CallerName, StudyDependency
+from service.web.dependencies import CallerName, ChangedStudyDependency, StudyDependency
+from service.web.parsed_body import ParsedBodyRoute
 
-router = APIRouter(prefix="/v1", tags=["studies"])
+router = APIRouter(prefix="/v1", tags=["studies"], route_class=ParsedBodyRoute)
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": NarrowedRound, "description": "A preview: nothing has changed."},
@@ -22,7 +23,7 @@ def list_rounds(live: StudyDependency) -> RoundList:
 
     Each round has its ranges and the results of its trials. A study that was never narrowed has one round.
     """
-    live.tick()
+    live.tick_if_free()
     return round_list(live)
 
 
@@ -30,7 +31,7 @@ def list_rounds(live: StudyDependency) -> RoundList:
     "/studies/{name}/narrow", status_code=201, name="narrow", response_description="The new round.", responses=ANSWERS
 )
 def narrow_study(
-    live: StudyDependency, response: Response, caller: CallerName, wanted: NarrowRequest | None = None
+    live: ChangedStudyDependency, response: Response, caller: CallerName, wanted: NarrowRequest | None = None
 ) -> NarrowedRound:
     """Narrow the ranges to the best trials.
 
@@ -39,10 +40,6 @@ def narrow_study(
     `round_exists`. A study that cannot be narrowed is refused with 409 `state_conflict`.
     """
     wanted = wanted or NarrowRequest()
-    with live.committed_change():
-        live.tick()
-        live.check_not_deleted()
-        record = narrow_by_hand(live, wanted, caller)
-        answer = narrowed_round(live, record, preview=wanted.preview)
+    record = narrow_by_hand(live, wanted, caller)
     response.status_code = 200 if wanted.preview else 201
-    return answer
+    return narrowed_round(live, record, preview=wanted.preview)

@@ -14,9 +14,10 @@ from service.sampling.constraints import why_none
 from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
 from service.schemas.study.definition import Definition
 from service.study.changes import change_study
-from service.web.dependencies import RegistryDependency, StudyDependency, StudyNamePath
+from service.web.dependencies import ChangedStudyDependency, DeletedStudyName, RegistryDependency, StudyDependency
+from service.web.parsed_body import CHECKED_ONCE, ParsedBodyRoute
 
-router = APIRouter(prefix="/v1", tags=["studies"])
+router = APIRouter(prefix="/v1", tags=["studies"], route_class=ParsedBodyRoute)
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of entries on a page.", examples=[100])]
 CursorQuery = Annotated[
@@ -52,7 +53,10 @@ EXPORTS = {
     responses={200: {"model": Study, "description": "The study exists already with the same definition."}},
 )
 def create_study(
-    definition: Definition, registry: RegistryDependency, response: Response, replace: ReplaceQuery = False
+    definition: Annotated[Definition, CHECKED_ONCE],
+    registry: RegistryDependency,
+    response: Response,
+    replace: ReplaceQuery = False,
 ) -> Study:
     """Create a study.
 
@@ -83,23 +87,24 @@ def get_study(live: StudyDependency, registry: RegistryDependency) -> Study:
 
     The answer has the definition, the state, the number of trials in each state and the best trial.
     """
-    live.tick()
+    live.tick_if_free()
     return _view(registry, live)
 
 
 @router.patch("/studies/{name}", name="change", response_description="The changed study.")
-def update_study(live: StudyDependency, registry: RegistryDependency, change: StudyChange) -> Study:
+def update_study(live: ChangedStudyDependency, registry: RegistryDependency, change: StudyChange) -> Study:
     """Pause, resume, stop or extend a study.
 
-    The change is made whole or not at all. Setting the present state again changes nothing. n_trials must be larger
-    than before (422); a change that the study's state does not allow is refused with 409 `state_conflict`.
+    The change is made whole or not at all. Setting the present state again changes nothing, except that `running` lets
+    workers go on that got no more trials because of failures. n_trials must be larger than before (422); a change that
+    the study's state does not allow is refused with 409 `state_conflict`.
     """
     change_study(live, change)
     return _view(registry, live)
 
 
 @router.delete("/studies/{name}", status_code=204, name="delete", response_description="The study is deleted.")
-def delete_study(name: StudyNamePath, registry: RegistryDependency) -> None:
+def delete_study(name: DeletedStudyName, registry: RegistryDependency) -> None:
     """Delete a study.
 
     Its trials, artifacts and final evaluations are deleted with it, and its open leases are lost. The study of a final
@@ -156,4 +161,8 @@ def export_trials(live: StudyDependency, format: Format = "csv") -> StreamingRes
 
 
 def _view(registry: RegistryDependency, live: StudyDependency) -> Study:
-    return study_view(live, registry.waits_for(live))
+    try:
+        return study_view(live, registry.waits_for(live))
+    except KeyError:  # raised by Optuna when the study was deleted meanwhile
+        live.check_not_deleted()
+        raise

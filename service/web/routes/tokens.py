@@ -9,11 +9,12 @@ from service.access.tokens import Tokens
 from service.schemas.fields import NAME_PATTERN
 from service.schemas.tokens import CreatedToken, NewToken, Token, TokenList
 from service.web.dependencies import TokensDependency
+from service.web.parsed_body import ParsedBodyRoute
 from storage import TokenRecord
 
 log = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/v1", tags=["tokens"])
+router = APIRouter(prefix="/v1", tags=["tokens"], route_class=ParsedBodyRoute)
 
 NamePath = Annotated[
     str, Path(pattern=NAME_PATTERN, max_length=128, description="Name of the token.", examples=["lab-gpu"])

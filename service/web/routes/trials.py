@@ -5,14 +5,16 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from optuna.trial import TrialState as OptunaState
 
+from service.results.curves import read_curves
 from service.results.paging import take_page, trial_key
-from service.results.view import curves, find_trial, trial_views
+from service.results.view import find_trial, trial_views
 from service.schemas.results import Curves, NewTrial, Trial, TrialList, TrialState
 from service.study.changes import enqueue_params, retry_trial
-from service.web.dependencies import StudyDependency, TrialNumber
+from service.web.dependencies import ChangedStudyDependency, StudyDependency, TrialNumber
+from service.web.parsed_body import ParsedBodyRoute
 from service.web.routes.studies import CursorQuery, Limit
 
-router = APIRouter(prefix="/v1", tags=["trials"])
+router = APIRouter(prefix="/v1", tags=["trials"], route_class=ParsedBodyRoute)
 
 Order = Literal[
     "number", "-number", "value", "-value", "started_at", "-started_at", "duration_seconds", "-duration_seconds"
@@ -21,6 +23,7 @@ OrderQuery = Annotated[
     Order,
     Query(description="Sort key; a leading - sorts descending; value is the first objective.", examples=["-value"]),
 ]
+StepLimit = Annotated[int | None, Query(ge=1, description="Maximum number of steps on a page.", examples=[1000])]
 StateQuery = Annotated[TrialState | None, Query(description="Only trials in this state.", examples=["COMPLETE"])]
 
 
@@ -38,7 +41,7 @@ def list_trials(
     """
     states = None if state is None else (OptunaState[state],)
     trials = live.study.get_trials(deepcopy=False, states=states)
-    entries, next_cursor = take_page(trials, trial_key(order_by), limit, cursor)
+    entries, next_cursor = take_page(trials, trial_key(order_by), limit, cursor, is_sorted=order_by == "number")
     return TrialList(trials=trial_views(live, entries), next_cursor=next_cursor)
 
 
@@ -49,7 +52,7 @@ def list_trials(
     response_description="The new trial, which waits for a worker.",
     responses={200: {"model": Trial, "description": "With skip_if_exists: a trial that has these parameters already."}},
 )
-def enqueue_trial(live: StudyDependency, new: NewTrial, response: Response) -> Trial:
+def enqueue_trial(live: ChangedStudyDependency, new: NewTrial, response: Response) -> Trial:
     """Enqueue a configuration to try next.
 
     Each call adds a trial, which counts towards n_trials; parameters that are left out are sampled. With skip_if_exists
@@ -78,7 +81,7 @@ def get_trial(live: StudyDependency, number: TrialNumber) -> Trial:
     name="retry",
     response_description="The new trial, which waits for a worker.",
 )
-def retry_failed_trial(live: StudyDependency, number: TrialNumber) -> Trial:
+def retry_failed_trial(live: ChangedStudyDependency, number: TrialNumber) -> Trial:
     """Try a failed trial again.
 
     The new trial has the same parameters, and n_trials grows by one, so that a finished study runs again. The failed
@@ -88,13 +91,20 @@ def retry_failed_trial(live: StudyDependency, number: TrialNumber) -> Trial:
     return _view(live, retry_trial(live, find_trial(live, number)))
 
 
-@router.get("/studies/{name}/trials/{number}/curves", response_description="The reported metrics by step.")
-def get_curves(live: StudyDependency, number: TrialNumber) -> Curves:
+@router.get(
+    "/studies/{name}/trials/{number}/curves",
+    response_description="The reported metrics by step.",
+    response_model_exclude_none=True,
+)
+def get_curves(
+    live: StudyDependency, number: TrialNumber, limit: StepLimit = None, cursor: CursorQuery = None
+) -> Curves:
     """Read the learning curves of a trial.
 
-    The answer has every metric that the trial reported, epoch by epoch.
+    The answer has every metric that the trial reported, epoch by epoch. A trial with more than 200,000 values, those
+    that are null included, comes in pages, and so does every trial with `limit`.
     """
-    return curves(live, find_trial(live, number))
+    return read_curves(live, find_trial(live, number), limit, cursor)
 
 
 def _view(live: StudyDependency, number: int) -> Trial:

@@ -98,7 +98,9 @@ def test_the_dashboard_shows_studies_and_trials_and_stays_alive(http: httpx.Clie
     expect(page.get_by_text("Best Trial (number=5)")).to_be_visible()  # the dashboard asks again every 10 seconds
 
 
-def test_the_api_page_shows_every_operation_without_the_internet(http: httpx.Client, open_page: OpenPage) -> None:
+def test_the_api_page_shows_every_operation_without_the_internet_and_calls_one(
+    http: httpx.Client, open_page: OpenPage
+) -> None:
     page = open_page(origin(http), token=TOKEN).page
     page.goto(f"{origin(http)}/docs")
     paths = http.get("/openapi.json").json()["paths"]
@@ -108,6 +110,12 @@ def test_the_api_page_shows_every_operation_without_the_internet(http: httpx.Cli
     claims = operations.filter(has=page.get_by_role("button", name="POST /v1/claims"))
     claims.locator(".opblock-summary-control").click()
     expect(claims.locator(".opblock-description")).to_contain_text("waits up to wait_seconds")
+
+    listing = operations.filter(has=page.get_by_role("button", name="GET /v1/tokens"))
+    listing.locator(".opblock-summary-control").click()
+    listing.get_by_role("button", name="Try it out").click()
+    listing.get_by_role("button", name="Execute").click()
+    expect(listing.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")
 
 
 def test_the_pages_are_closed_to_who_has_no_token(http: httpx.Client) -> None:

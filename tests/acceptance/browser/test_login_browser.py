@@ -88,16 +88,6 @@ def test_in_with_a_token_around_the_pages_and_out_again(
     expect(page).to_have_url(f"{origin(http)}/login?next=/dashboard")
 
 
-def test_a_call_from_the_apis_page_goes_through_with_the_login(http: httpx.Client, open_page: OpenPage) -> None:
-    page = open_page(origin(http), token=OPERATOR).page
-    page.goto(f"{origin(http)}/docs")
-    listing = page.locator(".opblock").filter(has=page.get_by_role("button", name="GET /v1/tokens"))
-    listing.locator(".opblock-summary-control").click()
-    listing.get_by_role("button", name="Try it out").click()
-    listing.get_by_role("button", name="Execute").click()
-    expect(listing.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")
-
-
 def note_of(http: httpx.Client) -> str:
     return str(http.get("/api/studies/1", params={"after": 0}).json()["note"]["body"])
 

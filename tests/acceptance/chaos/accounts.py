@@ -6,8 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import select
+
 from service.client import Client
 from service.schemas.results import Trial
+from storage import LeaseRecord, open_engine
+from storage.tables.lease_index import MAX_OF_TRIAL as MAX_SHOWN
+from storage.tables.schema import leases, studies
 from tests.acceptance.chaos.harness import EPOCHS
 from tests.acceptance.chaos.proxy import Seen
 
@@ -28,18 +33,22 @@ class Accounts:
     doubled: list[str] = field(default_factory=list)
     """What counts more than once."""
 
-    def add(self, client: Client, name: str, n_trials: int, seen: Seen) -> None:
-        """Look at a finished study, with the reports that went to the service meanwhile."""
-        trials = list(client.trials(name))
+    def add(self, client: Client, database: str, name: str, n_trials: int, seen: Seen) -> None:
+        """Look at a finished study, with the reports that went to the service meanwhile.
+
+        Leases are read from the database: an answer with a trial has only some of many.
+        """
+        trials, known = list(client.trials(name)), leases_by_trial(database, name)
         numbers = [trial.number for trial in trials]
         self.lost += [f"{name} #{number}" for number in set(range(n_trials)) - set(numbers)]
         self.doubled += [f"{name}: {len(numbers)} trials of {n_trials}"] * (len(numbers) > n_trials)
         acknowledged, sent = self._by_lease(seen.reports), _values_sent(seen)
         for trial in trials:
             self.trials[trial.state] += 1
-            self.attempts.update(attempt.outcome or "open" for attempt in trial.attempts)
-            self._check_attempts(trial)
-            self._check_curve(client, trial, self._of_trial(trial, acknowledged), sent)
+            attempts = known[trial.number]
+            self.attempts.update(attempt.outcome or "open" for attempt in attempts)
+            self._check_attempts(trial, attempts)
+            self._check_curve(client, trial, attempts, self._of_trial(attempts, acknowledged), sent)
 
     def _by_lease(self, reports: Reports) -> defaultdict[str, dict[int, float]]:
         """Value of each acknowledged step, by lease; what comes after a step that was pruned is not kept."""
@@ -58,28 +67,42 @@ class Accounts:
                 del kept[lease_id][later]
         return kept
 
-    def _of_trial(self, trial: Trial, acknowledged: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+    def _of_trial(
+        self, attempts: Sequence[LeaseRecord], acknowledged: Mapping[str, Mapping[int, float]]
+    ) -> dict[int, float]:
         """Value of each acknowledged step that counts: those of the last attempt, and before them of those before.
 
         An attempt that goes on from a checkpoint begins after it; one that begins anew begins with step 0.
         """
         values: dict[int, float] = {}
-        for attempt in reversed(trial.attempts):
+        for attempt in reversed(attempts):
             first = min(values, default=None)
             earlier = acknowledged.get(attempt.lease_id, {})
             values |= {step: value for step, value in earlier.items() if first is None or step < first}
         return values
 
-    def _check_attempts(self, trial: Trial) -> None:
+    def _check_attempts(self, trial: Trial, attempts: Sequence[LeaseRecord]) -> None:
         where = f"{trial.study} #{trial.number}"
-        ends = [attempt for attempt in trial.attempts if attempt.outcome in ("complete", "prune")]
-        if trial.state in ("COMPLETE", "PRUNED") and ends != trial.attempts[-1:]:
+        ends = [attempt for attempt in attempts if attempt.outcome in ("complete", "prune")]
+        if trial.state in ("COMPLETE", "PRUNED") and ends != attempts[-1:]:
             self.doubled.append(f"{where} has ended {len(ends)} times")
-        for earlier, later in itertools.pairwise(trial.attempts):
-            if earlier.ended_at is None or earlier.ended_at > later.started_at:
+        ids, shown = [attempt.lease_id for attempt in attempts], [attempt.lease_id for attempt in trial.attempts]
+        if trial.n_attempts != len(ids) or shown != (ids[:1] + ids[1:][1 - MAX_SHOWN :] if ids else []):
+            self.lost.append(
+                f"{where} is shown with {trial.n_attempts} leases, of which {len(shown)}: it has {len(ids)}"
+            )
+        for earlier, later in itertools.pairwise(attempts):
+            if earlier.ended_at is None or earlier.ended_at > later.granted_at:
                 self.doubled.append(f"{where} was under two leases at a time")
 
-    def _check_curve(self, client: Client, trial: Trial, acknowledged: Mapping[int, float], sent: Sent) -> None:
+    def _check_curve(
+        self,
+        client: Client,
+        trial: Trial,
+        attempts: Sequence[LeaseRecord],
+        acknowledged: Mapping[int, float],
+        sent: Sent,
+    ) -> None:
         where = f"{trial.study} #{trial.number}"
         curves = client.curves(trial.study, trial.number)
         kept = dict(zip(curves.steps, curves.metrics.get(METRIC, []), strict=True))
@@ -89,12 +112,29 @@ class Accounts:
         self.lost += [f"{where} step {step}" for step in acknowledged if kept.get(step) != acknowledged[step]]
         expected = EPOCHS if trial.state == "COMPLETE" else len(kept)
         self.lost += [f"{where} step {step}" for step in set(range(expected)) - set(kept)]
-        leases = [attempt.lease_id for attempt in trial.attempts]
+        ids = [attempt.lease_id for attempt in attempts]
         for step, value in kept.items():  # an answer may never have come, to a worker that was killed meanwhile
-            if not any(value in sent.get((lease_id, step), ()) for lease_id in leases):
+            if not any(value in sent.get((lease_id, step), ()) for lease_id in ids):
                 self.doubled.append(f"{where} step {step} was never sent with {value}")
-        last = [step for lease_id, step in sent if lease_id in leases[-1:]]
+        last = [step for lease_id, step in sent if lease_id in ids[-1:]]
         self.doubled += [f"{where} step {step} is an earlier attempt's" for step in kept if last and step > max(last)]
+
+
+def leases_by_trial(database: str, name: str) -> defaultdict[int, list[LeaseRecord]]:
+    """All leases of a study by the number of their trial, oldest first."""
+    found: defaultdict[int, list[LeaseRecord]] = defaultdict(list)
+    engine = open_engine(database)
+    statement = (
+        select(leases)
+        .join(studies, studies.c.study_id == leases.c.study_id)
+        .where(studies.c.name == name)
+        .order_by(leases.c.granted_at, leases.c.attempt)
+    )
+    with engine.connect() as connection:
+        for row in connection.execute(statement):
+            found[row.trial_number].append(LeaseRecord(**row._mapping))
+    engine.dispose()
+    return found
 
 
 def _values_sent(seen: Seen) -> Sent:

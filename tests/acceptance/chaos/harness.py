@@ -22,7 +22,6 @@ from tests.waiting import PATIENCE_SECONDS
 LEASE_SECONDS = 5.0
 POLL_SECONDS = 0.2
 EPOCHS = 12
-CHILD = "--device=cpu"
 
 Plan = Callable[[float], Sequence[str]]
 """From the share of finished trials to what shall happen now: kill worker, kill service, freeze worker."""
@@ -130,7 +129,7 @@ class Turmoil:
             self._service.kill()
             self._start_service()
             return True
-        awake = [pid for pid in self._marked.pids(CHILD) if pid not in self._frozen]
+        awake = [pid for pid in self._marked.workers() if pid not in self._frozen]
         if not awake:
             return False
         pid = self._numbers.choice(awake)

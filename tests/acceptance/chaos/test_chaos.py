@@ -40,7 +40,7 @@ def test_exactly_n_trials_with_every_report_once(database_url: str, tmp_path: Pa
     accounts = Accounts()
     with Turmoil(tmp_path, database_url, seed) as turmoil:
         turmoil.run("chaos", N_TRIALS, plan, PATIENCE_SECONDS)
-        accounts.add(turmoil.client, "chaos", N_TRIALS, turmoil.proxy.seen)
+        accounts.add(turmoil.client, database_url, "chaos", N_TRIALS, turmoil.proxy.seen)
 
     print(turmoil.happened, turmoil.proxy.seen.counts, accounts)
     assert (accounts.lost, accounts.doubled) == ([], [])

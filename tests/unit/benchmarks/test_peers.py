@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from benchmarks.peers import narrows
-from benchmarks.peers.cases import CASES, Case, Setup
+from benchmarks.peers.cases import CASES, Case, Setup, batch_size_of
 from benchmarks.peers.models import make_model
 from benchmarks.peers.outcomes import Measured, Outcome, Pruning, Watched, open_study
 from service.schemas.study.definition import Definition
+from service.schemas.study.resolve import resolve
 from service.schemas.study.training import Training
 from workers.models.build import build_model
 
@@ -20,8 +21,11 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
 def test_a_peers_model_has_the_parameters_and_the_function_of_narrows(case: Case) -> None:
     shape = SHAPES[case.dataset]
-    ours = build_model(Training.model_validate(case.training(1)).model, shape, 10)
-    theirs = make_model(case.model, shape, 10, dropout=0.0)
+    (params,) = case.configurations(1)
+    training = Training.model_validate(resolve(case.training(1), params))
+    ours = build_model(training.model, shape, 10)
+    assert training.batch_size == batch_size_of(params)
+    theirs = make_model(case.model_of(params), shape, 10, dropout=0.0)
     values = list(ours.state_dict().values())
     assert [value.shape for value in values] == [value.shape for value in theirs.state_dict().values()]
     theirs.load_state_dict(dict(zip(theirs.state_dict(), values, strict=True)))

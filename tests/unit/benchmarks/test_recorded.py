@@ -13,6 +13,7 @@ from benchmarks import search as benchmark
 from benchmarks.recorded.replay import N_WORKERS, Searched, search
 from benchmarks.recorded.table import FAILED, Table
 from benchmarks.recorded.tasks import TASKS, Space, Task
+from service.pruning.halving import IndexedHalving
 from service.pruning.pruners import AfterStartup, build_pruner
 from service.schemas.results import Curves, Trial
 from service.schemas.study.definition import Definition
@@ -161,8 +162,8 @@ def test_the_default_is_what_a_definition_without_both_gets() -> None:
     assert (definition.sampler, definition.pruner) == (Tpe(name="tpe", seed=0), task.definition().pruner)
     assert isinstance(sampler, optuna.samplers.TPESampler)
     assert isinstance(pruner, AfterStartup)
-    assert isinstance(pruner.wrapped, optuna.pruners.SuccessiveHalvingPruner)
-    assert (pruner.wrapped._min_resource, pruner.wrapped._reduction_factor, pruner.n_startup_trials) == (1, 2, 2)
+    assert isinstance(pruner.wrapped, IndexedHalving)
+    assert (pruner.wrapped.min_resource, pruner.wrapped.reduction_factor, pruner.n_startup_trials) == (1, 2, 2)
 
 
 def test_optunas_own_default_is_built_by_optuna() -> None:

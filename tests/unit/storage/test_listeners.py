@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from storage import Commit, DatabaseUnavailableError, StorageClosedError, Store, WorkerRecord
+from storage import (
+    Commit,
+    DatabaseUnavailableError,
+    StorageClosedError,
+    StorageFailedError,
+    Store,
+    WorkerRecord,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -101,6 +108,19 @@ def test_a_listener_that_fails_stops_nobody(store: Store, caplog: pytest.LogCapt
 
     assert len(heard) == 2
     assert "a listener's own mistake" in caplog.text
+
+
+def test_an_error_of_the_writer_after_a_commit_reaches_who_waits_for_it(store: Store) -> None:
+    def fail() -> None:
+        raise ValueError("the writer's own mistake")
+
+    def write() -> None:
+        with store.transaction() as batch:
+            see(store)
+            batch.when_committed.append(fail)
+
+    with pytest.raises(StorageFailedError, match="the writer's own mistake"):
+        write()
 
 
 def test_a_ping_goes_the_way_of_writes_and_writes_nothing(store: Store, url: str) -> None:

@@ -90,6 +90,8 @@ class FakeService:
         self.constraints: list[dict[str, Any]] = []
         self.answers: dict[str, list[httpx.Response | httpx.TransportError]] = {}
         self.calls: list[tuple[str, Any]] = []
+        self.uploads: list[tuple[str, bytes]] = []
+        """Path and content of each artifact."""
 
     def client(self) -> Client:
         return Client("http://service", transport=httpx.MockTransport(self))
@@ -104,6 +106,8 @@ class FakeService:
         path = request.url.path.removeprefix("/v1/")
         body = json.loads(request.content) if request.headers.get("Content-Type") == "application/json" else None
         self.calls.append((path, body))
+        if path.startswith("artifacts/"):
+            self.uploads.append((path, request.read()))
         if self.answers.get(path):
             answer = self.answers[path].pop(0)
             if isinstance(answer, httpx.TransportError):

@@ -3,30 +3,29 @@ import logging
 import pytest
 
 from service.schemas.log_lines import LineFormatter
-from tests.unit.workers.test_options import LINE
-from workers.__main__ import worker_slot
-from workers.options import parse
+from workers.__main__ import cpu_environment
+from workers.user_code.process import environment_for
 
 
 @pytest.mark.parametrize(
-    ("device", "exported", "theirs"),
+    ("exported", "users"),
     [
-        ("cpu", {"OMP_NUM_THREADS": "4"}, {"OMP_NUM_THREADS": "4"}),
-        ("cpu", {}, {}),
-        ("cuda:0", {"OMP_NUM_THREADS": "4"}, {}),
+        ({}, None),
+        ({"MKL_NUM_THREADS": ""}, None),
+        ({"OMP_NUM_THREADS": "3"}, ("3", "3", "3")),
+        ({"OPENBLAS_NUM_THREADS": "2"}, ("2", "2", "2")),
+        ({"OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "4"}, ("4", "4", "2")),
     ],
 )
-def test_a_process_on_the_cpu_has_one_thread_and_keeps_the_users_numbers_for_users_code(
-    device: str, exported: dict[str, str], theirs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_a_process_on_the_cpu_has_one_thread_and_users_code_the_numbers_of_the_user(
+    exported: dict[str, str], users: tuple[str, str, str] | None
 ) -> None:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    for name in names:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in exported.items():
-        monkeypatch.setenv(name, value)
-    ours = dict.fromkeys(names, "1") if device == "cpu" else {}
-    kept = {f"NARROWS_USER_{name}": value for name, value in theirs.items()}
-    assert worker_slot(parse(LINE), device, 1).environment == ours | kept
+    ours = dict.fromkeys(names, "1")
+    environment = {"PATH": "/bin", **exported} | cpu_environment({"PATH": "/bin", **exported})
+    assert {name: environment[name] for name in names} == ours
+    seen = environment_for("cpu", environment)
+    assert {name: seen[name] for name in names} == (ours if users is None else dict(zip(names, users, strict=True)))
 
 
 def test_a_line_of_the_log_has_no_control_characters() -> None:

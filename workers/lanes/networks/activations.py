@@ -22,6 +22,9 @@ class Activation:
     saves_output: bool = True
     """Whether `saved` is the output of `forward`; otherwise it is z."""
 
+    keeps_zero: bool = True
+    """Whether the activation of 0 is 0, so that units that only fill up a narrower lane stay 0."""
+
 
 LEAKY_SLOPE = 0.01
 
@@ -34,7 +37,9 @@ ACTIVATIONS = {
         lambda z, out: torch.tanh(z, out=out), lambda g, h: aten.tanh_backward.grad_input(g, h, grad_input=g)
     ),
     "sigmoid": Activation(
-        lambda z, out: torch.sigmoid(z, out=out), lambda g, h: aten.sigmoid_backward.grad_input(g, h, grad_input=g)
+        lambda z, out: torch.sigmoid(z, out=out),
+        lambda g, h: aten.sigmoid_backward.grad_input(g, h, grad_input=g),
+        keeps_zero=False,
     ),
     "elu": Activation(
         lambda z, out: aten.elu.out(z, out=out),

@@ -4,6 +4,9 @@ Activations are [lanes, units, batch], so that batch norm, softmax and the sums 
 matrix product is one batched call that reads weights from, and writes gradients to, the rows of the lanes. Compared
 with autograd this saves the graph and nearly every allocation of a step. Large products on a CPU are one call for each
 lane where that is faster (see products).
+
+Lanes may be narrower than the tensors. The weights to and from a unit that only fills up a lane are zero, and so are
+its activation and its gradients, so they stay zero in every optimizer. Examples that fill up a batch get no gradient.
 """
 
 import torch
@@ -13,6 +16,7 @@ from workers.lanes.layout import Views
 from workers.lanes.networks.activations import ACTIVATIONS, Activation
 from workers.lanes.networks.batch_norm import BatchNorm
 from workers.lanes.networks.products import LARGE_BATCH, is_large, multiply
+from workers.lanes.padding import NO_PADDING, OwnRows, Padding, sum_rows
 from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 
@@ -40,7 +44,7 @@ class Linear:
             return torch.bmm(self.weight, inputs, out=out)
         return torch.baddbmm(self._bias, self.weight, inputs, out=out)
 
-    def backward(self, gradient: Tensor) -> None:
+    def backward(self, gradient: Tensor, rows: OwnRows | None = None) -> None:
         """Write the gradients of weight and bias, given that of the outputs, [lanes, units, batch]."""
         if self._is_large and gradient.shape[2] >= LARGE_BATCH:
             for lane_gradient, inputs, result in zip(gradient, self._inputs, self._weight_gradient, strict=True):
@@ -48,7 +52,7 @@ class Linear:
         else:
             torch.bmm(gradient, self._inputs.mT, out=self._weight_gradient)
         if self._bias_gradient is not None:
-            torch.sum(gradient, 2, out=self._bias_gradient)
+            sum_rows(gradient, rows, self._bias_gradient)
 
     def evaluate(self, inputs: Tensor) -> Tensor:
         """Return the outputs, [lanes, units, batch].
@@ -81,17 +85,29 @@ class HiddenLayer:
         self._z, self._normalized, self._a, self._h, self._gradient = linear.weight.new_empty(5, *self.shape)
         self._saved = self._z
         self._mask: Tensor | None = None
+        self._rows: OwnRows | None = None
 
-    def forward(self, inputs: Tensor, noise: Tensor | None, mask: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        inputs: Tensor,
+        noise: Tensor | None,
+        mask: Tensor | None,
+        rows: OwnRows | None = None,
+        units: Tensor | None = None,
+    ) -> Tensor:
         """Return the activations, [lanes, units, batch], which the next call overwrites.
 
-        Inputs are [lanes, inputs, batch]. `noise` is added and `mask` multiplied, both [lanes, units, batch].
+        Inputs are [lanes, inputs, batch]. `noise` is added and `mask` multiplied, both [lanes, units, batch]. `rows`
+        and `units`, [lanes, units, 1], are as in Padding.
         """
+        self._rows = rows
         z = self.linear.forward(inputs, self._z)
         if self._norm is not None:
-            z = self._norm.forward(z, self._normalized)
+            z = self._norm.forward(z, self._normalized, rows)
         h = z if self._activation.saves_output else self._a
         self._activation.forward(z, h)
+        if units is not None and not self._activation.keeps_zero:
+            h.mul_(units)
         self._saved = h if self._activation.saves_output else z
         self._mask = mask
         if noise is not None:
@@ -111,7 +127,7 @@ class HiddenLayer:
         self._activation.backward(gradient, self._saved)
         if self._norm is not None:
             gradient = self._norm.backward(gradient)
-        self.linear.backward(gradient)
+        self.linear.backward(gradient, self._rows)
         return gradient
 
     def evaluate(self, inputs: Tensor) -> Tensor:
@@ -144,20 +160,26 @@ class MlpLayers:
         self.last = linears[-1]
         n_lanes, n_classes, _ = self.last.weight.shape
         self._logits = self.last.weight.new_empty(n_lanes, n_classes, batch_size)
+        self._rows: OwnRows | None = None
 
-    def forward(self, inputs: Tensor, masks: RandomMasks) -> Tensor:
+    def forward(self, inputs: Tensor, masks: RandomMasks, padding: Padding) -> Tensor:
         """Return the logits, [lanes, classes, batch], for inputs, [lanes, inputs, batch]."""
+        self._rows = padding.rows
         for point, layer in enumerate(self.hidden, 1):
             noise, mask = masks.noise(point), masks.mask(point)
             shape = layer.shape
             inputs = layer.forward(
-                inputs, None if noise is None else noise.view(shape), None if mask is None else mask.view(shape)
+                inputs,
+                None if noise is None else noise.view(shape),
+                None if mask is None else mask.view(shape),
+                padding.rows,
+                None if padding.units is None else padding.units[point - 1],
             )
         return self.last.forward(inputs, self._logits)
 
     def backward(self, gradient: Tensor) -> None:
         """Write the gradients of all parameters, given that of the logits, [lanes, classes, batch]."""
-        self.last.backward(gradient)
+        self.last.backward(gradient, self._rows)
         above = self.last
         for layer in reversed(self.hidden):
             gradient = layer.backward(above, gradient)
@@ -175,6 +197,7 @@ class MlpNetwork:
 
     batch_first = False
     uses_autograd = False
+    pads = True
     unfusable_reason: str | None = None
 
     def __init__(self, model: nn.Module, activation: str, rows: Rows, *, fuses: bool) -> None:
@@ -185,10 +208,10 @@ class MlpNetwork:
         self._bound: dict[tuple[int, int, int], MlpLayers] = {}
         self._layers: MlpLayers | None = None
 
-    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks) -> Tensor:
+    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks, padding: Padding = NO_PADDING) -> Tensor:
         """See Network.forward."""
         self._layers = self._bind(lanes, images.shape[1])
-        return self._layers.forward(images.flatten(2).mT, masks)
+        return self._layers.forward(images.flatten(2).mT, masks, padding)
 
     def backward(self, gradient: Tensor) -> None:
         """See Network.backward."""

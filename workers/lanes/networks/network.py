@@ -11,6 +11,7 @@ from workers.lanes.networks.mlp import MlpNetwork
 from workers.lanes.networks.stacked_network import StackedNetwork
 from workers.lanes.networks.vmap_check import Sample, find_unfusable_reason
 from workers.lanes.networks.vmapped_network import VmappedNetwork
+from workers.lanes.padding import NO_PADDING, Padding
 from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 from workers.training.precision import autocast
@@ -28,11 +29,17 @@ class Network(Protocol):
     unfusable_reason: str | None
     """Why lanes cannot train together, in one line; None if they can."""
 
+    pads: bool
+    """Whether lanes may be narrower than the tensors, and their batches smaller."""
+
     uses_autograd: bool
     """If false, a step may run in inference mode, which makes calls a little cheaper: 6 % of a small mlp's step."""
 
-    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks) -> Tensor:
-        """Return the logits in training mode, [lanes, classes, batch]. Updates batch norm's running statistics."""
+    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks, padding: Padding = NO_PADDING) -> Tensor:
+        """Return the logits in training mode, [lanes, classes, batch]. Updates batch norm's running statistics.
+
+        `padding` is NO_PADDING unless the network pads.
+        """
 
     def backward(self, gradient: Tensor) -> None:
         """Write the parameters' gradients, given that of the last `forward`'s logits, [lanes, classes, batch]."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from workers.lanes.layout import Views
+from workers.lanes.padding import NO_PADDING, Padding
 from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 from workers.models.layers import Dropout, GaussianNoise
@@ -129,6 +130,7 @@ class StackedNetwork:
 
     batch_first = True
     uses_autograd = True
+    pads = False
     unfusable_reason: str | None = None
 
     def __init__(self, model: nn.Module, rows: Rows, autocast: AbstractContextManager[object], *, fuses: bool) -> None:
@@ -142,7 +144,7 @@ class StackedNetwork:
         self._gradients: Views = {}
         self._logits = rows.values
 
-    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks) -> Tensor:
+    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks, padding: Padding = NO_PADDING) -> Tensor:
         """See Network.forward."""
         self._model.train()
         leaves, self._gradients = self._bind(lanes)

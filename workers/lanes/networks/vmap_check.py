@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from workers.faults import error_text
 from workers.lanes.layout import Views
 from workers.lanes.networks.vmapped_network import VmappedNetwork
 from workers.lanes.random_masks import RandomMasks
@@ -58,7 +59,7 @@ def find_unfusable_reason(
     except UnfusableError as reason:
         return str(reason)
     except Exception as error:  # noqa: BLE001 - any error under vmap only means that lanes train one by one
-        lines = str(error).strip().splitlines() or ["no reason"]
+        lines = error_text(error).strip().splitlines() or ["no reason"]
         return f"it does not run under torch.func.vmap: {type(error).__name__}: {lines[0]}"[:MAX_REASON]
     finally:
         model.train(was_training)

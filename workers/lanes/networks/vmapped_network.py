@@ -10,6 +10,7 @@ from torch.func import functional_call, vmap
 from workers.errors import ModelError
 from workers.lanes.layout import Views
 from workers.lanes.networks.vmapped_dropout import DropoutSampler, use_sampler
+from workers.lanes.padding import NO_PADDING, Padding
 from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 from workers.training.randomness import preserved_global_generators, seed_global_generators
@@ -38,6 +39,7 @@ class VmappedNetwork:
 
     batch_first = False
     uses_autograd = True
+    pads = False
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class VmappedNetwork:
         self._gradients: Views = {}
         self._logits = rows.values
 
-    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks) -> Tensor:
+    def forward(self, lanes: slice, images: Tensor, masks: RandomMasks, padding: Padding = NO_PADDING) -> Tensor:
         """See Network.forward."""
         self.model.train()
         self._sampler.generators, self._sampler.rates = masks.generators, masks.custom_rates

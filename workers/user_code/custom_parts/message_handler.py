@@ -11,9 +11,9 @@ from workers.user_code.custom_parts.child_trial import ChildTrial
 from workers.user_code.custom_parts.cleanups import Cleanups
 from workers.user_code.custom_parts.messages import Dropped, Epoch, Started, TrialFailed, TrialMessage
 from workers.user_code.custom_parts.trainer_process import TrainerProcess
-from workers.user_code.failures import MAX_REASON
 from workers.user_code.outcome import Failed
 from workers.user_code.written_files import model_reader
+from workers.user_process.failures import MAX_REASON
 
 logger = logging.getLogger("narrows.worker")
 
@@ -62,9 +62,12 @@ class MessageHandler:
         how = _how_it_trains(process)
         if process.n_started == 1:
             logger.info("%s: trials of its kind train %s", child.trial.title, how)
+            if message.about_data:
+                logger.info("%s: %s", child.trial.title, message.about_data)
         process.exclude_from_limits(self._clock() - child.started_at, child)
         child.is_started, child.reported_at = True, self._clock()
-        child.trial.new_user_attrs |= {"lanes": how, ATTRIBUTE: process.code_hash}
+        about = {"data": message.about_data} if message.about_data else {}
+        child.trial.new_user_attrs |= {"lanes": how, ATTRIBUTE: process.code_hash, **about}
 
     def _note_epoch(self, process: TrainerProcess, child: ChildTrial, message: Epoch) -> FinishedEpoch:
         trial = child.trial

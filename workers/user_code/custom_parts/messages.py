@@ -4,11 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from service.schemas.locations import first_error
 from service.schemas.protocol import Complete, Report
 from service.schemas.study.limits import MAX_LANES
-from workers.user_code.failures import MAX_REASON, first_problem, invalid_message
+from workers.data.trial_data import MAX_DESCRIPTION
+from workers.user_code.failures import invalid_message
 from workers.user_code.outcome import Failed
 from workers.user_process.channel import Message
+from workers.user_process.failures import MAX_REASON
 
 
 class TrialMessage(BaseModel):
@@ -20,10 +23,15 @@ class TrialMessage(BaseModel):
 
 
 class Started(TrialMessage):
-    """The trial is in its lane, or waits for one. `unfusable_reason`: why the process has only one lane."""
+    """The trial is in its lane, or waits for one.
+
+    `unfusable_reason`: why the process has only one lane. `about_data`: what the trial trains on; empty if there is
+    nothing to tell.
+    """
 
     call: Literal["started"]
     unfusable_reason: Annotated[str, Field(max_length=MAX_REASON)] | None
+    about_data: Annotated[str, Field(max_length=MAX_DESCRIPTION)] = ""
 
 
 class Epoch(TrialMessage):
@@ -71,7 +79,7 @@ def parse_message(message: Message) -> TrialMessage | Failed:
             if parsed.final is not None:
                 Complete(metrics={**parsed.final, "waiting_seconds": 0.0})  # the worker adds this metric
     except ValidationError as error:
-        return invalid_message(first_problem(error))
+        return invalid_message(first_error(error))
     if isinstance(parsed, ProcessFailed):
         return Failed(parsed.reason[:MAX_REASON] or "no reason", parsed.retry)
     return parsed

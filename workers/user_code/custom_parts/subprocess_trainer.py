@@ -21,6 +21,7 @@ from workers.user_code.custom_parts.solo_retries import SoloRetries
 from workers.user_code.custom_parts.trainer_process import TrainerProcess
 from workers.user_code.outcome import Failed
 from workers.user_code.output_uploads import OUTPUT_SECONDS
+from workers.user_code.process_starter import ProcessStarter
 from workers.user_code.user_code_options import UserCodeOptions
 
 logger = logging.getLogger("narrows.worker")
@@ -39,7 +40,7 @@ class SubprocessTrainer:
     def __init__(
         self,
         options: UserCodeOptions,
-        device: str,
+        starter: ProcessStarter,
         client: Client,
         errands: Errands,
         stopping: Stopping,
@@ -59,7 +60,7 @@ class SubprocessTrainer:
         self._busy_since = 0.0
         self._cleanups = Cleanups(errands)
         self._handler = MessageHandler(self._cleanups, clock)
-        start_process = partial(TrainerProcess, options, device, client, errands, clock, CodeVersions())
+        start_process = partial(TrainerProcess, options, starter, client, errands, clock, CodeVersions())
         self._slot = ProcessSlot(start_process, self._handler, self._cleanups, clock)
 
     @property
@@ -101,7 +102,7 @@ class SubprocessTrainer:
     def start(self, trial: LeasedTrial, max_lanes: int | None) -> None:
         """Start a trial, or let it wait. Raises CustomTrialError if it cannot start; it is then not here."""
         self._cleanups.run()
-        refusal = self._options.refusal(trial.lease.training.entrypoints)
+        refusal = self._options.refusal(trial.lease.training.needs)
         if refusal is not None:
             raise CustomTrialError(refusal, retry=True)
         if not self._trials:

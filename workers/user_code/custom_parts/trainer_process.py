@@ -17,7 +17,7 @@ from workers.user_code.custom_parts.messages import TrialMessage, parse_message
 from workers.user_code.failures import check_time_limits, next_message
 from workers.user_code.outcome import Failed
 from workers.user_code.output_uploads import OutputUploads
-from workers.user_code.process import UserProcess
+from workers.user_code.process_starter import ProcessStarter
 from workers.user_code.start_message import start_message
 from workers.user_code.user_code_options import UserCodeOptions
 from workers.user_process import custom_parts
@@ -36,7 +36,7 @@ class TrainerProcess:
     def __init__(
         self,
         options: UserCodeOptions,
-        device: str,
+        starter: ProcessStarter,
         client: Client,
         errands: Errands,
         clock: Callable[[], float],
@@ -72,12 +72,12 @@ class TrainerProcess:
         self.scratch = Scratch()
         try:
             self._folder = options.make_working_folder(self.scratch.path, lease)
-            self.user_process = UserProcess(device, self._folder.path)
+            self.user_process = starter.start(self._folder.path, lease.training.entrypoints)
         except BaseException:
             self.scratch.remove()
             raise
         self._conversation = Conversation(self.user_process.connection)
-        self._conversation.send(_start_message(options, device, lease, n_lanes, solo_reason is not None))
+        self._conversation.send(_start_message(options, starter.device, lease, n_lanes, solo_reason is not None))
 
     @property
     def is_solo(self) -> bool:
@@ -164,7 +164,7 @@ class TrainerProcess:
         uploads = self._uploads.get(trial.lease_id)
         if uploads is None:
             output = self.user_process.output
-            start = output.n_bytes if self.n_started else 0
+            start = output.begin_line() if self.n_started else 0
             uploads = OutputUploads(trial.lease, output, self._client, self._errands, self._clock, start)
             self._uploads[trial.lease_id] = uploads
         if self.is_solo:

@@ -1,13 +1,15 @@
 """Answer what the code of a trial reports and asks for."""
 
+from collections.abc import Sequence
+
 from pydantic import ValidationError
 
 from service.client import Client, ServiceError
 from service.client.retries import Retries, will_pass
 from service.schemas.code_calls import NewConstraints, NewUserAttrs, Suggest
+from service.schemas.locations import first_error
 from service.schemas.protocol import Decision, Lease, Report
 from workers.leases.reporter import LOST_CODES, Reporter
-from workers.user_code.failures import first_problem
 from workers.user_process.channel import Message
 
 REPORT_SECONDS = 5.0
@@ -34,7 +36,7 @@ class CallHandler:
         try:
             return self._answer(message)
         except ValidationError as error:
-            return {"error": first_problem(error)}
+            return {"error": first_error(error)}
         except ServiceError as error:
             if will_pass(error):
                 raise
@@ -48,6 +50,8 @@ class CallHandler:
         match message["call"]:
             case "report":
                 return self._report(Report.model_validate({**fields, "lease_id": self._lease_id}))
+            case "reports":
+                return self._reports(fields["reports"])
             case "decision":
                 return {"decision": self._decision()}
             case "suggest":
@@ -70,17 +74,23 @@ class CallHandler:
                 return {"error": f"no such call: {unknown[:100]}"}
 
     def _best_trial(self) -> Message | None:
-        best = self._retries(lambda: self._client.best(self._study, k=1))
-        if not best:
-            return None
-        fields = best[0].model_dump(include={"number", "values", "params", "user_attrs"})
-        return {**fields, "values": fields["values"] or []}
+        best = self._retries(lambda: self._client.study(self._study)).best  # /best needs more than the scope work
+        return None if best is None else best.model_dump(include={"number", "values", "params", "user_attrs"})
 
     def _report(self, report: Report) -> Message:
         self._reporter.report(self._lease_id, report.step, report.metrics)
         is_answered = self._reporter.flush(self._lease_id, self._patience_seconds)
         self._patience_seconds = REPORT_SECONDS if is_answered else AWAY_SECONDS
         return {"decision": self._decision()}
+
+    def _reports(self, messages: Sequence[Message]) -> Message:
+        """Report several steps in order, for which the code does not wait."""
+        reports = [
+            Report(lease_id=self._lease_id, step=message["step"], metrics=message["metrics"]) for message in messages
+        ]
+        for report in reports[:-1]:
+            self._reporter.report(self._lease_id, report.step, report.metrics)
+        return self._report(reports[-1])
 
     def _decision(self) -> Decision:
         """Report `pause` as `prune`, to code without checkpoints: it cannot be resumed."""

@@ -1,10 +1,9 @@
-"""Run trials of custom objectives, one at a time, each in a process of its own."""
+"""Run trials of custom objectives and commands, one at a time, each in a process of its own."""
 
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,6 +11,8 @@ from pydantic import ValidationError
 from service.client import Client
 from service.client.retries import Retries
 from service.schemas.protocol import Complete, Lease
+from service.schemas.study.command_training import CommandTraining
+from service.schemas.study.training import Training
 from workers.faults import MAX_REASON, Fault
 from workers.fleet.stopping import StopFlag, Stopping
 from workers.leases.errands import Errands
@@ -20,19 +21,16 @@ from workers.leases.reporter import OPEN_DECISIONS, Reporter
 from workers.leases.trial_finisher import TrialFinisher
 from workers.scheduling.leased_trial import need_of, title
 from workers.scratch import Scratch
+from workers.user_code.attempt import StartAttempt, TrialFiles
 from workers.user_code.code_versions import ATTRIBUTE, CodeVersions
-from workers.user_code.conversation import Conversation
 from workers.user_code.failures import invalid_results
 from workers.user_code.objectives.call_handler import CallHandler
 from workers.user_code.objectives.checkpoint_uploads import CheckpointUploads
 from workers.user_code.objectives.process_watcher import ProcessWatcher
 from workers.user_code.outcome import ClosedByService, Completed, Failed, Outcome, Paused, PrunedByCode, Released
 from workers.user_code.output_uploads import OutputUploads
-from workers.user_code.process import UserProcess
-from workers.user_code.start_message import start_message
 from workers.user_code.user_code_options import UserCodeOptions
 from workers.user_code.written_files import model_reader
-from workers.user_process.channel import Message
 
 logger = logging.getLogger("narrows.worker")
 
@@ -41,10 +39,14 @@ FETCH_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class ObjectiveRunner:
-    """Runs a trial from its start to its end. The reporter's thread sends its reports and renews its lease."""
+    """Runs a trial from its start to its end. The reporter's thread sends its reports and renews its lease.
+
+    `functions` starts the code of an entrypoint, `commands` a command.
+    """
 
     options: UserCodeOptions
-    device: str
+    functions: StartAttempt
+    commands: StartAttempt
     client: Client
     reporter: Reporter
     finisher: TrialFinisher
@@ -56,7 +58,7 @@ class ObjectiveRunner:
 
     def run(self, lease: Lease) -> Fault | None:
         """Train and pass the outcome to the finisher. Returns the fault if the trial failed."""
-        refusal = self.options.refusal(lease.training.entrypoints)
+        refusal = self.options.refusal(lease.training.needs)
         if refusal is not None:
             return self._fail(lease, Fault(refusal, retry=True))
         scratch = None
@@ -72,24 +74,24 @@ class ObjectiveRunner:
                 self.errands.submit(scratch.remove)
 
     def _run(self, lease: Lease, scratch: Path) -> Fault | None:
-        started_at = self.clock()
+        started_at, training = self.clock(), lease.training
+        assert not isinstance(training, Training), "the lease is of a trial with users' code"
         checkpoints = CheckpointUploads(lease, scratch, self.client, self.reporter, self.errands)
         resume_step = checkpoints.fetch(Retries(FETCH_SECONDS, self.stopping))
         model = scratch / "model.safetensors"
         folder = self.options.make_working_folder(scratch, lease)
         changed = self._note_code(lease)
-        process = UserProcess(self.device, folder.path)
+        files = TrialFiles(scratch, folder.path, checkpoints.folder, model, resume_step)
+        start = self.commands if isinstance(lease.training, CommandTraining) else self.functions
+        attempt = start(lease, files)
+        output = OutputUploads(lease, attempt.process.output, self.client, self.errands, self.clock)
+        output.heading = "" if changed is None else f"[{changed}]\n"
         try:
-            output = OutputUploads(lease, process.output, self.client, self.errands, self.clock)
-            output.heading = "" if changed is None else f"[{changed}]\n"
-            conversation = Conversation(process.connection)
             retries = Retries(AWAY_LIMIT_SECONDS, StopFlag(self.stopping))
             calls = CallHandler(lease, self.client, self.reporter, retries)
-            conversation.send(self._start_message(lease, checkpoints.folder, model, resume_step))
             outcome = ProcessWatcher(
-                lease.training,
-                process,
-                conversation,
+                training,
+                attempt,
                 calls,
                 checkpoints,
                 lambda: self.reporter.decision(lease.lease_id),
@@ -99,12 +101,14 @@ class ObjectiveRunner:
                 self.clock,
             ).watch()
         finally:
-            process.end()
+            attempt.end()
             folder.close(title(lease))
         output.upload()
         if isinstance(outcome, Completed):
             outcome = _with_all_metrics(lease, outcome, self.clock() - started_at)
-        return self._hand_over(lease, outcome, process.output.last_lines(), model, is_feasible=calls.is_feasible)
+        return self._hand_over(
+            lease, outcome, attempt.process.output.last_lines(), model, is_feasible=calls.is_feasible
+        )
 
     def _note_code(self, lease: Lease) -> str | None:
         """Send the hash of the trial's code. Returns a sentence if the code has changed since the last trial."""
@@ -113,24 +117,6 @@ class ObjectiveRunner:
             logger.warning("%s: %s", title(lease), changed)
         self.finisher.add_user_attrs(lease, {ATTRIBUTE: version})
         return changed
-
-    def _start_message(self, lease: Lease, checkpoint_dir: Path, model: Path, resume_step: int) -> Message:
-        training = lease.user_code
-        return start_message(
-            lease,
-            self.options,
-            self.device,
-            entrypoint=training.entrypoint,
-            arguments=training.arguments,
-            seed=lease.seed,
-            params=lease.params,
-            user_attrs={name: value for name, value in lease.user_attrs.items() if name != ATTRIBUTE},
-            objectives=[objective.model_dump() for objective in lease.objectives],
-            prunes=lease.prunes,
-            checkpoint_dir=str(checkpoint_dir),
-            resume_step=resume_step,
-            model_path=str(model),
-        )
 
     def _hand_over(
         self, lease: Lease, outcome: Outcome, last_lines: str, model: Path, *, is_feasible: bool
@@ -151,8 +137,7 @@ class ObjectiveRunner:
             case Paused():
                 self.finisher.pause(lease, outcome.save_files)
             case ClosedByService():
-                logger.warning("%s: lost to another worker", title(lease))
-                self.errands.submit(partial(self.reporter.forget, lease.lease_id))
+                self.finisher.note_lost(lease)
             case Released():
                 self.finisher.release(lease)
         return None

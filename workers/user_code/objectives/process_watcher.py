@@ -10,24 +10,15 @@ from service.client.retries import Retries
 from service.schemas.protocol import Complete, Decision
 from workers.fleet.stopping import Stopping
 from workers.leases.outcome_client import AWAY_LIMIT_SECONDS
-from workers.user_code.conversation import Conversation
-from workers.user_code.failures import (
-    EXIT_SECONDS,
-    MAX_REASON,
-    TimeLimits,
-    check_time_limits,
-    invalid_results,
-    next_message,
-)
+from workers.user_code.attempt import Attempt
+from workers.user_code.failures import EXIT_SECONDS, TimeLimits, check_time_limits, invalid_results
 from workers.user_code.objectives.call_handler import CallHandler
 from workers.user_code.objectives.checkpoint_uploads import CheckpointUploads
 from workers.user_code.outcome import ClosedByService, Completed, Failed, Outcome, Paused, PrunedByCode, Released
-from workers.user_code.process import UserProcess
 from workers.user_process.channel import Message
+from workers.user_process.failures import MAX_REASON
 
 POLL_SECONDS = 0.1
-PRUNED_SECONDS = 30.0
-"""How long the code may go on after it was told that its trial is pruned."""
 LAST_REPORT_SECONDS = 8.0
 """How long a worker that was asked to end waits for one more report, to save the checkpoint of that step."""
 
@@ -41,8 +32,7 @@ class ProcessWatcher:
     def __init__(
         self,
         limits: TimeLimits,
-        process: UserProcess,
-        conversation: Conversation,
+        attempt: Attempt,
         calls: CallHandler,
         checkpoints: CheckpointUploads,
         decision: Callable[[], Decision],
@@ -53,8 +43,7 @@ class ProcessWatcher:
     ) -> None:
         """`on_turn` is called several times a second."""
         self._limits = limits
-        self._process = process
-        self._conversation = conversation
+        self._attempt = attempt
         self._calls = calls
         self._checkpoints = checkpoints
         self._decision = decision
@@ -78,7 +67,9 @@ class ProcessWatcher:
         return outcome
 
     def _turn(self) -> Outcome | None:
-        message = next_message(self._process, self._conversation, POLL_SECONDS)
+        message = self._attempt.receive(POLL_SECONDS)
+        if isinstance(message, Failed) and self._decision() == "pause":  # its code was told that it is pruned
+            return PrunedByCode()
         return self._handle(message) if isinstance(message, dict) else message
 
     def _handle(self, message: Message) -> Outcome | None:
@@ -94,7 +85,7 @@ class ProcessWatcher:
                 return self._finish(Failed(reason, retry=not_importable, not_importable=not_importable))
         asked_at = self._clock()
         answer = self._calls.answer(message)
-        is_report = message["call"] == "report" and "decision" in answer
+        is_report = message["call"] in ("report", "reports") and "decision" in answer
         is_last = is_report and answer["decision"] == "continue" and self._save_checkpoint(message["step"])
         waited = self._clock() - asked_at  # time of the service and the worker, which limits of the code leave out
         self._started_at, self._reported_at = self._started_at + waited, self._reported_at + waited
@@ -105,7 +96,7 @@ class ProcessWatcher:
         if is_report and self._decision() == "pause" and self._checkpoints.has_files:
             retries = Retries(AWAY_LIMIT_SECONDS, self._stopping)
             return Paused(self._checkpoints.save_at_rung(message["step"], retries))
-        self._conversation.send(answer)
+        self._attempt.send(answer)
         return None
 
     def _save_checkpoint(self, step: int) -> bool:
@@ -118,8 +109,8 @@ class ProcessWatcher:
         return is_last
 
     def _finish(self, outcome: Outcome) -> Outcome:
-        self._conversation.send({})
-        self._process.ended_within(EXIT_SECONDS)
+        self._attempt.send({})
+        self._attempt.process.ended_within(EXIT_SECONDS)
         return outcome
 
     def _check_decision(self) -> Outcome | None:
@@ -129,7 +120,7 @@ class ProcessWatcher:
         if decision not in ("prune", "pause"):
             return None
         self._pruned_at = self._pruned_at or self._clock()
-        if self._clock() - self._pruned_at < PRUNED_SECONDS:
+        if self._clock() - self._pruned_at < self._attempt.pruned_seconds():
             return None
         return PrunedByCode() if decision == "pause" else ClosedByService()
 

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from service.schemas.study.data import CustomDataset
 from workers.data.images import LabelledImages
-from workers.data.trial_data import TrialData
+from workers.data.trial_data import TrialData, check_train_classes, describe
 from workers.errors import DatasetError
 from workers.user_process.custom_parts.entrypoint import call_function
 
@@ -77,7 +77,13 @@ def _load(dataset_json: str, seed: int) -> CustomSplits:
     for split, name in zip(splits[1:], SPLITS[1:], strict=False):
         if split.inputs.shape[1:] != train.inputs.shape[1:] or split.inputs.dtype != train.inputs.dtype:
             raise DatasetError(f"inputs of {name} must be like those of train: {_shown(split)}, not {_shown(train)}")
-    return CustomSplits(train, splits[1], splits[2] if len(splits) == 3 else None)
+    loaded = CustomSplits(train, splits[1], splits[2] if len(splits) == 3 else None)
+    check_train_classes(dataset.entrypoint, train.labels)
+    if loaded.test is not None and (largest := int(loaded.test.labels.max())) >= loaded.n_classes:
+        raise DatasetError(
+            f"labels of test must be classes of train or validation, 0 to {loaded.n_classes - 1}: {largest}"
+        )
+    return loaded
 
 
 def _shown(split: DatasetSplit) -> str:
@@ -94,8 +100,14 @@ def _split(value: Any, name: str) -> DatasetSplit:
         raise DatasetError(
             f"{name} must be a pair of tensors, inputs and labels, or a torch data set of pairs: {_kind(value)}"
         )
+    if not all(tensor.layout == torch.strided and not tensor.is_meta for tensor in value):
+        raise DatasetError(f"{name} must be dense tensors with values: {', '.join(map(_storage, value))}")
     inputs, labels = value
     return DatasetSplit(_inputs(inputs.detach().cpu(), name), _labels(labels.detach().cpu(), len(inputs), name))
+
+
+def _storage(tensor: Tensor) -> str:
+    return f"{str(tensor.layout).removeprefix('torch.')} on {tensor.device}"
 
 
 def _kind(value: Any) -> str:
@@ -176,16 +188,19 @@ def custom_trial_data(splits: CustomSplits, device: torch.device) -> TrialData:
     """The train and validation splits as one TrialData on a device."""
     n_train, n_validation = len(splits.train.labels), len(splits.validation.labels)
     inputs = torch.cat([splits.train.inputs, splits.validation.inputs])
+    labels = torch.cat([splits.train.labels, splits.validation.labels])
+    train, validation = torch.arange(n_train), torch.arange(n_train, n_train + n_validation)
     scale = BYTE_SCALE if inputs.dtype == torch.uint8 else 1.0
     return TrialData(
         images=inputs.to(device),
-        labels=torch.cat([splits.train.labels, splits.validation.labels]).to(device),
-        train=torch.arange(n_train, device=device),
-        validation=torch.arange(n_train, n_train + n_validation, device=device),
+        labels=labels.to(device),
+        train=train.to(device),
+        validation=validation.to(device),
         mean=torch.zeros(1, device=device),
         std=torch.full((1,), scale, device=device),
         n_classes=splits.n_classes,
         has_statistics=False,
+        description=describe(f"inputs of {_shown(splits.train)}", labels, splits.n_classes, train, validation),
     )
 
 

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+from workers.user_process.forked_code import ends_forks
 from workers.user_process.function import import_function
 
 
@@ -12,4 +13,5 @@ def call_function(entrypoint: str, arguments: dict[str, Any]) -> Any:
     Raises RetryElsewhereError if its module cannot be imported, EntrypointError if the module has no such function, and
     whatever the code raises.
     """
-    return import_function(entrypoint)(copy.deepcopy(arguments))
+    with ends_forks():
+        return import_function(entrypoint)(copy.deepcopy(arguments))

@@ -13,8 +13,9 @@ from service.schemas.study.training import Training
 from workers.data.trial_data import TrialData, prepare_data
 from workers.final_test.final_trial import FinalTrial
 from workers.lanes.lane_group import LaneGroup
-from workers.scheduling.lane_choice import LaneChoice, batches_per_second
+from workers.scheduling.lane_choice import LaneChoice
 from workers.scheduling.lane_scheduler import LaneScheduler
+from workers.scheduling.lane_times import LaneTimes
 from workers.user_process.context import Context
 from workers.user_process.custom_parts.dataset import custom_trial_data, load_custom_test, load_splits
 from workers.user_process.custom_parts.model import make_model
@@ -60,7 +61,7 @@ class SchedulerFactory:
         else:
             unfusable_reason = self._unfusable_reason(training)
             n_lanes = n_lanes if unfusable_reason is None else 1
-        choice = LaneChoice(self._device, n_lanes, self._measure)
+        choice = LaneChoice(n_lanes, LaneTimes(self._device))
         return LaneScheduler(self._data, self._device, choice, self._final_trial(), self._group), unfusable_reason
 
     def _data(self, dataset: Dataset | CustomDataset) -> TrialData:
@@ -82,6 +83,3 @@ class SchedulerFactory:
         if isinstance(training.model, CustomModel):
             self._fuse = reason is None  # later groups need not check the model again
         return reason
-
-    def _measure(self, training: Training, data: TrialData, n_lanes: int) -> float:
-        return batches_per_second(training, data, self._device, n_lanes, self._group)

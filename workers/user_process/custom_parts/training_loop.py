@@ -1,7 +1,6 @@
 """Train trials in the process of custom models and data sets, as the worker commands."""
 
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneSc
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_process.channel import Channel, Message
 from workers.user_process.custom_parts.trial_failure import raise_if_device_broken, trial_failure
+from workers.user_process.output import tell
 
 CHECKPOINT_SECONDS = 1.0
 """Shortest time between two checkpoints: small models finish many epochs a second."""
@@ -95,7 +95,8 @@ class TrainingLoop:
             self._start_commands.pop(name, None)
             self._send("trial_failed", name, **trial_failure(trial, error))
         else:
-            self._send("started", name, unfusable_reason=self._unfusable_reason)
+            about = trial.new_user_attrs.get("data", "")
+            self._send("started", name, unfusable_reason=self._unfusable_reason, about_data=about)
 
     def _drop_trial(self, name: str) -> None:
         del self._start_commands[name]
@@ -152,7 +153,7 @@ class TrainingLoop:
                 path.replace(previous_checkpoint(path))
             _write(path, content)
         except OSError as error:  # such as a full disk: the trial trains on and keeps its older checkpoint
-            print(f"the checkpoint cannot be written: {error}", file=sys.stderr)
+            tell(f"the checkpoint cannot be written: {error}")
 
 
 def _read_state(path: str | None, trial: LeasedTrial) -> LaneState | None:
@@ -162,9 +163,9 @@ def _read_state(path: str | None, trial: LeasedTrial) -> LaneState | None:
     try:
         state = read_checkpoint(Path(path).read_bytes(), trial.lease.built_in, trial.lease.seed)
     except (CheckpointError, OSError) as error:
-        print(f"starts again from the beginning: {error}")
+        tell(f"starts again from the beginning: {error}")
         return None
-    print(f"goes on after {state.n_epochs} epochs")
+    tell(f"goes on after {state.n_epochs} epochs")
     return state
 
 
@@ -174,7 +175,7 @@ def write_model(path: Path, content: Callable[[], bytes]) -> None:
         _write(path, content())
     except Exception as error:  # noqa: BLE001 - a model is an addition: it does not cost the trial its value
         raise_if_device_broken(error)
-        print(f"[the model is not saved: {type(error).__name__}: {error}]", file=sys.stderr, flush=True)
+        tell(f"the model is not saved: {type(error).__name__}: {error}")
 
 
 def _write(path: Path, content: bytes) -> None:

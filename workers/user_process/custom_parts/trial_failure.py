@@ -1,14 +1,12 @@
 """Translate an exception of custom code into the reason that its trial fails with."""
 
-import sys
-import traceback
-
 from service.schemas.study.data import Dataset
 from workers.errors import DatasetError, PrecisionError, WorkerError
 from workers.faults import is_device_broken
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_process.channel import Message
 from workers.user_process.failures import EntrypointError, RetryElsewhereError, failure_message
+from workers.user_process.output import flush_output, print_error
 
 
 def raise_if_device_broken(error: BaseException) -> None:
@@ -25,10 +23,9 @@ def trial_failure(trial: LeasedTrial, error: BaseException) -> Message:
     message = failure_message(_translated(trial, error))
     if message["call"] != "failed":  # Optuna's TrialPruned, which has no meaning here
         message = {"reason": type(error).__name__, "retry": False}
-    if not isinstance(error, WorkerError | EntrypointError):
-        traceback.print_exception(error)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if not isinstance(error, WorkerError | EntrypointError | SystemExit):
+        print_error(error)
+    flush_output()
     reason = message["reason"].encode(errors="replace").decode()  # an exception's text may not be valid Unicode
     return {"reason": reason, "retry": message["retry"]}
 

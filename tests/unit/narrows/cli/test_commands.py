@@ -42,6 +42,7 @@ def test_best_is_a_table(service: StandIn, capsys: Capture) -> None:
             "GET /v1/studies/digits/trials?state=FAIL&order_by=-value&limit=3",
         ),
         (["studies", "--json"], "GET /v1/studies"),
+        (["workers", "--json"], "GET /v1/workers"),
     ],
 )
 def test_json_is_the_answer_as_the_service_sent_it(
@@ -203,7 +204,11 @@ def test_submit_sends_what_the_file_says(service: StandIn, capsys: Capture, tmp_
     assert run(["submit", str(file)]) == 0
     space = {"learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}
     assert service.requests == [("POST /v1/studies", {"name": "digits", "search_space": space})]
-    assert capsys.readouterr().out == f"digits is running, 30 trials: {service.url}/dashboard\n"
+    told = f"It is running, 30 trials: {service.url}/dashboard\n"
+    assert capsys.readouterr().out == f"digits is created. {told}"
+    service.answers["POST /v1/studies"] = (200, study_json())
+    assert run(["submit", str(file)]) == 0
+    assert capsys.readouterr().out == f"digits is unchanged, it exists with this definition. {told}"
 
 
 def test_submit_and_watch_shows_the_end(service: StandIn, capsys: Capture, tmp_path: Path) -> None:
@@ -226,7 +231,12 @@ EXISTS = {"title": "No", "status": 409, "detail": "a study of this name exists",
     ids=["pipe", "yes", "asked"],
 )
 def test_submit_replaces_a_study_with_another_definition(
-    service: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], stdin: StringIO
+    service: StandIn,
+    capsys: Capture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    stdin: StringIO,
 ) -> None:
     monkeypatch.setattr("sys.stdin", stdin)
     file = tmp_path / "study.json"
@@ -238,6 +248,7 @@ def test_submit_replaces_a_study_with_another_definition(
     expected = ["POST /v1/studies", "GET /v1/studies/digits", "POST /v1/studies?replace=true"]
     assert [request for request, _ in service.requests] == expected
     assert service.requests[2][1] == DEFINITION
+    assert "digits is replaced. It is running, 30 trials: " in capsys.readouterr().out
 
 
 def test_submit_replaces_nothing_after_the_answer_no_or_without_the_flag(

@@ -49,6 +49,18 @@ def test_the_columns_of_exports_of_data_frames_and_of_people_are_known(prefix: s
     ]
 
 
+def test_empty_lines_before_the_header_and_spaces_after_commas_do_not_matter() -> None:
+    (trial,) = _all("\n,,\nvalue, optimizer, batch_size\n 0.5, adam, 64\n", ONE)
+    assert trial == {"state": "COMPLETE", "params": {"optimizer": "adam", "batch_size": 64}, "values": [0.5]}
+
+
+def test_a_name_with_spaces_around_it_is_kept() -> None:
+    space = {" a ": {"type": "int", "low": 0, "high": 9}}
+    spaced = definition(search_space=space, training={"entrypoint": "mine.train:f"})
+    (trial,) = _all("params_ a ,value\n5,0.5\n", Definition.model_validate(spaced))
+    assert trial["params"] == {" a ": 5}
+
+
 @pytest.mark.parametrize("names", ["values_0,values_1", "values_validation_accuracy,value_n_parameters"])
 def test_several_objectives_have_a_column_each(names: str) -> None:
     (trial,) = _all(f"batch_size,{names}\n64,0.9,1000\n", TWO)
@@ -87,6 +99,19 @@ def test_constraints_have_columns_of_their_own() -> None:
     assert trial["params"] == {"batch_size": 16}
 
 
+HEADER = "number,state,step,value_validation_accuracy,params_batch_size,metrics_validation_accuracy"
+
+
+def test_a_pruned_trial_of_an_export_has_its_last_report() -> None:
+    rows = "0,PRUNED,3,,16,0.5\n1,PRUNED,4,,16,nan\n2,PRUNED,5.0,,16,-inf\n3,PRUNED,,,16,\n4,FAIL,1,,16,0.5\n"
+    reports = [(one.get("last_step"), one.get("last_value")) for one in _all(f"{HEADER}\n{rows}", ONE)]
+    assert reports == [(3, 0.5), (4, "nan"), (5, "-inf"), (None, None), (None, None)]
+    (pruned,) = _all(f"{HEADER},value_n_parameters\n0,PRUNED,3,,16,0.5,\n", TWO)
+    assert "last_step" not in pruned
+    _, unreadable = read_csv(f"{HEADER}\n0,PRUNED,3.5,,16,0.5\n{rows}", ONE)
+    assert unreadable == ["line 2, column step: must be a whole number: '3.5'"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -95,6 +120,8 @@ def test_constraints_have_columns_of_their_own() -> None:
         ("learning_rate\n0.1\n", "a column must have the values of validation_accuracy"),
         ("depth,value\n3,0.5\n", "column 'depth' must be a parameter of the search space, a value or state"),
         ("params_depth,value\n3,0.5\n", "column 'params_depth' must be a parameter"),
+        ("value;optimizer\n0,5;adam\n", "cells must be separated by commas: the first line has ';'"),
+        ("value\toptimizer\n", r"cells must be separated by commas: the first line has '\t'"),
         ("value,value\n1,2\n", "column 'value' must not be listed twice"),
         ("learning_rate,value\n0.1\n", "line 2 must have 2 cells: 1"),
         ("learning_rate,value\nfast,0.5\n", "line 2, column learning_rate: must be a number: 'fast'"),
@@ -137,3 +164,16 @@ def test_an_empty_cell_is_null_where_null_is_a_choice_and_the_parameter_exists()
         {"optimizer": "sgd", "max_depth": 5},
         {"optimizer": "adam", "max_depth": 10, "beta": 5},
     ]
+
+
+def test_a_long_cell_is_read_like_any_other() -> None:
+    long = "x" * 200_000
+    trials, unreadable = read_csv(f"params_optimizer,note,value\nsgd,{long},0.9\n{long},,0.8\n", ONE)
+    assert [trial["params"] for trial in trials] == [{"optimizer": "sgd"}, {"optimizer": long}]
+    assert unreadable == []
+
+
+def test_a_missing_column_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(CsvError) as error:
+        read_csv("optimizer,accuracy\nsgd,0.9\n", ONE)
+    assert str(error.value).endswith("the columns are 'optimizer', 'accuracy'")

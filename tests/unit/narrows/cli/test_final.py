@@ -125,6 +125,12 @@ def test_what_is_special_is_said(changes: Json, words: str) -> None:
     assert words in "\n".join(sentences(Final.model_validate(final_json(**changes))))
 
 
+def test_no_command_is_named_that_needs_a_service_which_ends() -> None:
+    final = Final.model_validate(final_json())
+    left_out = [line for line in sentences(final) if line not in sentences(final, service_stays=False)]
+    assert [line.partition(" ")[0] for line in left_out] == ["To"]
+
+
 def test_a_record_is_shown_without_beginning_one(service: StandIn, capsys: Capture) -> None:
     service.answers["GET /v1/studies/digits/final"] = (200, final_json("failed"))
     assert run(["final", "digits", "--show"]) == 1

@@ -31,6 +31,8 @@ def test_output_that_has_lost_its_beginning_goes_on_where_it_was(monkeypatch: py
     later = b"[the first 4 bytes are not kept]\ntwo\nthree\n"
     assert written(monkeypatch, b"one\ntwo\n", later) == [b"one\ntwo\n", b"three\n"]
     assert written(monkeypatch, later) == [later]
+    heading = b"[the Python files have changed]\n"
+    assert written(monkeypatch, heading + b"one\ntwo\n", heading + later) == [heading + b"one\ntwo\n", b"three\n"]
 
 
 def test_what_was_lost_between_two_looks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +67,39 @@ def test_a_trial_without_output_shows_nothing(service: StandIn, capsys: pytest.C
     service.answers["GET /v1/studies/digits/trials/3/artifacts"] = (200, {"artifacts": []})
     assert run(["logs", "digits", "3"]) == 0
     assert capsys.readouterr().out == ""
+
+
+NOT_THERE = {"title": "Not found", "status": 404, "detail": "study digits has no trial 3", "code": "trial_not_found"}
+
+
+def test_following_waits_for_a_trial_that_is_to_come(
+    service: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answers["GET /v1/studies/digits"] = (200, study_json())
+    service.answers["GET /v1/studies/digits/trials/3"] = (404, NOT_THERE)
+    service.answers["GET /v1/studies/digits/trials/3/artifacts"] = (200, {"artifacts": []})
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        if len(sleeps) == 2:
+            service.answers["GET /v1/studies/digits/trials/3"] = (200, trial_json(3))
+
+    monkeypatch.setattr("narrows.cli.logs.time.sleep", sleep)
+
+    assert run(["logs", "digits", "3", "--follow"]) == 0
+    assert capsys.readouterr().err == "waiting until trial 3 of digits begins\n"
+
+
+@pytest.mark.parametrize(("number", "state"), [(30, "running"), (3, "finished"), (3, "stopped")])
+def test_following_does_not_wait_for_a_trial_that_will_not_come(
+    service: StandIn, capsys: pytest.CaptureFixture[str], number: int, state: str
+) -> None:
+    service.answers["GET /v1/studies/digits"] = (200, study_json(state))
+    service.answers[f"GET /v1/studies/digits/trials/{number}"] = (404, NOT_THERE)
+
+    assert run(["logs", "digits", str(number), "--follow"]) == 1
+    assert "has no trial" in capsys.readouterr().err
 
 
 def test_a_study_that_no_worker_allows_says_so() -> None:

@@ -46,6 +46,16 @@ def test_a_setting_is_an_option_of_its_commands_and_of_no_other(setting: Setting
         (["best"], "narrows: Missing argument 'STUDY'.\n"),
         (["bst"], "narrows: No such command 'bst'. Did you mean 'best'?\n"),
         (["serve", "--log-level"], "narrows: Option '--log-level' requires an argument.\n"),
+        (["retry", "s", "--trial", "x"], "narrows: --trial must be a whole number: 'x'\n"),
+        (["retry", "s", "--trial", "-1"], "narrows: --trial must be greater than or equal to 0: '-1'\n"),
+        (["extend", "s", "--n-trials", "0"], "narrows: --n-trials must be greater than or equal to 1: '0'\n"),
+        (["logs", "s", "x"], "narrows: N must be a whole number: 'x'\n"),
+        (["narrow", "s", "--margin", "x"], "narrows: --margin must be a number: 'x'\n"),
+        (["export", "s", "--format", "xlsx"], "narrows: --format must be one of csv, json, optuna: 'xlsx'\n"),
+        (
+            ["serve", "--port", "65536"],
+            "narrows: --port (env var: NARROWS_PORT) must be less than or equal to 65535: '65536'\n",
+        ),
     ],
 )
 def test_a_wrong_usage_is_one_line_and_status_2(

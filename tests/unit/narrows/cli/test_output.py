@@ -39,6 +39,8 @@ FIELDS = {
         ({"state": "RUNNING", "reason": None, "values": None, "metrics": {}}, "RUNNING"),
         ({"state": "COMPLETE", "reason": None, "violated": ["seconds <= 2", "size"]}, "violates seconds <= 2, size"),
         ({"state": "WAITING", "reason": None, "paused_at_rung": 1}, "paused at rung 1"),
+        ({"state": "FAIL", "reason": "it broke", "retry_of": 3}, "retry of trial 3; it broke"),
+        ({"state": "COMPLETE", "reason": None, "unused_params": {"depth": 2}}, "not used: depth=2"),
     ],
 )
 def test_the_table_tells_why_a_trial_is_no_result(
@@ -47,6 +49,13 @@ def test_the_table_tells_why_a_trial_is_no_result(
     trial = Trial.model_validate({**FIELDS, **fields})
     console().print(trial_table(["accuracy"], [trial], states=True))
     assert said in capsys.readouterr().out
+
+
+def test_the_values_of_a_trial_stand_on_its_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    trial = Trial.model_validate({**FIELDS, "number": 7, "state": "FAIL", "values": None, "reason": "a reason " * 40})
+    console().print(trial_table(["validation_accuracy"], [trial], states=True))
+    (first,) = [line for line in capsys.readouterr().out.splitlines() if "FAIL" in line]
+    assert first.split()[:3] == ["7", "FAIL", "2"]
 
 
 @pytest.mark.parametrize(

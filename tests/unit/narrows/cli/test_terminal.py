@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from narrows.cli.main import run
+from narrows.cli.terminal import say_pieces
 from service.schemas.terminal_text import one_line, printable
 from tests.conftest import ROOT
 from tests.unit.narrows.cli.stand_in import DEFINITION, StandIn, study_json, token_json, trial_json
@@ -22,9 +23,9 @@ from tests.unit.narrows.cli.test_narrow import range_json, round_json
 
 Capture = pytest.CaptureFixture[str]
 
-WILD = "a\x1b[31mred\x1b]0;title\x07\rover\x08\x9b2J\x85\u2028\u202eevil\u2066\tb\r\nnext\nlast"
+WILD = "a\x1b[31mred\x1b]0;title\x07\rover\x08\x9b2J\x85\u2028\u202eevil\u2066\u200f\u061c\tb\r\nnext\nlast"
 SHOWN = "\\x1b[31mred\\x1b]0;title\\x07"
-OBEYED = re.compile(r"[^\n -~\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\U0010ffff]")
+OBEYED = re.compile(r"[^\n -~\xa0-\u061b\u061d-\u200d\u2010-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\U0010ffff]")
 """Everything but newlines and characters that are shown."""
 
 METRIC = f"accuracy{WILD}"
@@ -155,14 +156,17 @@ QUIET = [["model", "digits", "--trial", "0", "--out", "model"], ["studies"]]
 """Commands that print none of the wild texts, because names of studies have no such characters."""
 
 
+class Terminal(io.TextIOWrapper):
+    """Standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("arguments", [["logs", "digits", "0"], ["watch", "digits"], ["trials", "digits"]])
 def test_a_terminal_gets_no_control_character_of_a_user(
     service: StandIn, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    class Terminal(io.TextIOWrapper):
-        def isatty(self) -> bool:
-            return True
-
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", Terminal(out, encoding="utf-8"))
     monkeypatch.setenv("TERM", "xterm")
@@ -187,6 +191,49 @@ def test_data_stay_as_they_are(
     assert capsysbinary.readouterr().out.strip() == content
 
 
+@pytest.mark.parametrize("arguments", [["trials", "digits", "--json"], ["export", "digits", "--format", "json"]])
+def test_json_on_a_terminal_is_the_same_when_parsed(
+    service: StandIn, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", Terminal(out, encoding="utf-8"))
+    found = {"reason": f"\x9b\u202e\x7f\u2066é漢{WILD}"}
+    content = json.dumps(found, ensure_ascii=False).encode()
+    service.answers["GET /v1/studies/digits/trials?order_by=number&limit=100"] = (200, content)
+    service.answers["GET /v1/studies/digits/export?format=json"] = (200, content)
+    assert run(arguments) == 0
+    sys.stdout.flush()
+    text = out.getvalue().decode()
+    assert OBEYED.findall(text) == []
+    assert "é漢" in text
+    assert json.loads(text) == found
+
+
+def test_csv_on_a_terminal_has_no_control_character(service: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", Terminal(out, encoding="utf-8"))
+    content = f'number,user_attrs_note\r\n0,"é漢{WILD}"\r\n'.encode()
+    service.answers["GET /v1/studies/digits/export?format=csv"] = (200, content)
+    assert run(["export", "digits"]) == 0
+    sys.stdout.flush()
+    text = out.getvalue().decode()
+    assert OBEYED.findall(text) == []
+    assert text.splitlines()[:2] == ["number,user_attrs_note", f'0,"é漢a{SHOWN}']
+    assert text.endswith('last"\n')
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 3, 5])
+@pytest.mark.parametrize("is_json", [False, True])
+def test_pieces_may_be_cut_anywhere(monkeypatch: pytest.MonkeyPatch, n_bytes: int, is_json: bool) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", Terminal(out, encoding="utf-8", newline="\n"))
+    content = "漢\r\n\x9b".encode()
+    pieces = (content[start : start + n_bytes] for start in range(0, len(content), n_bytes))
+    say_pieces(pieces, is_json=is_json)
+    sys.stdout.flush()
+    assert out.getvalue().decode() == ("漢\r\n\\u009b" if is_json else "漢\n\\x9b")
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -207,7 +254,7 @@ def test_a_cell_has_no_line_breaks() -> None:
 
 def test_commands_print_by_say_complain_and_the_console_alone() -> None:
     """Data go to standard output as they are: an export, JSON, a converted definition, the output of a trial."""
-    data = {"output.py": 1, "trials.py": 1, "convert.py": 1, "logs.py": 1}
+    data = {"output.py": 1, "convert.py": 1, "logs.py": 1}
     found: dict[str, int] = {}
     for file in (ROOT / "narrows" / "cli").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -219,5 +266,5 @@ def test_commands_print_by_say_complain_and_the_console_alone() -> None:
                 "sys.stdout.buffer.write",
             ):
                 found[file.name] = found.get(file.name, 0) + 1
-    assert found.pop("terminal.py") == 2
+    assert found.pop("terminal.py") == 4
     assert found == data

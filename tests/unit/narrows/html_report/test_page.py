@@ -10,11 +10,12 @@ import pytest
 from narrows.html_report.curve_plots import curve_plots
 from narrows.html_report.gather import Gathered
 from narrows.html_report.page import render_page
-from narrows.html_report.search_plots import search_plots
+from narrows.html_report.search_plots import MAX_LINES, N_TIMELINE, search_plots
 from narrows.html_report.weights import Histogram
 from service.schemas.results import Trial
 from service.schemas.study.search_space import CategoricalParameter
 from tests.unit.narrows.html_report.studies import (
+    SPACE,
     TWO_OBJECTIVES,
     as_optuna,
     diagnosis,
@@ -100,6 +101,7 @@ def test_several_objectives_have_a_front_and_a_history_each() -> None:
     assert "Intermediate values" not in found
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(
     "trials",
     [
@@ -157,6 +159,16 @@ def test_choices_of_any_kind_are_drawn(name: str, choices: list[Any]) -> None:
     assert {"Slice", "Parallel coordinates", "Contour"} <= set(found)
 
 
+def test_plots_with_a_line_or_a_bar_for_each_trial_show_some_of_many() -> None:
+    n = 2 * MAX_LINES + 1
+    one = gathered([trial(number) for number in range(n)], n_curves=0)
+    found = {plot.title: plot for plot in search_plots(one)}
+    parallel = found["Parallel coordinates"]
+    assert f"Each line is a trial, of {MAX_LINES} trials" in parallel.note
+    assert len(parallel.figure.data) <= MAX_LINES + len(SPACE) + 1
+    assert sum(len(bars.y) for bars in found["Timeline"].figure.data) == N_TIMELINE
+
+
 def test_what_users_wrote_is_text_and_the_page_loads_nothing() -> None:
     trials = [
         trial(number, params={**params_of(number), "optimizer": [HOSTILE, "adam"][number % 2]}) for number in range(8)
@@ -173,6 +185,13 @@ def test_what_users_wrote_is_text_and_the_page_loads_nothing() -> None:
     assert not {"img", "so"} & set(found.tags)
     assert [link for link in found.links if not link.startswith(("#", "data:"))] == []
     assert "default-src 'none'" in document
+
+
+def test_control_characters_of_users_are_told_as_escapes() -> None:
+    one = gathered([trial(0)])
+    named = one.study.model_copy(update={"data": "\x1b[31m \u202egpj.exe\x9b"})
+    text = Elements(render_page(replace(one, study=named), NOW)).text
+    assert r"Data: \x1b[31m \u202egpj.exe\x9b" in text
 
 
 def test_the_grid_draws_validation_solid_and_training_dashed_of_twenty_at_most() -> None:
@@ -200,6 +219,15 @@ def test_verdicts_are_in_the_table_and_the_headings() -> None:
 
     assert "3 overfitting" in Elements(render_page(one, NOW)).text
     assert figure_of(one, "Curves of the best 3 trials").layout.annotations[0].text == "#0 · 0.9 · overfitting"
+
+
+def test_the_page_says_why_a_study_is_paused_and_what_it_trains_on() -> None:
+    one = gathered([trial(0)])
+    reason, data = "the last 10 trials have failed: no file <labels>.csv", "images of 3x8x8 in 2 classes"
+    paused = one.study.model_copy(update={"state": "paused", "state_reason": reason, "data": data})
+    text = Elements(render_page(replace(one, study=paused), NOW)).text
+    assert f"paused: {reason}" in text
+    assert f"Data: {data}" in text
 
 
 def test_a_page_of_many_trials_stays_small_enough_to_open() -> None:

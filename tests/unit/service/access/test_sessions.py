@@ -1,4 +1,4 @@
-from service.access.sessions import LIFETIME_SECONDS, MAX_SESSIONS, Sessions
+from service.access.sessions import LIFETIME_SECONDS, MAX_SESSIONS, MAX_SESSIONS_OF_TOKEN, Sessions
 from tests.integration.service_driver import FakeClock
 
 
@@ -23,6 +23,16 @@ def test_session_ids_are_not_stored() -> None:
 
 def test_the_oldest_session_ends_above_the_maximum() -> None:
     sessions = Sessions(FakeClock())
-    first, *_, last = [sessions.start("a") for _ in range(MAX_SESSIONS + 1)]
-    assert (sessions.token_digest(first), sessions.token_digest(last)) == (None, "a")
+    first, *_, last = [sessions.start(f"token {number}") for number in range(MAX_SESSIONS + 1)]
+    assert (sessions.token_digest(first), sessions.token_digest(last)) == (None, f"token {MAX_SESSIONS}")
     assert len(sessions._sessions) == MAX_SESSIONS
+
+
+def test_many_logins_with_a_token_end_only_its_own_sessions() -> None:
+    sessions = Sessions(FakeClock())
+    other = sessions.start("admin")
+
+    first, second, *_, last = [sessions.start("a") for _ in range(MAX_SESSIONS_OF_TOKEN + 1)]
+
+    assert sessions.token_digest(other) == "admin"
+    assert [sessions.token_digest(one) for one in (first, second, last)] == [None, "a", "a"]

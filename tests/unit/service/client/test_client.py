@@ -1,39 +1,22 @@
-import json
-import random
-import statistics
+"""Calls of the client: what they send, what they answer, and their errors."""
+
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 
 from service.client import Client, ClientError, ServiceError, UnexpectedAnswerError, UnreachableError
-from service.client.retries import Retries
-from service.schemas.protocol import Claim, Complete, Fail, Renew, Report, Reports, WorkerInfo
+from service.client.transport import NO_CERTIFICATES
+from service.schemas.code_calls import NewUserAttrs
+from service.schemas.protocol import Claim, Complete, Fail, Report, Reports, WorkerInfo
+from service.schemas.renewals import Renew
 from service.schemas.study.definition import Definition
-
-DEFINITION = {
-    "name": "digits",
-    "search_space": {"learning_rate": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}},
-    "training": {"dataset": "digits", "model": "mlp"},
-    "n_trials": 3,
-}
-STUDY = {
-    "name": "digits",
-    "state": "running",
-    "definition": DEFINITION,
-    "trial_counts": {},
-    "best": None,
-    "created_at": "2026-01-02T03:04:05Z",
-    "started_at": None,
-    "finished_at": None,
-    "finished_reason": None,
-    "trials_per_hour": None,
-}
+from tests.unit.service.client.stand_in import DEFINITION, STUDY, Service, problem
 
 
 def trial(number: int) -> dict[str, Any]:
@@ -48,33 +31,6 @@ def trial(number: int) -> dict[str, Any]:
         "attempts": [],
         **empty,
     }
-
-
-class Service:
-    """Answers every request with the next of its answers, and keeps the requests."""
-
-    def __init__(self, *answers: httpx.Response | httpx.TransportError) -> None:
-        self.answers = list(answers)
-        self.requests: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, httpx.TransportError):
-            raise answer
-        return answer
-
-    def client(self, token: str | None = None) -> Client:
-        return Client("http://service:8000/", token, httpx.MockTransport(self))
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.requests[-1].content)
-
-
-def problem(status: int, **headers: str) -> httpx.Response:
-    body = {"title": "No", "status": status, "detail": "no such study: 'x'", "code": "study_not_found"}
-    return httpx.Response(status, json=body, headers=headers)
 
 
 def test_create_study_sends_the_definition_as_it_was_written() -> None:
@@ -94,6 +50,17 @@ def test_numbers_that_json_lacks_reach_the_service_which_names_the_field() -> No
     with service.client() as client:
         client.create_study({"target_value": float("nan")})
     assert service.requests[0].content == b'{"target_value": NaN}'
+
+
+def test_half_a_surrogate_pair_reaches_the_service_which_names_the_field() -> None:
+    service = Service(problem(422), problem(422))
+    with service.client() as client:
+        with pytest.raises(ServiceError):
+            client.set_user_attrs("lease", NewUserAttrs(user_attrs={"data": "caf\udce9"}))
+        with pytest.raises(ServiceError):
+            client.create_study({"name": "caf\udce9"})
+    assert service.requests[0].content == b'{"user_attrs": {"data": "caf\xed\xb3\xa9"}}'
+    assert service.requests[1].content == b'{"name": "caf\xed\xb3\xa9"}'
 
 
 def test_the_token_goes_with_every_call() -> None:
@@ -126,8 +93,14 @@ def test_studies_are_read_page_by_page() -> None:
 
 
 LEASE_CALL = "/v1/leases/ab%2Fc"
+
+
 TOKEN = {"name": "lab", "scopes": ["work"], "created_at": "2026-01-02T03:04:05Z", "expires_at": None}
+
+
 TOKEN |= {"revoked_at": None, "last_used_at": None}
+
+
 NARROWED = {
     "study": "a",
     "preview": True,
@@ -143,6 +116,8 @@ NARROWED = {
     "ranges": {},
     "note": None,
 }
+
+
 CALLS: list[tuple[Callable[[Client], object], str, str, Any]] = [
     (lambda client: client.study("a/b"), "GET", "/v1/studies/a%2Fb", STUDY),
     (lambda client: client.tokens(), "GET", "/v1/tokens", {"tokens": [TOKEN]}),
@@ -260,87 +235,23 @@ def test_an_address_that_is_none_is_an_error_of_the_client(server: str) -> None:
         client.health()
 
 
-class NoTime(Event):
-    """Waits without waiting; `waited` has the seconds that were asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waited: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waited.append(timeout or 0.0)
-        return self.is_set()
-
-
-@pytest.mark.parametrize(
-    "away", [problem(503), problem(502), problem(429), httpx.ConnectError("refused"), httpx.ReadTimeout("slow")]
-)
-def test_calls_are_repeated_while_the_service_is_away(away: httpx.Response | httpx.TransportError) -> None:
-    service, time = Service(away, away, httpx.Response(200, json=STUDY)), NoTime()
-    with service.client() as client:
-        study = Retries(60, time)(lambda: client.study("digits"))
-    assert study.name == "digits"
-    assert len(time.waited) == 2
-    assert all(0 <= seconds <= 1 for seconds in time.waited)
-
-
-def test_waits_grow_to_a_limit_and_are_spread_out() -> None:
-    """Or all workers of a service that comes back would call it at the same moment, again and again."""
-    random.seed(0)
-
-    def waited() -> list[float]:
-        service, time = Service(*[problem(503)] * 8, httpx.Response(200, json=STUDY)), NoTime()
-        with service.client() as client:
-            Retries(60, time, longest_wait_seconds=4.0)(lambda: client.study("digits"))
-        return time.waited
-
-    rows = [waited() for _ in range(200)]
-    for waits, ceiling in zip(zip(*rows, strict=True), (0.5, 1, 2, 4, 4, 4, 4, 4), strict=True):
-        assert 0 <= min(waits) < 0.1 * ceiling
-        assert 0.9 * ceiling < max(waits) <= ceiling
-        assert 0.4 * ceiling < statistics.mean(waits) < 0.6 * ceiling
-
-
-def test_the_time_limit_is_one_for_all_attempts() -> None:
-    attempts = 100_000  # far more than there is time for
-    service = Service(*[problem(503)] * attempts)
-    with service.client() as client, pytest.raises(ServiceError):
-        Retries(0.05, NoTime(), longest_wait_seconds=0.0)(lambda: client.study("digits"))
-    assert 1 < len(service.requests) < attempts
-
-
-def test_retry_after_is_honoured() -> None:
-    service, time = Service(problem(503, **{"Retry-After": "7"}), httpx.Response(200, json=STUDY)), NoTime()
-    with service.client() as client:
-        Retries(60, time)(lambda: client.study("digits"))
-    assert time.waited == [7.0]
-
-
-def test_a_refusal_is_not_repeated() -> None:
-    service = Service(problem(404))
-    with service.client() as client, pytest.raises(ServiceError):
-        Retries(60, NoTime())(lambda: client.study("digits"))
-    assert len(service.requests) == 1
-
-
-def test_the_limit_ends_the_repeating() -> None:
-    service = Service(problem(503, **{"Retry-After": "7"}))
-    with service.client() as client, pytest.raises(ServiceError):
-        Retries(5, NoTime())(lambda: client.study("digits"))
-    assert len(service.requests) == 1
-
-
-def test_giving_up_ends_the_repeating() -> None:
-    service, give_up = Service(problem(503)), NoTime()
-    give_up.set()
-    with service.client() as client, pytest.raises(ServiceError):
-        Retries(60, give_up)(lambda: client.study("digits"))
-    assert len(service.requests) == 1
-
-
 @pytest.mark.processes
 def test_the_client_costs_httpx_and_pydantic_alone() -> None:
     code = "import sys, service.client; print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert {"httpx", "pydantic"} <= set(loaded)
     assert not {"fastapi", "optuna", "sqlalchemy", "torch", "storage", "typer", "tenacity", "yaml"} & set(loaded)
+
+
+def test_only_a_client_of_https_reads_the_certificates_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *given, **named: read.append(given))
+    Client("http://service").close()
+    assert read == []
+    Client("https://service").close()
+    assert read != []
+
+
+def test_a_client_of_http_trusts_no_certificate() -> None:
+    assert (NO_CERTIFICATES.verify_mode, NO_CERTIFICATES.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert NO_CERTIFICATES.get_ca_certs() == []

@@ -42,6 +42,12 @@ def test_the_time_left_follows_from_the_speed() -> None:
     assert seconds_left(study("paused", complete=7)) is None
 
 
+def test_a_study_that_only_fails_has_no_time_left() -> None:
+    failing = study(trial_counts={"FAIL": 7, "RUNNING": 2}, trials_per_hour=600.0, best=None)
+    assert seconds_left(failing) is None
+    assert line(failing).endswith("7 failed, 600 trials/hour")
+
+
 def test_the_line_tells_the_counts_the_best_and_the_speed() -> None:
     assert line(study(complete=7)) == (
         "digits: 10/30 trials done, 2 running, 3 pruned, 0 failed, best validation_accuracy 0.9861 (trial 7), "
@@ -67,12 +73,14 @@ def test_a_study_without_a_best_trial_is_shown() -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("state", ["finished", "stopped"])
 def test_following_ends_with_the_study_and_tells_why(terminal: bool, state: str) -> None:
-    states = [study(), study(complete=7), study(state, complete=27, finished_reason="because")]
+    last = study(state, complete=27, finished_reason="because", data="images of 3x8x8")
+    states = [study(), study(complete=7), last]
     shown = console(terminal=terminal)
     assert follow(lambda: states.pop(0), shown, sleep=lambda _seconds: None).state == state
     assert states == []
     assert f"digits is {state}" in text_of(shown)
     assert "because" in text_of(shown)
+    assert text_of(shown).endswith("Data: images of 3x8x8\n")
 
 
 def test_lines_come_when_trials_have_ended_and_not_too_often() -> None:

@@ -56,6 +56,22 @@ def test_all_pages_together_are_the_sorted_whole(items: list[FrozenTrial], order
     assert pages(items, order_by, limit) == [item.number for item in sorted(items, key=trial_key(order_by))]
 
 
+def test_a_page_of_sorted_items_looks_at_few_of_them() -> None:
+    looked_at: list[int] = []
+
+    def key(item: int) -> tuple[float, int]:
+        looked_at.append(item)
+        return item, item
+
+    taken: list[int] = []
+    cursor: str | None = None
+    for _ in range(10):
+        page, cursor = take_page(range(10_000), key, 1000, cursor, is_sorted=True)
+        taken += page
+    assert (taken, cursor) == (list(range(10_000)), None)
+    assert len(looked_at) < 10 * 20
+
+
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(items=trials, limit=st.integers(1, 9), n_more=st.integers(0, 9))
 def test_items_that_come_in_while_pages_are_read_appear_once(items: list[FrozenTrial], limit: int, n_more: int) -> None:

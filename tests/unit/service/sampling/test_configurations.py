@@ -1,8 +1,10 @@
+import cProfile
+import pstats
 from typing import Any
 
 import pytest
 
-from service.sampling.configurations import Configurations
+from service.sampling.configurations import Configurations, first_configurations
 from service.schemas.fields import Scalar
 from service.schemas.study.definition import Definition
 from service.schemas.study.search_space import Parameter
@@ -94,3 +96,50 @@ def test_a_space_of_as_many_configurations_as_a_grid_may_have_has_untried_ones()
     configurations = Configurations(space(batch_size=number, epochs=number))
 
     assert configurations.untried([], {"epochs": 7}) is not None
+
+
+def test_given_values_are_kept_where_their_parameter_exists() -> None:
+    configurations = Configurations(space(optimizer=OPTIMIZER, momentum=MOMENTUM))
+    given = {"momentum": 0.1 + 0.1 + 1e-12}
+
+    first, second = configurations.untried([], given), configurations.untried([{"optimizer": "adam"}], given)
+    configurations.add({"optimizer": "sgd", "momentum": 0.2})
+
+    assert first in ({"optimizer": "adam"}, {"optimizer": "sgd", "momentum": 0.2})
+    assert second == {"optimizer": "sgd", "momentum": 0.2}
+    assert configurations.untried([{"optimizer": "adam"}], given) is None
+    assert configurations.untried([{"optimizer": "adam"}], {"momentum": 7.0}) is not None, "it is outside of the range"
+
+
+def test_the_choice_is_random_and_the_same_for_the_same_study() -> None:
+    number = {"type": "int", "low": 1, "high": 20}
+    first, again = (all_untried(Configurations(space(batch_size=number, epochs=number))) for _ in range(2))
+
+    assert first == again
+    assert len({params["batch_size"] for params in first[:20]}) > 5
+    assert len({params["epochs"] for params in first[:20]}) > 5
+
+
+def n_calls(n_enqueued: int) -> int:
+    """Calls of functions that it takes to complete so many enqueued trials of a grid of 10,000 points."""
+    number = {"type": "int", "low": 0, "high": 99}
+    spaces = {"batch_size": number, "epochs": number}
+    wanted = definition(
+        search_space=spaces,
+        training={"entrypoint": "mine.train:f"},
+        sampler="grid",
+        n_trials=n_enqueued,
+        enqueue=[{"epochs": index % 100} if index % 2 else {} for index in range(n_enqueued)],
+    )
+    checked = Definition.model_validate(wanted)
+    profile = cProfile.Profile()
+    found = profile.runcall(first_configurations, checked)
+    assert len({tuple(params.items()) for params in found}) == n_enqueued
+    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+
+
+def test_the_enqueued_trials_of_a_grid_are_completed_in_linear_time() -> None:
+    few, some, many = n_calls(10), n_calls(400), n_calls(800)
+
+    assert many - few < 2.2 * (some - few)
+    assert many < 2 * few, "most of it is the table of all points, which is made once"

@@ -1,4 +1,6 @@
+import cProfile
 import math
+import pstats
 from typing import Any
 
 import optuna
@@ -131,6 +133,19 @@ def test_what_was_sampled_too_much_takes_no_untried_configurations_place() -> No
 
     first = suggestions.take()
     assert first is not None
-    others = [suggestions.take(lambda params: params == first.params) for _ in range(2)]
+    others = [suggestions.take(lambda params: params != first.params) for _ in range(2)]
 
     assert {trial.params["batch_size"] for trial in (first, *others) if trial is not None} == {16, 32, 48}
+
+
+def test_taking_a_suggestion_costs_the_same_however_many_are_ready() -> None:
+    space = {f"model.hidden.{index}": {"type": "int", "low": 16, "high": 64} for index in range(30)}
+
+    def calls(n_ready: int) -> int:
+        _, _, suggestions = the_suggestions(search_space=space)
+        suggestions.sample_new(n_ready)
+        profile = cProfile.Profile()
+        profile.runcall(suggestions.take)
+        return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+
+    assert calls(64) < 2 * calls(1)

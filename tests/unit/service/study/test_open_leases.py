@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.study.open_leases import OpenLeases
+from service.study.open_leases import MAX_EPOCHS, OpenLeases
 from storage import EpochRecord, LeaseRecord
 from tests.integration.service_driver import FakeClock
 
@@ -61,6 +61,17 @@ def test_a_lease_remembers_its_own_reports_alone(book: OpenLeases) -> None:
 
     assert [book.epoch("b", step) for step in range(4)] == [None, epoch("b", 1), epoch("b", 2), None]
     assert book.epoch("a", 0) is None
+
+
+def test_only_the_newest_reports_of_a_lease_are_remembered(book: OpenLeases) -> None:
+    for step in range(3 * MAX_EPOCHS):
+        book.add_epoch(epoch("a", step))
+
+    kept = [step for step in range(3 * MAX_EPOCHS) if book.epoch("a", step) is not None]
+    assert kept == list(range(2 * MAX_EPOCHS, 3 * MAX_EPOCHS))
+    known = [step for step in range(4 * MAX_EPOCHS) if book.knows("a", step)]
+    assert known == list(range(2 * MAX_EPOCHS, 4 * MAX_EPOCHS)), "later steps are known to be new"
+    assert not book.knows("b", 0)
 
 
 def test_leases_can_be_taken_away_while_they_are_listed(book: OpenLeases) -> None:

@@ -12,7 +12,7 @@ from service.access.authenticator import Caller
 from service.access.route_scopes import with_included
 from service.web import body_limits, yaml_process
 from service.web.body_limits import MAX_BODY_BYTES, MAX_STRANGER_BYTES, BodyLimits
-from service.web.own_process import Limits
+from service.web.own_process import Limits, OwnProcesses
 
 KNOWN = Caller("worker", with_included("work"), by_token=True)
 JSON_TYPE = b"application/json"
@@ -53,7 +53,7 @@ def answer(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(BodyLimits(echo, seconds)(scope(caller, kind, **headers), receive, send))
+    asyncio.run(BodyLimits(echo, OwnProcesses(), seconds)(scope(caller, kind, **headers), receive, send))
     return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
 

@@ -62,6 +62,15 @@ def test_a_file_that_was_given_up_is_free_under_every_name(path: Path) -> None:
     GroupCommitStorage(f"sqlite:///{symbolic_link(path)}").close()
 
 
+def test_a_lock_file_that_cannot_be_written_is_named(path: Path) -> None:
+    lock_file = path.with_name("narrows.db.lock")
+    lock_file.mkdir()
+    with pytest.raises(DatabaseUnavailableError, match=f"cannot write the lock file {lock_file}: Is a directory"):
+        GroupCommitStorage(f"sqlite:///{path}")
+    lock_file.rmdir()
+    GroupCommitStorage(f"sqlite:///{path}").close()
+
+
 def delete(path: Path) -> None:
     path.unlink()
 

@@ -1,3 +1,4 @@
+import json
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -11,6 +12,8 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engi
 from storage.database.opening import parse_url
 from storage.tables.columns import Floats, JsonText, UtcDateTime
 from tests.databases import postgres_database
+from tests.steps import measured_steps
+from tests.turns import unit_seconds
 
 metadata = MetaData()
 table = Table(
@@ -121,3 +124,22 @@ def test_moments_are_kept_to_the_microsecond_as_utc(connection: Connection, mome
 
     assert found == moment
     assert found is None or found.utcoffset() == timedelta(0)
+
+
+LONG: list[Any] = [{"é": 0.1}, [1, None], "\0", True] * 20_000
+
+
+def test_a_long_list_is_written_as_a_short_one() -> None:
+    assert JsonText().to_text(LONG) == json.dumps(LONG)
+
+
+def test_other_threads_go_on_while_a_long_list_is_written() -> None:
+    with measured_steps() as steps:
+        JsonText().to_text(LONG)
+
+    assert steps.longest < unit_seconds(), steps.name
+
+
+def test_a_long_list_with_nan_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        JsonText().to_text([*LONG, math.nan])

@@ -1,16 +1,19 @@
+import json
 import math
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.batch import Batch
 from storage.database.opening import create_tables, open_engine
 from storage.database.owned_database import OwnedDatabase
-from storage.writing.transactions import write
+from storage.writing.transactions import LARGE_TEXT, write
 from storage.writing.upserts import postgresql_statement
+from tests.databases import postgres_database
 
 
 @pytest.fixture
@@ -106,6 +109,62 @@ def test_all_tables_are_undone_when_one_of_them_fails(database: OwnedDatabase) -
         write(database.connection, batch)
 
     assert rows(database, "SELECT study_id FROM studies") == []
+
+
+def test_large_rows_and_small_ones_of_several_tables_are_written_at_once(database: OwnedDatabase) -> None:
+    text = json.dumps(["é\0", "x" * LARGE_TEXT])
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+    for source in ("first", "second"):
+        batch = with_trial(a_study(), 1)
+        batch.put("narrows_imports", (1, 0), (1, 0, source, "", moment, "me", "{}", "{}", text))
+        batch.put("narrows_imports", (1, 1), (1, 1, source, "", moment, "me", "{}", "{}", "[]"))
+        write(database.connection, batch)
+
+    assert rows(database, "SELECT trial_id FROM trials") == [(1,)]
+    found = rows(database, "SELECT source, trials FROM narrows_imports ORDER BY number")
+    assert found == [("second", text), ("second", "[]")]
+    (imported_at,) = rows(database, "SELECT imported_at FROM narrows_imports WHERE number = 0")[0]
+    assert str(imported_at).startswith("2026-01-02 03:04:05.000678")
+
+
+def test_large_rows_are_undone_with_the_others(database: OwnedDatabase) -> None:
+    batch = a_study()
+    text = "x" * (LARGE_TEXT + 1)
+    batch.put("narrows_imports", (1, 0), (1, 0, None, "", datetime(2026, 1, 1, tzinfo=UTC), "me", "{}", "{}", text))
+
+    with pytest.raises(IntegrityError):
+        write(database.connection, batch)
+
+    assert rows(database, "SELECT study_id FROM studies") == []
+
+
+class RecordingCursor(psycopg.Cursor[Any]):
+    """Keeps the length of the longest parameter of a statement for all rows."""
+
+    longest = 0
+
+    def execute(self, query: Any, params: Any = None, **settings: Any) -> Any:
+        RecordingCursor.longest = max([RecordingCursor.longest, *(len(str(one)) for one in params or ())])
+        return super().execute(query, params, **settings)
+
+
+def test_postgresql_does_not_parse_a_large_row_for_each_column() -> None:
+    with postgres_database() as url:
+        engine = open_engine(url)
+        create_tables(engine)
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.autocommit = True
+            driver.cursor_factory = RecordingCursor
+            batch = a_study()
+            text = "x" * (LARGE_TEXT + 1)
+            batch.put(
+                "narrows_imports", (1, 0), (1, 0, "a", "", datetime(2026, 1, 1, tzinfo=UTC), "me", "{}", "{}", text)
+            )
+            write(connection, batch)
+        engine.dispose()
+
+    assert 0 < RecordingCursor.longest < LARGE_TEXT
 
 
 def test_the_same_tables_are_the_same_statement_whatever_the_number_of_rows() -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision import datasets as vision
 
 from service.schemas.study.data import Dataset
 from workers.data.train_split import load_train
@@ -44,6 +43,8 @@ def test_digits_are_split_80_to_20_without_overlap_or_loss() -> None:
 
 
 def test_mnist_is_what_torchvision_reads(find_data: FindData) -> None:
+    from torchvision import datasets as vision
+
     root = find_data("MNIST/raw")
     for train, load in ((True, load_train), (False, load_test)):
         reference = vision.MNIST(root, train=train)
@@ -184,3 +185,12 @@ def test_a_damaged_file_is_an_error_that_names_the_data_set(tmp_path: Path) -> N
         (folder / name).write_bytes(b"not MNIST")
     with pytest.raises(DatasetError, match=r"mnist cannot be read from .*: a file is damaged"):
         load_train(Dataset(name="mnist"), tmp_path, False)
+
+
+def test_a_missing_folder_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError) as error:
+        load_train(Dataset(name="image_folder", path="mine", image_size=6), tmp_path, False)
+    path = tmp_path / "mine"
+    assert str(error.value) == (
+        f"data set image_folder cannot be read from {path}: No such file or directory (downloads are off)"
+    )

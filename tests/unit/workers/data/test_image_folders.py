@@ -1,6 +1,7 @@
 """Folders of images as people have them: splits under many names, files that are no images, and damaged ones."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def test_without_a_test_split_a_fifth_of_train_is_the_test_part(tmp_path: Path, 
         (("ant",), "at least two folders, one for each class"),
         (("train/ant", "val/ant"), "at least two folders, one for each class"),
         ((), "at least two folders, one for each class"),
+        (("ant", "bee"), r"must have more images than the test part takes of it: not \['(ant|bee)'\]"),
     ],
 )
 def test_what_can_be_understood_in_several_ways_is_refused(
@@ -104,6 +106,23 @@ def test_folders_without_images_do_not_matter_beside_splits(tmp_path: Path) -> N
     (tmp_path / "mine/notes").mkdir()
     (tmp_path / "mine/notes/readme.txt").touch()
     assert load_train(dataset(), tmp_path, False).n_classes == 3
+
+
+def test_a_folder_of_a_class_that_cannot_be_read_is_an_error_and_not_fewer_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "mine")
+    (tmp_path / "mine/bee/more").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DatasetError, match=r"Permission denied: '.*mine/bee/more'"):
+        load_train(dataset(), tmp_path, False)
 
 
 def test_hidden_names_and_what_macos_adds_are_no_data(tmp_path: Path) -> None:
@@ -212,7 +231,7 @@ def test_damaged_images_are_skipped_if_the_study_says_so(tmp_path: Path) -> None
     assert data.labels[data.validation].bincount().tolist() == [9, 10, 10]
     for label, shade in enumerate(SHADES.values()):
         assert shades(data.images[data.labels == label]) == {shade}
-    assert f"2 of 60 images cannot be read: {tmp_path / 'mine/train/ant/03.png'}: " in data.description
+    assert f"; skipped: 2 of 60 images cannot be read: {tmp_path / 'mine/train/ant/03.png'}: " in data.description
     assert load_test(dataset(on_bad_image="skip"), tmp_path, False).labels.bincount().tolist() == [9, 10, 10]
 
 
@@ -235,5 +254,5 @@ def test_many_damaged_images_are_counted_and_some_are_named(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["digits", "mnist"])
 def test_skipping_is_for_folders_of_images(name: str) -> None:
-    with pytest.raises(ValueError, match="on_bad_image is for image_folder only"):
+    with pytest.raises(ValueError, match="on_bad_image is for image_folder and flowers only"):
         Dataset(name=name, on_bad_image="skip")

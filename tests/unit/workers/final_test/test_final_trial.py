@@ -19,6 +19,7 @@ from workers.final_test.test_split import evaluate_test, load_test
 from workers.saved.files import load_model
 from workers.scheduling.lane_choice import LaneChoice
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneScheduler
+from workers.scheduling.lane_times import LaneTimes
 from workers.scheduling.leased_trial import VALIDATION_METRICS, LeasedTrial
 
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ def digits(dataset: Dataset | CustomDataset) -> TrialData:
 def train(
     *trials: LeasedTrial, data_of: Callable[[Dataset | CustomDataset], TrialData] = digits
 ) -> list[FinishedEpoch | FailedTrial]:
-    scheduler = LaneScheduler(data_of, CPU, LaneChoice(CPU, 4), FinalTrial(CPU, NOWHERE, download=False))
+    scheduler = LaneScheduler(data_of, CPU, LaneChoice(4, LaneTimes(CPU)), FinalTrial(CPU, NOWHERE, download=False))
     for one in trials:
         scheduler.start(one, None)
     events: list[FinishedEpoch | FailedTrial] = []

@@ -2,25 +2,43 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from tests.unit.workers.fakes import FakeTime
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, until
 from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, EXIT_OK, Fleet, WorkerSlot
 
 pytestmark = pytest.mark.processes
 
 
+class Program:
+    """A process that runs a line of Python. It is no fork: the process of the tests has threads."""
+
+    def __init__(self, code: str) -> None:
+        self._process = subprocess.Popen([sys.executable, "-S", "-c", code])
+        self.pid = self._process.pid
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.poll()
+
+
 def slot(code: str) -> WorkerSlot:
     """Return a slot whose process runs a line of Python."""
-    return WorkerSlot("cpu", [sys.executable, "-S", "-c", code], {"MARK": "x"})
+    return WorkerSlot("cpu", partial(Program, code))
+
+
+def await_end(slot: WorkerSlot) -> None:
+    assert slot.process is not None
+    process = slot.process
+    until(lambda: process.exitcode is not None, "the process has ended")
 
 
 def tend_until_ended(place: WorkerSlot, time: FakeTime) -> None:
     place.tend(time())
-    assert place.process is not None
-    place.process.wait(PATIENCE_SECONDS)
+    await_end(place)
     place.tend(time())
 
 
@@ -28,11 +46,6 @@ def tend_until_ended(place: WorkerSlot, time: FakeTime) -> None:
 def test_the_fleet_succeeds_only_if_every_process_did(codes: Sequence[str], status: int) -> None:
     slots = [slot(f"raise SystemExit({code})") for code in codes]
     assert Fleet(slots).run() == status
-
-
-def test_a_process_gets_the_environment_of_its_slot() -> None:
-    only = slot("import os; raise SystemExit(0 if os.environ['MARK'] == 'x' else 2)")
-    assert Fleet([only]).run() == EXIT_OK
 
 
 def test_a_process_that_crashes_again_is_restarted_after_growing_pauses() -> None:
@@ -54,8 +67,7 @@ def test_the_pause_is_short_again_after_a_process_has_run_for_long() -> None:
     time, only = FakeTime(), slot("raise SystemExit(1)")
     for _ in range(10):
         only.tend(time())
-        assert only.process is not None
-        only.process.wait(PATIENCE_SECONDS)
+        await_end(only)
         time.sleep(60.0)
         only.tend(time())
         assert (only.n_crashes, only.status) == (1, None)
@@ -69,51 +81,34 @@ def test_a_process_that_would_fail_again_is_not_restarted() -> None:
 
 
 WAITS_FOR_SIGTERM = (
-    "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
+    "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'end\\n'), sys.exit(0))); "
     "os.write(1, b'up' + bytes([10])); time.sleep(60)"  # one write: print makes two, which mix with the other process's
 )
 
 
-def test_a_signal_ends_every_process_and_then_the_fleet() -> None:
-    code = (
-        "import sys; from workers.fleet.fleet import Fleet, WorkerSlot; "
-        f"slots = [WorkerSlot('cpu', [sys.executable, '-S', '-c', {WAITS_FOR_SIGTERM!r}], {{}}) for _ in range(2)]; "
-        "fleet = Fleet(slots); fleet.install(); sys.exit(fleet.run())"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as fleet:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_every_process_gets_sigterm_from_the_fleet_and_when_the_fleet_is_killed(number: signal.Signals) -> None:
+    with fleet_of(WAITS_FOR_SIGTERM, n=2) as fleet:
         assert fleet.stdout is not None
-        assert [fleet.stdout.readline() for _ in range(2)] == ["up\n"] * 2
-        fleet.send_signal(signal.SIGTERM)
-        assert fleet.wait(PATIENCE_SECONDS) == 0
-        assert fleet.stdout.read() == ""  # the pipe is at its end: no process is left that holds it
+        fleet.send_signal(number)
+        assert fleet.wait(PATIENCE_SECONDS) == (0 if number == signal.SIGTERM else -number)
+        assert fleet.stdout.read() == "end\n" * 2  # the pipe is at its end: no process is left that holds it
 
 
-def test_the_stdin_of_processes_ends_when_the_fleet_dies() -> None:
-    waits = "import os; print('up', flush=True); os.read(0, 1); print('end', flush=True)"
-    code = (
-        f"import sys; from workers.fleet.fleet import Fleet, WorkerSlot; "
-        f"command = [sys.executable, '-S', '-c', {waits!r}]; "
-        "fleet = Fleet([WorkerSlot('cpu', command, {})]); fleet.install(); fleet.run()"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as fleet:
-        assert fleet.stdout is not None
-        assert fleet.stdout.readline() == "up\n"
-        fleet.kill()
-        assert fleet.stdout.read() == "end\n"
-
-
-def fleet_of(code: str, clock: str = "time.monotonic", echo_seconds: float = 0.0) -> "subprocess.Popen[str]":
-    """Run a fleet of one process and wait until the process is up."""
+def fleet_of(
+    code: str, clock: str = "time.monotonic", echo_seconds: float = 0.0, n: int = 1
+) -> "subprocess.Popen[str]":
+    """Run a fleet of n processes and wait until they are up."""
     starts = (
-        "import itertools, sys, time; from workers.fleet import fleet; "
-        "from workers.fleet.fleet import Fleet, WorkerSlot; "
-        f"fleet.ECHO_SECONDS = {echo_seconds}; "
-        f"place = WorkerSlot('cpu', [sys.executable, '-S', '-c', {code!r}], {{}}); "
-        f"fleet = Fleet([place], {clock}); fleet.install(); sys.exit(fleet.run())"
+        "import itertools, sys, time; from functools import partial; from workers.fleet import fleet; "
+        "from workers.fleet.fleet import Fleet, WorkerSlot; from workers.fleet.forks import Forks; "
+        f"fleet.ECHO_SECONDS = {echo_seconds}; forks = Forks(); "
+        f"slots = [WorkerSlot('cpu', forks.starter(partial(exec, {code!r}, {{}}))) for _ in range({n})]; "
+        f"fleet = Fleet(slots, {clock}); fleet.install(); sys.exit(fleet.run())"
     )
     fleet = subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True)
     assert fleet.stdout is not None
-    assert fleet.stdout.readline() == "up\n"
+    assert [fleet.stdout.readline() for _ in range(n)] == ["up\n"] * n
     return fleet
 
 

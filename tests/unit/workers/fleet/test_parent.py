@@ -10,7 +10,7 @@ pytestmark = pytest.mark.processes
 
 CHILD = (
     "import signal, sys, time; from workers.fleet.parent import end_with_parent; "
-    "signal.signal(signal.SIGTERM, HANDLER); end_with_parent(drain_seconds=0.05); print('up', flush=True); "
+    "signal.signal(signal.SIGTERM, HANDLER); end_with_parent(0, drain_seconds=0.05); print('up', flush=True); "
     "time.sleep(60)"
 )
 
@@ -25,7 +25,7 @@ def status_after_the_parents_death(handler: str) -> int:
         return child.wait(PATIENCE_SECONDS)
 
 
-def test_a_process_gets_sigterm_when_its_stdin_ends() -> None:
+def test_a_process_gets_sigterm_when_the_pipe_ends() -> None:
     assert status_after_the_parents_death(f"lambda *_: sys.exit({EXIT_OK})") == EXIT_OK
 
 

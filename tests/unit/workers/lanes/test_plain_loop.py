@@ -74,6 +74,7 @@ def plain_loop(training: Training, data: TrialData) -> tuple[nn.Module, list[lis
     return model, figures
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("penalties", PENALTIES, ids=str)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(map(str, model.values()))[:30])
@@ -92,7 +93,7 @@ def test_a_lane_equals_the_plain_loop(
     found = [list(result.metrics.values())[:4] for result in results]
     torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=1e-9, atol=1e-9)
     assert results[-1].weights is not None
-    weights = group.model(results[-1].weights).double().state_dict()
+    weights = group.model(results[-1].lane, results[-1].weights).double().state_dict()
     for name, weight in expected_model.state_dict().items():
         if weight.is_floating_point():
             torch.testing.assert_close(weights[name], weight, rtol=1e-5, atol=1e-6)

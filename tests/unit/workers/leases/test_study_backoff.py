@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from tests.unit.workers.fakes import FakeTime
@@ -94,3 +96,17 @@ def test_what_a_machine_lacks_rests_with_the_study_that_found_it_out(backoff: St
 def test_after_any_other_fault_nothing_is_lacking(backoff: StudyBackoff) -> None:
     backoff.note_result("first", MISSING)
     assert not backoff.is_lacking("second", "photos")
+
+
+def test_rests_may_end_while_another_thread_claims(backoff: StudyBackoff) -> None:
+    names = [f"study-{number}" for number in range(200)]
+
+    def rest_and_train() -> None:
+        for result in [MISSING, None] * 20:
+            for name in names:
+                backoff.note_result(name, result)
+
+    other = threading.Thread(target=rest_and_train)
+    other.start()
+    while other.is_alive():
+        assert set(backoff.resting()) <= set(names)

@@ -78,5 +78,28 @@ def test_a_trial_pauses_with_an_uploaded_or_too_large_checkpoint_and_is_released
     assert place.service.paths() == ["artifacts/lease-0/checkpoint", f"leases/lease-0/{end}"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (problem(404, "study_not_found"), "lost: its study was deleted"),
+        (problem(503, "away"), "lost to another worker"),
+    ],
+)
+def test_a_lost_trial_is_told_with_its_reason(
+    place: Place, caplog: pytest.LogCaptureFixture, answer: httpx.Response, told: str
+) -> None:
+    trial = LeasedTrial(lease())
+    place.service.answers[f"studies/{trial.lease.study}"] = [answer]
+    place.service.decide = lambda _lease_id, _step: "lost"
+    place.reporter.follow(trial.lease)
+    place.reporter.report(trial.lease_id, 0, {"train_loss": 0.5})
+    until(lambda: place.reporter.decision(trial.lease_id) == "lost")
+    place.finisher.note_closed(trial.lease)
+    assert place.errands.finish(PATIENCE_SECONDS)
+    place.errands.check()
+    assert caplog.messages[-1] == f"{trial.title}: {told}"
+    assert not place.reporter.has_closed
+
+
 def _wait(turn: threading.Event) -> None:
     assert turn.wait(PATIENCE_SECONDS)

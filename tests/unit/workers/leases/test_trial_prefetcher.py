@@ -1,7 +1,6 @@
 """Trials are claimed ahead: as many as there is room for, and no more."""
 
 import time
-from collections.abc import Callable
 from threading import Event
 
 import pytest
@@ -9,8 +8,9 @@ import pytest
 from service.client import Client, ClientError
 from service.client.retries import Retries
 from service.schemas.protocol import Lease, WorkerInfo
+from service.schemas.worker_seconds import WorkerSeconds
 from tests.unit.workers.fakes import FakeService, FakeTime, problem
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, until
 from workers.leases.claims import FAULT_PAUSE_SECONDS, Claims
 from workers.leases.study_backoff import StudyBackoff
 from workers.leases.trial_prefetcher import TrialPrefetcher
@@ -23,7 +23,8 @@ def fake() -> FakeService:
 
 
 def claims(client: Client) -> Claims:
-    return Claims(client, WorkerInfo(id="host/1/cpu", host="host", device="cpu"), StudyBackoff(FakeTime()), study=None)
+    worker = WorkerInfo(id="host/1/cpu", host="host", device="cpu")
+    return Claims(client, worker, StudyBackoff(FakeTime()), WorkerSeconds, study=None)
 
 
 def n_granted(fake: FakeService) -> int:
@@ -40,10 +41,7 @@ def wait_until_ready(prefetcher: TrialPrefetcher) -> LeasedTrial:
 
 
 def _check_until_it_raises(prefetcher: TrialPrefetcher) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        prefetcher.check()
-        Event().wait(0.001)
+    until(prefetcher.check, "an error ends the thread")
 
 
 def test_a_taken_trial_is_replaced_only_when_there_is_room(fake: FakeService) -> None:
@@ -112,13 +110,26 @@ def test_the_worker_stops_claiming_when_the_study_it_was_started_for_is_missing(
         prefetcher.close(PATIENCE_SECONDS)
 
 
+def test_an_unexpected_error_of_the_thread_is_raised_where_it_is_asked_for(fake: FakeService) -> None:
+    def receive(_lease: Lease) -> LeasedTrial:
+        raise KeyError("lost")
+
+    with fake.client() as client:
+        prefetcher = TrialPrefetcher(claims(client), receive, Retries(PATIENCE_SECONDS))
+        prefetcher.want(1, 1)
+        with pytest.raises(KeyError, match="lost"):
+            _check_until_it_raises(prefetcher)
+        assert prefetcher.pause()
+        prefetcher.close(PATIENCE_SECONDS)
+
+
 def test_the_prefetcher_goes_on_after_an_internal_error_of_the_service(fake: FakeService) -> None:
     fake.answers["claims"] = [problem(500, "internal")]
     now = FakeTime()
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS), now)
         prefetcher.want(1, 1)
-        _wait_until(lambda: prefetcher.found_nothing)
+        until(lambda: prefetcher.found_nothing, "the claim was answered")
         prefetcher.check()
         now.now += FAULT_PAUSE_SECONDS
         prefetcher.want(2, 1)
@@ -126,10 +137,3 @@ def test_the_prefetcher_goes_on_after_an_internal_error_of_the_service(fake: Fak
         prefetcher.close(PATIENCE_SECONDS)
     first, second = fake.bodies("claims")
     assert first["claim_id"] != second["claim_id"]
-
-
-def _wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        Event().wait(0.001)

@@ -161,7 +161,7 @@ def raising_for(study: str, failed_at: list[float], worker: Worker) -> Callable[
 def test_a_study_that_this_machine_cannot_train_is_left_to_others_for_growing_times() -> None:
     worker, failed_at = Worker(n_trials=8), list[float]()
     worker.trainer.on_start = raising_for("digits", failed_at, worker)
-    worker.run()
+    worker.run(exit_when_idle_seconds=1000.0)
     assert worker.outcomes()[0][1] == {"reason": "no data set mnist in ./data", "retry": True}
     assert [after - before for before, after in pairwise(failed_at)] == [1, 2, 4, 8, 16, 32, 60]
 
@@ -184,6 +184,33 @@ def test_other_studies_train_while_a_study_that_this_machine_cannot_train_rests(
         "other studies only for 1 s",
         "other studies only for 2 s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("idle_seconds", "ends_at", "n_attempts"), [(0.0, 63.0, 7), (100.0, 100.0, 7), (200.0, 200.0, 9)]
+)
+def test_a_worker_that_can_train_nothing_that_is_left_ends_as_an_idle_one(
+    idle_seconds: float, ends_at: float, n_attempts: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker, failed_at = Worker(n_trials=50), list[float]()
+    worker.trainer.on_start = raising_for("digits", failed_at, worker)
+    worker.run(exit_when_idle_seconds=idle_seconds)
+    assert (worker.time.now, len(failed_at)) == (ends_at, n_attempts)
+    (said,) = [message for message in caplog.messages if message.startswith("ends: ")]
+    assert said.startswith("ends: idle, and this machine cannot train what is left: digits since 20")
+    assert said.endswith("Z: no data set mnist in ./data")
+
+
+def test_a_worker_that_trains_other_studies_is_not_idle_while_one_rests() -> None:
+    worker, failed_at = Worker(n_trials=50), list[float]()
+    for lease in worker.service.waiting[:20]:
+        lease |= {"study": "sick", "training": {"dataset": "mnist", "model": "mlp"}}
+    worker.trainer.on_start = raising_for("sick", failed_at, worker)
+    worker.trainer.on_step = lambda _trial: worker.time.sleep(10.0)
+    worker.run(exit_when_idle_seconds=100.0)
+    trained_until = 30 * worker.trainer.n_epochs * 10.0
+    assert worker.ended().count("leases/lease-49/complete") == 1
+    assert trained_until + 100.0 <= worker.time.now < trained_until + 300.0
 
 
 def test_a_data_set_that_cannot_be_read_costs_other_studies_no_attempt() -> None:
@@ -247,5 +274,6 @@ def test_each_trial_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> 
         Worker().run()
     assert caplog.messages == [
         "digits #0: COMPLETE, validation_accuracy 0.6, 0.00 s waiting",
-        "ends after 0.0 s training, 0.0 s waiting, 0.0 s idle, 0.0% of lanes empty",
+        "ends after 0.0 s training, 0.0 s besides (0.0% of both: start 0.0, claims 0.0, data 0.0, reports 0.0, "
+        "checkpoints 0.0, other 0.0), 0.0 s idle, 0.0% of lanes empty",
     ]

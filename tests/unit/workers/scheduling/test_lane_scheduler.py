@@ -1,105 +1,13 @@
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-import torch
-from torch import nn
 
-from service.schemas.protocol import Lease
-from service.schemas.study.data import CustomDataset, Dataset
 from service.schemas.study.models import Mlp
 from service.schemas.study.training import Training
-from tests.training import train_trial
-from tests.unit.workers.fakes import OutOfMemoryError, lease_json
+from tests.unit.workers.fakes import OutOfMemoryError
+from tests.unit.workers.scheduling.scheduler_harness import Trouble, assert_as_alone, finals, train, trial
 from workers.data.trial_data import TrialData
 from workers.errors import ModelError
-from workers.lanes.lane_group import EpochResult, LaneGroup
 from workers.saved.files import read_model
-from workers.scheduling.lane_choice import LaneChoice
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch, LaneScheduler
-from workers.scheduling.leased_trial import LeasedTrial
-
-CPU = torch.device("cpu")
-CLOCKS = ("seconds", "training_seconds")
-
-
-def trial(number: int, **fields: Any) -> LeasedTrial:
-    training = {"dataset": "digits", "model": {"name": "mlp", "hidden": [8]}, "epochs": 3, "batch_size": 16, **fields}
-    return LeasedTrial(Lease.model_validate({**lease_json(number), "training": training, "seed": number}))
-
-
-def prepared(data: TrialData) -> Callable[[Dataset | CustomDataset], TrialData]:
-    return lambda _dataset: data
-
-
-def untested(lease: Lease, _model: nn.Module, _data: TrialData) -> dict[str, float]:
-    raise AssertionError(f"trial {lease.trial_number} must not be tested")
-
-
-class Trouble:
-    """`error(group)` returns the error that a step of the group raises; None lets it train."""
-
-    def __init__(self) -> None:
-        self.error: Callable[[LaneGroup], Exception | None] = lambda _group: None
-
-    def new_group(self, training: Training, data: TrialData, device: torch.device, n_lanes: int) -> LaneGroup:
-        return TroubledGroup(self, training, data, device, n_lanes)
-
-
-class TroubledGroup(LaneGroup):
-    def __init__(self, trouble: Trouble, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._trouble = trouble
-
-    def step(self) -> list[EpochResult]:
-        error = self._trouble.error(self)
-        if error is not None:
-            raise error
-        return super().step()
-
-
-@pytest.fixture
-def trouble() -> Trouble:
-    return Trouble()
-
-
-@pytest.fixture
-def scheduler(trial_data: TrialData, trouble: Trouble) -> LaneScheduler:
-    return LaneScheduler(prepared(trial_data), CPU, LaneChoice(CPU, 4), untested, trouble.new_group)
-
-
-def train(scheduler: LaneScheduler) -> list[FinishedEpoch | FailedTrial]:
-    """Step until no trial is left, and return all events."""
-    events: list[FinishedEpoch | FailedTrial] = []
-    while scheduler.trials:
-        events += scheduler.step()
-    return events
-
-
-def without_clocks(metrics: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if name not in CLOCKS}
-
-
-def finals(events: list[FinishedEpoch | FailedTrial]) -> dict[int, dict[str, float]]:
-    """Return the final metrics of each finished trial, by its number."""
-    return {
-        event.trial.lease.trial_number: without_clocks(event.final)
-        for event in events
-        if isinstance(event, FinishedEpoch) and event.final is not None
-    }
-
-
-def alone(trial: LeasedTrial, data: TrialData) -> dict[str, float]:
-    lease = trial.lease
-    metrics = train_trial(lease.built_in, lease.seed, data, CPU, report=lambda *_: None, should_stop=lambda: False)
-    assert metrics is not None
-    return without_clocks(metrics)
-
-
-def assert_as_alone(found: dict[int, dict[str, float]], trials: list[LeasedTrial], data: TrialData) -> None:
-    assert sorted(found) == sorted(trial.lease.trial_number for trial in trials)
-    for one in trials:
-        torch.testing.assert_close(found[one.lease.trial_number], alone(one, data), rtol=1e-4, atol=1e-5)
 
 
 def test_trials_of_one_fusion_key_train_together_with_the_results_of_trials_alone(
@@ -135,7 +43,7 @@ def test_room_grows_while_trials_share_a_fusion_key(scheduler: LaneScheduler) ->
 
 def test_room_stays_small_while_every_trial_has_another_fusion_key(scheduler: LaneScheduler) -> None:
     for number in range(3):
-        scheduler.start(trial(number, batch_size=8 + number), None)
+        scheduler.start(trial(number, model={"name": "mlp", "hidden": [8] * (1 + number)}), None)
     assert scheduler.n_claimable == 0
 
 

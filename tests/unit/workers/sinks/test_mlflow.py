@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from mlflow.tracking import MlflowClient
 
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
 from service.schemas.results import TrialState
+from tests.sink_readers import mlflow_client
 from tests.unit.workers.fakes import lease, lease_json
 from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 from workers.sinks.mlflow import MLflow
@@ -42,14 +42,14 @@ def report(sink: MLflow, of: Lease, steps: range, loss: float) -> None:
 
 
 def runs(uri: str, study: str) -> list[Any]:
-    client = MlflowClient(uri)
+    client = mlflow_client(uri)
     experiment = client.get_experiment_by_name(study)
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id]))
 
 
 def curve(uri: str, run: Any, name: str) -> list[tuple[int, float]]:
-    return [(metric.step, metric.value) for metric in MlflowClient(uri).get_metric_history(run.info.run_id, name)]
+    return [(metric.step, metric.value) for metric in mlflow_client(uri).get_metric_history(run.info.run_id, name)]
 
 
 @pytest.mark.parametrize(("state", "status"), [("COMPLETE", "FINISHED"), ("PRUNED", "KILLED"), ("FAIL", "FAILED")])

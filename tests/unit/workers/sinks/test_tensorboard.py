@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
 
 from service.schemas.fields import Scalar
 from service.schemas.protocol import Lease
 from service.schemas.results import TrialState
+from tests.sink_readers import tensorboard_reader
 from tests.unit.workers.fakes import lease, lease_json
 from workers.sinks.metric_fanout import LeaseEnded, MetricsReported
 from workers.sinks.tensorboard import TensorBoard
@@ -16,18 +15,14 @@ from workers.sinks.tensorboard import TensorBoard
 PARAMS: dict[str, Scalar] = {"learning_rate": 0.01, "optimizer": "adam", "nesterov": True, "depth": None}
 
 
-def read(folder: Path) -> EventAccumulator:
-    reader = EventAccumulator(str(folder))
-    reader.Reload()
-    return reader
-
-
 def curve(folder: Path, name: str) -> list[tuple[int, float]]:
-    return [(event.step, event.value) for event in read(folder).Scalars(name)]
+    return [(event.step, event.value) for event in tensorboard_reader(folder).Scalars(name)]
 
 
 def hparams(folder: Path) -> dict[str, object]:
-    content = read(folder).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    content = tensorboard_reader(folder).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
     return {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
 

@@ -1,5 +1,6 @@
 """The hash of the code that a trial has run, and what is said when it changes."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def test_what_is_no_code_of_the_user_does_not_count(code: Path, name: str) -> No
     first = versions.note(lease_of(0), code)
     (code / name).parent.mkdir(exist_ok=True)
     (code / name).write_text("2 + 2")
+    assert versions.note(lease_of(1), code) == first
+
+
+def test_links_that_lead_nowhere_and_pipes_are_no_code(code: Path) -> None:
+    versions = CodeVersions()
+    first = versions.note(lease_of(0), code)
+    (code / "circle.py").symlink_to("circle.py")
+    (code / "missing.py").symlink_to("nothing.py")
+    os.mkfifo(code / "pipe.py")
     assert versions.note(lease_of(1), code) == first
 
 

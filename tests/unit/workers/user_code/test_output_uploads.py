@@ -16,7 +16,7 @@ def test_output_whose_upload_failed_is_uploaded_again(runner: RunnerHarness) -> 
         assert process.stdout is not None
         output = OutputTail(process.stdout)
         output.finish(10.0)
-    uploads = OutputUploads(lease_of("mine:f"), output, runner.client, runner.errands, lambda: 0.0)
+    uploads = OutputUploads(lease_of({"entrypoint": "mine:f"}), output, runner.client, runner.errands, lambda: 0.0)
     for _ in range(3):
         uploads.upload()
         assert runner.errands.finish(10.0)

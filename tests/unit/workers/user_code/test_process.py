@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ import pytest
 from tests.acceptance.user_code_service import is_alive
 from tests.waiting import PATIENCE_SECONDS, until
 from workers.user_code.conversation import Conversation, InvalidMessageError
-from workers.user_code.output_tail import OutputTail
 from workers.user_code.process import UserProcess, environment_for, visible_device
 from workers.user_process.channel import Message
 
@@ -50,81 +48,12 @@ def test_the_code_sees_no_variable_of_the_worker() -> None:
     }
 
 
-def test_the_code_has_the_users_own_numbers_of_threads() -> None:
-    environment = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NARROWS_USER_OMP_NUM_THREADS": "4"}
-    seen = environment_for("cpu", environment)
-    assert (seen["OMP_NUM_THREADS"], seen["MKL_NUM_THREADS"]) == ("4", "1")
-
-
 def test_relative_paths_to_modules_stay_those_of_the_workers_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     environment = {"PYTHONPATH": f"src{os.pathsep}/opt/more"}
     assert environment_for("cpu", environment)["PYTHONPATH"] == f"{tmp_path / 'src'}{os.pathsep}/opt/more"
-
-
-def test_the_end_of_the_output_is_kept() -> None:
-    command = [sys.executable, "-c", "for n in range(3000): print('line', n)"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
-        assert process.stdout is not None
-        output = OutputTail(process.stdout, max_bytes=1000)
-        output.finish(30)
-    first, _, rest = output.content().partition(b"\n")
-    assert first == b"[the first %d bytes are not kept]" % (output.n_bytes - 1000)
-    assert len(rest) == 1000
-    assert output.last_lines().splitlines() == [f"line {n}" for n in range(2980, 3000)]
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 10_000])
-@pytest.mark.parametrize(
-    ("written", "kept"),
-    [
-        (b"one\r\ntwo\r\n", b"one\ntwo\n"),
-        (b"first\n\r 0 %\r50 %\r100 %\nlast\n", b"first\n100 %\nlast\n"),
-        (b"first\n 0 %\r50 %\r100 %\r\nlast", b"first\n100 %\nlast"),
-        (b"0 %\r50 %\r", b"50 %"),
-        (b"a long line\rshort", b"short"),
-        (b"\n\n\r\r\n", b"\n\n\n"),
-    ],
-)
-def test_a_line_that_is_written_anew_counts_once(written: bytes, kept: bytes, n: int) -> None:
-    read, write = os.pipe()
-    output = OutputTail(os.fdopen(read, "rb", buffering=0))
-
-    def has_read(n_bytes: int) -> bool:
-        return output.n_written == n_bytes
-
-    n_sent = 0
-    while n_sent < len(written):
-        n_sent += os.write(write, written[n_sent : n_sent + n])
-        until(partial(has_read, n_sent))
-    os.close(write)
-    output.finish(PATIENCE_SECONDS)
-    assert output.content() == kept
-    assert (output.n_bytes, output.n_written) == (len(kept), len(written))
-
-
-def test_a_progress_bar_does_not_push_out_what_came_before() -> None:
-    code = "print('first')\nfor n in range(5000): print('\\r', n, '%', end='')\nprint('\\nlast')"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, bufsize=0) as process:
-        assert process.stdout is not None
-        output = OutputTail(process.stdout, max_bytes=1000)
-        output.finish(30)
-    assert output.content() == b"first\n 4999 %\nlast\n"
-
-
-def test_output_is_closed_although_a_detached_process_holds_it_open() -> None:
-    command = ["sh", "-c", "echo first; exec sleep 600"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
-        assert process.stdout is not None
-        output = OutputTail(process.stdout)
-        until(lambda: output.content() == b"first\n")
-        output.finish(0.0)
-        output._thread.join(PATIENCE_SECONDS)
-        assert not output._thread.is_alive()
-        assert process.stdout.closed
-        process.kill()
 
 
 def test_a_conversation_goes_on_in_a_process_with_more_than_1024_files() -> None:
@@ -236,7 +165,9 @@ def test_the_guard_holds_no_file_of_the_code_and_ends_with_the_trial(tmp_path: P
     conversation.send({})
     assert process.ended_within(PATIENCE_SECONDS)
     assert process.end() == 0
-    assert not process.output._thread.is_alive()
+    thread = process.output._thread
+    assert thread is not None
+    assert not thread.is_alive()
     until(lambda: not is_alive(guard))
 
 
@@ -251,11 +182,11 @@ def test_code_that_waits_for_its_children_does_not_wait_for_the_guard(tmp_path: 
 
 def guards_of(process: UserProcess) -> list[int]:
     """Return the processes with the same command line."""
-    mine = Path(f"/proc/{process._process.pid}/cmdline").read_bytes()
+    mine = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if path.read_bytes() == mine and int(path.parent.name) != process._process.pid:
+            if path.read_bytes() == mine and int(path.parent.name) != process.pid:
                 found.append(int(path.parent.name))
     return found
 

@@ -47,7 +47,7 @@ def test_a_model_that_will_not_be_saved_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_removed_meanwhile_does_no_harm(runner: RunnerHarness) -> None:
-    retries, lease = Retries(1.0), lease_of("mine:f")
+    retries, lease = Retries(1.0), lease_of({"entrypoint": "mine:f"})
     model_uploader = ModelUploader(runner.client, StudyFactsCache(runner.client, retries), "all", retries)
     path = runner.scratch / "model"
     path.write_bytes(b"weights")

@@ -1,6 +1,9 @@
-"""What a train function can save as its model, and what becomes of a model that cannot be saved."""
+"""What a train function can report and save, and what becomes of a report or a model that cannot be kept."""
 
+import io
+import json
 import socket
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +19,39 @@ from workers.user_process.context import Context
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The code's and the worker's end of the connection."""
     ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def context(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> Iterator[Context]:
     start = {
         **{"study": "s", "number": 3, "params": {"x": 1}, "arguments": {}, "device": "cpu", "seed": 5},
         **{"checkpoint_dir": str(tmp_path), "resume_step": 0, "entrypoint": "mine:f"},
         "model_path": str(tmp_path / "model.safetensors"),
     }
-    with ours, theirs:
-        channel = Channel(ours)
-        yield Context(start, channel)
-        channel._lines.close()
+    channel = Channel(ends[0])
+    yield Context(start, channel)
+    channel._lines.close()
+
+
+def test_a_report_that_is_refused_or_repeated_costs_the_trial_nothing(
+    context: Context, ends: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for answer in ({"error": "step: too large"}, *[{"decision": name} for name in ("continue", "continue", "prune")]):
+        ends[1].sendall(json.dumps(answer).encode() + b"\n")
+    assert context.report(2**40, loss=0.5) == "continue"
+    assert context.report(1, loss=0.5) == "continue"
+    assert context.report(1, accuracy=0.5) == "prune"
+    assert capsys.readouterr().out.splitlines() == [
+        f"[the report at step {2**40} is not kept: step: too large]",
+        "[the report at step 1 is not kept: the step is already reported; put all of its metrics into one report]",
+    ]
+    asked = [json.loads(line)["call"] for line in ends[1].recv(4096).splitlines()]
+    assert asked == ["report", "decision", "report", "decision"]
 
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
@@ -120,3 +145,18 @@ def test_a_full_disk_costs_the_trial_nothing(context: Context, capsys: pytest.Ca
     context.model_path = "/proc/model.safetensors"
     context.save_model({"weight": WEIGHT})
     assert capsys.readouterr().out.startswith("[the model is not saved: ")
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_output_that_takes_no_such_line_costs_the_trial_nothing(
+    context: Context, is_closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii", write_through=True))
+    if is_closed:
+        sys.stdout.close()
+    more: Any = {"weight": WEIGHT, "größe": 7}
+    context.save_model(more)
+    assert load_file(context.model_path).keys() == {"weight"}
+    if not is_closed:
+        assert out.getvalue() == rb"[the model is saved without what is no tensor: gr\xf6\xdfe]" + b"\n"

@@ -1,6 +1,5 @@
 import json
 import math
-import time
 from typing import Any
 
 import optuna
@@ -17,7 +16,6 @@ from service.schemas.study.search_space import (
     Parameter,
     SearchSpace,
     is_active,
-    n_configurations,
     same,
 )
 
@@ -171,30 +169,6 @@ CONDITIONAL: dict[str, Any] = {
 )
 def test_a_conditional_parameter_needs_all_its_parents(name: str, params: dict[str, Any], active: bool) -> None:
     assert is_active(CONDITIONAL[name], params) is active
-
-
-def test_configurations_of_a_conditional_space_are_counted() -> None:
-    # y, z; x1; x2 with c in 2, 3; x2 with c=1 and d in true, false
-    assert n_configurations(CONDITIONAL, 1000) == 2 + 1 + 2 + 2
-
-
-@pytest.mark.parametrize("limit", [1, 2, 6, 7, 8])
-def test_configurations_are_counted_up_to_a_limit(limit: int) -> None:
-    assert n_configurations(CONDITIONAL, limit) == min(limit, 7)
-
-
-def test_there_is_no_end_of_configurations_of_a_continuous_space() -> None:
-    assert n_configurations({**CONDITIONAL, "e": float_parameter(0.0, 1.0)}, 10) is None
-
-
-def test_a_large_space_is_counted_quickly() -> None:
-    space: dict[str, Any] = {f"p{index}": int_parameter(1, MAX_INT) for index in range(50)}
-    space |= {f"q{index}": int_parameter(1, MAX_INT, when={f"p{index}": [1]}) for index in range(50)}
-    started = time.process_time()
-
-    assert n_configurations(space, 100_001) == 100_001
-
-    assert time.process_time() - started < 2
 
 
 def test_a_search_space_is_read_by_type() -> None:

@@ -20,6 +20,10 @@ from workers.user_code.code_versions import CodeVersions
 pytestmark = pytest.mark.processes
 
 CODE_HASH, _ = CodeVersions().note(leased(0).lease, CODE)
+DATA = (
+    "inputs of float32 [3] in 3 classes; train: 40 (class 0 14, class 1 13, class 2 13); "
+    "validation: 20 (class 0 6, class 1 7, class 2 7)"
+)
 
 
 @pytest.mark.parametrize("rates", [[None] * 5, [0.0, 0.5, None, [0.3], 0.9]], ids=["its code's", "searched"])
@@ -40,7 +44,7 @@ def test_trials_share_a_process_and_each_ends_as_if_alone(harness: TrainerHarnes
         assert events[-1].final is not None
         _, description = read_model(harness.models[trial.lease_id])
         assert description["metrics"]["validation_loss"] == events[-1].final["validation_loss"]
-        assert trial.new_user_attrs == {"lanes": "up to 3 at a time", "code_hash": CODE_HASH}
+        assert trial.new_user_attrs == {"lanes": "up to 3 at a time", "code_hash": CODE_HASH, "data": DATA}
     assert most > 1
     assert len(set.union(*(harness.pids(number) for number in range(5)))) == 1
     assert harness.trainer.n_training == 0
@@ -111,7 +115,7 @@ def test_memory_is_bounded_for_the_whole_process(
     armed = tmp_path_factory.mktemp("armed") / "now"
     armed.touch()
     arguments = {"kind": "blow up", "armed": str(armed), "from": 2}
-    harness.run([leased(0, arguments=arguments, memory_limit_mib=4096)])
+    harness.run([leased(0, arguments=arguments, memory_limit_mib=2048)])
     assert "MemoryError" in harness.reasons["lease-0"]
 
 
@@ -164,7 +168,7 @@ def test_a_trial_removed_in_a_step_does_not_affect_the_others(harness: TrainerHa
     assert len(dropped) == 2
     assert harness.reasons == {}
     assert harness.finished["lease-2"][-1].final is not None
-    assert trials[2].new_user_attrs == {"lanes": "up to 3 at a time", "code_hash": CODE_HASH}
+    assert trials[2].new_user_attrs == {"lanes": "up to 3 at a time", "code_hash": CODE_HASH, "data": DATA}
     assert len(harness.pids(2)) == 1
 
 
@@ -175,6 +179,24 @@ def test_a_trial_that_cannot_start_is_not_held_by_the_trainer(harness: TrainerHa
     assert harness.trainer.n_claimable == 1
     harness.run([leased(1)])
     assert harness.finished["lease-1"][-1].final is not None
+
+
+def test_an_error_whose_text_cannot_be_told_is_named(
+    harness: TrainerHarness, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The check whether the model trains in lanes meets it, too."""
+    armed = tmp_path_factory.mktemp("armed") / "now"
+    armed.touch()
+    harness.run([leased(0, arguments={"kind": "mute", "armed": str(armed)})])
+    assert harness.reasons["lease-0"].startswith("MuteError: its text cannot be told (KeyError)")
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_process_that_the_code_forks_is_not_the_trainer(harness: TrainerHarness, status: int) -> None:
+    dataset = {"entrypoint": "wild:build_data_beside_a_fork", "arguments": {"status": status}}
+    harness.run([leased(0, dataset=dataset, epochs=2)])
+    assert harness.reasons == {}
+    assert harness.finished["lease-0"][-1].final is not None
 
 
 def test_a_trial_is_held_by_the_trainer_until_its_end_is_returned(harness: TrainerHarness) -> None:
@@ -204,6 +226,6 @@ def test_a_removed_trial_that_hangs_delays_no_other(
 
 def test_a_study_whose_entrypoints_are_not_allowed_is_left_to_others(harness: TrainerHarness) -> None:
     trial = leased(0, dataset={"entrypoint": "os:getcwd"})
-    with pytest.raises(CustomTrialError, match=r"does not allow the entrypoint os:getcwd \(--allow\)"):
+    with pytest.raises(CustomTrialError, match=r"does not allow the entrypoint os:getcwd"):
         harness.trainer.start(trial, None)
     assert harness.trainer.trials == []

@@ -10,6 +10,7 @@ import httpx
 import torch
 
 from service.schemas.protocol import Lease
+from service.schemas.study.allowance import Allowance
 from service.schemas.study.data import CustomDataset
 from service.schemas.study.models import CustomModel
 from service.schemas.study.training import Training
@@ -23,6 +24,7 @@ from workers.leases.errands import Errands
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
 from workers.user_code.custom_parts.subprocess_trainer import SubprocessTrainer
+from workers.user_code.process_starter import ProcessStarter
 from workers.user_code.user_code_options import UserCodeOptions
 from workers.user_process.custom_parts.dataset import custom_trial_data, load_splits
 from workers.user_process.custom_parts.model import make_model
@@ -48,12 +50,12 @@ class Service(FakeService):
 class TrainerHarness:
     """A trainer with its boundaries, and the events that it has returned."""
 
-    def __init__(self, folder: Path, n_lanes: int | None = 3) -> None:
+    def __init__(self, folder: Path, starter: ProcessStarter, n_lanes: int | None = 3) -> None:
         self.scratch = folder
         self.service, self.errands, self.stopping = Service(), Errands(), Stopping()
         self.client = self.service.client()
-        user_code = UserCodeOptions(("wild",), CODE, folder, n_lanes=n_lanes)
-        self.trainer = SubprocessTrainer(user_code, "cpu", self.client, self.errands, self.stopping)
+        user_code = UserCodeOptions(Allowance(("wild",)), CODE, folder, n_lanes=n_lanes)
+        self.trainer = SubprocessTrainer(user_code, starter, self.client, self.errands, self.stopping)
         self.finished: dict[str, list[FinishedEpoch]] = {}
         self.reasons: dict[str, str] = {}
         self.models: dict[str, bytes] = {}

@@ -20,6 +20,11 @@ def build_data(_params: Params) -> Any:
     return (inputs[:40], labels[:40]), (inputs[40:], labels[40:])
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise KeyError
+
+
 class Wild(nn.Module):
     def __init__(self, params: Params) -> None:
         super().__init__()
@@ -43,6 +48,8 @@ class Wild(nn.Module):
             os.abort()
         if kind == "cuda":
             raise RuntimeError("CUDA error: device-side assert triggered")
+        if kind == "mute":
+            raise MuteError
         if kind == "exit":
             sys.exit(3)
         if kind == "hang":
@@ -61,3 +68,13 @@ def build(params: Params) -> nn.Module:
     N_BUILT += 1
     print("built in", os.getpid(), flush=True)
     return Wild(params)
+
+
+def build_data_beside_a_fork(params: Params) -> Any:
+    """Fork a process that comes back too, or ends by sys.exit; then return the data."""
+    if (pid := os.fork()) == 0:
+        if params["status"]:
+            sys.exit(params["status"])
+        return build_data({})
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == params["status"]
+    return build_data({})

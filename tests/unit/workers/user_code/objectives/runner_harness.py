@@ -1,10 +1,12 @@
 """An ObjectiveRunner with its boundaries, and a service that answers from memory."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from service.client.retries import Retries
 from service.schemas.protocol import Lease
+from service.schemas.study.allowance import Allowance
 from tests.unit.workers.fakes import FakeService, lease_json
 from workers.faults import Fault
 from workers.fleet.stopping import Stopping
@@ -16,7 +18,10 @@ from workers.leases.reporter import Reporter
 from workers.leases.study_facts import StudyFactsCache
 from workers.leases.trial_finisher import TrialFinisher
 from workers.options import KeepModels
+from workers.user_code.commands.command_starter import CommandStarter
+from workers.user_code.objectives.function_starter import FunctionStarter
 from workers.user_code.objectives.objective_runner import ObjectiveRunner
+from workers.user_code.process_starter import ProcessStarter
 from workers.user_code.user_code_options import UserCodeOptions
 
 
@@ -31,6 +36,9 @@ class RunnerHarness:
         self.service, self.errands, self.stopping = FakeService(), Errands(), Stopping()
         self.client = self.service.client()
         self.reporter = Reporter(self.client, Retries(1.0))
+        self.starter = ProcessStarter("cpu", self.code)
+        self.allowance = Allowance(("mine",), ((sys.executable,), ("python",), ("sh",), ("no-such-program",)))
+        self.data_dir = folder / "data"
 
     def run(self, body: str, entrypoint: str = "mine:f", checkpoint_seconds: float = 30.0) -> Fault | None:
         """Run a trial of `def f(context)` with this body until every call to the service is done."""
@@ -40,7 +48,14 @@ class RunnerHarness:
 
     def run_lease(self, entrypoint: str, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
         """Run a trial of this entrypoint, and wait for its errands."""
-        lease = lease_of(entrypoint)
+        return self.run_whole(lease_of({"entrypoint": entrypoint}), code, checkpoint_seconds)
+
+    def run_command(self, *command: str, params: Any = None, **fields: Any) -> Fault | None:
+        """Run a trial of a command with these parameters and fields, and wait for its errands."""
+        return self.run_whole(lease_of({"command": list(command), **fields}, params=params or {}), self.code)
+
+    def run_whole(self, lease: Lease, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
+        """Run a leased trial, and wait for its errands."""
         self.reporter.follow(lease)
         retries = Retries(1.0)
         model_uploader = ModelUploader(self.client, StudyFactsCache(self.client, retries), self.keep_models, retries)
@@ -49,8 +64,18 @@ class RunnerHarness:
             OutcomeClient(self.client, self.stopping),
         )
         finisher = TrialFinisher(self.reporter, outcomes, model_uploader, checkpoints, self.errands, self.stopping)
-        user_code, parts = UserCodeOptions(("mine",), code), (self.client, self.reporter, finisher, self.errands)
-        trials = ObjectiveRunner(user_code, "cpu", *parts, self.stopping, checkpoint_seconds=checkpoint_seconds)
+        user_code = UserCodeOptions(self.allowance, code, self.data_dir)
+        trials = ObjectiveRunner(
+            user_code,
+            FunctionStarter(user_code, self.starter),
+            CommandStarter(user_code, self.starter.device),
+            self.client,
+            self.reporter,
+            finisher,
+            self.errands,
+            self.stopping,
+            checkpoint_seconds=checkpoint_seconds,
+        )
         fault = trials.run(lease)
         assert self.errands.finish(30.0)
         self.errands.check()
@@ -61,14 +86,14 @@ class RunnerHarness:
         return self.service.bodies(f"leases/lease-0/{call}")
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads and the process that forks."""
+        self.starter.close()
         self.errands.close()
         self.reporter.close()
         self.client.close()
 
 
-def lease_of(entrypoint: str) -> Lease:
-    """A lease of a trial of this entrypoint."""
+def lease_of(training: Any, **more: Any) -> Lease:
+    """A lease of a trial with this training."""
     objectives = [{"metric": "loss", "direction": "minimize"}]
-    fields = {"training": {"entrypoint": entrypoint}, "objectives": objectives}
-    return Lease.model_validate({**lease_json(), **fields})
+    return Lease.model_validate({**lease_json(), "training": training, "objectives": objectives, **more})

@@ -27,7 +27,7 @@ ATTRIBUTE = "context._channel.call('set_user_attr', user_attrs={'n': '\\ud800'})
         (ATTRIBUTE, "surrogates not allowed"),
         ("raise ValueError('first\\n' + 'second')", "ValueError: first second"),
         (ITSELF, "the trial's code has started its own program again"),
-        ("raise ValueError('\\udce4')", "ValueError: ?"),
+        ("raise ValueError('\\udce4')", r"ValueError: \udce4"),
         ("return {f'm{number}': 1.0 for number in range(100)}", "at most 100 items"),
         ("context._channel.send({'call': 'failed', 'reason': ''})\ntime.sleep(600)", "no reason"),
     ],
@@ -79,6 +79,14 @@ options(50)"""
     assert fault is not None
     assert fault.reason.startswith("the code called sys.exit(2); the end of its output:\nusage: mine ")
     assert fault.reason.endswith("mine: error: unrecognized arguments: --epochs")
+
+
+def test_a_misspelt_function_is_the_whole_reason(runner: RunnerHarness) -> None:
+    """A traceback would have lines of the worker alone."""
+    (runner.code / "mine.py").write_text("def train(context): return 1.0\n")
+    fault = runner.run_lease("mine:trian", runner.code)
+    assert fault is not None
+    assert fault.reason == "mine must have a function trian: did you mean train?"
 
 
 def test_each_trial_has_the_hash_of_its_code(runner: RunnerHarness) -> None:

@@ -143,8 +143,8 @@ def build_words_data(_params: Params) -> Any:
 
 def build_drawn_data(_params: Params) -> Any:
     """Return data from the generators of torch, numpy and Python."""
-    inputs = torch.tensor([[float(torch.rand(())), random.random(), float(np.random.rand())]])
-    return (inputs, torch.zeros(1, dtype=torch.int64)), (inputs, torch.zeros(1, dtype=torch.int64))
+    inputs = torch.tensor([[float(torch.rand(())), random.random(), float(np.random.rand())]] * 2)
+    return (inputs, torch.arange(2)), (inputs, torch.arange(2))
 
 
 class Examples(Dataset[Any]):
@@ -204,6 +204,10 @@ def build_data(params: Params) -> Any:
         "flat inputs": (good, (torch.zeros(4), torch.zeros(4, dtype=torch.int64))),
         "complex inputs": (good, (torch.zeros(4, 5, dtype=torch.complex64), torch.zeros(4, dtype=torch.int64))),
         "nan": (good, (torch.full((4, 5), math.nan), torch.zeros(4, dtype=torch.int64))),
+        "sparse": ((good[0].to_sparse(), good[1]), tensors(4)),
+        "without values": (good, (torch.empty(4, 5, device="meta"), torch.arange(4))),
+        "one class": ((good[0], torch.full((6,), 3)), tensors(4)),
+        "an unknown class in test": (good, tensors(4), (tensors(3)[0], torch.tensor([0, 1, 2]))),
         "other shapes": (good, tensors(4, torch.float32, 6)),
         "other kinds": (good, tensors(4, torch.uint8)),
         "shapes that differ": (Examples([(torch.ones(5), 1), (torch.zeros(6), 0)]), tensors(4)),

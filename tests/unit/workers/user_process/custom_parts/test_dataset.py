@@ -26,6 +26,7 @@ def test_tensors_are_taken_unchanged_with_validation_after_train(kind: str) -> N
     assert data.images.shape == (10, 5)
     assert (data.train.tolist(), data.validation.tolist()) == (list(range(6)), [6, 7, 8, 9])
     assert data.n_classes == 2
+    assert data.description.startswith("inputs of float32 [5] in 2 classes; train: 6 (class 0 ")
     torch.testing.assert_close(make_batches(data, torch.float32).load(data.validation), data.images[6:])
 
 
@@ -83,6 +84,10 @@ def test_the_test_part_is_read_on_request() -> None:
         ("flat inputs", r"inputs of validation must be \[n, …\]"),
         ("complex inputs", "inputs of validation must be floating, uint8 or other integers: torch.complex64"),
         ("nan", "inputs of validation must be finite"),
+        ("sparse", "train must be dense tensors with values: sparse_coo on cpu, strided on cpu"),
+        ("without values", "validation must be dense tensors with values: strided on meta, strided on cpu"),
+        ("one class", "nets:build_data must have at least two classes .*: all 6 training examples are of class 3"),
+        ("an unknown class in test", "labels of test must be classes of train or validation, 0 to 1: 2"),
         ("other shapes", r"inputs of validation must be like those of train: float32 \[6\], not float32 \[5\]"),
         ("other kinds", r"inputs of validation must be like those of train: uint8 \[5\], not float32 \[5\]"),
         ("shapes that differ", r"inputs of train must have one shape and dtype: \[6\] of torch.float32 after \[5\]"),
@@ -102,7 +107,9 @@ def test_an_object_that_is_no_data_set_is_refused_with_a_reason(kind: str, messa
     ("entrypoint", "error", "message"),
     [
         ("no_such_package.nets:build", RetryElsewhereError, "cannot be imported: No module named 'no_such_package'"),
-        (f"{HERE}:no_such_function", EntrypointError, "must have a function no_such_function: it has NoneType"),
+        (f"{HERE}:no_such_function", EntrypointError, "must have a function no_such_function: there is none"),
+        (f"{HERE}:biuld_data", EntrypointError, "must have a function biuld_data: did you mean build_data"),
+        (f"{HERE}:__name__", EntrypointError, "must have a function __name__: it is a str"),
     ],
 )
 def test_an_entrypoint_that_cannot_be_found_is_an_error(entrypoint: str, error: type[Any], message: str) -> None:

@@ -88,7 +88,7 @@ def test_the_whole_state_of_a_module_is_saved(make_training: Make, trial_data: T
     group.load(LaneTrial(training, 1))
     *_, last = finish(group)
     assert last.weights is not None
-    state = group.state_dict(last.weights)
+    state = last.lane.state_dict(last.weights)
     fresh = Strange(144)
     fresh.load_state_dict(state)
 
@@ -97,7 +97,7 @@ def test_the_whole_state_of_a_module_is_saved(make_training: Make, trial_data: T
     assert state["mean"].abs().sum() > 0
     assert torch.equal(state["tied.weight"], state["inner.weight"])
     assert torch.equal(state["unused"], torch.ones(2))
-    model = group.model(last.weights)
+    model = group.model(last.lane, last.weights)
     images = torch.randn(5, 1, 12, 12)
     torch.testing.assert_close(model(images), fresh.eval()(images))
     assert last.final is not None

@@ -15,7 +15,7 @@ def test_a_model_that_cannot_be_written_is_told_and_ends_nothing(
 
     write_model(tmp_path / "model.safetensors", content)
     write_model(tmp_path / "missing" / "model.safetensors", lambda: b"a model")
-    first, second = capsys.readouterr().err.splitlines()
+    first, second = capsys.readouterr().out.splitlines()
     assert first == "[the model is not saved: RuntimeError: Some tensors share memory]"
     assert second.startswith("[the model is not saved: FileNotFoundError: ")
     assert list(tmp_path.iterdir()) == []

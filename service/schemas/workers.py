@@ -1,0 +1,25 @@
+"""Workers, as the service answers them."""
+
+from pydantic import Field
+
+from service.schemas.fields import Answer, Timestamp
+from service.schemas.protocol import WorkerInfo
+from service.schemas.results import Cursor
+
+
+class Worker(WorkerInfo, Answer):
+    """A worker that has claimed at least once."""
+
+    trials_running: int = Field(description="Number of trials that the worker has under lease.", examples=[1])
+    first_seen_at: Timestamp = Field(description="Time of the worker's first claim.", examples=["2026-01-02T03:04:05Z"])
+    last_seen_at: Timestamp = Field(
+        description="Time of the worker's last call; after a restart of the service, of its last claim.",
+        examples=["2026-01-02T03:04:05Z"],
+    )
+
+
+class WorkerList(Answer):
+    """A page of workers."""
+
+    workers: list[Worker] = Field(description="A page of workers, the last seen first.", examples=[[]])
+    next_cursor: Cursor = None

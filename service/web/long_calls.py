@@ -1,0 +1,73 @@
+"""Runs calls that compute for long in threads: few at the same time, because each delays the event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
+
+from service.study.free_studies import until_free
+from service.study.live_study import LiveStudy
+
+MAX_LONG_CALLS = 4
+MAX_CLAIMS = 16
+MAX_LONG_CLAIMS = 4
+MAX_CHANGES = 4
+"""How many changes of one study by users have a thread."""
+
+Answer = TypeVar("Answer")
+
+
+class LongCalls:
+    """Threads for calls from the event loop.
+
+    Calls of one study take turns on the event loop: in a thread, each would only wait for the study's lock.
+    """
+
+    def __init__(self) -> None:
+        self._calls = CapacityLimiter(MAX_LONG_CALLS)
+        self._claims = CapacityLimiter(MAX_CLAIMS)
+        self._long_claims = CapacityLimiter(MAX_LONG_CLAIMS)
+        self._busy: set[LiveStudy] = set()
+        self._changes: WeakKeyDictionary[LiveStudy, asyncio.Semaphore] = WeakKeyDictionary()
+
+    def are_busy(self, studies: Collection[LiveStudy]) -> bool:
+        """Whether a call of one of these studies runs in a thread, or waits for one."""
+        return not self._busy.isdisjoint(studies)
+
+    async def run(self, studies: Collection[LiveStudy], call: Callable[[], Answer]) -> Answer:
+        """Run a call of studies that are not busy."""
+        self._busy.update(studies)
+        try:
+            return await to_thread.run_sync(call, limiter=self._calls)
+        finally:
+            self._busy.difference_update(studies)
+
+    async def run_claim(self, call: Callable[[], Answer], *, is_long: bool) -> Answer:
+        """Run a claim, which may wait for a sampler."""
+        return await to_thread.run_sync(call, limiter=self._long_claims if is_long else self._claims)
+
+    @asynccontextmanager
+    async def change(self, live: LiveStudy) -> AsyncIterator[None]:
+        """Wait until a study is free, for a call that takes its lock in a thread in the block.
+
+        A study that is locked for long holds few of the threads that calls of other studies need.
+        """
+        async with self._changes.setdefault(live, asyncio.Semaphore(MAX_CHANGES)):
+            await until_free([live])
+            yield
+
+
+_long_calls: RunVar[LongCalls] = RunVar("narrows_long_calls")
+
+
+def long_calls() -> LongCalls:
+    """The threads of the running event loop."""
+    known = _long_calls.get(None)
+    if known is None:
+        known = LongCalls()
+        _long_calls.set(known)
+    return known
