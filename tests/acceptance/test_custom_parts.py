@@ -2,7 +2,6 @@
 
 import re
 import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -201,20 +200,19 @@ def test_trials_of_one_kind_train_in_lanes_and_are_given_back_with_their_states(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Of a worker that is asked to end and the next one; some are pruned, and what frees a lane is followed at once."""
-    one = ("--allow", "tuned", "--processes", "1", "--lanes", "4")
+    one = ("--allow", "tuned", "--processes", "1", "--lanes", "4", "--checkpoint-seconds", "1")
     model = {"entrypoint": "tuned.nets:build_model", "arguments": {"width": 16, "dropout": 0.1}}
     pruner = {"name": "median", "n_startup_trials": 3, "n_warmup_steps": 4}
     with open_service(tmp_path_factory.mktemp("lanes")) as service:
         training = {"model": model, "dataset": DIGITS, "epochs": 40}
         create(service, "lanes", training, pruner=pruner, n_trials=16)
 
-        def are_under_way() -> bool:
-            running = [trial for trial in service.client.trials("lanes") if trial.state == "RUNNING"]
-            return len(running) > 1 and all(service.client.curves("lanes", one.number).steps for one in running)
+        def have_checkpoints() -> bool:
+            running = [trial.number for trial in service.client.trials("lanes") if trial.state == "RUNNING"]
+            return sum(bool(service.client.artifacts("lanes", number)) for number in running) > 1
 
         with service.worker(*one):
-            until(are_under_way, "several trials have reported")
-            time.sleep(1.5)  # until their states were written
+            until(have_checkpoints, "several trials that train have checkpoints")
         given_back = [trial.number for trial in service.client.trials("lanes") if trial.state == "WAITING"]
         with service.worker(*one):
             trials = service.finished("lanes")

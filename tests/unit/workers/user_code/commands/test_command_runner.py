@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.workers.user_code.objectives.runner_harness import RunnerHarness
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.processes
 
@@ -166,21 +166,35 @@ def test_a_guarded_variable_is_not_set(runner: RunnerHarness, name: str) -> None
     assert f"does not allow the variable {name}" in fault.reason
 
 
-def test_a_pruned_program_is_asked_to_end_and_then_killed_with_what_it_started(runner: RunnerHarness) -> None:
-    code = f"""import os, signal, subprocess, sys, time
-signal.signal(signal.SIGTERM, lambda *_: open({str(runner.code / "asked")!r}, "w").close())
+def test_a_pruned_program_is_asked_to_end(runner: RunnerHarness) -> None:
+    code = f"""import signal, sys, time
+def end(*_):
+    open({str(runner.code / "asked")!r}, "w").close(); sys.exit()
+signal.signal(signal.SIGTERM, end)
+print("loss=1")
+time.sleep(600)
+"""
+    runner.service.decide = lambda _lease_id, _step: "prune"
+
+    assert python(runner, code, grace_seconds=PATIENCE_SECONDS, **LOSS) is None
+
+    assert (runner.code / "asked").exists()
+    assert runner.bodies("complete") == runner.bodies("fail") == []
+
+
+def test_a_pruned_program_that_does_not_end_is_killed_with_what_it_started(runner: RunnerHarness) -> None:
+    code = f"""import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open({str(runner.code / "child")!r}, "w").write(str(child.pid))
 print("loss=1")
-while True:
-    time.sleep(600)
+time.sleep(600)
 """
     runner.service.decide = lambda _lease_id, _step: "prune"
 
     assert python(runner, code, grace_seconds=0.2, **LOSS) is None
 
     child = int((runner.code / "child").read_text())
-    assert (runner.code / "asked").exists()
     until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text())
     assert runner.bodies("complete") == runner.bodies("fail") == []
 
