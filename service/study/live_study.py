@@ -129,6 +129,15 @@ class LiveStudy:
         if self.lock.is_free:
             self.tick()
 
+    def tick_before_read(self) -> None:
+        """Like `tick_if_free`, but wait for the database only if time has changed something."""
+        if not self.lock.is_free:
+            return
+        with self.deferred_change() as committed:
+            has_changed = self.store.has_written
+        if has_changed:
+            self.store.wait(committed)
+
     def notify(self) -> None:
         """Wake claims that wait for trials of the study, if trials can start now."""
         self._notify(self)

@@ -1,9 +1,10 @@
 """A study that a thread works on for long holds up no call of other studies."""
 
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Event, Thread
 from typing import Any
 
@@ -98,6 +99,25 @@ def test_a_blocked_study_is_read(service: Service, start: Callable[..., Future[A
         until(lambda: all(read.done() for read in reads))
 
     assert [read.result().status_code for read in reads] == [200] * len(paths)
+
+
+def test_a_study_is_read_while_the_database_blocks_the_write_of_another(
+    sqlite_service: Service, start: Callable[..., Future[Any]]
+) -> None:
+    name, other = sqlite_service.create(), sqlite_service.create()
+    store = sqlite_service.app.state.registry.store
+
+    with closing(sqlite3.connect(sqlite_service.url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        write = start(post, sqlite_service, f"/studies/{other}/trials", {"params": {}})
+        until(lambda: store.n_waiting_rows > 0, "a write waits")
+        reads = [start(sqlite_service.http.get, f"/v1/studies/{name}{path}") for path in ("", "/rounds")]
+        until(lambda: all(read.done() for read in reads), "another study is read")
+        assert not write.done()
+        connection.execute("COMMIT")
+
+    assert [read.result().status_code for read in reads] == [200, 200]
+    assert write.result() == 201
 
 
 def test_changes_of_a_blocked_study_hold_no_thread(service: Service, start: Callable[..., Future[Any]]) -> None:

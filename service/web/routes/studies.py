@@ -87,7 +87,7 @@ def get_study(live: StudyDependency, registry: RegistryDependency) -> Study:
 
     The answer has the definition, the state, the number of trials in each state and the best trial.
     """
-    live.tick_if_free()
+    live.tick_before_read()
     return _view(registry, live)
 
 
