@@ -57,12 +57,16 @@ class ServiceError(Exception):
 
 
 class InvalidError(ServiceError):
-    """The input breaks a rule. `errors` are (field, message) pairs; the first becomes the detail."""
+    """The input breaks a rule. `errors` are (field, message) pairs; the first becomes the detail.
+
+    `line` is that of the first error in a YAML body, from 1, if it is known already.
+    """
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "invalid"
 
-    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, errors: Sequence[tuple[str, str]], line: int | None = None) -> None:
+        self.line = line
         first, *others = [f"{field}: {message}" for field, message in errors]
         more = f" (and {len(others)} more)" if others else ""
         super().__init__(f"{first}{more}", errors)

@@ -31,7 +31,9 @@ def lines_of(error: Exception) -> list[str] | None:
     from service.client import ClientError, ServiceError
 
     if isinstance(error, ServiceError) and error.problem.errors:
-        return [f"{item.field}: {item.message}" for item in error.problem.errors]
+        lines = [f"{item.field}: {item.message}" for item in error.problem.errors]
+        numbers = [item.line for item in error.problem.errors]
+        return [text if line is None else f"line {line}: {text}" for line, text in zip(numbers, lines, strict=True)]
     if isinstance(error, CommandError):
         return str(error).splitlines()
     if isinstance(error, ClientError):

@@ -13,25 +13,43 @@ from narrows.errors import CommandError
 if TYPE_CHECKING:
     from service.client import Client
     from service.schemas.results import Study
+    from service.schemas.study_check import StudyCheck
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Study definition, YAML or JSON.", show_default=False)]
+Check = Annotated[bool, typer.Option("--check", help="Check the definition only, and create no study.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the study's progress until it ends.")]
 
 Replace = Annotated[bool, typer.Option("--replace", help="Replace a study of this name if it has no complete trial.")]
 
 
 @with_client
-def submit(client: "Client", file: File, watch: Watch = False, replace: Replace = False, yes: Yes = False) -> None:
+def submit(
+    client: "Client", file: File, check: Check = False, watch: Watch = False, replace: Replace = False, yes: Yes = False
+) -> None:
     """Create a study from a definition. The same definition again returns the existing study."""
     from narrows.cli.output import console
     from service.client.text import counted
 
     definition = read_definition(file)
+    if check:
+        checked = client.check_study(file.read_bytes())
+        say(f"{file} is valid, {counted(checked.n_trials, 'trial')}: {_existing(checked)}")
+        return
     study, how = _create(client, definition, replace=replace, yes=yes)
     n_trials = counted(study.definition.n_trials, "trial")
     say(f"{study.name} is {how}. It is {study.state}, {n_trials}: {client.server}/dashboard")
     if watch:
         client.watch(study.name, console())
+
+
+def _existing(checked: "StudyCheck") -> str:
+    """What creating the study would meet, in words."""
+    if checked.existing is None:
+        return f"{checked.name} would be created"
+    if checked.existing == "same":
+        return f"{checked.name} exists with this definition"
+    how = "--replace replaces it" if checked.replaceable else "choose another name"
+    return f"{checked.name} exists with another definition: {how}"
 
 
 def _create(client: "Client", definition: dict[str, Any], *, replace: bool, yes: bool) -> "tuple[Study, str]":

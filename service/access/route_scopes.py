@@ -48,6 +48,7 @@ ROUTES: Mapping[str, tuple[RequiredScope, ...]] = {
     "GET /v1/artifacts/{name}/{number}/{artifact}": ("read", "work"),
     "GET /v1/events": ("read",),
     "GET /v1/workers": ("read",),
+    "GET /v1/session": ("read", "work"),
     "GET /metrics": ("read",),
     # Studies
     "POST /v1/studies": ("submit",),

@@ -34,6 +34,7 @@ from service.schemas.results import (
 from service.schemas.rounds import NarrowedRound, NarrowRequest, Round, RoundList
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
+from service.schemas.study_check import StudyCheck
 from service.schemas.tokens import CreatedToken, Token, TokenList
 from service.schemas.workers import WorkerList
 
@@ -96,6 +97,10 @@ class Client(WorkerCalls):
         """
         return self._study("POST", "/v1/studies", body=definition, query={"replace": "true"} if replace else None)
 
+    def check_study(self, definition: Definition | Mapping[str, Any] | bytes) -> StudyCheck:
+        """Check a definition, or a YAML text, without creating a study. Errors in a text come with their lines."""
+        return self._transport.call(StudyCheck, "POST", "/v1/studies", body=definition, query={"check": "true"})
+
     def studies_page(self, limit: int | None = None, cursor: str | None = None) -> StudyList:
         """A page of studies, oldest first, from a cursor of the page before."""
         query: Query = {"limit": limit, "cursor": cursor}
@@ -124,13 +129,7 @@ class Client(WorkerCalls):
         retries = Retries(limit_seconds=AWAY_SECONDS)
         return follow(lambda: retries(lambda: self.study(name)), console or Console())
 
-    def change(
-        self,
-        name: str,
-        *,
-        state: RequestedState | None = None,
-        n_trials: int | None = None,
-    ) -> ClientStudy:
+    def change(self, name: str, *, state: RequestedState | None = None, n_trials: int | None = None) -> ClientStudy:
         """Change a study's state, its number of trials, or both, and return it."""
         body = {"state": state, "n_trials": n_trials}
         change = StudyChange.model_validate({key: value for key, value in body.items() if value is not None})

@@ -17,7 +17,8 @@ from service.schemas.problem import Problem
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Query = Mapping[str, str | int | float | None]
-BodyToSend = BaseModel | Mapping[str, Any] | None
+BodyToSend = BaseModel | Mapping[str, Any] | bytes | None
+"""Bytes are YAML text."""
 Answer = TypeVar("Answer", bound=BaseModel)
 
 ERRNO = re.compile(r"^\[Errno -?[0-9]+\] ")
@@ -74,7 +75,7 @@ class Transport:
                 path,
                 params=_given(given.get("query")),
                 content=_encode(body),
-                headers={} if body is None else {"Content-Type": "application/json"},
+                headers={} if body is None else {"Content-Type": _type_of(body)},
                 timeout=self._timeout_seconds + given.get("wait_seconds", 0.0),
             )
         self._check(response)
@@ -139,9 +140,13 @@ def _given(query: Query | None) -> dict[str, str | int | float]:
     return {name: value for name, value in (query or {}).items() if value is not None}
 
 
+def _type_of(body: BodyToSend) -> str:
+    return "application/yaml" if isinstance(body, bytes) else "application/json"
+
+
 def _encode(body: BodyToSend) -> bytes | None:
-    if body is None:
-        return None
+    if body is None or isinstance(body, bytes):
+        return body
     if isinstance(body, BaseModel):
         try:
             return body.model_dump_json(exclude_unset=True).encode()

@@ -46,3 +46,12 @@ def check_replaceable(live: LiveStudy) -> None:
     n_complete = live.store.optuna.get_n_trials(live.record.study_id, TrialState.COMPLETE)
     if n_complete > 0:
         raise StateConflictError(f"study {name} has complete trials ({n_complete}): it cannot be replaced")
+
+
+def is_replaceable(live: LiveStudy) -> bool:
+    """Whether another definition may replace a study."""
+    try:
+        check_replaceable(live)
+    except StateConflictError:
+        return False
+    return True

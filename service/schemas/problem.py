@@ -13,6 +13,11 @@ class FieldProblem(Answer):
         description="The rule that the field breaks, and its value.",
         examples=["low must be below high: low=0.1, high=0.01"],
     )
+    line: int | None = Field(
+        None,
+        description="Line of the field in a YAML body, from 1; left out for other bodies, and where it is not known.",
+        examples=[12],
+    )
 
 
 class Problem(Answer):

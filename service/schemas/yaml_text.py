@@ -7,6 +7,7 @@ other than distinct strings and no second document, so these are errors.
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,7 +33,14 @@ TAG = "tag:yaml.org,2002:"
 
 
 class YamlError(ValueError):
-    """The text is not YAML that a definition may have; the message is one line and names the line of the text."""
+    """The text is not YAML that a definition may have; the message is one line and names the line of the text.
+
+    `line` is its number, from 1; None if no line is known.
+    """
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class _DefinitionLoader(NodesInPython):  # type: ignore[misc]
@@ -104,6 +112,46 @@ def load(text: str | bytes) -> object:
         raise YamlError(f"not a text in UTF-8: {str(error).splitlines()[0]}") from error
 
 
+def lines_of(text: str | bytes, fields: Iterable[str]) -> dict[str, int]:
+    """The line of each dotted field in a text, from 1. A field that is missing has the line of the one that it is in.
+
+    Empty for a text that is not YAML, and without the fields of which no part is in the text.
+    """
+    try:
+        root = yaml.compose(text, _DefinitionLoader)
+    except (YamlError, yaml.YAMLError, UnicodeError, RecursionError):
+        return {}
+    if root is None:
+        return {}
+    entries: dict[int, dict[str, tuple[int, yaml.Node]]] = {}
+    found = ((field, _line(root, field.split("."), entries)) for field in fields)
+    return {field: line for field, line in found if line is not None}
+
+
+def _line(node: yaml.Node, names: Sequence[str], entries: dict[int, dict[str, tuple[int, yaml.Node]]]) -> int | None:
+    """The line of the deepest part of a field that is there. `entries` has those of the nodes that were read before."""
+    line = None
+    while names:
+        if id(node) not in entries:
+            entries[id(node)] = _entries(node)
+        known = entries[id(node)]
+        n_names = next((n for n in range(len(names), 0, -1) if ".".join(names[:n]) in known), 0)  # names may have dots
+        if n_names == 0:
+            break
+        line, node = known[".".join(names[:n_names])]
+        names = names[n_names:]
+    return line
+
+
+def _entries(node: yaml.Node) -> dict[str, tuple[int, yaml.Node]]:
+    """Line and node of each value in a mapping or a list, by its key or its index."""
+    if isinstance(node, yaml.MappingNode):
+        return {str(key.value): (key.start_mark.line + 1, value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return {str(index): (value.start_mark.line + 1, value) for index, value in enumerate(node.value)}
+    return {}
+
+
 def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     mapping: dict[str, object] = {}
     for key, value in pairs:
@@ -120,4 +168,6 @@ def _integer(text: str) -> int:
 
 
 def _error(mark: Any, message: str) -> YamlError:
-    return YamlError(message if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {message}")
+    if mark is None:
+        return YamlError(message)
+    return YamlError(f"line {mark.line + 1}, column {mark.column + 1}: {message}", mark.line + 1)

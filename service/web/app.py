@@ -41,6 +41,7 @@ from service.web.routes import (
     login,
     operations,
     rounds,
+    session,
     studies,
     tokens,
     trials,
@@ -66,6 +67,7 @@ ROUTERS = [
         artifacts,
         events,
         tokens,
+        session,
         login,
         dashboard,
     )

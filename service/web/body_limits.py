@@ -13,12 +13,14 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import InvalidError, ServiceError, SlowRequestError
+from service.schemas.yaml_text import YamlError
 from service.web import yaml_process
 from service.web.body_text import check_body
 from service.web.large_bodies import LargeBodies
 from service.web.own_process import Limits, OwnProcessError, OwnProcesses
 from service.web.problems import error_response
 from service.web.replay import replay_body
+from service.web.yaml_lines import YamlLines, lines_in_body
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IMPORT_BYTES = 4 * MAX_BODY_BYTES
@@ -65,6 +67,7 @@ class BodyLimits:
         self._seconds = seconds
         self._own_processes = own_processes
         self._yaml_processes = CapacityLimiter(YAML_PROCESSES)
+        self._yaml_lines = YamlLines(own_processes, YAML_LIMITS, self._yaml_processes, MAX_YAML_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read and check the body of a request, then pass the request on."""
@@ -77,7 +80,7 @@ class BodyLimits:
         try:
             body = await self._checked_body(scope, receive)
         except ServiceError as error:
-            response = error_response(error, scope["path"])
+            response = error_response(error, scope["path"], await lines_in_body(scope, error))
             response.headers["Connection"] = "close"
             await response(scope, receive, send)
             return
@@ -94,6 +97,7 @@ class BodyLimits:
         kind = headers.get("content-type", "").split(";")[0].strip().lower()
         is_yaml = kind in YAML_TYPES
         if is_yaml:
+            self._yaml_lines.keep(scope, body)
             body = await self._json_from_yaml(body)
             scope["headers"] = _with_json_type(scope["headers"])  # not a copy: outer middleware reads the route here
         if self._large.is_large(scope, body):
@@ -112,15 +116,15 @@ class BodyLimits:
         if len(body) <= MAX_YAML_AT_ONCE:
             try:
                 return await run_in_threadpool(yaml_process.json_of_yaml, body)
-            except ValueError as error:
-                raise InvalidError([("body", f"malformed YAML: {error}")]) from error
+            except YamlError as error:
+                raise InvalidError([("body", f"malformed YAML: {error}")], error.line) from error
         try:
             call = partial(self._own_processes.call, yaml_process.__name__, body, YAML_LIMITS)
             answer = json.loads(await to_thread.run_sync(call, limiter=self._yaml_processes))
         except OwnProcessError as error:
             raise InvalidError([("body", f"YAML that cannot be read: {error}; send JSON")]) from error
         if "error" in answer:
-            raise InvalidError([("body", f"malformed YAML: {answer['error']}")])
+            raise InvalidError([("body", f"malformed YAML: {answer['error']}")], answer["line"])
         converted: str = answer["json"]
         return converted.encode()
 

@@ -1,7 +1,7 @@
 """Translates every error into problem details (RFC 9457), once, at the HTTP edge."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,7 @@ from service.schemas.problem import FieldProblem, Problem
 from service.web.body_errors import MAX_ERRORS, UNREADABLE, validation_errors
 from service.web.request_ids import HEADER
 from service.web.security_headers import with_security_headers
+from service.web.yaml_lines import lines_in_body
 from storage import DATABASE_ERRORS, BlobStoreError, BlobStoreFullError, StorageError
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,10 @@ def problem_response(
     errors: Sequence[tuple[str, str]] | None = None,
     headers: dict[str, str] | None = None,
     more: dict[str, Any] | None = None,
+    lines: Mapping[str, int] | None = None,
 ) -> JSONResponse:
-    """A response with problem details, `more` fields included."""
+    """A response with problem details, `more` fields included. `lines` are those of fields in a YAML body."""
+    known = lines or {}
     body = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
@@ -54,33 +57,37 @@ def problem_response(
         code=code,
         errors=None
         if errors is None
-        else [FieldProblem(field=field, message=message) for field, message in errors[:MAX_ERRORS]],
+        else [FieldProblem(field=name, message=text, line=known.get(name)) for name, text in errors[:MAX_ERRORS]],
         request_id=request_id() if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
     )
     content = {**body.model_dump(exclude_none=True), **(more or {})}
     return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def error_response(error: ServiceError, path: str) -> JSONResponse:
-    """An error as a response, with the headers of its status and, for the dashboard's API, the field `reason`."""
+def error_response(error: ServiceError, path: str, lines: Mapping[str, int] | None = None) -> JSONResponse:
+    """An error as a response, with the headers of its status and, for the dashboard's API, the field `reason`.
+
+    `lines` are those of fields in a YAML body.
+    """
     headers: dict[str, str] = {}
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="Narrows"'
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     more = {"reason": error.detail} if path.startswith(DASHBOARD_API) else None
-    return problem_response(error.status, error.code, error.detail, error.errors, headers, more)
+    return problem_response(error.status, error.code, error.detail, error.errors, headers, more, lines)
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError), "registered for this type"
-    return error_response(error, request.url.path)
+    return error_response(error, request.url.path, await lines_in_body(request.scope, error))
 
 
-async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for this type"
     invalid = InvalidError(validation_errors(error.errors()))
-    return problem_response(invalid.status, invalid.code, invalid.detail, invalid.errors)
+    lines = await lines_in_body(request.scope, invalid)
+    return problem_response(invalid.status, invalid.code, invalid.detail, invalid.errors, lines=lines)
 
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:

@@ -43,6 +43,7 @@ PATHS = {
     "/v1/tokens": ("GET", "POST"),
     "/v1/tokens/{token}": ("DELETE",),
     "/v1/workers": ("GET",),
+    "/v1/session": ("GET",),
     "/v1/events": ("GET",),
     "/healthz": ("GET",),
     "/readyz": ("GET",),

@@ -39,6 +39,7 @@ ROUTES = {
     "PUT /v1/artifacts/{lease_id}/{artifact}",
     "GET /v1/artifacts/{name}/{number}/{artifact}",
     "GET /v1/workers",
+    "GET /v1/session",
     "GET /v1/events",
     "POST /v1/claims",
     "POST /v1/reports",

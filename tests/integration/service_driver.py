@@ -281,7 +281,7 @@ def problem_of(response: Any, status: int) -> Json:
     assert body.get("reason", body["detail"]) == body["detail"]
     assert all(isinstance(body[name], str) and body[name] for name in ("type", "title", "detail", "code"))
     for error in body.get("errors", []):
-        assert set(error) == {"field", "message"}
+        assert {"field", "message"} <= set(error) <= {"field", "message", "line"}
         assert error["field"]
         assert error["message"]
     return body

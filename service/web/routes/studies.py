@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
+from service.registry.study_check import check_study
 from service.results import export
 from service.results.importances import importances
 from service.results.paging import MAX_LIMIT, take_page
@@ -13,6 +14,7 @@ from service.results.view import study_view, study_view_unless_deleted, trial_vi
 from service.sampling.constraints import why_none
 from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
 from service.schemas.study.definition import Definition
+from service.schemas.study_check import StudyCheck
 from service.study.changes import change_study
 from service.web.dependencies import ChangedStudyDependency, DeletedStudyName, RegistryDependency, StudyDependency
 from service.web.parsed_body import CHECKED_ONCE, ParsedBodyRoute
@@ -27,6 +29,8 @@ ReplaceQuery = Annotated[
     bool,
     Query(description="Whether to replace a study of this name that has no complete trial.", examples=[False]),
 ]
+CheckQuery = Annotated[bool, Query(description="Whether to check the definition only.", examples=[True])]
+EXISTS_OR_CHECKED = "The study exists already with the same definition, or the definition was only checked."
 BestQuery = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of trials.", examples=[5])]
 EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -50,21 +54,26 @@ EXPORTS = {
     status_code=201,
     name="create",
     response_description="The study was created.",
-    responses={200: {"model": Study, "description": "The study exists already with the same definition."}},
+    response_model=Study,
+    responses={200: {"model": Study | StudyCheck, "description": EXISTS_OR_CHECKED}},
 )
 def create_study(
     definition: Annotated[Definition, CHECKED_ONCE],
     registry: RegistryDependency,
     response: Response,
     replace: ReplaceQuery = False,
-) -> Study:
+    check: CheckQuery = False,
+) -> Study | Response:
     """Create a study.
 
     The call may be repeated: the same definition again answers 200 with the existing study. Another definition under
     the same name is refused with 409 `study_exists`, an invalid definition with 422 and every wrong field. With
     `replace`, another definition takes the place of a study and its trials, unless one of them is complete (409
-    `state_conflict`).
+    `state_conflict`). With `check`, a valid definition answers 200 with what creating the study would meet, and nothing
+    is created. Wrong fields of a YAML body come with their lines.
     """
+    if check:
+        return Response(check_study(registry, definition).model_dump_json(), media_type="application/json")
     live, new = registry.create(definition, replace=replace)
     response.status_code = 201 if new else 200
     return _view(registry, live)
