@@ -24,7 +24,8 @@ from benchmarks.connection import Connection
 from benchmarks.reports import DEFINITION
 from benchmarks.storage import database
 from service.client import Client
-from service.schemas.protocol import Claim, WorkerInfo
+from service.schemas.protocol import Claim
+from service.schemas.worker_info import WorkerInfo
 
 PAUSE_SECONDS = 0.005
 CALL_SECONDS = 600.0

@@ -17,7 +17,8 @@ from benchmarks import local, machine
 from benchmarks.connection import Connection
 from benchmarks.storage import database
 from service.client import Client
-from service.schemas.protocol import Claim, WorkerInfo
+from service.schemas.protocol import Claim
+from service.schemas.worker_info import WorkerInfo
 
 DEFINITION: dict[str, Any] = {
     "name": "reports",

@@ -33,7 +33,7 @@ IMPORTS_APART = "NARROWS_IMPORTS_APART"
 def main(arguments: list[str]) -> int:
     """Run the fleet. Returns the status to exit with, as workers.fleet.fleet has them."""
     options = parse(arguments, take_token())
-    if any(options.allowance):
+    if not options.allowance.is_empty:
         close_memory()
     configure_logging(options.log_level, "fleet")
     if importlib.util.find_spec("torch") is None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from service.clock import Clock
-from service.schemas.protocol import Claim, WorkerInfo
+from service.schemas.protocol import Claim
 from service.schemas.study.allowance import Allowance, Needs
+from service.schemas.worker_info import WorkerInfo
 from service.schemas.worker_seconds import WorkerSeconds
 from storage import WorkerRecord
 
@@ -85,7 +86,7 @@ class WorkerAllowances:
 
     def note(self, claim: Claim) -> None:
         """Note what a claim allows. A claim that allows nothing changes nothing: workers that train allow nothing."""
-        if any(claim.allowance):
+        if not claim.allowance.is_empty:
             self._allowances.pop(claim.worker.id, None)
             self._allowances[claim.worker.id] = (self._clock.monotonic(), claim.allowance)
             while len(self._allowances) > MAX_WORKERS:

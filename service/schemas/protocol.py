@@ -12,7 +12,7 @@ from service.schemas.study.definition_fields import Objective, Params
 from service.schemas.study.entrypoints import Prefix
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining, UserTraining
-from service.schemas.worker_seconds import WorkerSeconds
+from service.schemas.worker_info import WorkerInfo
 
 MAX_EXCEPT_STUDIES = 1000
 
@@ -31,31 +31,6 @@ Decision = Annotated[
         examples=["continue"],
     ),
 ]
-
-
-class WorkerInfo(WorkerBody):
-    """A worker, as it describes itself."""
-
-    id: Identifier = Field(
-        min_length=1, max_length=200, description="Unique name of the worker.", examples=["lab-gpu-1/cuda:0"]
-    )
-    host: Identifier = Field(
-        "", max_length=200, description="Name of the worker's machine; may be empty.", examples=["lab-gpu-1"]
-    )
-    device: Identifier = Field(
-        "", max_length=200, description="The device that the worker trains on; may be empty.", examples=["cuda:0"]
-    )
-    n_lanes: int = Field(
-        1,
-        strict=True,
-        ge=1,
-        le=100_000,
-        description="How many trials the worker trains at the same time.",
-        examples=[1],
-    )
-    seconds: WorkerSeconds | None = Field(
-        None, description="What the worker has spent its time on; null if it does not say so.", examples=[None]
-    )
 
 
 class Claim(WorkerBody):
@@ -117,10 +92,9 @@ class Claim(WorkerBody):
 
     @property
     def allowance(self) -> Allowance:
-        """What users' code the worker runs."""
-        return Allowance(
-            tuple(self.allow), tuple(map(command_words, self.allow_commands)), tuple(self.allow_environment)
-        )
+        """What users' code the worker runs, and on how many devices."""
+        commands = tuple(map(command_words, self.allow_commands))
+        return Allowance(tuple(self.allow), commands, tuple(self.allow_environment), self.worker.n_devices)
 
 
 class Resume(Answer):

@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from service.schemas.fields import Answer, Timestamp
-from service.schemas.protocol import WorkerInfo
 from service.schemas.results import Cursor
+from service.schemas.worker_info import WorkerInfo
 
 
 class Worker(WorkerInfo, Answer):

@@ -8,7 +8,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from service.client import Client
 from service.schemas.code_calls import NewUserAttrs, Suggest
-from service.schemas.protocol import Claim, Complete, Fail, Lease, Report, Reports, WorkerInfo
+from service.schemas.protocol import Claim, Complete, Fail, Lease, Report, Reports
+from service.schemas.worker_info import WorkerInfo
 
 METRIC = "validation_accuracy"
 SPACE: dict[str, Any] = {

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from service.client import Client, ServiceError
 from service.client.retries import Retries
-from service.schemas.protocol import Claim, Complete, Fail, Lease, Report, Reports, WorkerInfo
+from service.schemas.protocol import Claim, Complete, Fail, Lease, Report, Reports
+from service.schemas.worker_info import WorkerInfo
 from tests.integration.service_driver import definition
 
 N_OPEN_STUDIES = 3

@@ -10,7 +10,8 @@ import pytest
 
 from service.client import Client, ServiceError
 from service.client.retries import Retries
-from service.schemas.protocol import Claim, Complete, Lease, Report, Reports, WorkerInfo
+from service.schemas.protocol import Claim, Complete, Lease, Report, Reports
+from service.schemas.worker_info import WorkerInfo
 from tests.conftest import ServiceProcess, StartService, free_tcp_port
 from tests.integration.service_driver import definition
 from tests.s3_server import Bucket, s3_server

@@ -10,7 +10,8 @@ import pytest
 
 from service.client import Client, ClientError
 from service.client.retries import Retries
-from service.schemas.protocol import Claim, WorkerInfo
+from service.schemas.protocol import Claim
+from service.schemas.worker_info import WorkerInfo
 from tests.conftest import StartService
 from tests.integration.service_driver import definition
 from tests.waiting import PATIENCE_SECONDS, until

@@ -12,7 +12,8 @@ import uvicorn
 
 from service.client import Client
 from service.events.event_ring import EventRing
-from service.schemas.protocol import Claim, Report, Reports, WorkerInfo
+from service.schemas.protocol import Claim, Report, Reports
+from service.schemas.worker_info import WorkerInfo
 from service.web.app import create_app
 from storage import Store
 from tests.acceptance.event_client import EventClient

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.client import Client
-from service.schemas.protocol import Claim, Complete, WorkerInfo
+from service.schemas.protocol import Claim, Complete
+from service.schemas.worker_info import WorkerInfo
 from tests.acceptance.by_hand import METRIC, report
 from tests.commands import run
 from tests.conftest import ROOT, StartService, clean_environment

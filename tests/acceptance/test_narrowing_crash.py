@@ -7,8 +7,9 @@ import optuna
 import pytest
 
 from service.client import Client
-from service.schemas.protocol import Claim, Complete, Lease, WorkerInfo
+from service.schemas.protocol import Claim, Complete, Lease
 from service.schemas.rounds import Round
+from service.schemas.worker_info import WorkerInfo
 from tests.acceptance.service_checks import stock_storage
 from tests.conftest import StartService
 from tests.integration.service_driver import definition

@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 
 from narrows.cli.bound import bound
 from service.client import Client
-from service.schemas.protocol import Claim, Complete, WorkerInfo
+from service.schemas.protocol import Claim, Complete
+from service.schemas.worker_info import WorkerInfo
 from tests.acceptance.service_checks import Seen, check_seen, check_spent, read_by, read_from, stock_storage, stock_url
 from tests.acceptance.service_load import METRIC, Ledger, ServiceLoad, Snapshot
 from tests.conftest import ROOT, StartService, clean_environment, free_tcp_port

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from service.client import Client
-from service.schemas.protocol import Claim, Report, Reports, WorkerInfo
+from service.schemas.protocol import Claim, Report, Reports
+from service.schemas.worker_info import WorkerInfo
 from tests.conftest import StartService
 from tests.integration.service_driver import definition
 from tests.waiting import until

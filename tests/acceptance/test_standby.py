@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.client import Client
-from service.schemas.protocol import Claim, Lease, WorkerInfo
+from service.schemas.protocol import Claim, Lease
+from service.schemas.worker_info import WorkerInfo
 from tests.acceptance.postgres_cluster import PostgresCluster
 from tests.acceptance.service_checks import check_kept
 from tests.acceptance.service_load import ServiceLoad

@@ -8,11 +8,25 @@ from typing import Any
 
 import pytest
 
-from tests.integration import refused_commands, refused_samplers, refused_spaces, refused_studies, refused_training
+from tests.integration import (
+    refused_commands,
+    refused_devices,
+    refused_samplers,
+    refused_spaces,
+    refused_studies,
+    refused_training,
+)
 from tests.integration.refusals import post
 from tests.integration.service_driver import Json, Service, definition, errors_of
 
-MODULES = (refused_commands, refused_samplers, refused_spaces, refused_studies, refused_training)
+MODULES = (
+    refused_commands,
+    refused_devices,
+    refused_samplers,
+    refused_spaces,
+    refused_studies,
+    refused_training,
+)
 CASES = {name: case for module in MODULES for name, case in module.CASES.items()}
 assert len(CASES) == sum(len(module.CASES) for module in MODULES), "two cases have one name"
 

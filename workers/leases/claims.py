@@ -12,8 +12,9 @@ from uuid import uuid4
 
 from service.client import Client, ClientError, ServiceError
 from service.client.retries import Retries, will_pass
-from service.schemas.protocol import Claim, Lease, WorkerInfo
+from service.schemas.protocol import Claim, Lease
 from service.schemas.study.allowance import NOTHING, Allowance
+from service.schemas.worker_info import WorkerInfo
 from service.schemas.worker_seconds import WorkerSeconds
 from workers.leases.study_backoff import StudyBackoff
 

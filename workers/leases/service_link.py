@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from service.client import Client
 from service.client.retries import Retries
-from service.schemas.protocol import Lease, WorkerInfo
+from service.schemas.protocol import Lease
 from service.schemas.study.training import Training
+from service.schemas.worker_info import WorkerInfo
 from service.schemas.worker_seconds import WorkerSeconds
 from workers.fleet.stopping import StopFlag, Stopping
 from workers.leases.checkpoint_keeper import CheckpointKeeper

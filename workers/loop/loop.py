@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from service.client import Client
-from service.schemas.protocol import WorkerInfo
+from service.schemas.worker_info import WorkerInfo
 from workers.fleet.stopping import Interrupted, Stopping
 from workers.leases.service_link import ServiceLink
 from workers.loop.active_trials import ActiveTrials

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from service.client import Client, ClientError
-from service.schemas.protocol import WorkerInfo
+from service.schemas.worker_info import WorkerInfo
 from workers import scratch
 from workers.data.trial_data import prepare_data
 from workers.final_test.final_trial import FinalTrial

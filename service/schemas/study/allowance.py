@@ -42,11 +42,20 @@ AllowedVariable = Annotated[
 
 
 class Allowance(NamedTuple):
-    """What a worker allows: prefixes of entrypoints, leading words of commands, names of variables."""
+    """What a worker allows: prefixes of entrypoints, leading words of commands, names of variables.
+
+    n_devices: devices of the worker process, which one trial may have together.
+    """
 
     entrypoints: tuple[str, ...] = ()
     commands: tuple[tuple[str, ...], ...] = ()
     environment: tuple[str, ...] = ()
+    n_devices: int = 1
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the worker runs no users' code."""
+        return not (self.entrypoints or self.commands or self.environment)
 
 
 NOTHING = Allowance()
@@ -56,17 +65,19 @@ NOTHING = Allowance()
 class Needs(NamedTuple):
     """What a worker must allow to train a study; empty if all is built in.
 
-    command: the leading words of the study's command, up to its first placeholder.
+    command: the leading words of the study's command, up to its first placeholder. n_devices: devices that one trial
+    uses. A trial of one device, or of a share of one, may also run in a worker process with several devices.
     """
 
     entrypoints: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
+    n_devices: int = 1
 
     @property
     def is_empty(self) -> bool:
-        """Whether any worker may train the study."""
-        return not any(self)
+        """Whether any worker may train the study: it has no users' code."""
+        return not (self.entrypoints or self.command or self.environment)
 
     def are_met(self, allowance: Allowance) -> bool:
         """Whether the worker allows all of it."""
@@ -82,6 +93,8 @@ class Needs(NamedTuple):
         if self.command and not _is_command_allowed(self.command, allowance.commands):
             missing.append(f"the command {shlex.join(self.command)}")
         missing += [f"the variable {name}" for name in self.environment if name not in allowance.environment]
+        if self.n_devices not in (1, allowance.n_devices):
+            missing.append(f"trials of {self.n_devices} devices")
         return missing
 
     def text(self) -> str:
@@ -94,7 +107,10 @@ class Needs(NamedTuple):
         flags = [f"--allow {package}" for package in packages]
         if self.command:
             flags.append(f"--allow-command {shlex.quote(shlex.join(self.command))}")
-        return " ".join([*flags, *(f"--allow-environment {name}" for name in self.environment)])
+        flags += [f"--allow-environment {name}" for name in self.environment]
+        if self.n_devices > 1:
+            flags.append(f"--devices-per-trial {self.n_devices}")
+        return " ".join(flags)
 
 
 def _is_command_allowed(words: Sequence[str], commands: Iterable[Sequence[str]]) -> bool:

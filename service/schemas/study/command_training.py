@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from service.schemas.fields import Identifier, MetricName, StrictBody
 from service.schemas.study.allowance import Needs
+from service.schemas.study.devices import Devices, Launch, check_launch, whole
 from service.schemas.study.entrypoints import MAX_ARGUMENTS, Arguments
 from service.schemas.study.guarded_variables import is_guarded
 from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
@@ -92,6 +93,8 @@ class CommandTraining(StrictBody):
         description="Seconds that the program may take to end after SIGTERM. SIGKILL follows.",
         examples=[30.0],
     )
+    devices: Devices = 1
+    launch: Launch = None
     trial_timeout_seconds: TrialTimeout = None
     step_timeout_seconds: StepTimeout = None
     memory_limit_mib: MemoryLimit = None
@@ -110,6 +113,7 @@ class CommandTraining(StrictBody):
     def _check_program(self) -> Self:
         if not literal(self.command[0]):
             raise ValueError(f"the program must be given as it is, without placeholders: {self.command[0]!r}")
+        check_launch(self.launch, self.devices, self.command[0])
         return self
 
     @property
@@ -121,7 +125,8 @@ class CommandTraining(StrictBody):
     def needs(self) -> Needs:
         """What a worker must allow to train this: its words before the first placeholder, and guarded variables."""
         guarded = tuple(sorted(filter(is_guarded, self.environment)))
-        return Needs(command=leading_words(self.command), environment=guarded)
+        command = leading_words(self.command)
+        return Needs(command=command, environment=guarded, n_devices=whole(self.devices))
 
     def values(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """What the placeholders pass on: the constants and the parameters of a trial."""

@@ -1,8 +1,8 @@
 """The training of a trial: every field that a study can fix, and most of which it can search."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from service.schemas.fields import Rate, Rates, StrictBody
 from service.schemas.study.allowance import Needs
@@ -192,6 +192,17 @@ class Training(StrictBody):
     trial_timeout_seconds: TrialTimeout = None
     step_timeout_seconds: StepTimeout = None
     memory_limit_mib: MemoryLimit = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_no_devices(cls, value: Any) -> Any:
+        given = [name for name in ("devices", "launch") if isinstance(value, dict) and name in value]
+        if given:
+            raise ValueError(
+                f"{given[0]} is for trainings with an entrypoint or a command: lanes train as many trials of built-in "
+                "training on one device as are fastest"
+            )
+        return value
 
     @property
     def entrypoints(self) -> tuple[str, ...]:

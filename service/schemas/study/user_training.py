@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from service.schemas.fields import StrictBody
 from service.schemas.study.allowance import Needs
 from service.schemas.study.command_training import CommandTraining
+from service.schemas.study.devices import Devices, Launch, check_launch, whole
 from service.schemas.study.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
 from service.schemas.study.limits import MemoryLimit, StepTimeout, TrialTimeout
 from service.schemas.study.training import Training, TrainingSeed
@@ -25,6 +26,8 @@ class UserTraining(StrictBody):
         description="Keyword arguments of the function, besides its first parameter.",
         examples=[{"epochs": 20}],
     )
+    devices: Devices = 1
+    launch: Launch = None
     trial_timeout_seconds: TrialTimeout = None
     step_timeout_seconds: StepTimeout = None
     memory_limit_mib: MemoryLimit = None
@@ -48,6 +51,11 @@ class UserTraining(StrictBody):
                 raise ValueError(f"arguments must have other names than the function's first parameter: {name!r}")
         return self
 
+    @model_validator(mode="after")
+    def _check_launch(self) -> Self:
+        check_launch(self.launch, self.devices)
+        return self
+
     @property
     def entrypoints(self) -> tuple[str, ...]:
         """The entrypoints that a worker must allow to train this."""
@@ -56,7 +64,7 @@ class UserTraining(StrictBody):
     @property
     def needs(self) -> Needs:
         """What a worker must allow to train this."""
-        return Needs(self.entrypoints)
+        return Needs(self.entrypoints, n_devices=whole(self.devices))
 
 
 def kind_of_training(value: Any) -> str:

@@ -13,9 +13,10 @@ import pytest
 from service.client import Client, ClientError, ServiceError, UnexpectedAnswerError, UnreachableError
 from service.client.transport import NO_CERTIFICATES
 from service.schemas.code_calls import NewUserAttrs
-from service.schemas.protocol import Claim, Complete, Fail, Report, Reports, WorkerInfo
+from service.schemas.protocol import Claim, Complete, Fail, Report, Reports
 from service.schemas.renewals import Renew
 from service.schemas.study.definition import Definition
+from service.schemas.worker_info import WorkerInfo
 from tests.unit.service.client.stand_in import DEFINITION, STUDY, Service, problem
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from service.registry.known_workers import WorkerTimes
-from service.schemas.protocol import WorkerInfo
+from service.schemas.worker_info import WorkerInfo
 from service.schemas.worker_seconds import WorkerSeconds
 
 

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from service.client.retries import Retries
-from service.schemas.protocol import WorkerInfo
 from service.schemas.study.allowance import NOTHING, Allowance
+from service.schemas.worker_info import WorkerInfo
 from service.schemas.worker_seconds import WorkerSeconds
 from tests.unit.workers.fakes import FakeService, FakeTime
 from workers.leases.claims import TELL_SECONDS, Claims

@@ -7,7 +7,8 @@ import pytest
 
 from service.client import Client, ClientError
 from service.client.retries import Retries
-from service.schemas.protocol import Lease, WorkerInfo
+from service.schemas.protocol import Lease
+from service.schemas.worker_info import WorkerInfo
 from service.schemas.worker_seconds import WorkerSeconds
 from tests.unit.workers.fakes import FakeService, FakeTime, problem
 from tests.waiting import PATIENCE_SECONDS, until

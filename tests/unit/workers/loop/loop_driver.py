@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
-from service.schemas.protocol import WorkerInfo
+from service.schemas.worker_info import WorkerInfo
 from tests.unit.workers.fakes import FakeService, FakeTime, FakeTrainer
 from workers.fleet.stopping import Stopping
 from workers.loop.loop import Loop

@@ -5,6 +5,7 @@ import pytest
 from service.schemas.study.allowance import Allowance, Needs, command_words
 from service.schemas.study.command_training import CommandTraining
 from service.schemas.study.guarded_variables import is_guarded
+from service.schemas.study.user_training import UserTraining
 
 
 def needs_of(*command: str, **environment: str) -> Needs:
@@ -65,6 +66,26 @@ def test_what_is_missing_is_told_with_the_flags_that_allow_it() -> None:
     assert needs.text() == "the command python 'my train.py' and the variable PATH"
     assert needs.flags() == """--allow-command 'python '"'"'my train.py'"'"'' --allow-environment PATH"""
     assert Needs(("a.b:c", "a.d:e")).flags() == "--allow a"
+
+
+@pytest.mark.parametrize(
+    ("devices", "n_devices", "is_met"),
+    [(1, 1, True), (1, 2, True), (0.25, 1, True), (0.25, 2, True), (2, 1, False), (2, 2, True), (2, 4, False)],
+)
+def test_trials_of_several_devices_are_for_workers_with_a_group_of_as_many(
+    devices: float, n_devices: int, is_met: bool
+) -> None:
+    needs = CommandTraining(command=["train"], devices=devices).needs
+
+    assert needs.are_met(Allowance(commands=(("train",),), n_devices=n_devices)) is is_met
+
+
+def test_devices_are_told_with_their_flag() -> None:
+    needs = UserTraining(entrypoint="a.b:c", devices=2).needs
+
+    assert needs.text() == "a.b:c and trials of 2 devices"
+    assert needs.flags() == "--allow a --devices-per-trial 2"
+    assert needs.missing(Allowance(("a",))) == ["trials of 2 devices"]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "python 'train"])
