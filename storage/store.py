@@ -114,6 +114,11 @@ class Store:
         self.optuna.writer.listeners.append(listener)
 
     @property
+    def writing_seconds(self) -> float:
+        """For how long the database has been taking the present writes; 0 without any."""
+        return self.optuna.writer.writing_seconds
+
+    @property
     def n_waiting_rows(self) -> int:
         """Number of rows that are not committed yet."""
         return self.optuna.writer.n_waiting_rows

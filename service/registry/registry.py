@@ -61,7 +61,7 @@ class Registry:
         self.clock = clock
         self.waiting_claims = WaitingClaims()
         self._term_seconds = term_seconds
-        self.stalls = StallDetector(clock, term_seconds)
+        self.stalls = StallDetector(clock, term_seconds, lambda: store.writing_seconds)
         self._sampled = sampled
         self._tick = tick
         self._lock = threading.Lock()

@@ -71,6 +71,7 @@ class Writer:
         self._condition = threading.Condition()
         self._open = OpenBatch()
         self._writing: OpenBatch | None = None
+        self._writing_since: float | None = None
         self._closing = False
         self.failure: StorageFailedError | None = None
         """Why nothing is written any more; None while the writer works."""
@@ -124,6 +125,12 @@ class Writer:
         return 0.0 if since is None else time.monotonic() - since
 
     @property
+    def writing_seconds(self) -> float:
+        """For how long the present batch has been waiting for its commit; 0 without one."""
+        since = self._writing_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
     def away_reason(self) -> str:
         """The error of the last attempt after a colon, to append to a message; empty while the database answers."""
         return f": {self._away_reason}" if self.away_seconds else ""
@@ -162,6 +169,7 @@ class Writer:
         while self._await_work():
             with self._condition:
                 self._writing, self._open = self._open, OpenBatch()
+                self._writing_since = time.monotonic()
             writing = self._writing
             started = time.perf_counter()
             error = self._commit(writing.batch)
@@ -171,7 +179,7 @@ class Writer:
             for call in writing.batch.when_committed:
                 call()
             with self._condition:
-                self._writing = None
+                self._writing = self._writing_since = None
             self._notify_listeners(Commit(writing.batch.n_rows, time.perf_counter() - started, writing.batch.notes))
             writing.committed.set_result(None)
 

@@ -58,6 +58,14 @@ def blocked(service: Service, name: str) -> Iterator[CountingLock]:
         thread.join()
 
 
+@contextmanager
+def locked_database(service: Service) -> Iterator[None]:
+    """Another program holds the right to write for the length of the block."""
+    with closing(sqlite3.connect(service.url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., Future[Any]]]:
     """Make a call in a thread."""
@@ -105,19 +113,33 @@ def test_a_study_is_read_while_the_database_blocks_the_write_of_another(
     sqlite_service: Service, start: Callable[..., Future[Any]]
 ) -> None:
     name, other = sqlite_service.create(), sqlite_service.create()
-    store = sqlite_service.app.state.registry.store
 
-    with closing(sqlite3.connect(sqlite_service.url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with locked_database(sqlite_service):
         write = start(post, sqlite_service, f"/studies/{other}/trials", {"params": {}})
-        until(lambda: store.n_waiting_rows > 0, "a write waits")
+        until(lambda: sqlite_service.app.state.registry.store.n_waiting_rows > 0, "a write waits")
         reads = [start(sqlite_service.http.get, f"/v1/studies/{name}{path}") for path in ("", "/rounds")]
         until(lambda: all(read.done() for read in reads), "another study is read")
         assert not write.done()
-        connection.execute("COMMIT")
 
     assert [read.result().status_code for read in reads] == [200, 200]
     assert write.result() == 201
+
+
+def test_no_lease_ends_while_the_database_is_locked(sqlite_service: Service, start: Callable[..., Future[Any]]) -> None:
+    name = sqlite_service.create()
+    lease = sqlite_service.claim_one(name)
+    registry = sqlite_service.app.state.registry
+    registry.stalls.max_gap = 0.1  # a quarter of a lease's term would be 15 s
+
+    with locked_database(sqlite_service):
+        write = start(post, sqlite_service, "/reports", reports([lease]))
+        until(lambda: registry.store.writing_seconds > registry.stalls.max_gap, "the service has noticed it")
+        sqlite_service.clock.advance(2 * LEASE_SECONDS)
+        sqlite_service.http.get(f"/v1/studies/{name}")
+
+    assert write.result() == 200
+    sqlite_service.tick()
+    assert sqlite_service.report(lease, 1, 0.5) == "continue"
 
 
 def test_changes_of_a_blocked_study_hold_no_thread(service: Service, start: Callable[..., Future[Any]]) -> None:

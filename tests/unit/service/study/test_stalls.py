@@ -19,7 +19,8 @@ class Listening:
 
     def __init__(self, term: float = TERM) -> None:
         self.clock = FakeClock()
-        self.stalls = StallDetector(self.clock, term, self.clock.monotonic)
+        self.writing_seconds = 0.0
+        self.stalls = StallDetector(self.clock, term, lambda: self.writing_seconds, self.clock.monotonic)
         self.leases = OpenLeases(self.clock, term, self.stalls.listening_since)
         self.leases.add(RECORD)
 
@@ -54,6 +55,19 @@ def test_after_a_stall_every_lease_has_a_fresh_term(service: Listening, first: s
     assert service.leases.expired() == []
     assert service.leases.remaining_seconds("a") == TERM
 
+    service.listen(TERM - 0.5)
+    assert service.leases.expired() == []
+    service.listen(0.5)
+    assert service.leases.expired() == [RECORD]
+
+
+def test_while_the_database_takes_long_for_a_write_nothing_ends(service: Listening) -> None:
+    service.listen(TERM / 2)
+    service.writing_seconds = TERM / 4 + 1
+    service.listen(TERM)
+    assert service.leases.expired() == []
+
+    service.writing_seconds = TERM / 4
     service.listen(TERM - 0.5)
     assert service.leases.expired() == []
     service.listen(0.5)
