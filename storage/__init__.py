@@ -60,5 +60,6 @@ from storage.records import (
 )
 from storage.store import Store
 from storage.trials.group_commit_storage import GroupCommitStorage
+from storage.trials.metric_names import name_metrics
 from storage.trials.step_values import StepValues
 from storage.waiting_rule import wait_rule

@@ -18,7 +18,7 @@ from service.schemas.study.definition import Definition
 from service.study.live_study import LiveStudy
 from service.study.open_leases import OpenLeases
 from service.study.trial_queue import TrialQueue
-from storage import LeaseRecord, Store, StudyRecord, trial_id_of
+from storage import LeaseRecord, Store, StudyRecord, name_metrics, trial_id_of
 
 
 def load_study(
@@ -37,6 +37,7 @@ def load_study(
     `wake` and `tick` go to LiveStudy.
     """
     definition = Definition.model_validate(record.definition)
+    name_metrics(store.optuna, record.study_id, [objective.metric for objective in definition.objectives])
     trials = store.optuna.get_all_trials(record.study_id, deepcopy=False)
     study = ServiceStudy(
         record.name, store.optuna, build_sampler(definition, len(trials)), build_pruner(definition.pruner)
