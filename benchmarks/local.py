@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,11 +15,15 @@ NARROWS = [sys.executable, "-m", "narrows.cli.main"]
 
 
 @contextmanager
-def service(folder: Path, database: str | None = None) -> Iterator[str]:
-    """Run a service on a database, by default SQLite in `folder`, and yield its address. Its log is serve.log there."""
+def service(folder: Path, database: str | None = None, *, checkout: Path | None = None) -> Iterator[str]:
+    """Run a service on a database, by default SQLite in `folder`, and yield its address. Its log is serve.log there.
+
+    `checkout`: the folder of another version, to run that.
+    """
     log = (folder / "serve.log").open("w")
     command = [*NARROWS, "serve", "--port", "0", "--database", database or f"sqlite:///{folder / 'narrows.db'}"]
-    with log, _running(subprocess.Popen(bound(command), stdout=subprocess.PIPE, stderr=log, text=True)) as process:
+    started = subprocess.Popen(bound(command), cwd=checkout, stdout=subprocess.PIPE, stderr=log, text=True)
+    with log, _running(started) as process:
         assert process.stdout is not None, "piped"
         line = process.stdout.readline()
         if "ready at" not in line:
@@ -28,14 +32,27 @@ def service(folder: Path, database: str | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def workers(server: str, folder: Path, data_dir: Path, processes: int | None = None, *flags: str) -> Iterator[None]:
-    """Run workers on every device, or `processes` of them, with further flags. Their log is worker.log in `folder`."""
+def workers(
+    server: str,
+    folder: Path,
+    data_dir: Path,
+    processes: int | None = None,
+    *flags: str,
+    checkout: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """Run workers on every device, or `processes` of them, with further flags. Their log is worker.log in `folder`.
+
+    `checkout`: the folder of another version, to run that. `environment`: variables beside those of this process.
+    """
     command = [*NARROWS, "worker", "--server", server, "--data-dir", str(data_dir), "--no-download", *flags]
     if processes is not None:
         command += ["--processes", str(processes)]
     with ExitStack() as stack:
         log = stack.enter_context((folder / "worker.log").open("w"))
-        stack.enter_context(_running(subprocess.Popen(bound(command), stdout=log, stderr=log)))
+        variables = os.environ | dict(environment or {})
+        started = subprocess.Popen(bound(command), cwd=checkout, env=variables, stdout=log, stderr=log)
+        stack.enter_context(_running(started))
         yield
 
 

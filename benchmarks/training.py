@@ -1,12 +1,14 @@
 """Trials per hour, against every other way of training the same trials, in one run on one machine.
 
     python -m benchmarks.training [--case digits mnist-mlp …] [--peers example loop …] [--pruning none median]
-        [--trials N] [--epochs N] [--repeats 3] [--device cpu] [--record]
+        [--trials N] [--epochs N] [--repeats 3] [--device cpu] [--beside CHECKOUT] [--dry-run] [--record]
 
 All peers train the same configurations (Adam, batches of 128 unless the batch size is searched) for the same number of
 epochs on the same 80 % of the training images, and validate on the other 20 % after every epoch. With pruning all use
 Optuna's median pruner; which trials it prunes depends on their order. Peers take turns, and each has the machine to
 itself. Starting is not counted: processes have read the data and taken a step before the clock starts.
+
+The case digits-search has a table of its own, with the start of all processes: see benchmarks.whole_search.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from typing import get_args
 
 import torch
 
-from benchmarks import local, machine
+from benchmarks import local, machine, whole_search
 from benchmarks.peers import hand_written, narrows, optuna_example, ray_tune
 from benchmarks.peers.cases import CASES, Setup
 from benchmarks.peers.outcomes import Measured, Outcome, Pruning
@@ -56,7 +58,7 @@ def _loop_per_core(setup: Setup) -> Measured:
 
 def _narrows(lanes: str) -> Callable[[Setup], Measured]:
     def measure(setup: Setup) -> Measured:
-        return narrows.measure(setup, lanes, N_CORES if setup.device == "cpu" else torch.cuda.device_count())
+        return narrows.measure(setup, lanes, n_processes(setup.device))
 
     return measure
 
@@ -70,6 +72,7 @@ PEERS = {
     "narrows-auto": Peer("Narrows, lanes auto", _narrows("auto")),
 }
 HAND_WRITTEN = ("loop", "loop-per-core")
+WHOLE_SEARCH = "digits-search"
 
 HEADER = (
     "| case | pruning | | seconds | trials per hour | × the example | × the better hand-written loop "
@@ -141,7 +144,7 @@ def _not_training(measured: list[Measured]) -> str:
 
 
 def introduction(arguments: argparse.Namespace) -> list[str]:
-    """Return the heading, machine and settings of the report."""
+    """Return the heading, machine and settings of the report, before its tables."""
     ray = f"- ray {version('ray')}" if ray_tune.IS_INSTALLED else "- Ray: NOT INSTALLED, SKIPPED"
     return [
         "# Training: trials per hour, beside every other way",
@@ -150,7 +153,13 @@ def introduction(arguments: argparse.Namespace) -> list[str]:
         ray,
         f"- a core multiplies float32 matrices of {PEAK_SIZE} rows at {_peak():.0f} GFLOP/s, as PyTorch does it",
         f"- {arguments.device}; median of {arguments.repeats} (least to largest)",
-        *(f"- {CASES[name].name}: {_size(arguments, name)}" for name in arguments.case),
+    ]
+
+
+def legend(arguments: argparse.Namespace, cases: list[str]) -> list[str]:
+    """Return the explanation and the header of the table of `cases`."""
+    return [
+        *(f"- {CASES[name].name}: {_size(arguments, name)}" for name in cases),
         "- seconds to the accuracy: until the first complete trial whose validation accuracy is as good",
         "- waiting: of the time between a worker's first claim and its last result; lanes empty: of all, while others"
         " trained",
@@ -179,9 +188,12 @@ def _size(arguments: argparse.Namespace, name: str) -> str:
 
 
 def _cases(device: str) -> list[str]:
-    """Cases that the device can train in reasonable time: emulated bf16 made a cnn eight times slower (EPYC)."""
-    has_bf16 = has_bf16_hardware(torch.device(device))
-    return [name for name, case in CASES.items() if has_bf16 or case.precision == "fp32"]
+    """Cases that the device can train in reasonable time: emulated bf16 made a cnn eight times slower (EPYC).
+
+    A GPU that is not here is taken for one with bf16.
+    """
+    has_bf16 = has_bf16_hardware(torch.device(device)) or (device == "cuda" and not torch.cuda.is_available())
+    return [*(name for name, case in CASES.items() if has_bf16 or case.precision == "fp32"), WHOLE_SEARCH]
 
 
 def print_progress(line: str) -> None:
@@ -189,27 +201,69 @@ def print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def run(arguments: argparse.Namespace) -> list[str]:
-    """Measure all cases and return the lines of the report."""
+def run(arguments: argparse.Namespace) -> Iterator[str]:
+    """Measure all cases and yield the lines of the report."""
     peers = list(arguments.peers)
     if "ray" in peers and not ray_tune.IS_INSTALLED:
         print_progress("RAY IS NOT INSTALLED: SKIPPED (pip install -c constraints.txt -e '.[benchmarks]')")
         peers.remove("ray")
-    lines = introduction(arguments)
-    for name in arguments.case:
+    cases = [name for name in arguments.case if name != WHOLE_SEARCH]
+    yield from introduction(arguments)
+    if cases:
+        yield from legend(arguments, cases)
+    for setup in setups(arguments, cases):
+        yield from rows(setup, measure(setup, peers, arguments.repeats))
+    if WHOLE_SEARCH in arguments.case:
+        yield from [""] if cases else []
+        definition = whole_search.study(arguments.trials, arguments.epochs)
+        yield from whole_search.table(definition, arguments, peers, n_processes(arguments.device))
+
+
+def setups(arguments: argparse.Namespace, cases: list[str]) -> Iterator[Setup]:
+    """Yield what is to be measured, one block of the table after another."""
+    for name in cases:
         for pruning in arguments.pruning:
             case = CASES[name]
             n_trials, epochs = arguments.trials or case.trials, arguments.epochs or case.epochs
-            setup = Setup(case, n_trials, epochs, pruning, arguments.device, arguments.data_dir)
-            lines += rows(setup, measure(setup, peers, arguments.repeats))
-    return lines
+            yield Setup(case, n_trials, epochs, pruning, arguments.device, arguments.data_dir)
+
+
+def plan(arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield what `run` would measure, without measuring anything."""
+    on_cpu, n_gpus = arguments.device == "cpu", torch.cuda.device_count()
+    where = f"{N_CORES} cores" if on_cpu else f"{n_gpus or 'no'} GPUs here, a worker process for each"
+    yield f"The peers would take turns on {arguments.device} ({where}), {arguments.repeats} times:"
+    for name in arguments.peers:
+        missing = " (NOT INSTALLED: WOULD BE SKIPPED)" if name == "ray" and not ray_tune.IS_INSTALLED else ""
+        yield f"- {name}: {PEERS[name].label}{missing}"
+    yield f"\nData: {arguments.data_dir}\n"
+    yield "| case | pruning | data set, model, precision | trials | epochs |\n| --- | --- | --- | --- | --- |"
+    for setup in setups(arguments, [name for name in arguments.case if name != WHOLE_SEARCH]):
+        case = setup.case
+        what = f"{case.dataset}, {case.model}, {case.precision}"
+        yield f"| {case.name} | {setup.pruning} | {what} | {setup.trials} | {setup.epochs} |"
+    if WHOLE_SEARCH in arguments.case:
+        study = whole_search.study(arguments.trials, arguments.epochs)
+        size = f"{study['n_trials']} | {study['training']['epochs']}"
+        yield f"| {WHOLE_SEARCH} | {study['pruner']['name']} | examples/digits.yaml, start included | {size} |"
+        yield f"\nPeers of {WHOLE_SEARCH}: {', '.join(n for n in whole_search.PEERS if n in arguments.peers)}"
+    if not on_cpu:
+        yield "\nTests for a GPU: python -m pytest -m gpu (with --collect-only -q it lists them)"
+
+
+def n_processes(device: str) -> int:
+    """Return the number of worker processes: one for each core, or for each GPU."""
+    return N_CORES if device == "cpu" else torch.cuda.device_count()
 
 
 def main() -> None:
     """Run the command."""
     parser = machine.command_line(__doc__)
     parser.add_argument(
-        "--case", nargs="+", choices=CASES, help="without it: all, those in bf16 where the device has it"
+        "--case",
+        nargs="+",
+        choices=[*CASES, WHOLE_SEARCH],
+        help="without it: all, those in bf16 where the device has it",
     )
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--pruning", nargs="+", default=list(get_args(Pruning)), choices=get_args(Pruning))
@@ -217,10 +271,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="for every case, instead of its own number")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--dry-run", action="store_true", help="show what would be measured, on any machine")
+    parser.add_argument("--beside", type=Path, help="checkout of another version, measured too in digits-search")
     parser.add_argument("--data-dir", type=Path, default=local.default_data_dir())
     arguments = parser.parse_args()
     named = arguments.case or []  # the name of the record; a part must not replace the record of all
     arguments.case = named or _cases(arguments.device)
+    if arguments.dry_run:
+        print("\n".join(plan(arguments)))
+        return
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("no GPU: PyTorch sees none (--dry-run shows what would be measured)")
     machine.print_table("-".join(["training", *named]), run(arguments), record=arguments.record)
 
 

@@ -10,6 +10,7 @@ from narrows.cli.bound import bound
 from tests.conftest import ROOT, clean_environment
 from tests.waiting import PATIENCE_SECONDS
 
+WHOLE = "digits-search"
 pytestmark = pytest.mark.slow
 
 COMMAND = "benchmarks.training --case digits --pruning median --trials 2 --epochs 2 --repeats 1 --device cpu"
@@ -38,10 +39,21 @@ def test_a_peer_that_is_not_installed_is_named() -> None:
     assert "NOT INSTALLED" in output
 
 
-def benchmark(*peers: str) -> str:
-    command = bound([sys.executable, "-m", *COMMAND.split(), "--peers", *peers])
+def test_a_whole_search_is_measured_with_its_start() -> None:
+    found = rows(benchmark("loop-per-core", "example", "narrows-auto", command=COMMAND.replace("digits", WHOLE)))
+    assert [row.split(" | ")[1] for row in found] == [
+        "plain loop without pruning, a process per core",
+        "Optuna's PyTorch example loop, a process per core",
+        "Narrows, lanes auto",
+    ]
+    assert all(row.endswith(" 0, 4 |") for row in found)
+    assert [row.count(" %") for row in found] == [0, 0, 1]
+
+
+def benchmark(*peers: str, command: str = COMMAND) -> str:
+    words = bound([sys.executable, "-m", *command.split(), "--peers", *peers])
     done = subprocess.run(
-        command,
+        words,
         cwd=ROOT,
         env=clean_environment(),
         stdout=subprocess.PIPE,

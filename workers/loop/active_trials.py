@@ -136,7 +136,10 @@ class ActiveTrials:
         `has_more`: there may be trials for the lanes that are empty. Raises BrokenDeviceError.
         """
         n_trained = self._trainer.n_training
+        is_first = self._utilization.training_after is None
         self._utilization.switch("training")
+        if is_first:
+            logger.info("first batch %.2f s after this process began", self._utilization.training_after)
         until = self._clock() + TURN_SECONDS
         events = self._trainer.step()
         while not events and self._trainer.trials and self._clock() < until:

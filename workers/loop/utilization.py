@@ -20,7 +20,10 @@ class Utilization:
     def __init__(self, clock: Callable[[], float] = time.monotonic, started_at: float | None = None) -> None:
         self._clock = clock
         self._activity: Activity = "start"
-        self._since = clock() if started_at is None else started_at
+        self._started_at = clock() if started_at is None else started_at
+        self._since = self._started_at
+        self.training_after: float | None = None
+        """Seconds from the beginning of the process to its first training."""
         self._seconds: dict[Activity, float] = dict.fromkeys(get_args(Activity), 0.0)
         self._overhead_taken = 0.0
         self._lane_seconds = 0.0
@@ -32,6 +35,8 @@ class Utilization:
         passed = now - self._since
         self._seconds[self._activity] += passed
         self._activity, self._since = activity, now
+        if activity == "training" and self.training_after is None:
+            self.training_after = now - self._started_at
         return passed
 
     def note_lanes(self, seconds: float, n_trained: int, n_empty: int) -> None:
@@ -60,10 +65,10 @@ class Utilization:
         seconds = self.seconds()
         overhead = sum(seconds[name] for name in OVERHEAD)
         busy = seconds["training"] + overhead
-        parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in OVERHEAD)
+        parts = ", ".join(f"{name} {seconds[name]:.2f}" for name in OVERHEAD)
         share = f"{overhead / busy:.1%}" if busy else "0.0%"
         empty = self._empty_lane_seconds / self._lane_seconds if self._lane_seconds else 0.0
         return (
-            f"{seconds['training']:.1f} s training, {overhead:.1f} s besides ({share} of both: {parts}), "
+            f"{seconds['training']:.2f} s training, {overhead:.2f} s besides ({share} of both: {parts}), "
             f"{seconds['idle']:.1f} s idle, {empty:.1%} of lanes empty"
         )

@@ -78,3 +78,18 @@ def test_the_time_to_an_accuracy_is_that_of_the_first_complete_trial() -> None:
     assert measured.seconds_to(0.95) == 2.0
     assert measured.seconds_to(0.96) == 3.0
     assert measured.seconds_to(0.98) is None
+
+
+def test_a_dry_run_shows_cases_peers_and_sizes_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import training
+
+    arguments = "--device cuda --dry-run --trials 3 --peers loop narrows-auto --case mnist-cnn-bf16 digits-search"
+    monkeypatch.setattr("sys.argv", ["training", *arguments.split()])
+    training.main()
+    shown = capsys.readouterr().out
+    assert "- narrows-auto: Narrows, lanes auto" in shown
+    assert "| MNIST cnn, bf16 | median | mnist, " in shown
+    assert "| digits-search | median | examples/digits.yaml, start included | 3 | 20 |" in shown
+    assert "python -m pytest -m gpu" in shown

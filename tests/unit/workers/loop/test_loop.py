@@ -273,7 +273,8 @@ def test_each_trial_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.INFO, "narrows.worker"):
         Worker().run()
     assert caplog.messages == [
+        "first batch 0.00 s after this process began",
         "digits #0: COMPLETE, validation_accuracy 0.6, 0.00 s waiting",
-        "ends after 0.0 s training, 0.0 s besides (0.0% of both: start 0.0, claims 0.0, data 0.0, reports 0.0, "
-        "checkpoints 0.0, other 0.0), 0.0 s idle, 0.0% of lanes empty",
+        "ends after 0.00 s training, 0.00 s besides (0.0% of both: start 0.00, claims 0.00, data 0.00, reports 0.00, "
+        "checkpoints 0.00, other 0.00), 0.0 s idle, 0.0% of lanes empty",
     ]

@@ -22,9 +22,22 @@ def test_every_second_since_the_start_belongs_to_one_activity(time: FakeTime) ->
     assert sum(utilization.seconds().values()) == time.now - began
     utilization.note_lanes(20.0, 3, 1)
     assert str(utilization) == (
-        "20.0 s training, 10.0 s besides (33.3% of both: start 2.5, claims 1.0, data 3.0, reports 0.5, "
-        "checkpoints 3.0, other 0.0), 5.0 s idle, 25.0% of lanes empty"
+        "20.00 s training, 10.00 s besides (33.3% of both: start 2.50, claims 1.00, data 3.00, reports 0.50, "
+        "checkpoints 3.00, other 0.00), 5.0 s idle, 25.0% of lanes empty"
     )
+
+
+def test_the_first_training_is_known_by_its_time_since_the_start(time: FakeTime) -> None:
+    began = time.now
+    time.sleep(2.0)
+    utilization = Utilization(time, began)
+    utilization.switch("data")
+    assert utilization.training_after is None
+    time.sleep(0.5)
+    for activity in ("training", "reports", "training"):
+        utilization.switch(activity)
+        assert utilization.training_after == 2.5
+        time.sleep(1.0)
 
 
 def test_each_second_besides_training_is_taken_once(time: FakeTime) -> None:
