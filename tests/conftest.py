@@ -20,7 +20,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 READY = "Narrows is ready at "
-pytest_plugins = ("tests.databases", "tests.tiers")
+pytest_plugins = ("tests.databases", "tests.reproducible", "tests.tiers")
 
 StartService = Callable[..., "ServiceProcess"]
 """`start(*flags, environment={...}, expect_exit=0)` runs `narrows serve` with those flags on a free port, and waits

@@ -117,7 +117,7 @@ def test_all_of_it_is_there_after_a_restart(fresh_service: Service) -> None:
 
 def test_hyperband_divides_trials_among_brackets_as_optuna_does(service: Service) -> None:
     pruner = {"name": "hyperband", "min_resource": 1, "max_resource": 4, "reduction_factor": 2, "promote": True}
-    name = create(service, n_trials=20, pruner=pruner)
+    name = create(service, name="in-three-brackets", n_trials=20, pruner=pruner)  # the brackets go by the name
     leases = service.claim(name, max_trials=20)
     stock = service.app.state.registry.get(name).study
     brackets = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=4, reduction_factor=2)

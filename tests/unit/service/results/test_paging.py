@@ -50,7 +50,7 @@ def pages(items: list[Any], order_by: str, limit: int, more: list[Any] | None = 
         items = [*items, *([more.pop(0)] if more else [])]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None)
 @given(items=trials, order_by=st.sampled_from(ALL_ORDERS), limit=st.integers(1, 9))
 def test_all_pages_together_are_the_sorted_whole(items: list[FrozenTrial], order_by: str, limit: int) -> None:
     assert pages(items, order_by, limit) == [item.number for item in sorted(items, key=trial_key(order_by))]
@@ -72,7 +72,7 @@ def test_a_page_of_sorted_items_looks_at_few_of_them() -> None:
     assert len(looked_at) < 10 * 20
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(items=trials, limit=st.integers(1, 9), n_more=st.integers(0, 9))
 def test_items_that_come_in_while_pages_are_read_appear_once(items: list[FrozenTrial], limit: int, n_more: int) -> None:
     more = [trial(len(items) + index, None, None) for index in range(n_more)]

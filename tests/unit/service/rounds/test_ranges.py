@@ -26,7 +26,7 @@ def cases(draw: st.DrawFn) -> tuple[FloatParameter, FloatParameter, list[float]]
     return first, within(first, low, high), draw(st.lists(value, min_size=1, max_size=6))
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500, deadline=None)
 @given(cases(), st.floats(0.0, 1.0))
 def test_a_range_contains_what_is_kept_and_is_never_wider_than_the_first(
     case: tuple[FloatParameter, FloatParameter, list[float]], margin: float
@@ -56,7 +56,7 @@ def test_a_range_contains_what_is_kept_and_is_never_wider_than_the_first(
         assert found.verdict == "kept" or first.contains(found.high)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(0.2, 0.8), min_size=1, max_size=6), st.floats(0.001, 0.15))
 def test_a_log_range_shrinks_in_log_space_as_a_plain_one_does(places: list[float], margin: float) -> None:
     plain = FloatParameter(type="float", low=math.log(LOG.low), high=math.log(LOG.high))

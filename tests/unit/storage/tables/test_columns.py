@@ -101,7 +101,7 @@ def test_whole_numbers_become_floats(connection: Connection) -> None:
 
 
 def test_any_floats_go_round(connection: Connection) -> None:
-    @settings(max_examples=50, deadline=None, derandomize=True)
+    @settings(max_examples=50, deadline=None)
     @given(values=st.lists(st.floats()) | st.dictionaries(st.text(), st.floats()))
     def check(values: Any) -> None:
         assert repr(kept(connection, "floats", values)) == repr(values)

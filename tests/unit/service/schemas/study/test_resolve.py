@@ -109,7 +109,7 @@ def search_spaces(draw: st.DrawFn) -> dict[str, Any]:
     return space
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None)
 @given(space=search_spaces(), data=st.data())
 def test_every_configuration_of_an_accepted_definition_trains(space: dict[str, Any], data: st.DataObject) -> None:
     fixed = data.draw(st.sampled_from([{}, {"dropout": [0.1]}, {"dropout": [0.1, 0.1]}]))

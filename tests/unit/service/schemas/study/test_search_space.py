@@ -94,7 +94,7 @@ def test_the_grid_of_a_huge_range_costs_nothing() -> None:
     assert list(huge.grid()[:2]) == [-MAX_INT, -MAX_INT + 1]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(low=st.floats(-100, 100), width=st.floats(0.01, 100), step=st.floats(0.01, 50))
 def test_a_stepped_range_and_optunas_distribution_hold_the_same_values(low: float, width: float, step: float) -> None:
     low, high, step = round(low, 4), round(low + width, 4), round(step, 4)
@@ -108,7 +108,7 @@ def test_a_stepped_range_and_optunas_distribution_hold_the_same_values(low: floa
         assert distribution._contains(value)  # type: ignore[arg-type]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(low=st.integers(-1000, 1000), width=st.integers(1, 1000), step=st.integers(1, 1500))
 def test_a_stepped_int_range_and_optunas_hold_the_same_values(low: int, width: int, step: int) -> None:
     parameter = int_parameter(low, low + width, step=step)
@@ -119,7 +119,7 @@ def test_a_stepped_int_range_and_optunas_hold_the_same_values(low: int, width: i
     assert list(parameter.grid()) == list(range(low, low + width + 1, step))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(low=finite, high=finite, log=st.booleans())
 def test_bounds_are_accepted_exactly_when_optuna_accepts_them(low: float, high: float, log: bool) -> None:
     def accepted(make: Any) -> bool:
@@ -134,7 +134,7 @@ def test_bounds_are_accepted_exactly_when_optuna_accepts_them(low: float, high: 
     assert ours == (optunas and low < high)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(choices=st.lists(scalars, min_size=1, max_size=6))
 def test_choices_go_round_through_json(choices: list[Any]) -> None:
     try:
