@@ -15,7 +15,7 @@ from narrows.cli.settings import SETTINGS, Setting
 from service.schemas.study.constraints import Constraint
 from service.schemas.study.data import AnyDataset
 from service.schemas.study.definition import Definition
-from service.schemas.study.definition_fields import Confirmation, Narrowing, Objective
+from service.schemas.study.definition_fields import Confirmation, Narrowing, Objective, Patience
 from service.schemas.study.models import AnyModel, ConvBlock
 from service.schemas.study.pruners import AnyPruner, PrunerOptions
 from service.schemas.study.samplers import AnySampler, SamplerOptions
@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Any] = {
     "Early stopping": EarlyStopping,
     "Sampler": AnySampler,
     "Pruner": AnyPruner,
+    "Patience": Patience,
     "Narrowing": Narrowing,
     "Confirmation": Confirmation,
 }

@@ -81,6 +81,7 @@ def linked_definition(original: Definition, name: str, plan: Plan) -> Definition
     for left_out in (
         "timeout_seconds",
         "target_value",
+        "patience",
         "confirmation",
         "narrowing",
         "warm_start_from",

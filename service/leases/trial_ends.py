@@ -34,7 +34,7 @@ def finish_trial(
     live.pruning.end(lease.trial_id)
     tell(live.study, lease.trial_number, state, values)
     live.events.trial_ended(lease, state, result.metrics, values, result.reason)
-    _check_target(live, lease.trial_id, lease.trial_number, values)
+    _check_goals(live, lease.trial_id, lease.trial_number, state, values)
     if outcome in COUNTED and live.stop_reason() is None:
         live.failures.note_end(
             lease.worker_id,
@@ -71,7 +71,7 @@ def finish_unleased_trial(
     live.store.set_result(ResultRecord(trial_id, live.record.study_id, NAMES[state], given, {}, reason))
     live.store.artifacts.remove(trial_id, CHECKPOINT)
     live.events.unleased_trial_ended(number, state, given, reason)
-    _check_target(live, trial_id, number, given)
+    _check_goals(live, trial_id, number, state, given)
     live.notify()
 
 
@@ -86,6 +86,7 @@ def requeue_trial(live: LiveStudy, lease: LeaseRecord, outcome: Outcome, reason:
     if live.promotion is not None and rung_step is not None:
         save_constraints(live, lease, pruned_result(lease))
         live.promotion.pause(live.store.optuna.get_trial(lease.trial_id), rung_step)
+        live.end.patience.note(lease.trial_number, None)
         live.events.trial_paused(lease, rung_step)
     else:
         live.queue.retry(lease.trial_id)
@@ -126,7 +127,13 @@ def _reasons(attempts: Iterable[tuple[int, str]]) -> list[str]:
     return told
 
 
-def _check_target(live: LiveStudy, trial_id: int, number: int, values: Sequence[float] | None) -> None:
-    """Check a complete trial against the study's target, if it satisfies its constraints."""
-    if values is not None and constraints.is_feasible(live.store.optuna.get_trial(trial_id)):
+def _check_goals(
+    live: LiveStudy, trial_id: int, number: int, state: TrialState, values: Sequence[float] | None
+) -> None:
+    """Check a trial that has ended against the study's target and patience. One that failed counts for neither."""
+    if state == TrialState.FAIL:
+        return
+    counts = state == TrialState.COMPLETE and constraints.is_feasible(live.store.optuna.get_trial(trial_id))
+    if counts and values is not None:
         live.end.check_target(number, values)
+    live.end.patience.note(number, values if counts else None)

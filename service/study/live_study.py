@@ -176,7 +176,7 @@ class LiveStudy:
         """How many paused trials end with the study if this many leases end: all of them, or none if it goes on."""
         if self.promotion is None:
             return 0
-        may_end = len(self.leases) <= n_ending or self.end.has_target or self.stop_reason() is not None
+        may_end = len(self.leases) <= n_ending or self.end.may_end_early or self.stop_reason() is not None
         return self.promotion.n_paused if may_end else 0
 
     def stop_reason(self) -> str | None:

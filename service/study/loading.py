@@ -71,6 +71,7 @@ def load_study(
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if is_feasible(trial):
             live.end.check_target(trial.number, trial.values)
+    live.end.patience.replay(trials, leases)
     if len(trials) < len(definition.enqueue):  # these are a study's first trials
         for params in first_configurations(definition)[len(trials) :]:
             with live.committed_change():

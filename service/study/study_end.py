@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from service.schemas.study.definition import Definition
+from service.study.patience_count import PatienceCount
 from service.study.trial_queue import TrialQueue
 from storage import StudyRecord
 
 
 class StudyEnd:
-    """The rules that end a study: its timeout, its target value, its number of trials, its search space."""
+    """The rules that end a study: timeout, target value, patience, number of trials, search space."""
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         self._target_trial: int | None = None
+        self.patience = PatienceCount(definition)
 
     def check_target(self, trial_number: int, values: Sequence[float]) -> None:
         """Remember a complete trial if it is the first to reach the study's target value."""
@@ -25,14 +27,16 @@ class StudyEnd:
             self._target_trial = trial_number
 
     @property
-    def has_target(self) -> bool:
+    def may_end_early(self) -> bool:
         """Whether the result of one trial may end the study."""
-        return self._definition.target_value is not None
+        return self._definition.target_value is not None or self._definition.patience is not None
 
     def early_reason(self, record: StudyRecord, now: datetime) -> str | None:
         """Why the study ends before all its trials are finished; None if it goes on."""
         if self._target_trial is not None:
             return f"trial {self._target_trial} reached target_value {self._definition.target_value:g}"
+        if self.patience.reason is not None:
+            return self.patience.reason
         limit = self._definition.timeout_seconds
         if limit is not None and record.started_at is not None and now >= record.started_at + timedelta(seconds=limit):
             return f"timeout_seconds {limit:g} passed"

@@ -133,6 +133,18 @@ CASES: Cases = {
         "target_value",
         "null with several objectives: 0.9",
     ),
+    "patience for several": (
+        {
+            "patience": {"trials": 5},
+            "objectives": [
+                {"metric": "validation_accuracy", "direction": "maximize"},
+                {"metric": "validation_loss", "direction": "minimize"},
+            ],
+        },
+        "patience",
+        "null with several objectives: 5 trials",
+    ),
+    "no patience": ({"patience": {"trials": 0}}, "patience.trials", "greater than or equal to 1: 0"),
     "cmaes for several": (
         {
             "sampler": "cmaes",

@@ -67,6 +67,7 @@ DEFINITION: Json = {
     "pruner": {"name": "patient", "patience": 1, "wrapped_pruner": {"name": "median"}},
     "timeout_seconds": 60.0,
     "target_value": 0.99,
+    "patience": {"trials": 5, "min_delta": 0.001},
     "max_attempts": 2,
     "enqueue": [{"learning_rate": 0.01}],
 }

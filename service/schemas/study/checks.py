@@ -205,6 +205,8 @@ def _sampler_errors(definition: DefinitionFields) -> Iterator[FieldError]:
     space, sampler = definition.search_space, definition.sampler
     if len(definition.objectives) > 1 and definition.target_value is not None:
         yield "target_value", f"target_value must be null with several objectives: {definition.target_value}"
+    if len(definition.objectives) > 1 and definition.patience is not None:
+        yield "patience", f"patience must be null with several objectives: {definition.patience.trials} trials"
     if len(definition.objectives) > 1 and not sampler.several_objectives:
         yield "sampler", f"{sampler.name} takes one objective: use tpe, gp or nsgaii for several"
     if not sampler.exhaustive:

@@ -68,6 +68,20 @@ class Narrowing(StrictBody):
     )
 
 
+class Patience(StrictBody):
+    """When a study ends because its trials bring nothing any more."""
+
+    trials: int = Field(
+        ge=1, le=MAX_TRIALS, description="Number of trials without an improvement after which it ends.", examples=[50]
+    )
+    min_delta: float = Field(
+        0.0,
+        ge=0,
+        description="Smallest change of the objective value that counts as an improvement, in the metric's unit.",
+        examples=[0.001],
+    )
+
+
 class DefinitionFields(StrictBody):
     """Every field of a definition, without the rules that span several of them."""
 
@@ -122,6 +136,12 @@ class DefinitionFields(StrictBody):
         None,
         description="Objective value at which the study ends, in the metric's unit; null for none.",
         examples=[0.98],
+    )
+    patience: Patience | None = Field(
+        None,
+        description="Ends the study when so many trials in a row have ended without improving the best value; null for "
+        "none. Failed trials do not count.",
+        examples=[{"trials": 50, "min_delta": 0.001}],
     )
     max_attempts: int = Field(
         3,
