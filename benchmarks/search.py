@@ -1,7 +1,7 @@
 """Epochs until a search is within 0.01 of the best accuracy, by sampler and pruner, on recorded trainings.
 
     python -m benchmarks.search [--task mnist-mlp …] [--samplers random tpe …] [--pruners none median …]
-        [--seeds 50] [--gp-seeds 5] [--processes N] [--record]
+        [--seeds 50] [--first-seed 0] [--gp-seeds 5] [--processes N] [--record]
 
 Nothing is trained. A suggested configuration gets the mean curve of the five recorded configurations nearest to it.
 benchmarks/recorded holds thousands of random configurations that Narrows has trained to the end. Four trials train at a
@@ -79,6 +79,13 @@ PRUNERS: dict[str, Json] = {
         "name": "successive_halving",
         "min_resource": 1,
         "reduction_factor": 2,
+        "promote": True,
+    },
+    "halving, 2 in 3, rungs × 1.6, promote": {
+        "name": "successive_halving",
+        "min_resource": 1,
+        "reduction_factor": 1.5,
+        "rung_factor": 1.6,
         "promote": True,
     },
     "hyperband, 1 in 2": {"name": "hyperband", "max_resource": EPOCHS, "reduction_factor": 2},
@@ -195,7 +202,7 @@ def introduction(arguments: argparse.Namespace) -> Iterator[str]:
     yield from ("# Search: epochs until it is within 0.01 of the best accuracy", "", machine.describe())
     budget = f"at most the epochs of {BUDGET_TRIALS} whole trainings"
     of_gp = f", {arguments.gp_seeds} of gp" if "gp" in arguments.samplers else ""
-    yield f"- {arguments.seeds} seeds{of_gp}; {N_WORKERS} trials at a time; {budget}"
+    yield f"- {arguments.seeds} seeds from {arguments.first_seed} on{of_gp}; {N_WORKERS} trials at a time; {budget}"
     for name in arguments.task:
         task, table = TASKS[name], recorded(name)
         good = table.share_good(table.best - MARGIN)
@@ -210,12 +217,13 @@ def run(arguments: argparse.Namespace) -> list[str]:
     """Run all searches in parallel processes and return the lines of the report."""
     chosen = list(arms(arguments.task, arguments.samplers, arguments.pruners))
     n_seeds = {arm: arguments.gp_seeds if arm.sampler == "gp" else arguments.seeds for arm in chosen}
-    jobs = [(arm, seed) for arm in chosen for seed in range(n_seeds[arm])]
+    first = arguments.first_seed
+    jobs = [(arm, first + seed) for arm in chosen for seed in range(n_seeds[arm])]
     found: dict[Arm, list[Searched]] = {arm: [] for arm in chosen}
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for (arm, seed), searched in zip(jobs, pool.imap(run_one, jobs), strict=True):
             found[arm].append(searched)
-            if seed == n_seeds[arm] - 1:
+            if seed == first + n_seeds[arm] - 1:
                 print_progress(f"{arm}: {_written(statistics.median_low(epochs(found[arm])))}")
     return [*introduction(arguments), *rows(found)]
 
@@ -232,6 +240,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=SAMPLERS)
     parser.add_argument("--pruners", nargs="+", default=list(PRUNERS), choices=PRUNERS)
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--gp-seeds", type=int, default=5, help="of the GP, which takes 0.1 s for each suggestion")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()

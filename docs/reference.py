@@ -17,7 +17,8 @@ from service.schemas.study.data import AnyDataset
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Confirmation, Narrowing, Objective, Patience
 from service.schemas.study.models import AnyModel, ConvBlock
-from service.schemas.study.pruners import AnyPruner, PrunerOptions
+from service.schemas.study.pruner_options import PrunerOptions
+from service.schemas.study.pruners import AnyPruner
 from service.schemas.study.samplers import AnySampler, SamplerOptions
 from service.schemas.study.search_space import Parameter
 from service.schemas.study.training import EarlyStopping, Schedule

@@ -32,10 +32,10 @@ from optuna import Study
 from optuna.pruners import HyperbandPruner
 from optuna.trial import FrozenTrial
 
-from service.pruning.rungs import MAX_EPOCHS, Rungs
+from service.pruning.rungs import MAX_EPOCHS, Rungs, next_rung
 from service.sampling.paused import PAUSED, paused_at
 from service.schemas.study.definition import Definition
-from service.schemas.study.pruners import Hyperband, SuccessiveHalving
+from service.schemas.study.halving_pruners import Hyperband, SuccessiveHalving
 from storage import RUNG_ATTR_PREFIX, bracket_of_trial, count_brackets, storage_of, study_id_of, trial_id_of
 
 
@@ -140,8 +140,16 @@ class Brackets:
         assert isinstance(pruner.min_resource, int), "checked with the definition"
         assert isinstance(end, int), "checked with the definition"
         factor = pruner.reduction_factor
+        rung_factor = (pruner.rung_factor if isinstance(pruner, SuccessiveHalving) else None) or factor
         self._rungs = [
-            Rungs(pruner.min_resource * factor**rate, factor, maximize=maximize, end_epochs=end) for rate in rates
+            Rungs(
+                _first_rung(pruner.min_resource, rung_factor, rate),
+                factor,
+                rung_factor=rung_factor,
+                maximize=maximize,
+                end_epochs=end,
+            )
+            for rate in rates
         ]
 
     def of(self, trial: FrozenTrial) -> Rungs:
@@ -155,6 +163,16 @@ class Brackets:
         known = [(rung, rungs) for rungs in self._rungs for rung in rungs.highest_first()]
         for rung, rungs in sorted(known, key=lambda pair: -pair[0]):
             yield rung, rungs.top(rung)
+
+
+def _first_rung(min_resource: int, rung_factor: float, n_left_out: int) -> int:
+    """Epochs of the first rung after `n_left_out` rungs that are left out."""
+    epochs = min_resource
+    for _ in range(n_left_out):
+        if epochs >= MAX_EPOCHS:
+            break
+        epochs = next_rung(epochs, rung_factor)
+    return epochs
 
 
 def _values(trial: FrozenTrial) -> Iterator[tuple[int, float]]:

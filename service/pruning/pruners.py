@@ -9,7 +9,8 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 from service.pruning.halving import IndexedHalving, IndexedHyperband
-from service.schemas.study.pruners import AnyPruner, Patient, SuccessiveHalving
+from service.schemas.study.halving_pruners import SuccessiveHalving
+from service.schemas.study.pruners import AnyPruner, Patient
 
 CLASSES: dict[str, type[BasePruner]] = {
     "none": optuna.pruners.NopPruner,
@@ -22,10 +23,13 @@ CLASSES: dict[str, type[BasePruner]] = {
     "wilcoxon": optuna.pruners.WilcoxonPruner,
 }
 
+OF_PROMOTION = ("promote", "rung_factor")
+"""Options of trials that pause, which service/pruning/promotion.py reads. Optuna's pruners decide nothing then."""
+
 
 def build_pruner(pruner: AnyPruner) -> BasePruner:
     """The Optuna pruner that a definition describes."""
-    options = pruner.model_dump(exclude={"name", "promote"})
+    options = pruner.model_dump(exclude={"name", *OF_PROMOTION})
     n_startup_trials = options.pop("n_startup_trials") if isinstance(pruner, SuccessiveHalving) else 0
     if isinstance(pruner, Patient):
         options["wrapped_pruner"] = build_pruner(pruner.wrapped_pruner) if pruner.wrapped_pruner else None

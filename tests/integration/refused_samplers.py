@@ -86,6 +86,31 @@ CASES: Cases = {
         "pruner",
         "n_startup_trials=2",
     ),
+    "a share of trials without promotion": (
+        {"pruner": {"name": "successive_halving", "reduction_factor": 2.5}},
+        "pruner",
+        "reduction_factor must be a whole number from 2 on, unless promote is true: reduction_factor=2.5",
+    ),
+    "less than half without promotion": (
+        {"pruner": {"name": "successive_halving", "reduction_factor": 1.5}},
+        "pruner",
+        "reduction_factor=1.5",
+    ),
+    "promotion of all": (
+        {"pruner": {"name": "successive_halving", "min_resource": 1, "reduction_factor": 1, "promote": True}},
+        "pruner.reduction_factor",
+        "greater than or equal to 1.1",
+    ),
+    "a reduction factor that is no number": (
+        {"pruner": {"name": "successive_halving", "min_resource": 1, "reduction_factor": "half", "promote": True}},
+        "pruner.reduction_factor",
+        "must be a number",
+    ),
+    "rungs of their own without promotion": (
+        {"pruner": {"name": "successive_halving", "rung_factor": 1.6}},
+        "pruner",
+        "rung_factor needs promote: rung_factor=1.6",
+    ),
     "promotion with bootstrap_count": (
         {"pruner": {"name": "hyperband", "max_resource": 9, "bootstrap_count": 2, "promote": True}},
         "pruner",

@@ -16,6 +16,23 @@ def test_a_lease_names_the_rungs_before_the_last_epoch(service: Service) -> None
     assert service.claim_one(create(service, pruner=plain))["rung_steps"] == []
 
 
+def test_two_of_three_go_on_from_finer_rungs(fresh_service: Service) -> None:
+    service = fresh_service
+    training = {"dataset": "digits", "model": "mlp", "epochs": 14}
+    pruner = {**PRUNER, "reduction_factor": 1.5, "rung_factor": 1.6}
+    name = create(service, n_trials=9, pruner=pruner, training=training)
+    first = pause(service, service.claim_one(name), 0, 0.5)
+    assert first["rung_steps"] == [0, 1, 2, 4, 7, 12]
+    second = service.claim_one(name)
+    assert service.report(second, 0, 0.6) == "continue", "one of two goes on"
+    pause(service, second, 1, 0.6)
+    third = service.claim_one(name)
+    assert third["trial_number"] == 2
+    pause(service, third, 0, 0.4)
+    service.restart()
+    assert service.claim_one(name)["trial_number"] == 0, "two of three go on"
+
+
 def test_trials_pause_and_go_on_in_the_papers_order(each_service: Service) -> None:
     service = each_service
     name = create(service, n_trials=5)

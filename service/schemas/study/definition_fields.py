@@ -7,7 +7,8 @@ from pydantic import Field
 from service.schemas.fields import Scalar, StrictBody, StudyName
 from service.schemas.study.allowance import Needs
 from service.schemas.study.constraints import Constraint
-from service.schemas.study.pruners import Pruner, SuccessiveHalving
+from service.schemas.study.halving_pruners import SuccessiveHalving
+from service.schemas.study.pruners import Pruner
 from service.schemas.study.samplers import Sampler, Tpe
 from service.schemas.study.search_space import MAX_PARAMETERS, SearchSpace
 from service.schemas.study.training import Training

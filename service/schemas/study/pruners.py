@@ -4,13 +4,13 @@ The options are those of Optuna's class of that name. A step is an epoch, counte
 a member of `AnyPruner`, an entry in `service/pruning/pruners.py` and a row in docs/searches.md.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from service.schemas.fields import StrictBody
 from service.schemas.study.data import named
+from service.schemas.study.halving_pruners import Hyperband, SuccessiveHalving
+from service.schemas.study.pruner_options import PrunerOptions
 
 StartupTrials = Annotated[
     int,
@@ -32,56 +32,6 @@ MinTrials = Annotated[
         examples=[1],
     ),
 ]
-ReductionFactor = Annotated[
-    int, Field(ge=2, le=1000, description="Ratio of trials to promoted trials at each rung.", examples=[3])
-]
-Bootstrap = Annotated[
-    int,
-    Field(
-        ge=0,
-        le=1_000_000,
-        description="Number of trials that must have reached a rung before any is promoted.",
-        examples=[0],
-    ),
-]
-
-
-def _check_resource(value: Any) -> Any:
-    """Raises one error instead of one for each member of the union."""
-    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool)):
-        raise PydanticCustomError("resource", "must be a whole number or 'auto'")
-    return value
-
-
-AutoResource = Annotated[Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"], BeforeValidator(_check_resource)]
-Promote = Annotated[
-    bool,
-    Field(
-        description="Whether to pause a trial at a rung instead of pruning it, and to resume it from its checkpoint "
-        "when it is among the best there. Rungs are then counted in whole epochs, the first after min_resource epochs.",
-        examples=[True],
-    ),
-]
-
-
-def check_promote(promote: bool, bootstrap_count: int) -> None:
-    """Raises ValueError for `promote` with a bootstrap count."""
-    if promote and bootstrap_count > 0:
-        raise ValueError(f"promote cannot be combined with bootstrap_count: bootstrap_count={bootstrap_count}")
-
-
-class PrunerOptions(StrictBody):
-    """The traits that every pruner states. There are no defaults: a test fails for a pruner that leaves one out."""
-
-    prunes: ClassVar[bool]
-    """Whether it ever ends a trial early."""
-    grace_option: ClassVar[str | None]
-    """The option to raise so that trials train for longer before they are pruned; None if it has none."""
-
-    @property
-    def promotes(self) -> bool:
-        """Whether trials pause at rungs and resume when they are promoted."""
-        return False
 
 
 class NoPruner(PrunerOptions):
@@ -118,86 +68,6 @@ class Percentile(PrunerOptions):
     n_warmup_steps: WarmupSteps = 0
     interval_steps: IntervalSteps = 1
     n_min_trials: MinTrials = 1
-
-
-class SuccessiveHalving(PrunerOptions):
-    """Asynchronous successive halving (Li et al., arXiv 1810.05934)."""
-
-    prunes = True
-    grace_option = "min_resource"
-
-    name: Literal["successive_halving"] = Field(description="Name of the pruner.", examples=["successive_halving"])
-    min_resource: AutoResource = Field(
-        "auto",
-        description="Steps before the first rung; auto estimates them from the first complete trial.",
-        examples=["auto"],
-    )
-    reduction_factor: ReductionFactor = 4
-    min_early_stopping_rate: int = Field(
-        0, ge=0, le=100, description="Number of rungs to leave out at the start.", examples=[0]
-    )
-    bootstrap_count: Bootstrap = 0
-    n_startup_trials: int = Field(
-        0, ge=0, le=1_000_000, description="Number of first trials of the study that are never pruned.", examples=[5]
-    )
-    promote: Promote = False
-
-    @property
-    def promotes(self) -> bool:
-        """Whether `promote` is set."""
-        return self.promote
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.promote and self.n_startup_trials > 0:
-            raise ValueError(
-                f"promote cannot be combined with n_startup_trials: n_startup_trials={self.n_startup_trials}"
-            )
-        if self.promote and self.min_resource == "auto":
-            raise ValueError("promote needs a min_resource that is a number: min_resource='auto'")
-        check_promote(self.promote, self.bootstrap_count)
-        if self.bootstrap_count > 0 and self.min_resource == "auto":
-            raise ValueError(
-                f"bootstrap_count needs a min_resource that is a number: bootstrap_count={self.bootstrap_count}"
-            )
-        return self
-
-
-class Hyperband(PrunerOptions):
-    """Several brackets of successive halving (Li et al., 2018)."""
-
-    prunes = True
-    grace_option = "min_resource"
-
-    name: Literal["hyperband"] = Field(description="Name of the pruner.", examples=["hyperband"])
-    min_resource: int = Field(1, ge=1, le=1_000_000, description="Steps before the first rung.", examples=[1])
-    max_resource: AutoResource = Field(
-        "auto", description="Steps of a whole trial; auto estimates them from the complete trials.", examples=[20]
-    )
-    reduction_factor: ReductionFactor = 3
-    bootstrap_count: Bootstrap = 0
-    promote: Promote = False
-
-    @property
-    def promotes(self) -> bool:
-        """Whether `promote` is set."""
-        return self.promote
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.promote and self.max_resource == "auto":
-            raise ValueError("promote needs a max_resource that is a number: max_resource='auto'")
-        check_promote(self.promote, self.bootstrap_count)
-        if isinstance(self.max_resource, int) and self.max_resource < self.min_resource:
-            raise ValueError(
-                "max_resource must not be below min_resource: "
-                f"min_resource={self.min_resource}, max_resource={self.max_resource}"
-            )
-        if self.bootstrap_count > 0 and self.max_resource == "auto":
-            raise ValueError(
-                f"bootstrap_count needs a max_resource that is a number: bootstrap_count={self.bootstrap_count}"
-            )
-        return self
 
 
 class Threshold(PrunerOptions):

@@ -1,8 +1,9 @@
 import itertools
 import math
+from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.pruning.rungs import Rungs
@@ -15,6 +16,31 @@ def rungs(factor: int = 3, *, maximize: bool = True) -> Rungs:
 def test_rungs_are_reached_after_powers_of_the_factor() -> None:
     assert list(Rungs(2, 3, maximize=True, end_epochs=54).epochs()) == [2, 6, 18]
     assert list(itertools.islice(rungs(2).epochs(), 4)) == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("first", "factor", "rung_factor", "epochs"),
+    [
+        (1, 1.5, 1.6, [1, 2, 3, 5, 8, 13, 21, 34]),
+        (1, 1.5, None, [1, 2, 3, 4, 6, 9, 14, 21]),
+        (3, 2, 1.1, [3, 4, 5, 6, 7, 8, 9, 10]),
+        (2, 1.5, 4, [2, 8, 32, 128, 512, 2048, 8192, 32768]),
+    ],
+)
+def test_rungs_grow_by_their_own_factor_and_by_a_whole_epoch_at_least(
+    first: int, factor: float, rung_factor: float | None, epochs: list[int]
+) -> None:
+    ladder = Rungs(first, factor, maximize=True, rung_factor=rung_factor)
+    assert list(itertools.islice(ladder.epochs(), 8)) == epochs
+
+
+def test_two_of_three_go_on() -> None:
+    ladder = Rungs(1, 1.5, maximize=True)
+    n_top = []
+    for number in range(7):
+        ladder.add(0, number, number)
+        n_top.append(len(ladder.top(0)))
+    assert n_top == [0, 1, 2, 2, 3, 4, 4]
 
 
 @pytest.mark.parametrize(("maximize", "best"), [(True, [4, 2]), (False, [0, 5])])
@@ -51,10 +77,17 @@ def test_another_value_of_a_trial_takes_the_place_of_the_first() -> None:
     assert ladder.top(0) == [1]
 
 
-@given(st.integers(2, 5), st.lists(st.floats(allow_nan=False), max_size=40), st.booleans())
-def test_the_top_is_what_sorting_says(factor: int, values: list[float], maximize: bool) -> None:
-    ladder = rungs(factor, maximize=maximize)
+@given(
+    st.integers(2, 5) | st.sampled_from([1.1, 1.2, 1.5, 2.5, 3.3]),
+    st.lists(st.floats(allow_nan=False), max_size=40),
+    st.booleans(),
+)
+@example(1.1, [0.0] * 33, True)
+def test_the_top_is_what_sorting_says(factor: float, values: list[float], maximize: bool) -> None:
+    ladder = Rungs(1, factor, maximize=maximize)
     for number, value in enumerate(values):
         ladder.add(0, number, value)
     ranked = sorted(range(len(values)), key=lambda number: -values[number] if maximize else values[number])
-    assert ladder.top(0) == ranked[: len(values) // factor]
+    top = ranked[: int(len(values) / Fraction(str(factor)))]
+    assert ladder.top(0) == top
+    assert [number for number in range(len(values)) if ladder.is_top(0, number)] == sorted(top)

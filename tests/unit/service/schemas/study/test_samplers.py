@@ -4,7 +4,8 @@ import pytest
 
 from service.pruning.pruners import CLASSES as PRUNER_CLASSES
 from service.sampling.samplers import CLASSES as SAMPLER_CLASSES
-from service.schemas.study.pruners import AnyPruner, PrunerOptions
+from service.schemas.study.pruner_options import PrunerOptions
+from service.schemas.study.pruners import AnyPruner
 from service.schemas.study.samplers import SAMPLERS, Auto, SamplerOptions, sampler_name
 
 PRUNERS = get_args(AnyPruner)
