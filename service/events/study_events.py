@@ -37,6 +37,8 @@ class StudyEvents:
         self._store = store
         self._clock = clock
         self._name = name
+        self.n_events = 0
+        """Number of events since the service started, those of an open transaction included."""
 
     def study_created(self, n_trials: int) -> None:
         """The study was created with `n_trials` trials to train."""
@@ -120,6 +122,7 @@ class StudyEvents:
         self._trial_event("trial_paused", lease, step=step)
 
     def _event(self, kind: EventType, **fields: Any) -> None:
+        self.n_events += 1
         self._store.notify_on_commit(Event(kind, self._name, self._clock.now(), **fields))
 
     def _trial_event(self, kind: EventType, lease: LeaseRecord, **fields: Any) -> None:

@@ -103,6 +103,7 @@ class TrialCompletion(LeaseEnd):
                 f"lease {ended.lease_id} has ended by {ended.outcome}, with other results than these"
             )
         if self.metrics and not known.metrics:
+            live.late_results.add(ended.trial_id)
             live.store.set_result(replace(known, metrics=self.metrics))
             if live.final is not None:
                 live.final_metrics[ended.trial_id] = self.metrics

@@ -84,6 +84,8 @@ class LiveStudy:
         """By trial ID, the final metrics of the trials of a final evaluation; empty for a study of a user."""
         self.data: str | None = None
         """What the newest trial that has told it trains on; None before, and for an objective."""
+        self.late_results: set[int] = set()
+        """Ids of the trials whose final metrics came after their end, since the service started."""
         self._wake = wake
         self._tick = tick
         final = self.final

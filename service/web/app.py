@@ -20,6 +20,7 @@ from service.finals.start import start_due_finals
 from service.leases.artifacts import MAX_ARTIFACT_BYTES, Artifacts
 from service.leases.tick import tick_study
 from service.registry.registry import Registry
+from service.results.trial_table import TrialTables
 from service.schemas.problem import Problem
 from service.study.stalls import BEAT_SECONDS
 from service.web import api_docs, problems
@@ -45,6 +46,7 @@ from service.web.routes import (
     studies,
     tokens,
     trials,
+    views,
 )
 from service.web.security_headers import SecurityHeaders
 from storage import DATABASE_ERRORS, BlobStore, StorageError, Store, open_artifacts
@@ -60,6 +62,7 @@ ROUTERS = [
         studies,
         diagnosis,
         trials,
+        views,
         final,
         rounds,
         imports,
@@ -126,6 +129,7 @@ def create_app(
     app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)
     app.state.metrics = metrics
     app.state.own_processes = own_processes = OwnProcesses()
+    app.state.trial_tables = TrialTables()
     app.state.artifacts = Artifacts(
         registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes
     )

@@ -18,6 +18,9 @@ MAX_LONG_CLAIMS = 4
 MAX_CHANGES = 4
 """How many changes of one study by users have a thread."""
 
+MAX_VIEWS = 2
+"""How many compact answers about many trials are computed at a time."""
+
 Answer = TypeVar("Answer")
 
 
@@ -31,6 +34,7 @@ class LongCalls:
         self._calls = CapacityLimiter(MAX_LONG_CALLS)
         self._claims = CapacityLimiter(MAX_CLAIMS)
         self._long_claims = CapacityLimiter(MAX_LONG_CLAIMS)
+        self._views = CapacityLimiter(MAX_VIEWS)
         self._busy: set[LiveStudy] = set()
         self._changes: WeakKeyDictionary[LiveStudy, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -49,6 +53,10 @@ class LongCalls:
     async def run_claim(self, call: Callable[[], Answer], *, is_long: bool) -> Answer:
         """Run a claim, which may wait for a sampler."""
         return await to_thread.run_sync(call, limiter=self._long_claims if is_long else self._claims)
+
+    async def run_view(self, call: Callable[[], Answer]) -> Answer:
+        """Run a call that reads many trials and takes no lock of a study."""
+        return await to_thread.run_sync(call, limiter=self._views)
 
     @asynccontextmanager
     async def change(self, live: LiveStudy) -> AsyncIterator[None]:

@@ -286,6 +286,10 @@ class GroupCommitStorage(BaseStorage):
         with self._lock:
             return self._memory.study(study_id).best_trial()
 
+    def n_changes(self, study_id: int) -> int:
+        """How often trials of a study were added or changed since it was loaded."""
+        return self._study(study_id).n_changes
+
     def _put_next_ids(self, batch: Batch) -> None:
         """Save the next ids, so that the id of a deleted study or trial is not used again after a restart."""
         batch.put("narrows_ids", "study", ("study", self._memory.next_study_id))

@@ -26,7 +26,10 @@ _number = attrgetter("number")
 
 @dataclass
 class StudyMemory:
-    """One study. `trials` are sorted by number; `unfinished` has the numbers of WAITING and RUNNING trials."""
+    """One study. `trials` are sorted by number; `unfinished` has the numbers of WAITING and RUNNING trials.
+
+    `n_changes` counts how often trials were added or replaced.
+    """
 
     study_id: int
     name: str
@@ -38,17 +41,20 @@ class StudyMemory:
     unfinished: dict[int, None] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     best: FrozenTrial | None = None
+    n_changes: int = 0
     # Finished trials by state filter. The key has a flag for each state of FINISHED, because hashing a state is slow.
     _finished: dict[tuple[bool, ...], list[FrozenTrial]] = field(default_factory=dict)
 
     def append(self, trial: FrozenTrial) -> None:
         """Add the next trial."""
+        self.n_changes += 1
         self.trials.append(trial)
         self.distributions.update(trial.distributions)
         self._entered(trial)
 
     def replace(self, trial: FrozenTrial) -> None:
         """Put a trial in the place of the one with its number."""
+        self.n_changes += 1
         old = self.trials[trial.number]
         self.trials[trial.number] = trial
         if old.state != trial.state:

@@ -152,6 +152,19 @@ def test_no_text_is_a_formula_in_a_csv_file(told: tuple[Service, list[str], str]
     assert first["worker"] == f"'{WILD}"
 
 
+def test_no_text_of_a_table_is_a_formula_in_its_file(told: tuple[Service, list[str], str]) -> None:
+    service, (own, *_others), _ = told
+    columns = [name for name in service.get(f"/studies/{own}/table")["available"] if name != "params.int"]
+    query = {"format": "csv", "columns": columns}
+    text = service.http.get(f"/v1/studies/{own}/table", params=query).text
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    assert len(rows) >= 2
+    assert any(FORGED in name for name in header)
+    for name, cell in ((name, cell) for row in (header, *rows) for name, cell in zip(columns, row, strict=True)):
+        if cell and not name.startswith(("values.", "metrics.", "constraints.")):
+            assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")), (name, cell)
+
+
 def test_events_answers_and_metrics_are_what_their_formats_say(told: tuple[Service, list[str], str]) -> None:
     service, studies, _ = told
     stream = service.http.get("/v1/events", params={"follow": False, "last_event_id": "0"}).text
@@ -179,6 +192,9 @@ PATHS = (
     "/best",
     "/importance",
     "/diagnosis",
+    "/curves?trials=last:9",
+    "/table",
+    "/progress",
     "/imports",
     "/imports/0",
     "/rounds",

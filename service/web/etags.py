@@ -1,0 +1,31 @@
+"""Answers 304 to a caller that has the present version of an answer."""
+
+from typing import Annotated, Any
+
+from fastapi import Header, Response
+
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        max_length=1000,
+        description="ETag of the caller's own copy: the answer is 304 without a body if that is up to date.",
+        examples=['"5f0c9a61-7-1042-311-0"'],
+    ),
+]
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The caller's copy is up to date."}}
+HEADERS = {"Cache-Control": "private, no-cache"}
+"""A browser keeps the answer and asks each time whether it is up to date."""
+
+
+def unless_same(version: str, if_none_match: str | None) -> Response | None:
+    """The answer to a caller whose copy has this version; None for any other caller."""
+    tag = f'"{version}"'
+    if if_none_match is None or tag not in [one.strip().removeprefix("W/") for one in if_none_match.split(",")]:
+        return None
+    return Response(status_code=304, headers={"ETag": tag, **HEADERS})
+
+
+def tagged(content: bytes, version: str) -> Response:
+    """JSON as an answer with its version."""
+    return Response(content, media_type="application/json", headers={"ETag": f'"{version}"', **HEADERS})
