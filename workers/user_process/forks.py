@@ -126,6 +126,7 @@ class Forks:
                 self._start_again()
         if not self._waiting:
             self._versions = imports.file_versions(set(sys.modules) - self._own)
+            imports.keep_finalizers_to_this_process()
             gc.collect()
             gc.freeze()  # collections in a fork need not copy what is shared
 
@@ -209,7 +210,8 @@ def serve_forks(control: int, state: int) -> Fork:
 def end_fork(status: int = 0) -> NoReturn:
     """End this fork as an interpreter ends, except that the modules imported before the fork are not taken apart.
 
-    That takes long, and packages that look for leaks would find all that `gc.freeze` has kept from them.
+    That takes long, and packages that look for leaks would find all that `gc.freeze` has kept from them. What the
+    packages have made in the process that forks stays, because later forks use it.
     """
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the end of multiprocessing's forks does
     atexit._run_exitfuncs()

@@ -1,12 +1,14 @@
 """Which installed modules this process has imported, and which of them must not be imported before a fork."""
 
 import importlib
+import itertools
 import json
 import os
 import site
 import socket
 import sys
 import sysconfig
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,9 +28,11 @@ def installed_since(known: Iterable[str]) -> list[str]:
 
     Modules of the user's own folders are left out: each trial imports them anew.
     """
-    folders, before = _installed_folders(), frozenset(known)
-    found = [(name, module) for name, module in list(sys.modules.items()) if name not in before]
-    return [name for name, module in found if (_file(module) or "").startswith(folders)]
+    before = frozenset(known)
+    # From the newest one to the first that is known. To look at all of them would copy the memory that a fork shares.
+    new = list(itertools.takewhile(lambda name: name not in before, reversed(sys.modules)))[::-1]
+    folders = _installed_folders() if new else ()
+    return [name for name in new if (_file(sys.modules[name]) or "").startswith(folders)]
 
 
 def tell_installed(connection: socket.socket, known: Iterable[str]) -> None:
@@ -52,6 +56,12 @@ def import_ahead(name: str) -> None:
     """Import a module; one that fails to be imported here is left to the trials."""
     with suppress(BaseException):  # whatever the module raises, sys.exit included
         importlib.import_module(name)
+
+
+def keep_finalizers_to_this_process() -> None:
+    """Let forks of this process leave what packages have made in it so far, temporary folders for example."""
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        finalizer.atexit = False
 
 
 def unsafe_to_fork() -> str | None:
@@ -97,7 +107,7 @@ def _file(module: ModuleType) -> str | None:
 
 def _version(path: str) -> Version | None:
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116 - thousands of them before each trial, and a Path takes twice as long
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size

@@ -22,6 +22,7 @@ PACKAGES = {
     "plain": "loaded = 1\n",
     "threads": "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n",
     "broken": "raise SystemExit(3)\n",
+    "making": "import os, tempfile\nfolder = tempfile.TemporaryDirectory(dir=os.path.dirname(__file__))\n",
 }
 
 
@@ -111,6 +112,13 @@ def test_each_trial_is_a_new_process_that_imports_the_users_own_file_anew(trials
     assert [trials.run()[0] for _ in range(3)] == [2.0] * 3
     trials.write("return 7.0\n")
     assert trials.run()[0] == 7.0
+
+
+def test_a_folder_that_a_package_has_made_is_there_for_all_trials(trials: Trials) -> None:
+    was = "was = float('making' in sys.modules)\nimport making\n"
+    trials.write(f"{was}return was if os.path.isdir(making.folder.name) else -1.0\n")
+    trials.run_until(1.0)
+    assert [trials.run()[0] for _ in range(2)] == [1.0] * 2
 
 
 def test_a_fork_is_what_a_new_process_is(trials: Trials) -> None:
