@@ -12,18 +12,19 @@ from functools import partial
 from service.schemas.log_lines import LineFormatter
 from service.schemas.terminal_text import printable
 from workers.fleet import devices
+from workers.fleet.device_group import CPU, DeviceGroup
 from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, Fleet, WorkerSlot
 from workers.fleet.forks import Forks
 from workers.fleet.secrets import TOKEN, close_memory, take_token
 from workers.fleet.stopping import Stopping
 from workers.options import Options, parse
 from workers.sinks.choice import missing
-from workers.user_code.process import USER_VARIABLE
+from workers.user_code.process import THREAD_VARIABLES, USER_VARIABLE
 from workers.user_process.imports import unsafe_to_fork
 
 logger = logging.getLogger("narrows.fleet")
 
-SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+SINGLE_THREAD = dict.fromkeys(THREAD_VARIABLES, "1")
 """With more threads, sums would be taken in another order, and a trial's result would depend on the machine. Users'
 code gets the values that the user has exported."""
 IMPORTS_APART = "NARROWS_IMPORTS_APART"
@@ -46,20 +47,24 @@ def main(arguments: list[str]) -> int:
 
 
 def run_fleet(options: Options) -> int:
-    """Run one process for each device until they have ended. Returns the status to exit with."""
+    """Run one process for each group of devices until they have ended. Returns the status to exit with."""
     original = dict(os.environ)
     try:
-        names = devices.process_devices(options.devices, options.processes, devices.count_gpus, devices.n_cores())
+        groups = devices.process_groups(
+            options.devices, options.processes, options.devices_per_trial, devices.count_gpus, devices.n_cores()
+        )
     except devices.NoDeviceError as error:
         print(f"narrows: {printable(str(error))}", file=sys.stderr)
         return EXIT_NO_RESTART
-    logger.info("%d processes: %s", len(names), ", ".join(names))
-    environments = {"cpu": cpu_environment(os.environ)}
-    if set(names) == {"cpu"}:  # set before the import, because libraries read these variables then
-        os.environ.update(environments.pop("cpu"))
-    forks, options = Forks(), options.model_copy(update={"processes": len(names)})
-    starters = {name: forks.starter(partial(run_process, options, name, environments.get(name, {}))) for name in names}
-    fleet = Fleet([WorkerSlot(name, starters[name]) for name in names])
+    logger.info("%d processes: %s", len(groups), ", ".join(map(str, groups)))
+    environments = {CPU: cpu_environment(os.environ)}
+    if {group.kind for group in groups} == {CPU}:  # set before the import, because libraries read these variables then
+        os.environ.update(environments.pop(CPU))
+    forks, options = Forks(), options.model_copy(update={"processes": len(groups)})
+    starters = {
+        group: forks.starter(partial(run_process, options, group, environments.get(group.kind, {}))) for group in groups
+    }
+    fleet = Fleet([WorkerSlot(str(group), starters[group]) for group in groups])
     fleet.install()
     if sys.platform == "linux" and IMPORTS_APART not in original:
         started_at = time.monotonic()
@@ -84,15 +89,15 @@ def import_ahead() -> None:
     gc.enable()
 
 
-def run_process(options: Options, device: str, environment: Mapping[str, str]) -> int:
-    """Train on one device until the fleet says to stop, or dies. Returns the status to exit with."""
+def run_process(options: Options, devices: DeviceGroup, environment: Mapping[str, str]) -> int:
+    """Train on the devices until the fleet says to stop, or dies. Returns the status to exit with."""
     started_at, stopping = time.monotonic(), Stopping()
     stopping.install()  # before torch is imported: a signal in those seconds counts too
-    configure_logging(options.log_level, f"{device}/{os.getpid()}")
+    configure_logging(options.log_level, f"{devices}/{os.getpid()}")
     os.environ.update(environment)
     from workers.loop import process
 
-    return process.run(options, device, stopping, started_at)
+    return process.run(options, devices, stopping, started_at)
 
 
 def cpu_environment(environment: Mapping[str, str]) -> dict[str, str]:

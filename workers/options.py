@@ -21,6 +21,10 @@ class Options(BaseModel):
     server: str
     devices: str
     processes: int | None = None
+    devices_per_trial: int | None = None
+    """Devices of each process, for trials that use several; None for one, or as many as `devices` says."""
+    trials_per_device: int = 1
+    """Trials of users' code that may share a device."""
     lanes: Annotated[int | None, BeforeValidator(lambda value: None if value == "auto" else value)] = None
     """Trials that a process trains at a time; None, or `auto`, for as many as are fastest."""
     checkpoint_seconds: float

@@ -127,8 +127,26 @@ SETTINGS = (
     Setting(
         "devices",
         "auto",
-        "Devices to train on: auto (every GPU, or the CPU without one), cpu, or a list such as cuda:0,cuda:1.",
+        "Devices to train on: auto (every GPU, or the CPU without one), cpu, or a list such as cuda:0,cuda:1. Devices "
+        "joined by + are a group, which has one process: cuda:0+cuda:1,cuda:2+cuda:3.",
         ("worker",),
+    ),
+    Setting(
+        "devices_per_trial",
+        None,
+        "Devices of each process, for studies whose trials use that many.",
+        ("worker",),
+        int,
+        default_text="1, or the size of the groups in --devices",
+        rules={"min": 1, "max": 1024},
+    ),
+    Setting(
+        "trials_per_device",
+        1,
+        "Trials of users' code that a process trains at a time on each of its devices.",
+        ("worker",),
+        int,
+        rules={"min": 1, "max": 64},
     ),
     Setting(
         "processes",
@@ -136,7 +154,7 @@ SETTINGS = (
         "Worker processes on this machine.",
         ("worker",),
         int,
-        default_text="one per GPU, or one per CPU core",
+        default_text="one per GPU, CPU core or group of devices",
         rules={"min": 1},
     ),
     Setting(

@@ -11,6 +11,8 @@ from service.errors import ServiceError
 from service.leases.grants import grant_leases, has_quick_sampler, lease_for_worker
 from service.registry.registry import NO_DATABASE, Registry
 from service.schemas.protocol import Claim, Lease
+from service.schemas.study.devices import share_of, whole
+from service.schemas.study.training import Training
 from service.study.call_costs import MAX_LEASES
 from service.study.live_study import LiveStudy
 
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 MAX_ROWS = 600
 """How many rows the trials that are granted at a time add to the database. Other calls' commits wait for them."""
 MAX_FLAGS = 5
+TINY = 1e-9
+"""Of a share like 1/3, which is rounded in a claim."""
 CLAIM = "claim"
 """The kind of a claim among the calls whose costs are measured."""
 
@@ -101,14 +105,15 @@ def _only_running(registry: Registry, claim: Claim) -> LiveStudy | None:
 def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
     """Running studies this claim may be served from; one that just failed to make a trial is left alone for a while.
 
-    A claim for one study also covers the studies of its final evaluations.
+    A claim for one study also covers the studies of its final evaluations. A claim with little room gets nothing while
+    a study with larger trials has none in training: the worker's devices become free for these.
     """
     studies = registry.every()
     if claim.study is not None:
         live = registry.find(claim.study)
         studies = [] if live is None else [live, *registry.linked_to(live)]
     allows = cache(lambda needs: needs.are_met(claim.allowance))
-    return [
+    wanted = [
         live
         for live in studies
         if live.record.state == "running"
@@ -116,16 +121,40 @@ def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
         and not live.grant_fault.is_recent
         and _is_for(live, claim)
     ]
+    if claim.room is None:
+        return wanted
+    fitting = [live for live in wanted if _uses_at_most(live, claim.room)]
+    is_one_passed_over = any(_waits_for_first(live) for live in wanted if live not in fitting)
+    return [] if is_one_passed_over else fitting
+
+
+def _uses_at_most(live: LiveStudy, room: float) -> bool:
+    """Whether the trials of a study are of users' code, and use at most this share of one device."""
+    training = live.definition.training
+    if isinstance(training, Training) or whole(training.devices) > 1:
+        return False
+    return share_of(training.devices) <= room + TINY
+
+
+def _waits_for_first(live: LiveStudy) -> bool:
+    """Whether trials of a study can start, and none is in training."""
+    return len(live.leases) == 0 and not live.queue.is_empty(live.n_trials_now)
 
 
 def _grant(registry: Registry, claim: Claim) -> Granted:
     """Grant leases of several studies, or one lease of a study with users' code, whose trials run by themselves.
 
-    The studies with the fewest open leases come first, and those that another thread works on last.
+    Those that use the worker's devices as a group come first, then the studies with the fewest open leases. Those that
+    another thread works on are last.
     """
     leases: list[Lease] = []
     commits: list[Future[None]] = []
-    for live in sorted(_running(registry, claim), key=lambda live: (not live.lock.is_free, len(live.leases))):
+    n_devices = claim.worker.n_devices
+
+    def order(live: LiveStudy) -> tuple[bool, bool, int]:
+        return not live.lock.is_free, live.needs.n_devices != n_devices, len(live.leases)
+
+    for live in sorted(_running(registry, claim), key=order):
         runs_alone = not live.needs.is_empty
         if runs_alone and leases:
             continue

@@ -46,6 +46,15 @@ class Claim(WorkerBody):
     max_trials: int = Field(
         1, strict=True, ge=1, le=1024, description="Number of trials that the worker can take.", examples=[1]
     )
+    room: float | None = Field(
+        None,
+        strict=True,
+        gt=0,
+        le=1,
+        description="Grant only trials with an entrypoint or a command that use at most this share of one device, "
+        "because the worker trains other such trials beside them; null for any trial.",
+        examples=[0.5],
+    )
     fair: bool = Field(
         False,
         strict=True,

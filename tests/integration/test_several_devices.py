@@ -41,3 +41,13 @@ def test_a_study_for_which_nobody_has_a_group_says_so(sqlite_service: Service) -
 
     claim_with(service, 2, name)
     assert service.study(name)["waits_for"] is None
+
+
+def test_a_group_takes_trials_for_all_of_it_before_others(sqlite_service: Service) -> None:
+    service = sqlite_service
+    single, pair = create(service), create(service, training=PAIR)
+
+    granted = [claim_with(service, 2)["leases"][0]["study"] for _ in range(3)]
+    service.change(pair, state="paused")
+    granted += [claim_with(service, 2)["leases"][0]["study"]]
+    assert granted == [pair, pair, pair, single]

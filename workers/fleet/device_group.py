@@ -5,6 +5,8 @@ from fractions import Fraction
 
 CPU = "cpu"
 SEPARATOR = "+"
+MAX_NAMED = 4
+"""Devices of a group that are all named in its text."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class DeviceGroup:
         return len(self.names)
 
     def __str__(self) -> str:
-        return SEPARATOR.join(self.names)
+        names = self.names if len(self) <= MAX_NAMED else (self.first, "…", self.names[-1])
+        return SEPARATOR.join(names)
 
     @property
     def first(self) -> str:
@@ -34,7 +37,11 @@ class DeviceGroup:
         """The kind of the devices: cpu or cuda. Code that sees no other GPUs finds its first one under this name."""
         return self.first.partition(":")[0]
 
+    def part_of(self, amount: int) -> int:
+        """The trial's part of what it would have if it shared its devices with no other; at least 1."""
+        return max(1, int(amount * self.share))
 
-def parse_group(text: str) -> DeviceGroup:
-    """The group that a text like `cuda:0+cuda:1` names."""
-    return DeviceGroup(tuple(text.split(SEPARATOR)))
+    @property
+    def gpu_numbers(self) -> list[int]:
+        """The numbers of the GPUs among those that the worker sees; none on the CPU."""
+        return [int(name.partition(":")[2] or 0) for name in self.names if name != CPU]

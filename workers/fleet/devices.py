@@ -1,45 +1,98 @@
 """Which devices to train on, and with how many processes. Does not import torch where there is no GPU."""
 
+import logging
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
+
+from workers.fleet.device_group import CPU, SEPARATOR, DeviceGroup
+
+logger = logging.getLogger("narrows.fleet")
 
 DEVICE = re.compile(r"cpu|cuda(:[0-9]+)?")
 GPU_FILES = ("nvidia[0-9]*", "dxg", "nvhost-gpu", "kfd")  # NVIDIA, WSL, Jetson, AMD
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+FORMS = "devices must be auto, cpu or a list such as cuda:0,cuda:1 or, in groups, cuda:0+cuda:1,cuda:2+cuda:3"
 
 
 class NoDeviceError(Exception):
-    """A named device does not exist. The message is one line."""
+    """A named device does not exist, or devices cannot be grouped as asked for. The message is one line."""
 
 
-def process_devices(devices: str, processes: int | None, count_gpus: Callable[[], int], n_cores: int) -> list[str]:
-    """The device of each process: one process for each GPU or CPU core, or `processes` of them, spread evenly.
+def process_groups(
+    devices: str, processes: int | None, group_size: int | None, count_gpus: Callable[[], int], n_cores: int
+) -> list[DeviceGroup]:
+    """The devices of each process: one process for each group, or `processes` of them, spread evenly.
 
-    Raises NoDeviceError.
+    A group is a GPU, a CPU core, or several of them: those that `devices` names together, or else `group_size` that
+    follow one another. GPUs that are left over are in no group. Raises NoDeviceError.
     """
-    names = _names(devices, count_gpus)
+    groups = _groups(devices, group_size, count_gpus)
     if processes is not None:
-        return list(islice(cycle(names), processes))
-    return [device for device in names for _ in range(n_cores if device == "cpu" else 1)]
+        return list(islice(cycle(groups), processes))
+    return [group for group in groups for _ in range(max(1, n_cores // len(group)) if group.kind == CPU else 1)]
 
 
-def _names(devices: str, count_gpus: Callable[[], int]) -> list[str]:
-    names = [name.strip() for name in devices.split(",")]
+def _groups(devices: str, group_size: int | None, count_gpus: Callable[[], int]) -> list[DeviceGroup]:
+    if SEPARATOR not in devices:
+        return _grouped(_names(_stripped(devices.split(","), devices), count_gpus), group_size or 1)
+    all_names = _stripped(devices.replace(SEPARATOR, ",").split(","), devices)
+    groups = [_stripped(text.split(SEPARATOR), devices) for text in devices.split(",")]
+    for names in groups:
+        _check_group(SEPARATOR.join(names), names)
+        if group_size not in (None, len(names)):
+            raise NoDeviceError(f"devices_per_trial must be the size of each group: {group_size}, {devices!r}")
+    _names(all_names, count_gpus)
+    return [DeviceGroup(tuple(names)) for names in groups]
+
+
+def _check_group(text: str, names: Sequence[str]) -> None:
+    """Raises NoDeviceError for a group with devices of several kinds, or with a GPU that is no certain one or twice."""
+    if len({name.partition(":")[0] for name in names}) > 1:
+        raise NoDeviceError(f"the devices of a group must be of one kind: {text!r}")
+    gpus = [name for name in names if name != CPU]
+    if len(names) > 1 and ("cuda" in gpus or len(set(gpus)) < len(gpus)):
+        raise NoDeviceError(f"a group must name each of its GPUs once, with its number: {text!r}")
+
+
+def _grouped(names: Sequence[str], size: int) -> list[DeviceGroup]:
+    """Groups of GPUs that follow one another, and a group of the CPU as often as it is named."""
+    if size == 1:
+        return [DeviceGroup((name,)) for name in names]
+    gpus = [name for name in names if name != CPU]
+    groups = [DeviceGroup(tuple(gpus[first : first + size])) for first in range(0, len(gpus) - size + 1, size)]
+    for group in groups:
+        _check_group(str(group), group.names)
+    groups += [DeviceGroup((CPU,) * size) for name in names if name == CPU]
+    if not groups:
+        raise NoDeviceError(f"there are too few devices for a group of {size}: {', '.join(gpus)}")
+    if left := gpus[len(gpus) - len(gpus) % size :]:
+        logger.warning("%s: not used, because a group has %d devices", ", ".join(left), size)
+    return groups
+
+
+def _stripped(items: Sequence[str], devices: str) -> list[str]:
+    """The names without spaces. Raises NoDeviceError for what is no name of a device."""
+    names = [name.strip() for name in items]
     unknown = [name for name in names if name != "auto" and not DEVICE.fullmatch(name)]
     if unknown or ("auto" in names and len(names) > 1):
-        raise NoDeviceError(f"devices must be auto, cpu or a list such as cuda:0,cuda:1: {devices!r}")
-    if names == ["cpu"]:
+        raise NoDeviceError(f"{FORMS}: {devices!r}")
+    return names
+
+
+def _names(names: list[str], count_gpus: Callable[[], int]) -> list[str]:
+    """The devices that the names stand for. Raises NoDeviceError for one that does not exist."""
+    if set(names) == {CPU}:
         return names
     gpus = [f"cuda:{index}" for index in range(count_gpus())]
     if names == ["auto"]:
-        return gpus or ["cpu"]
+        return gpus or [CPU]
     if names == ["cuda"] and gpus:
         return gpus
-    missing = [name for name in names if name not in ("cpu", *gpus)]
+    missing = [name for name in names if name not in (CPU, *gpus)]
     if missing:
         raise NoDeviceError(f"no such device: {', '.join(missing)} ({len(gpus)} GPUs are visible)")
     return names

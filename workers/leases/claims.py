@@ -68,14 +68,16 @@ class Claims:
         *,
         fair: bool = False,
         study: str | None = None,
+        room: float | None = None,
     ) -> list[Lease]:
         """Leases of up to `n_trials` trials; empty if there is none within `wait_seconds`. Raises ClientError.
 
         n_lanes: how many trials the worker trains at a time. allowance: the users' code that it runs. fair:
-        take no more than this worker's share of the trials that are left. study: take trials of this study only.
+        take no more than this worker's share of the trials that are left. study: take trials of this study only. room:
+        take only trials of users' code that use at most this share of a device.
         """
         with self._lock:
-            claim = self._open or self._new(n_trials, n_lanes, allowance, fair=fair, study=study)
+            claim = self._open or self._new(n_trials, n_lanes, allowance, fair=fair, study=study, room=room)
             self._open = claim = claim.model_copy(update={"wait_seconds": wait_seconds})
             try:
                 claimed = retries(lambda: self._client.claim(claim))
@@ -93,7 +95,16 @@ class Claims:
             self._tells_at = self._clock() + TELL_SECONDS
             logger.info("studies wait for a worker with %s", ", or ".join(flags))
 
-    def _new(self, n_trials: int, n_lanes: int, allowance: Allowance, *, fair: bool, study: str | None) -> Claim:
+    def _new(
+        self,
+        n_trials: int,
+        n_lanes: int,
+        allowance: Allowance,
+        *,
+        fair: bool,
+        study: str | None,
+        room: float | None,
+    ) -> Claim:
         claim = Claim(
             claim_id=uuid4().hex,
             worker=self._worker.model_copy(update={"n_lanes": n_lanes, "seconds": self._seconds()}),
@@ -105,6 +116,8 @@ class Claims:
         )
         if allowance.commands:  # an older service does not know these fields
             claim.allow_commands = [shlex.join(words) for words in allowance.commands]
+        if room is not None:
+            claim.room = room
         if allowance.environment:
             claim.allow_environment = list(allowance.environment)
         return claim

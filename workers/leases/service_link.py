@@ -1,5 +1,6 @@
 """Everything by which one worker process talks to the service."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -50,8 +51,10 @@ class ServiceLink:
         n_processes: int,
         fanout: MetricFanout,
         seconds: Callable[[], WorkerSeconds],
+        news: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`news` is set when the prefetcher has a trial ready."""
         self._stopping = stopping
         self._clock = clock
         self._ended = StopFlag(stopping)
@@ -61,7 +64,7 @@ class ServiceLink:
         self._checkpoints = CheckpointKeeper(client, self.reporter)
         self.backoff = StudyBackoff(clock)
         self.claims = Claims(client, worker, self.backoff, seconds, study=study, clock=clock)
-        self.prefetcher = TrialPrefetcher(self.claims, self.receive, self._retries(CLAIM_LIMIT_SECONDS), clock)
+        self.prefetcher = TrialPrefetcher(self.claims, self.receive, self._retries(CLAIM_LIMIT_SECONDS), clock, news)
         models = ModelUploader(client, self.studies, keep_models, self._retries(CLAIM_LIMIT_SECONDS))
         outcomes = OutcomeClient(client, stopping, fanout)
         self.finisher = TrialFinisher(self.reporter, outcomes, models, self._checkpoints, self.errands, stopping, clock)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from service.client import ClientError, ServiceError
 from service.client.retries import Retries, will_pass
@@ -19,8 +20,20 @@ PAUSE_SECONDS = 1.0
 """Time between two claims while the service has no trial and others train."""
 
 
+class Kind(NamedTuple):
+    """Which trials to claim. The fields are those of `Claims.claim`."""
+
+    n_lanes: int = 1
+    allowance: Allowance = NOTHING
+    study: str | None = None
+    room: float | None = None
+
+
 class TrialPrefetcher:
-    """Keeps as many trials ready as `want` says. `receive` makes a trial of a lease, and is called on the thread."""
+    """Keeps as many trials ready as `want` says.
+
+    `receive` makes a trial of a lease, and is called on the thread. `news` is set when a trial is ready.
+    """
 
     def __init__(
         self,
@@ -28,16 +41,17 @@ class TrialPrefetcher:
         receive: Callable[[Lease], LeasedTrial],
         retries: Retries,
         clock: Callable[[], float] = time.monotonic,
+        news: threading.Event | None = None,
     ) -> None:
+        self._news = news or threading.Event()
         self._claims = claims
         self._receive = receive
         self._retries = retries
         self._clock = clock
         self._changed = threading.Condition()
         self._ready: deque[LeasedTrial] = deque()
-        self._n_wanted, self._n_lanes = 0, 1
-        self._allowance = NOTHING
-        self._study: str | None = None
+        self._n_wanted = 0
+        self._kind = Kind()
         self._pause_until = -float("inf")
         self._is_claiming = False
         self._error: Exception | None = None
@@ -45,12 +59,11 @@ class TrialPrefetcher:
         self._thread = threading.Thread(target=self._run, name="prefetcher", daemon=True)
         self._thread.start()
 
-    def want(self, n_trials: int, n_lanes: int, allowance: Allowance = NOTHING, study: str | None = None) -> None:
-        """Keep `n_trials` ready from now on. `n_lanes`, `allowance` and `study` are those of the claims."""
-        request = n_trials, n_lanes, allowance, study
-        if request != (self._n_wanted, self._n_lanes, self._allowance, self._study):
+    def want(self, n_trials: int, kind: Kind) -> None:
+        """Keep `n_trials` of a kind ready from now on."""
+        if (n_trials, kind) != (self._n_wanted, self._kind):
             with self._changed:
-                self._n_wanted, self._n_lanes, self._allowance, self._study = request
+                self._n_wanted, self._kind = n_trials, kind
                 self._changed.notify_all()
 
     def take(self) -> LeasedTrial | None:
@@ -73,7 +86,7 @@ class TrialPrefetcher:
 
     def pause(self) -> bool:
         """Claim nothing further. True once no claim is under way and no trial is ready."""
-        self.want(0, self._n_lanes)
+        self.want(0, self._kind)
         return not self._is_claiming and not self._ready
 
     def close(self, timeout_seconds: float) -> list[LeasedTrial]:
@@ -91,9 +104,9 @@ class TrialPrefetcher:
                     self._changed.wait(self._seconds_to_wait())
                 if self._closed:
                     return
-                n_lanes, allowance, study, self._is_claiming = self._n_lanes, self._allowance, self._study, True
+                kind, self._is_claiming = self._kind, True
             try:
-                self._claim(n_trials, n_lanes, allowance, study)
+                self._claim(n_trials, kind)
             except Exception as error:  # noqa: BLE001 - raised again in the thread that asks
                 self._error = error
                 return
@@ -108,13 +121,23 @@ class TrialPrefetcher:
         left = self._pause_until - self._clock()
         return left if left > 0 else None
 
-    def _claim(self, n_trials: int, n_lanes: int, allowance: Allowance, study: str | None) -> None:
+    def _claim(self, n_trials: int, kind: Kind) -> None:
         pause_seconds = PAUSE_SECONDS
         try:
-            leases = self._claims.claim(n_trials, n_lanes, 0.0, self._retries, allowance, fair=True, study=study)
+            leases = self._claims.claim(
+                n_trials,
+                kind.n_lanes,
+                0.0,
+                self._retries,
+                kind.allowance,
+                fair=True,
+                study=kind.study,
+                room=kind.room,
+            )
         except ClientError as error:
             # The study was deleted, and with it the trials in training.
-            is_gone = study is not None and isinstance(error, ServiceError) and error.problem.code == "study_not_found"
+            is_deletion = isinstance(error, ServiceError) and error.problem.code == "study_not_found"
+            is_gone = is_deletion and kind.study is not None
             if not (will_pass(error) or is_gone or is_service_fault(error)):
                 raise
             if is_service_fault(error):
@@ -123,5 +146,6 @@ class TrialPrefetcher:
             leases = []
         for lease in leases:
             self._ready.append(self._receive(lease))
+            self._news.set()
         if not leases:
             self._pause_until = self._clock() + pause_seconds

@@ -1,6 +1,7 @@
 """The trials of a worker process from their start to their end."""
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,12 +18,16 @@ from workers.loop.utilization import Utilization
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial, need_of
 from workers.training.precision import resolve_precision
-from workers.user_code.objectives.objective_runner import ObjectiveRunner
+from workers.user_code.objectives.parallel_trials import ParallelTrials
 
 logger = logging.getLogger("narrows.worker")
 
 TURN_SECONDS = 0.02
 """Training time between two looks at everything else. A look takes 0.04 ms, 1 % of a step of small models."""
+
+
+NEWS_SECONDS = 0.1
+"""How long to wait for news of trials of users' code: within this time a worker notices that it was asked to end."""
 
 
 class BrokenDeviceError(Exception):
@@ -32,26 +37,30 @@ class BrokenDeviceError(Exception):
 class ActiveTrials:
     """Starts, trains, reports, saves and ends trials.
 
-    A trial at a rung is held, outside of the trainer, until its report is answered.
+    A trial at a rung is held, outside of the trainer, until its report is answered. Trials of users' code run by
+    themselves, in `objectives`.
     """
 
     def __init__(
         self,
         link: ServiceLink,
         trainer: TrainerRouter,
+        objectives: ParallelTrials,
         stopping: Stopping,
         utilization: Utilization,
         clock: Callable[[], float],
         *,
-        objectives: ObjectiveRunner,
+        news: threading.Event,
         device: str,
         checkpoint_seconds: float,
     ) -> None:
+        """`news` is set when a trial of users' code has ended, or another trial is ready."""
         self._link = link
         self._reporter = link.reporter
         self._finisher = link.finisher
         self._trainer = trainer
         self._objectives = objectives
+        self._news = news
         self._stopping = stopping
         self._utilization = utilization
         self._backoff = link.backoff
@@ -62,6 +71,7 @@ class ActiveTrials:
         self._saved_at = clock()
 
     def __len__(self) -> int:
+        """Number of trials in the trainer, or held."""
         return len(self._trainer.trials) + len(self._held)
 
     @property
@@ -69,10 +79,15 @@ class ActiveTrials:
         """Number of trials at a rung that wait for a decision."""
         return len(self._held)
 
+    @property
+    def n_objectives(self) -> int:
+        """Number of trials of users' code that run or wait for a device."""
+        return len(self._objectives)
+
     # Start
 
     def start(self, trial: LeasedTrial) -> None:
-        """Start a trial, unless the service has closed it meanwhile; a whole user's training also ends in this call.
+        """Start a trial, unless the service has closed it meanwhile.
 
         Raises Interrupted if this process is asked to end meanwhile; the trial is then given back.
         """
@@ -81,7 +96,8 @@ class ActiveTrials:
         elif self._backoff.is_lacking(trial.lease.study, need_of(trial.lease)):
             self._finisher.release(trial.lease)
         elif not isinstance(trial.lease.training, Training):
-            self._run_objective(trial)
+            self._trainer.end_idle_process()
+            self._objectives.start(trial.lease)
         else:
             self._load(trial)
 
@@ -98,15 +114,6 @@ class ActiveTrials:
         """Wait a little for the decision on the first held trial."""
         self._utilization.switch("reports")
         self._reporter.flush(self._held[0].lease_id, POLL_SECONDS)
-
-    def _run_objective(self, trial: LeasedTrial) -> None:
-        """It comes when the lanes are empty, and they stay empty until its end."""
-        self._trainer.end_idle_process()
-        self._utilization.switch("training")
-        fault = self._objectives.run(trial.lease)
-        self._utilization.switch("other")
-        self._utilization.take_overhead()
-        self._backoff.note_result(trial.lease.study, fault)
 
     def _load(self, trial: LeasedTrial) -> None:
         facts = self._link.studies.facts(trial.lease.study)
@@ -127,6 +134,29 @@ class ActiveTrials:
         if training.precision == "auto":  # otherwise the definition says it
             trial.new_user_attrs["precision"] = resolve_precision(training, torch.device(self._device))
         self._send_user_attrs(trial)
+
+    # Trials of users' code
+
+    def wait_for_objectives(self, *, has_more: bool) -> None:
+        """Wait a little for news, and handle the ends of trials of users' code.
+
+        `has_more`: there may be trials for which there is room.
+        """
+        n_running, n_free = self._objectives.n_running, self._objectives.n_free
+        self._utilization.switch("training")
+        self._news.wait(NEWS_SECONDS)
+        self._news.clear()
+        seconds = self._utilization.switch("other")
+        self._utilization.note_lanes(seconds, n_running, n_free if has_more else 0)
+        self.end_objectives()
+
+    def end_objectives(self) -> None:
+        """Handle the ends of trials of users' code. Raises the error of a thread that has failed."""
+        for ended in self._objectives.take_ended():
+            if ended.error is not None:
+                raise ended.error
+            self._utilization.take_overhead()
+            self._backoff.note_result(ended.lease.study, ended.fault)
 
     # Train and report
 
@@ -217,6 +247,8 @@ class ActiveTrials:
 
     def give_back(self) -> None:
         """Save all trials and release their leases, so that other workers can continue them."""
+        for lease in self._objectives.close():
+            self._finisher.release(lease)
         trials = [*self._trainer.trials, *self._held]
         for trial in self._trainer.trials:
             self._trainer.save_state(trial)

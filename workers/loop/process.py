@@ -1,4 +1,4 @@
-"""One worker process: it trains on one device until the fleet dies or asks it to end."""
+"""One worker process: it trains on its devices until the fleet dies or asks it to end."""
 
 import logging
 import os
@@ -14,6 +14,7 @@ from service.schemas.worker_info import WorkerInfo
 from workers import scratch
 from workers.data.trial_data import prepare_data
 from workers.final_test.final_trial import FinalTrial
+from workers.fleet.device_group import DeviceGroup
 from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, EXIT_OK
 from workers.fleet.stopping import Stopping
 from workers.loop.active_trials import BrokenDeviceError
@@ -33,20 +34,20 @@ SWITCH_SECONDS = 0.0005
 many times."""
 
 
-def run(options: Options, device_name: str, stopping: Stopping, started_at: float) -> int:
+def run(options: Options, devices: DeviceGroup, stopping: Stopping, started_at: float) -> int:
     """Train until there is a reason to end. Returns the status to exit with, one of those of workers.fleet.fleet.
 
     `started_at` is when this process began, by time.monotonic.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     scratch.remove_abandoned()
-    device = torch.device(device_name)
+    device = torch.device(devices.first)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     else:
         torch.set_num_threads(1)
     user_code = UserCodeOptions(
-        options.allowance,
+        options.allowance._replace(n_devices=len(devices)),
         options.code,
         options.data_dir.resolve(),
         options.download,
@@ -64,7 +65,8 @@ def run(options: Options, device_name: str, stopping: Stopping, started_at: floa
         with Client(options.server, options.token) as client:
             loop = Loop(
                 client,
-                worker_info(device_name),
+                worker_info(devices),
+                devices,
                 trainer,
                 stopping,
                 study=options.study,
@@ -73,6 +75,7 @@ def run(options: Options, device_name: str, stopping: Stopping, started_at: floa
                 keep_models=options.keep_models,
                 n_processes=options.processes or 1,
                 user_code=user_code,
+                trials_per_device=options.trials_per_device,
                 fanout=fanout,
                 started_at=started_at,
             )
@@ -89,7 +92,8 @@ def run(options: Options, device_name: str, stopping: Stopping, started_at: floa
     return EXIT_OK
 
 
-def worker_info(device_name: str) -> WorkerInfo:
+def worker_info(devices: DeviceGroup) -> WorkerInfo:
     """How this process names itself to the service. Its id is unique for all time: host, pid, a random part, device."""
     host = socket.gethostname()[:150]
-    return WorkerInfo(id=f"{host}/{os.getpid()}-{secrets.token_hex(2)}/{device_name}", host=host, device=device_name)
+    name = f"{host}/{os.getpid()}-{secrets.token_hex(2)}/{devices}"
+    return WorkerInfo(id=name, host=host, device=str(devices), n_devices=len(devices))

@@ -10,9 +10,11 @@ from service.schemas.study.allowance import Allowance
 from workers.fleet.stopping import Stopping
 from workers.leases.claims import FAULT_PAUSE_SECONDS, is_service_fault
 from workers.leases.service_link import CLAIM_LIMIT_SECONDS, POLL_SECONDS, ServiceLink
+from workers.leases.trial_prefetcher import Kind
 from workers.loop.trainer_router import TrainerRouter
 from workers.loop.utilization import Utilization
 from workers.scheduling.leased_trial import LeasedTrial
+from workers.user_code.objectives.parallel_trials import ParallelTrials
 
 logger = logging.getLogger("narrows.worker")
 
@@ -22,7 +24,7 @@ AHEAD_SECONDS = 0.5
 
 
 class TrialSource:
-    """Claims as many trials as the trainer has room for.
+    """Claims as many trials as the trainer, or the devices of trials of users' code, have room for.
 
     `allowance` is the users' code that this worker runs. `exit_when_idle_seconds` is how long the worker
     waits for a trial; None for as long as it takes.
@@ -32,6 +34,7 @@ class TrialSource:
         self,
         link: ServiceLink,
         trainer: TrainerRouter,
+        objectives: ParallelTrials,
         stopping: Stopping,
         utilization: Utilization,
         clock: Callable[[], float],
@@ -42,6 +45,7 @@ class TrialSource:
         self._link = link
         self._prefetcher = link.prefetcher
         self._trainer = trainer
+        self._objectives = objectives
         self._stopping = stopping
         self._utilization = utilization
         self._allowance = allowance
@@ -60,13 +64,17 @@ class TrialSource:
     def claim_ahead(self, n_held: int) -> None:
         """Keep as many trials ready as there will soon be lanes for, beside `n_held` that may come back to theirs.
 
-        Does nothing while no trial trains: `wait` claims then.
+        Beside trials of users' code it claims further ones for which there is room, one at a time. It does nothing
+        while no trial trains: `wait` claims then.
         """
         n_trials = max(0, self._trainer.n_claimable - n_held) + self._trainer.n_free_within(AHEAD_SECONDS)
         if self._trainer.custom_study is not None:
-            self._prefetcher.want(n_trials, self._trainer.n_lanes, self._allowance, self._trainer.custom_study)
+            self._prefetcher.want(n_trials, Kind(self._trainer.n_lanes, self._allowance, self._trainer.custom_study))
         elif self._trainer.trials:
-            self._prefetcher.want(n_trials, self._trainer.n_lanes)
+            self._prefetcher.want(n_trials, Kind(self._trainer.n_lanes))
+        elif len(self._objectives):
+            room, n_lanes = self._objectives.room, self._objectives.n_running + self._objectives.n_free
+            self._prefetcher.want(1 if room else 0, Kind(n_lanes, self._allowance, room=room or None))
 
     def wait(self) -> list[LeasedTrial] | None:
         """Wait a while for a trial; None once the worker was idle for too long. Raises ClientError.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.schemas.protocol import Lease
+from workers.fleet.device_group import DeviceGroup
 from workers.user_code.outcome import Failed
 from workers.user_code.process import GRACE_SECONDS, OwnSession
 from workers.user_process.channel import Message
@@ -50,5 +51,5 @@ class Attempt:
         self.process.end(self.grace_seconds)
 
 
-StartAttempt = Callable[[Lease, TrialFiles], Attempt]
-"""Starts the process of an attempt. Raises OSError."""
+StartAttempt = Callable[[Lease, TrialFiles, DeviceGroup], Attempt]
+"""Starts the process of an attempt on the trial's devices. Raises OSError."""

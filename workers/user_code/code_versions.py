@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -27,18 +28,23 @@ NO_CODE = ("__pycache__", "site-packages", "node_modules")
 
 @dataclass
 class CodeVersions:
-    """The hash of each trial's code, and how it compares with that of the study's last trial on this worker."""
+    """The hash of each trial's code, and how it compares with that of the study's last trial on this worker.
+
+    Safe for threads.
+    """
 
     _last: dict[str, tuple[int, str]] = field(default_factory=dict)
     _hashes: dict[Path, tuple[tuple[int, int], bytes]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, lease: Lease, code: Path | None) -> tuple[str, str | None]:
         """The hash of the code that a trial is about to run, and a sentence if it differs from the last trial's."""
         roots = [code] if code is not None else []
         packages = _package_folders(lease.training.entrypoints, code)
-        version = self._hash([*roots, *packages, *_files_of_command(lease.training, code)])
-        number, last = self._last.get(lease.study, (lease.trial_number, version))
-        self._last[lease.study] = (lease.trial_number, version)
+        with self._lock:
+            version = self._hash([*roots, *packages, *_files_of_command(lease.training, code)])
+            number, last = self._last.get(lease.study, (lease.trial_number, version))
+            self._last[lease.study] = (lease.trial_number, version)
         if last == version:
             return version, None
         return version, f"the Python files have changed since trial {number} of this study ({ATTRIBUTE} {last})"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workers import user_process
+from workers.fleet.device_group import DeviceGroup
 from workers.user_code.process import Files, environment_for
 from workers.user_process.forks import FORKS, MAX_MESSAGE_BYTES, State
 
@@ -26,7 +27,7 @@ class ForkingError(OSError):
 class ForkingProcess:
     """A process that forks for the trials of a worker with the same code."""
 
-    def __init__(self, device: str, code: Path | None) -> None:
+    def __init__(self, devices: DeviceGroup, code: Path | None) -> None:
         """Start it. Raises OSError."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(ANSWER_SECONDS)
@@ -38,7 +39,7 @@ class ForkingProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=environment_for(device, os.environ),
+                env=environment_for(devices, os.environ),
                 cwd="/",
                 pass_fds=(theirs.fileno(), state),
                 start_new_session=True,

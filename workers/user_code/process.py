@@ -12,39 +12,41 @@ from pathlib import Path
 from typing import Protocol
 
 from workers import user_process
+from workers.fleet.device_group import DeviceGroup
+from workers.fleet.devices import n_cores
 from workers.user_code.output_tail import OutputTail
 
 GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.02
 WORKER_VARIABLES = ("NARROWS_", "MLFLOW_")
 """Prefixes of variables that only the worker needs: its token, and its access to MLflow."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 USER_VARIABLE = "NARROWS_USER_"
 """Prefix of variables that users' code gets without it, because the worker itself needs other values."""
 
 
-def environment_for(device: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The worker's environment without the worker's own variables, and with only the trial's GPU visible.
+def environment_for(devices: DeviceGroup, environment: Mapping[str, str]) -> dict[str, str]:
+    """The worker's environment without the worker's own variables, and with only the trial's GPUs visible.
 
-    Paths in PYTHONPATH stay those of the folder in which the worker was started.
+    A trial with a share of a device has that share of the threads. Paths in PYTHONPATH stay those of the folder in
+    which the worker was started.
     """
     kept = {name: value for name, value in environment.items() if not name.startswith(WORKER_VARIABLES)}
     users = {name: value for name, value in environment.items() if name.startswith(USER_VARIABLE)}
     kept |= {name.removeprefix(USER_VARIABLE): value for name, value in users.items()}
     if kept.get("PYTHONPATH"):
         kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, kept["PYTHONPATH"].split(os.pathsep)))
-    kind, _, index = device.partition(":")
-    if kind == "cpu":
-        visible = ""
-    else:
-        gpus = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-        number = int(index or 0)
-        visible = gpus[number] if number < len(gpus) else str(number)
+    gpus = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    if devices.share < 1:
+        for name in THREAD_VARIABLES:
+            kept[name] = str(devices.part_of(_number_of(kept.get(name)) or n_cores()))
+    visible = ",".join(gpus[number] if number < len(gpus) else str(number) for number in devices.gpu_numbers)
     return {**kept, "CUDA_VISIBLE_DEVICES": visible, "PYTHONUNBUFFERED": "1"}
 
 
-def visible_device(device: str) -> str:
-    """Name of the worker's device inside the process, where at most one GPU is visible."""
-    return device if device == "cpu" else device.partition(":")[0]
+def _number_of(text: str | None) -> int:
+    """The number that a variable says; 0 if it says none."""
+    return int(text) if text is not None and text.isdecimal() else 0
 
 
 class Started(Protocol):
@@ -64,8 +66,8 @@ class Started(Protocol):
 
 Files = tuple[int, int, int]
 """The process's end of its socket, its end of the lifeline, and the pipe for its output and errors."""
-Start = Callable[[str, Path, Files], Started]
-"""Starts a process for a device in a folder, with those files. Raises OSError."""
+Start = Callable[[DeviceGroup, Path, Files], Started]
+"""Starts a process for a trial's devices in a folder, with those files. Raises OSError."""
 
 
 class NewProcess:
@@ -104,14 +106,14 @@ class NewProcess:
         return self._process.wait()
 
 
-def start_fresh(device: str, folder: Path, files: Files) -> Started:
+def start_fresh(devices: DeviceGroup, folder: Path, files: Files) -> Started:
     """Start a process that begins with a new interpreter. Raises OSError."""
     connection, alive, output = files
     # -P: import modules from Python's own paths and from --code, not from the process's folder.
     return NewProcess(
         [sys.executable, "-P", "-m", user_process.__name__, str(connection), str(alive), str(os.getpid())],
         folder=folder,
-        environment=environment_for(device, os.environ),
+        environment=environment_for(devices, os.environ),
         outputs=(output, output),
         files=(connection, alive),
     )
@@ -172,13 +174,13 @@ class OwnSession:
 class UserProcess(OwnSession):
     """A process with an interpreter of ours, with empty standard input. It talks to the worker over `connection`."""
 
-    def __init__(self, device: str, folder: Path, start: Start = start_fresh) -> None:
+    def __init__(self, devices: DeviceGroup, folder: Path, start: Start = start_fresh) -> None:
         """Start the process in the folder. Raises OSError."""
         self.connection, theirs = socket.socketpair()
         alive, lifeline = os.pipe()
         output, written = os.pipe()
         try:
-            process = start(device, folder, (theirs.fileno(), alive, written))
+            process = start(devices, folder, (theirs.fileno(), alive, written))
         except BaseException:
             self.connection.close()
             for descriptor in (output, lifeline):

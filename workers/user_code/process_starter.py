@@ -2,59 +2,81 @@
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from workers.fleet.device_group import DeviceGroup
 from workers.user_code.forking_process import ForkingError, ForkingProcess
 from workers.user_code.process import Files, Started, UserProcess, start_fresh
 
 logger = logging.getLogger("narrows.worker")
 
 MAX_FORKING = 3
-"""Processes that fork, each for the trials of one code; one that was not used for the longest time ends first."""
+"""Processes that fork, each for the trials of one code, on a worker's only device, and one more for each further
+device; one that was not used for the longest time ends first."""
 CAN_FORK = hasattr(os, "pidfd_open") and hasattr(os, "memfd_create")
 """Only Linux has both."""
 
 
-class ProcessStarter:
-    """Starts processes on one device for the user's code in one folder."""
+class Beginning(NamedTuple):
+    """What trials share whose processes may be forks of the same one: their code, and their devices."""
 
-    def __init__(self, device: str, code: Path | None, *, forks: bool = True) -> None:
+    entrypoints: tuple[str, ...]
+    devices: DeviceGroup
+
+
+class ProcessStarter:
+    """Starts processes on a worker's devices for the user's code in one folder. Safe for threads."""
+
+    def __init__(self, devices: DeviceGroup, code: Path | None, *, forks: bool = True) -> None:
         """`forks`: False to begin each process with a new interpreter."""
-        self.device = device
+        self.devices = devices
         self._code = code
         self._forks = forks and CAN_FORK
-        self._forking: dict[tuple[str, ...], ForkingProcess] = {}
-        """By entrypoints, the one that was used last at the end."""
+        self._forking: dict[Beginning, ForkingProcess] = {}
+        """The one that was used last at the end."""
+        self._lock = threading.Lock()
 
-    def start(self, folder: Path, entrypoints: Sequence[str]) -> UserProcess:
-        """Start a process in the folder for the code of the entrypoints. Raises OSError."""
-        key = tuple(entrypoints)
+    def start(self, folder: Path, entrypoints: Sequence[str], devices: DeviceGroup) -> UserProcess:
+        """Start a process in the folder, on some of the devices, for the code of the entrypoints. Raises OSError."""
+        beginning = Beginning(tuple(entrypoints), devices)
 
-        def start(device: str, folder: Path, files: Files) -> Started:
-            return self._start(key, device, folder, files)
+        def start(_devices: DeviceGroup, folder: Path, files: Files) -> Started:
+            return self._start(beginning, folder, files)
 
-        return UserProcess(self.device, folder, start)
+        return UserProcess(devices, folder, start)
 
     def close(self) -> None:
         """End the processes that fork."""
-        while self._forking:
-            self._forking.popitem()[1].close()
+        with self._lock:
+            while self._forking:
+                self._forking.popitem()[1].close()
 
-    def _start(self, key: tuple[str, ...], device: str, folder: Path, files: Files) -> Started:
+    def _start(self, beginning: Beginning, folder: Path, files: Files) -> Started:
         if not self._forks:
-            return start_fresh(device, folder, files)
-        forking = self._forking.pop(key, None)
+            return start_fresh(beginning.devices, folder, files)
+        forking = None
         try:
-            if forking is None:
-                forking = ForkingProcess(device, self._code)
-            started = forking.fork(folder, files)
+            forking = self._forking_process(beginning)
+            return forking.fork(folder, files)
         except ForkingError as error:
             logger.warning("%s; the next trial's process starts with a new interpreter", error)
             if forking is not None:
-                forking.close()
-            return start_fresh(device, folder, files)
-        self._forking[key] = forking
-        if len(self._forking) > MAX_FORKING:
-            self._forking.pop(next(iter(self._forking))).close()
-        return started
+                self._forget(beginning, forking)
+            return start_fresh(beginning.devices, folder, files)
+
+    def _forking_process(self, beginning: Beginning) -> ForkingProcess:
+        """The process that forks for trials that begin like this: a new one if there is none. Raises OSError."""
+        with self._lock:
+            forking = self._forking.pop(beginning, None) or ForkingProcess(beginning.devices, self._code)
+            self._forking[beginning] = forking
+            if len(self._forking) > MAX_FORKING + len(self.devices) - 1:
+                self._forking.pop(next(iter(self._forking))).close()
+            return forking
+
+    def _forget(self, beginning: Beginning, forking: ForkingProcess) -> None:
+        with self._lock:
+            if self._forking.get(beginning) is forking:
+                self._forking.pop(beginning).close()

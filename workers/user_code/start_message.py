@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from service.schemas.protocol import Lease
-from workers.user_code.process import visible_device
+from workers.fleet.device_group import DeviceGroup
 from workers.user_code.user_code_options import UserCodeOptions
 from workers.user_process.channel import Message
 
@@ -12,7 +12,7 @@ from workers.user_process.channel import Message
 def start_message(
     lease: Lease,
     options: UserCodeOptions,
-    device: str,
+    devices: DeviceGroup,
     *,
     entrypoint: str,
     arguments: dict[str, Any],
@@ -25,6 +25,7 @@ def start_message(
     of ours to import before the user's code, which could have modules of the same names); the folder checkpoint_dir,
     resume_step and model_path for a train function.
     """
+    limit_mib = lease.training.memory_limit_mib
     defaults = {
         "params": {},
         "user_attrs": {},
@@ -41,9 +42,10 @@ def start_message(
         "number": lease.trial_number,
         "entrypoint": entrypoint,
         "arguments": arguments,
-        "memory_limit_mib": lease.training.memory_limit_mib,
+        "memory_limit_mib": None if limit_mib is None else devices.part_of(limit_mib),
         "seed": seed,
-        "device": visible_device(device),
+        "device": devices.kind,
+        "n_devices": len(devices),
         "program": _program(lease.training.entrypoints[0], options.code),
         "code": None if options.code is None else str(options.code),
         **more,

@@ -19,9 +19,9 @@ class Context:
     """What a train function needs to know about its trial, and how it reports.
 
     params: the trial's parameters. arguments: the arguments in the study's definition. device: where to train, in the
-    form that torch.device takes. seed: the trial's seed, the same in every attempt. checkpoint_dir: a folder whose
-    files are saved at a report and restored for the trial's next attempt. resume_step: the first step to train; above
-    0 only when checkpoint_dir has the files of an earlier attempt.
+    form that torch.device takes. n_devices: how many devices the trial has. seed: the trial's seed, the same in every
+    attempt. checkpoint_dir: a folder whose files are saved at a report and restored for the trial's next attempt.
+    resume_step: the first step to train; above 0 only when checkpoint_dir has the files of an earlier attempt.
     """
 
     def __init__(self, start: Message, channel: Channel) -> None:
@@ -30,6 +30,7 @@ class Context:
         self.params: dict[str, Any] = dict(start["params"])
         self.arguments: dict[str, Any] = dict(start["arguments"])
         self.device: str = start["device"]
+        self.n_devices: int = start["n_devices"]
         self.seed: int = start["seed"]
         self.checkpoint_dir = Path(start["checkpoint_dir"])
         self.resume_step: int = start["resume_step"]

@@ -8,9 +8,12 @@ import httpx
 
 from service.client import Client
 from service.schemas.protocol import Lease
+from workers.fleet.device_group import DeviceGroup
 from workers.lanes.lane_state import LaneState
 from workers.scheduling.lane_scheduler import FailedTrial, FinishedEpoch
 from workers.scheduling.leased_trial import LeasedTrial
+
+ONE_CPU = DeviceGroup(("cpu",))
 
 Study = dict[str, Any]
 

@@ -3,6 +3,7 @@ import logging
 import pytest
 
 from service.schemas.log_lines import LineFormatter
+from tests.unit.workers.fakes import ONE_CPU
 from workers.__main__ import cpu_environment
 from workers.user_code.process import environment_for
 
@@ -24,7 +25,7 @@ def test_a_process_on_the_cpu_has_one_thread_and_users_code_the_numbers_of_the_u
     ours = dict.fromkeys(names, "1")
     environment = {"PATH": "/bin", **exported} | cpu_environment({"PATH": "/bin", **exported})
     assert {name: environment[name] for name in names} == ours
-    seen = environment_for("cpu", environment)
+    seen = environment_for(ONE_CPU, environment)
     assert {name: seen[name] for name in names} == (ours if users is None else dict(zip(names, users, strict=True)))
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from service.schemas.protocol import Lease
 from service.schemas.study.placeholders import fill
+from workers.fleet.device_group import DeviceGroup
 from workers.user_code.attempt import Attempt, TrialFiles
 from workers.user_code.commands.command_conversation import CommandConversation
 from workers.user_code.commands.program_process import ProgramProcess
-from workers.user_code.process import environment_for, visible_device
+from workers.user_code.process import environment_for
 from workers.user_code.user_code_options import UserCodeOptions
 from workers.user_process import reporting
 
@@ -26,17 +27,16 @@ class CommandStarter:
     """Starts the program of a trial with the trial's parameters as its arguments."""
 
     options: UserCodeOptions
-    device: str
 
-    def __call__(self, lease: Lease, files: TrialFiles) -> Attempt:
+    def __call__(self, lease: Lease, files: TrialFiles, devices: DeviceGroup) -> Attempt:
         """Start an attempt. Raises OSError, also for a working directory outside of the folder with the code."""
-        training = lease.command
+        training, limit_mib = lease.command, lease.command.memory_limit_mib
         process = ProgramProcess(
-            self._command(lease, files),
+            self._command(lease, files, devices),
             scratch=files.scratch,
             folder=self._folder(training.working_directory, files.folder),
-            environment=self._environment(lease, files),
-            memory_limit_mib=training.memory_limit_mib,
+            environment=self._environment(lease, files, devices),
+            memory_limit_mib=None if limit_mib is None else devices.part_of(limit_mib),
         )
         metrics = [objective.metric for objective in lease.objectives]
         conversation = CommandConversation(training, metrics, files.resume_step, process)
@@ -50,7 +50,7 @@ class CommandStarter:
             close=conversation.close,
         )
 
-    def _command(self, lease: Lease, files: TrialFiles) -> list[str]:
+    def _command(self, lease: Lease, files: TrialFiles, devices: DeviceGroup) -> list[str]:
         values = lease.command.values(lease.params)
         params = files.scratch / "params.json"
         params.write_text(json.dumps(values))
@@ -59,16 +59,16 @@ class CommandStarter:
             "seed": str(lease.seed),
             "trial": str(lease.trial_number),
             "study": lease.study,
-            "device": visible_device(self.device),
-            "n_devices": "1",
+            "device": devices.kind,
+            "n_devices": str(len(devices)),
             "checkpoint_dir": str(files.checkpoints),
             "data_dir": str(self.options.data_dir.resolve()),
         }
         program, *arguments = fill(lease.command.command, values, facts)
         return [str(self.options.python or sys.executable) if program == PYTHON else program, *arguments]
 
-    def _environment(self, lease: Lease, files: TrialFiles) -> Mapping[str, str]:
-        environment = environment_for(self.device, os.environ) | lease.command.environment
+    def _environment(self, lease: Lease, files: TrialFiles, devices: DeviceGroup) -> Mapping[str, str]:
+        environment = environment_for(devices, os.environ) | lease.command.environment
         modules = files.scratch / "modules"
         modules.mkdir()
         shutil.copyfile(reporting.__file__, modules / "narrows.py")

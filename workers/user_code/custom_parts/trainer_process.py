@@ -6,6 +6,7 @@ from typing import Any
 
 from service.client import Client
 from service.schemas.protocol import Lease
+from workers.fleet.device_group import DeviceGroup
 from workers.leases.errands import Errands
 from workers.saved.files import dump_checkpoint
 from workers.scheduling.leased_trial import LeasedTrial, title
@@ -70,14 +71,15 @@ class TrainerProcess:
         self._clock = clock
         self._study = lease.study
         self.scratch = Scratch()
+        devices = DeviceGroup((starter.devices.first,))
         try:
             self._folder = options.make_working_folder(self.scratch.path, lease)
-            self.user_process = starter.start(self._folder.path, lease.training.entrypoints)
+            self.user_process = starter.start(self._folder.path, lease.training.entrypoints, devices)
         except BaseException:
             self.scratch.remove()
             raise
         self._conversation = Conversation(self.user_process.connection)
-        self._conversation.send(_start_message(options, starter.device, lease, n_lanes, solo_reason is not None))
+        self._conversation.send(_start_message(options, devices, lease, n_lanes, solo_reason is not None))
 
     @property
     def is_solo(self) -> bool:
@@ -176,7 +178,7 @@ class TrainerProcess:
 
 
 def _start_message(
-    options: UserCodeOptions, device: str, lease: Lease, n_lanes: int | None, alone: bool
+    options: UserCodeOptions, devices: DeviceGroup, lease: Lease, n_lanes: int | None, alone: bool
 ) -> dict[str, Any]:
     training = lease.built_in
     arguments = {
@@ -188,7 +190,7 @@ def _start_message(
     return start_message(
         lease,
         options,
-        device,
+        devices,
         entrypoint=f"{TRAINER}:train",
         arguments=arguments,
         seed=training.seed,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from service.schemas.protocol import Lease
+from workers.fleet.device_group import DeviceGroup
 from workers.user_code.attempt import Attempt, TrialFiles
 from workers.user_code.code_versions import ATTRIBUTE
 from workers.user_code.conversation import Conversation
@@ -21,19 +22,19 @@ class FunctionStarter:
     options: UserCodeOptions
     starter: ProcessStarter
 
-    def __call__(self, lease: Lease, files: TrialFiles) -> Attempt:
+    def __call__(self, lease: Lease, files: TrialFiles, devices: DeviceGroup) -> Attempt:
         """Start an attempt. Raises OSError."""
-        process = self.starter.start(files.folder, lease.training.entrypoints)
+        process = self.starter.start(files.folder, lease.training.entrypoints, devices)
         conversation = Conversation(process.connection)
-        conversation.send(self._start_message(lease, files))
+        conversation.send(self._start_message(lease, files, devices))
         return Attempt(process, partial(next_message, process, conversation), conversation.send)
 
-    def _start_message(self, lease: Lease, files: TrialFiles) -> Message:
+    def _start_message(self, lease: Lease, files: TrialFiles, devices: DeviceGroup) -> Message:
         training = lease.user_code
         return start_message(
             lease,
             self.options,
-            self.starter.device,
+            devices,
             entrypoint=training.entrypoint,
             arguments=training.arguments,
             seed=lease.seed,

@@ -1,4 +1,4 @@
-"""Run trials of custom objectives and commands, one at a time, each in a process of its own."""
+"""Run trials of custom objectives and commands, each in processes of its own."""
 
 import logging
 import time
@@ -14,7 +14,8 @@ from service.schemas.protocol import Complete, Lease
 from service.schemas.study.command_training import CommandTraining
 from service.schemas.study.training import Training
 from workers.faults import MAX_REASON, Fault
-from workers.fleet.stopping import StopFlag, Stopping
+from workers.fleet.device_group import DeviceGroup
+from workers.fleet.stopping import StopFlag
 from workers.leases.errands import Errands
 from workers.leases.outcome_client import AWAY_LIMIT_SECONDS
 from workers.leases.reporter import OPEN_DECISIONS, Reporter
@@ -39,7 +40,9 @@ FETCH_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class ObjectiveRunner:
-    """Runs a trial from its start to its end. The reporter's thread sends its reports and renews its lease.
+    """Runs a trial from its start to its end. Several threads may each run one.
+
+    The reporter's thread sends a trial's reports and renews its lease.
 
     `functions` starts the code of an entrypoint, `commands` a command.
     """
@@ -51,29 +54,34 @@ class ObjectiveRunner:
     reporter: Reporter
     finisher: TrialFinisher
     errands: Errands
-    stopping: Stopping
+    stopping: StopFlag
     checkpoint_seconds: float
     clock: Callable[[], float] = time.monotonic
     versions: CodeVersions = field(default_factory=CodeVersions)
 
-    def run(self, lease: Lease) -> Fault | None:
-        """Train and pass the outcome to the finisher. Returns the fault if the trial failed."""
+    def run(self, lease: Lease, devices: DeviceGroup) -> Fault | None:
+        """Train on the devices and pass the outcome to the finisher. Returns the fault if the trial failed."""
         refusal = self.options.refusal(lease.training.needs)
         if refusal is not None:
-            return self._fail(lease, Fault(refusal, retry=True))
+            return self.fail(lease, Fault(refusal, retry=True))
         scratch = None
         try:
             scratch = Scratch()
-            return self._run(lease, scratch.path)
+            return self._run(lease, devices, scratch.path)
         except Exception as error:  # any error ends the trial, not the worker
             logger.error("%s: unexpected error", title(lease), exc_info=error)
             reason = f"the trial's process could not be run: {error!r}"[:MAX_REASON]
-            return self._fail(lease, Fault(reason, retry=isinstance(error, OSError)))
+            return self.fail(lease, Fault(reason, retry=isinstance(error, OSError)))
         finally:
             if scratch is not None:  # behind the errands that read its files
                 self.errands.submit(scratch.remove)
 
-    def _run(self, lease: Lease, scratch: Path) -> Fault | None:
+    def fail(self, lease: Lease, fault: Fault) -> Fault:
+        """Fail a trial, as its fault says. Returns the fault."""
+        self.finisher.fail(lease, fault)
+        return fault
+
+    def _run(self, lease: Lease, devices: DeviceGroup, scratch: Path) -> Fault | None:
         started_at, training = self.clock(), lease.training
         assert not isinstance(training, Training), "the lease is of a trial with users' code"
         checkpoints = CheckpointUploads(lease, scratch, self.client, self.reporter, self.errands)
@@ -83,11 +91,11 @@ class ObjectiveRunner:
         changed = self._note_code(lease)
         files = TrialFiles(scratch, folder.path, checkpoints.folder, model, resume_step)
         start = self.commands if isinstance(lease.training, CommandTraining) else self.functions
-        attempt = start(lease, files)
+        attempt = start(lease, files, devices)
         output = OutputUploads(lease, attempt.process.output, self.client, self.errands, self.clock)
         output.heading = "" if changed is None else f"[{changed}]\n"
         try:
-            retries = Retries(AWAY_LIMIT_SECONDS, StopFlag(self.stopping))
+            retries = Retries(AWAY_LIMIT_SECONDS, self.stopping)
             calls = CallHandler(lease, self.client, self.reporter, retries)
             outcome = ProcessWatcher(
                 training,
@@ -131,7 +139,7 @@ class ObjectiveRunner:
             case Failed():
                 reason = outcome.reason_with_output(last_lines)
                 lacking = need_of(lease) if outcome.not_importable else None
-                return self._fail(lease, Fault(reason[:MAX_REASON], retry=outcome.retry, lacking=lacking))
+                return self.fail(lease, Fault(reason[:MAX_REASON], retry=outcome.retry, lacking=lacking))
             case PrunedByCode():
                 self.finisher.prune(lease)
             case Paused():
@@ -141,10 +149,6 @@ class ObjectiveRunner:
             case Released():
                 self.finisher.release(lease)
         return None
-
-    def _fail(self, lease: Lease, fault: Fault) -> Fault:
-        self.finisher.fail(lease, fault)
-        return fault
 
 
 def _with_all_metrics(lease: Lease, outcome: Completed, seconds: float) -> Completed | Failed:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from service.client import ClientError
 from service.client.retries import Retries
 from service.schemas.protocol import Complete, Decision
-from workers.fleet.stopping import Stopping
+from workers.fleet.stopping import StopFlag
 from workers.leases.outcome_client import AWAY_LIMIT_SECONDS
 from workers.user_code.attempt import Attempt
 from workers.user_code.failures import EXIT_SECONDS, TimeLimits, check_time_limits, invalid_results
@@ -36,7 +36,7 @@ class ProcessWatcher:
         calls: CallHandler,
         checkpoints: CheckpointUploads,
         decision: Callable[[], Decision],
-        stopping: Stopping,
+        stopping: StopFlag,
         checkpoint_seconds: float,
         on_turn: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,

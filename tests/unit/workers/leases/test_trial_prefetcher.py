@@ -14,7 +14,7 @@ from tests.unit.workers.fakes import FakeService, FakeTime, problem
 from tests.waiting import PATIENCE_SECONDS, until
 from workers.leases.claims import FAULT_PAUSE_SECONDS, Claims
 from workers.leases.study_backoff import StudyBackoff
-from workers.leases.trial_prefetcher import TrialPrefetcher
+from workers.leases.trial_prefetcher import Kind, TrialPrefetcher
 from workers.scheduling.leased_trial import LeasedTrial
 
 
@@ -48,11 +48,11 @@ def _check_until_it_raises(prefetcher: TrialPrefetcher) -> None:
 def test_a_taken_trial_is_replaced_only_when_there_is_room(fake: FakeService) -> None:
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS))
-        prefetcher.want(1, 1)
+        prefetcher.want(1, Kind(1))
         wait_until_ready(prefetcher)
         Event().wait(0.05)  # the thread would have asked long ago
         assert n_granted(fake) == 1
-        prefetcher.want(1, 1)
+        prefetcher.want(1, Kind(1))
         wait_until_ready(prefetcher)
         assert n_granted(fake) == 2
         assert prefetcher.close(PATIENCE_SECONDS) == []
@@ -61,7 +61,7 @@ def test_a_taken_trial_is_replaced_only_when_there_is_room(fake: FakeService) ->
 def test_at_most_a_fair_share_is_claimed_ahead(fake: FakeService) -> None:
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS))
-        prefetcher.want(2, 4)
+        prefetcher.want(2, Kind(4))
         wait_until_ready(prefetcher)
         prefetcher.close(PATIENCE_SECONDS)
     claim = fake.bodies("claims")[0]
@@ -78,7 +78,7 @@ def test_a_lease_is_turned_into_a_trial_by_receive(fake: FakeService) -> None:
 
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), receive, Retries(PATIENCE_SECONDS))
-        prefetcher.want(1, 1)
+        prefetcher.want(1, Kind(1))
         assert [wait_until_ready(prefetcher).lease_id] == seen
         prefetcher.close(PATIENCE_SECONDS)
 
@@ -87,13 +87,13 @@ def test_the_worker_continues_when_a_study_is_deleted_while_its_trials_train(fak
     fake.answers["claims"] = [problem(404, "study_not_found")]
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS))
-        prefetcher.want(1, 2, study="gone")
+        prefetcher.want(1, Kind(2, study="gone"))
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not prefetcher.found_nothing:
             assert time.monotonic() < deadline
             Event().wait(0.001)
         prefetcher.check()
-        prefetcher.want(1, 2)
+        prefetcher.want(1, Kind(2))
         wait_until_ready(prefetcher)
         prefetcher.close(PATIENCE_SECONDS)
     gone, other = fake.bodies("claims")
@@ -105,7 +105,7 @@ def test_the_worker_stops_claiming_when_the_study_it_was_started_for_is_missing(
     fake.answers["claims"] = [problem(404, "study_not_found")]
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS))
-        prefetcher.want(1, 1)
+        prefetcher.want(1, Kind(1))
         with pytest.raises(ClientError, match="study_not_found"):
             _check_until_it_raises(prefetcher)
         prefetcher.close(PATIENCE_SECONDS)
@@ -117,7 +117,7 @@ def test_an_unexpected_error_of_the_thread_is_raised_where_it_is_asked_for(fake:
 
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), receive, Retries(PATIENCE_SECONDS))
-        prefetcher.want(1, 1)
+        prefetcher.want(1, Kind(1))
         with pytest.raises(KeyError, match="lost"):
             _check_until_it_raises(prefetcher)
         assert prefetcher.pause()
@@ -129,11 +129,11 @@ def test_the_prefetcher_goes_on_after_an_internal_error_of_the_service(fake: Fak
     now = FakeTime()
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), LeasedTrial, Retries(PATIENCE_SECONDS), now)
-        prefetcher.want(1, 1)
+        prefetcher.want(1, Kind(1))
         until(lambda: prefetcher.found_nothing, "the claim was answered")
         prefetcher.check()
         now.now += FAULT_PAUSE_SECONDS
-        prefetcher.want(2, 1)
+        prefetcher.want(2, Kind(1))
         wait_until_ready(prefetcher)
         prefetcher.close(PATIENCE_SECONDS)
     first, second = fake.bodies("claims")

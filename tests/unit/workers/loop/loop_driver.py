@@ -5,7 +5,7 @@ from threading import Event
 from typing import Any
 
 from service.schemas.worker_info import WorkerInfo
-from tests.unit.workers.fakes import FakeService, FakeTime, FakeTrainer
+from tests.unit.workers.fakes import ONE_CPU, FakeService, FakeTime, FakeTrainer
 from workers.fleet.stopping import Stopping
 from workers.loop.loop import Loop
 from workers.scheduling.leased_trial import LeasedTrial
@@ -47,6 +47,7 @@ class Worker:
             loop = Loop(
                 client,
                 WorkerInfo(id="host/1/cpu", host="host", device="cpu"),
+                ONE_CPU,
                 self.trainer,
                 self.stopping,
                 study=study,

@@ -8,39 +8,63 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.user_code_service import is_alive
+from tests.unit.workers.fakes import ONE_CPU
 from tests.waiting import PATIENCE_SECONDS, until
+from workers.fleet.device_group import DeviceGroup
+from workers.fleet.devices import n_cores
 from workers.user_code.conversation import Conversation, InvalidMessageError
-from workers.user_code.process import UserProcess, environment_for, visible_device
+from workers.user_code.process import UserProcess, environment_for
 from workers.user_process.channel import Message
 
 pytestmark = pytest.mark.processes
 
 
 @pytest.mark.parametrize(
-    ("device", "visible", "expected"),
+    ("devices", "visible", "expected"),
     [
-        ("cpu", "0,1", ""),
-        ("cuda:1", None, "1"),
-        ("cuda:1", "4,7", "7"),
-        ("cuda:0", "MIG-a,MIG-b", "MIG-a"),
-        ("cuda", "3", "3"),
+        (["cpu"], "0,1", ""),
+        (["cpu", "cpu"], "0,1", ""),
+        (["cuda:1"], None, "1"),
+        (["cuda:1"], "4,7", "7"),
+        (["cuda:0"], "MIG-a,MIG-b", "MIG-a"),
+        (["cuda"], "3", "3"),
+        (["cuda:0", "cuda:2"], None, "0,2"),
+        (["cuda:0", "cuda:2"], "4,7,9", "4,9"),
     ],
 )
-def test_the_code_sees_only_the_gpu_of_its_trial(device: str, visible: str | None, expected: str) -> None:
+def test_the_code_sees_only_the_gpus_of_its_trial(devices: list[str], visible: str | None, expected: str) -> None:
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    assert environment_for(device, environment)["CUDA_VISIBLE_DEVICES"] == expected
-    assert visible_device(device) == device.partition(":")[0]
+    group = DeviceGroup(tuple(devices))
+    assert environment_for(group, environment)["CUDA_VISIBLE_DEVICES"] == expected
+    assert group.kind == devices[0].partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("exported", "share", "threads"),
+    [("8", 1, "8"), ("8", Fraction(1, 4), "2"), ("2", Fraction(1, 4), "1"), ("four", 1, "four")],
+)
+def test_trials_that_share_a_device_share_the_threads(exported: str, share: Fraction, threads: str) -> None:
+    devices = DeviceGroup(("cuda:0",), Fraction(share))
+    assert environment_for(devices, {"OMP_NUM_THREADS": exported})["OMP_NUM_THREADS"] == threads
+
+
+def test_trials_that_share_a_device_share_the_cores_if_no_number_is_exported() -> None:
+    environment = environment_for(DeviceGroup(("cuda:0",), Fraction(1, 2)), {})
+    numbers = {environment[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    assert numbers == {str(max(1, n_cores() // 2))}
+    assert "OMP_NUM_THREADS" not in environment_for(DeviceGroup(("cuda:0",)), {})
 
 
 def test_the_code_sees_no_variable_of_the_worker() -> None:
     environment = {"NARROWS_TOKEN": "secret", "NARROWS_": "x", "PATH": "/bin", "MY_NARROWS": "mine"}
     environment |= {f"MLFLOW_{name}": "secret" for name in ("TRACKING_TOKEN", "TRACKING_PASSWORD", "RUN_ID")}
-    assert environment_for("cpu", environment).keys() == {
+    assert environment_for(ONE_CPU, environment).keys() == {
         "PATH",
         "MY_NARROWS",
         "CUDA_VISIBLE_DEVICES",
@@ -53,7 +77,7 @@ def test_relative_paths_to_modules_stay_those_of_the_workers_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     environment = {"PYTHONPATH": f"src{os.pathsep}/opt/more"}
-    assert environment_for("cpu", environment)["PYTHONPATH"] == f"{tmp_path / 'src'}{os.pathsep}/opt/more"
+    assert environment_for(ONE_CPU, environment)["PYTHONPATH"] == f"{tmp_path / 'src'}{os.pathsep}/opt/more"
 
 
 def test_a_conversation_goes_on_in_a_process_with_more_than_1024_files() -> None:
@@ -73,7 +97,7 @@ def test_a_conversation_goes_on_in_a_process_with_more_than_1024_files() -> None
 
 def process_of(entrypoint: str, tmp_path: Path, code: str) -> tuple[UserProcess, Conversation]:
     (tmp_path / "mine.py").write_text(code)
-    process = UserProcess("cpu", tmp_path)
+    process = UserProcess(ONE_CPU, tmp_path)
     conversation = Conversation(process.connection)
     start: Message = {
         "entrypoint": entrypoint,
@@ -130,10 +154,11 @@ def test_the_process_ends_when_the_worker_closes_its_connection(tmp_path: Path) 
 WORKER = """
 import sys, time
 from pathlib import Path
+from workers.fleet.device_group import DeviceGroup
 from workers.user_code.conversation import Conversation
 from workers.user_code.process import UserProcess
 
-process = UserProcess("cpu", Path(sys.argv[1]))
+process = UserProcess(DeviceGroup(("cpu",)), Path(sys.argv[1]))
 start = {"entrypoint": "mine:f", "arguments": {}, "objectives": [], "code": sys.argv[1], "memory_limit_mib": None}
 start |= {"before_code": [], "program": "mine.py"}
 start |= {"number": 3, "study": "s", "params": {}, "prunes": False, "user_attrs": {}}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.user_code_service import is_alive
+from tests.unit.workers.fakes import ONE_CPU
 from tests.waiting import PATIENCE_SECONDS, until
 from workers.user_code.conversation import Conversation
 from workers.user_code.process import NewProcess, UserProcess
@@ -36,7 +37,7 @@ class Trials:
         self.installed.mkdir()
         for name, text in PACKAGES.items():
             (self.installed / f"{name}.py").write_text(text)
-        self.starter = ProcessStarter("cpu", self.code)
+        self.starter = ProcessStarter(ONE_CPU, self.code)
 
     def write(self, body: str) -> None:
         """Write the function `f(trial)` that the next trials call."""
@@ -44,7 +45,7 @@ class Trials:
         (self.code / "mine.py").write_text(f"import os, sys\ndef f(trial):\n{lines}")
 
     def start(self, entrypoint: str = "mine:f") -> tuple[UserProcess, Conversation]:
-        process = self.starter.start(self.code, [entrypoint])
+        process = self.starter.start(self.code, [entrypoint], ONE_CPU)
         conversation = Conversation(process.connection)
         start: Message = {"entrypoint": entrypoint, "arguments": {}, "code": str(self.code), "before_code": []}
         start |= {"objectives": [{"metric": "loss", "direction": "minimize"}], "memory_limit_mib": None}
@@ -135,7 +136,7 @@ def test_a_fork_is_what_a_new_process_is(trials: Trials) -> None:
     )
     forked = [trials.run()[1] for _ in range(3)][-1]
     trials.starter.close()
-    trials.starter = ProcessStarter("cpu", trials.code, forks=False)
+    trials.starter = ProcessStarter(ONE_CPU, trials.code, forks=False)
     fresh = trials.run()[1]
     assert _but_files(forked) == _but_files(fresh)
 
@@ -284,8 +285,8 @@ def test_the_status_of_a_fork_is_its_own(trials: Trials) -> None:
 
 
 def test_without_forks_each_process_has_a_new_interpreter(trials: Trials) -> None:
-    starter = ProcessStarter("cpu", trials.code, forks=False)
-    process = starter.start(trials.code, ["mine:f"])
+    starter = ProcessStarter(ONE_CPU, trials.code, forks=False)
+    process = starter.start(trials.code, ["mine:f"], ONE_CPU)
     assert isinstance(process._process, NewProcess)
     process.end(0.0)
     assert not starter._forking

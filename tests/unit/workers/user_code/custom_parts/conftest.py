@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.workers.fakes import ONE_CPU
 from tests.unit.workers.user_code.custom_parts.trainer_harness import CODE, TrainerHarness
 from workers.user_code.process_starter import ProcessStarter
 
 
 @pytest.fixture(scope="module")
 def starter() -> Iterator[ProcessStarter]:
-    starter = ProcessStarter("cpu", CODE)
+    starter = ProcessStarter(ONE_CPU, CODE)
     yield starter
     starter.close()
 

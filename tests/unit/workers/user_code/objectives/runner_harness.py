@@ -7,9 +7,10 @@ from typing import Any
 from service.client.retries import Retries
 from service.schemas.protocol import Lease
 from service.schemas.study.allowance import Allowance
-from tests.unit.workers.fakes import FakeService, lease_json
+from tests.unit.workers.fakes import ONE_CPU, FakeService, lease_json
 from workers.faults import Fault
-from workers.fleet.stopping import Stopping
+from workers.fleet.device_group import DeviceGroup
+from workers.fleet.stopping import StopFlag, Stopping
 from workers.leases.checkpoint_keeper import CheckpointKeeper
 from workers.leases.errands import Errands
 from workers.leases.model_uploader import ModelUploader
@@ -36,7 +37,7 @@ class RunnerHarness:
         self.service, self.errands, self.stopping = FakeService(), Errands(), Stopping()
         self.client = self.service.client()
         self.reporter = Reporter(self.client, Retries(1.0))
-        self.starter = ProcessStarter("cpu", self.code)
+        self.starter = ProcessStarter(ONE_CPU, self.code)
         self.allowance = Allowance(("mine",), ((sys.executable,), ("python",), ("sh",), ("no-such-program",)))
         self.data_dir = folder / "data"
 
@@ -54,7 +55,9 @@ class RunnerHarness:
         """Run a trial of a command with these parameters and fields, and wait for its errands."""
         return self.run_whole(lease_of({"command": list(command), **fields}, params=params or {}), self.code)
 
-    def run_whole(self, lease: Lease, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
+    def run_whole(
+        self, lease: Lease, code: Path, checkpoint_seconds: float = 30.0, devices: DeviceGroup = ONE_CPU
+    ) -> Fault | None:
         """Run a leased trial, and wait for its errands."""
         self.reporter.follow(lease)
         retries = Retries(1.0)
@@ -68,15 +71,15 @@ class RunnerHarness:
         trials = ObjectiveRunner(
             user_code,
             FunctionStarter(user_code, self.starter),
-            CommandStarter(user_code, self.starter.device),
+            CommandStarter(user_code),
             self.client,
             self.reporter,
             finisher,
             self.errands,
-            self.stopping,
+            StopFlag(self.stopping),
             checkpoint_seconds=checkpoint_seconds,
         )
-        fault = trials.run(lease)
+        fault = trials.run(lease, devices)
         assert self.errands.finish(30.0)
         self.errands.check()
         return fault

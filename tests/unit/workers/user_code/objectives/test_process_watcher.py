@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from service.client.retries import Retries
-from tests.unit.workers.fakes import FakeTime
+from tests.unit.workers.fakes import ONE_CPU, FakeTime
 from tests.unit.workers.user_code.objectives.runner_harness import RunnerHarness, lease_of
+from workers.fleet.stopping import StopFlag
 from workers.user_code.attempt import Attempt
 from workers.user_code.conversation import Conversation
 from workers.user_code.failures import next_message
@@ -35,7 +36,7 @@ def test_packing_a_checkpoint_does_not_count_as_time_of_the_code(runner: RunnerH
         for step in range(2):
             theirs.sendall(b'{"call": "report", "step": %d, "metrics": {"loss": 1}}\n' % step)
         theirs.sendall(b'{"call": "pruned"}\n')
-        process, conversation = UserProcess("cpu", Path.cwd()), Conversation(ours)
+        process, conversation = UserProcess(ONE_CPU, Path.cwd()), Conversation(ours)
         try:
             outcome = ProcessWatcher(
                 lease.user_code.model_copy(update={"step_timeout_seconds": 50.0, "trial_timeout_seconds": 50.0}),
@@ -43,7 +44,7 @@ def test_packing_a_checkpoint_does_not_count_as_time_of_the_code(runner: RunnerH
                 CallHandler(lease, runner.client, runner.reporter, retries),
                 Slow(lease, runner.scratch, runner.client, runner.reporter, runner.errands),
                 lambda: "continue",
-                runner.stopping,
+                StopFlag(runner.stopping),
                 0.0,
                 lambda: None,
                 clock,
