@@ -18,7 +18,9 @@ be among them after more trials have reached the rung. With `promote`, such a tr
    state and the end of the lease are committed in one transaction. A pause does not count as an attempt.
 5. A claim is served in this order: trials to be tried again; paused trials that are among the best of their rung by
    now, from the highest rung first; trials that users have enqueued; new trials. The lease says where to resume.
-6. When no trial is left to train, or the study ends early, the paused trials become PRUNED with their last value, and
+6. When nothing else is left to start, the paused ones among the best `n_finalists` trials of the study go on
+   (`finalists.py`), and never pause again.
+7. When no trial is left to train, or the study ends early, the paused trials become PRUNED with their last value, and
    their checkpoints are removed. The same happens to a trial that was told to pause and whose lease ends after that,
    unless the trial completes or fails for good.
 
@@ -32,6 +34,7 @@ from optuna import Study
 from optuna.pruners import HyperbandPruner
 from optuna.trial import FrozenTrial
 
+from service.pruning.finalists import Finalists, rung_values
 from service.pruning.rungs import MAX_EPOCHS, Rungs, next_rung
 from service.sampling.paused import PAUSED, paused_at
 from service.schemas.study.definition import Definition
@@ -54,22 +57,33 @@ class Promotion:
         self._study = study
         self._storage = storage_of(study)
         self._brackets = Brackets(study, pruner, maximize=maximize)
+        self._finalists = Finalists(study, pruner.n_finalists_of_study, maximize=maximize)
         self._paused: dict[int, int] = {}
         for trial in study.get_trials(deepcopy=False):
-            for rung, value in _values(trial):
+            for rung, value in rung_values(trial):
                 self._brackets.of(trial).add(rung, trial.number, value)
             at = paused_at(trial)
             if at is not None:
                 self._paused[trial.number] = at
 
     def steps(self, trial: FrozenTrial) -> list[int]:
-        """The step, from 0, at which a trial reaches each of its rungs."""
+        """The step, from 0, at which a trial reaches each of its rungs. A finalist has no rungs any more."""
+        if self._finalists.has(trial):
+            return []
+        return self._rung_steps(trial)
+
+    def _rung_steps(self, trial: FrozenTrial) -> list[int]:
         return [epochs - 1 for epochs in self._brackets.of(trial).epochs()]
 
     def says_pause(self, trial: FrozenTrial, step: int, value: float) -> bool | None:
-        """Whether a trial that reports at a step is to pause; None if this report reaches no rung."""
+        """Whether a trial that reports at a step is to pause; None if this report reaches no rung.
+
+        The values of finalists count at no rung: others are not promoted by them.
+        """
+        if self._finalists.has(trial):
+            return None
         rungs = self._brackets.of(trial)
-        known = dict(_values(trial))
+        known = dict(rung_values(trial))
         reached = None
         for rung, last_step in enumerate(self._steps_up_to(trial, step)):
             if rung not in known or last_step == step:  # otherwise an earlier report has reached this rung
@@ -86,12 +100,16 @@ class Promotion:
         return rung
 
     def _steps_up_to(self, trial: FrozenTrial, step: int) -> list[int]:
-        return [last_step for last_step in self.steps(trial) if last_step <= step]
+        return [last_step for last_step in self._rung_steps(trial) if last_step <= step]
 
     def resume(self, trial: FrozenTrial) -> None:
-        """Remove the mark of a paused trial, because it goes on."""
-        if self._paused.pop(trial.number, None) is not None:
-            self._storage.set_trial_system_attr(trial_id_of(trial), PAUSED, None)
+        """Remove the mark of a paused trial, because it goes on. One that its rung does not promote is a finalist."""
+        rung = self._paused.pop(trial.number, None)
+        if rung is None:
+            return
+        self._storage.set_trial_system_attr(trial_id_of(trial), PAUSED, None)
+        if not self._brackets.of(trial).is_top(rung, trial.number):
+            self._finalists.add(trial)
 
     def paused(self) -> list[FrozenTrial]:
         """All paused trials, sorted by number."""
@@ -112,6 +130,10 @@ class Promotion:
             return []
         tops = self._brackets.tops()
         return self._waiting([number for rung, top in tops for number in top if self._paused.get(number) == rung])
+
+    def finalists(self) -> list[FrozenTrial]:
+        """The paused trials to train to their ends, best first. Call it when nothing else is left to start."""
+        return self._waiting(self._finalists.next_numbers(self._paused)) if self._paused else []
 
     def _waiting(self, numbers: Sequence[int]) -> list[FrozenTrial]:
         """The trials with these numbers that are still paused: another tool may have ended some of them."""
@@ -173,11 +195,3 @@ def _first_rung(min_resource: int, rung_factor: float, n_left_out: int) -> int:
             break
         epochs = next_rung(epochs, rung_factor)
     return epochs
-
-
-def _values(trial: FrozenTrial) -> Iterator[tuple[int, float]]:
-    """A trial's values at the rungs it has reached, from rung 0 on."""
-    rung = 0
-    while (value := trial.system_attrs.get(f"{RUNG_ATTR_PREFIX}{rung}")) is not None:
-        yield rung, value
-        rung += 1

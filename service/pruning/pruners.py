@@ -23,7 +23,7 @@ CLASSES: dict[str, type[BasePruner]] = {
     "wilcoxon": optuna.pruners.WilcoxonPruner,
 }
 
-OF_PROMOTION = ("promote", "rung_factor")
+OF_PROMOTION = ("promote", "rung_factor", "n_finalists")
 """Options of trials that pause, which service/pruning/promotion.py reads. Optuna's pruners decide nothing then."""
 
 

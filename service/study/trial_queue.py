@@ -77,7 +77,7 @@ class TrialQueue:
         Returns the waiting trials that lack parameters, and the number of suggestions to have ready for new trials,
         which is 0 if enough are ready.
         """
-        waiting = self._upcoming()[:n]
+        waiting = self._upcoming(n_trials)[:n]
         lacking = [trial for trial in waiting if not self._is_ready(trial)]
         n_new = min(n - len(waiting), self.n_new(n_trials))
         return lacking, n_new if self.suggestions.n_ready(n_running) < n_new else 0
@@ -85,8 +85,8 @@ class TrialQueue:
     def next_trials(self, n: int, n_trials: int, like: Params | None) -> Iterator[PreparedTrial]:
         """Start up to `n` next trials and yield each; fewer if there are no more to start now.
 
-        Retries come first, then promoted, then enqueued, then new trials. Within each of these groups a trial that
-        trains together best with one of the parameters `like` comes first, or without these with the first trial.
+        Retries come first, then promoted, then enqueued, then new trials, then finalists. Within each of these groups a
+        trial that trains together best with one of the parameters `like` comes first, or without these with the first.
         """
         if like is None and self.mixes_fusion_keys:
             first = next(self._started(n_trials, None), None)
@@ -99,7 +99,7 @@ class TrialQueue:
     def _started(self, n_trials: int, like: Params | None) -> Iterator[PreparedTrial]:
         """Start one trial after the other. The waiting ones are put in order once."""
         how = self._fusion_with(like)
-        for trial in self._waiting_in_order(how):
+        for trial in self._waiting_in_order(how, n_trials):
             if not self._is_ready(trial):
                 return  # later ones must not overtake it: its parameters are sampled first
             if self._start(trial):
@@ -119,9 +119,9 @@ class TrialQueue:
             return lambda _params: Fusion.SAME_SIZES
         return fusion_with(like, self._fusion_params, pads=self._pads)
 
-    def _waiting_in_order(self, how: FusionWith) -> list[FrozenTrial]:
+    def _waiting_in_order(self, how: FusionWith, n_trials: int) -> list[FrozenTrial]:
         """The trials that may start, in the order of `next_trials`; one that lacks parameters keeps its place."""
-        upcoming = self._upcoming()
+        upcoming = self._upcoming(n_trials)
         if not self.mixes_fusion_keys:
             return upcoming
         retries = set(self._retries)
@@ -151,14 +151,21 @@ class TrialQueue:
         self._retries = deque(trial_id_of(trial) for trial in trials)
         return trials
 
-    def _upcoming(self) -> list[FrozenTrial]:
-        """The existing trials that may start: retries, then promoted trials, then the others that wait."""
+    def _upcoming(self, n_trials: int) -> list[FrozenTrial]:
+        """The existing trials that may start: retries, then paused trials that go on, then the others that wait."""
         retries = self.retries()
         retry_ids = set(self._retries)
-        return retries + self._promoted() + [trial for trial in self._waiting() if trial_id_of(trial) not in retry_ids]
+        waiting = [trial for trial in self._waiting() if trial_id_of(trial) not in retry_ids]
+        return retries + self._going_on(n_trials) + waiting
 
-    def _promoted(self) -> list[FrozenTrial]:
-        return [] if self.promotion is None else self.promotion.promoted()
+    def _going_on(self, n_trials: int) -> list[FrozenTrial]:
+        """The paused trials that may go on: promoted ones, or finalists if nothing else is left to start."""
+        if self.promotion is None or self.promotion.n_paused == 0:
+            return []
+        promoted = self.promotion.promoted()
+        if promoted or self.has_new(n_trials) or self._waiting():
+            return promoted
+        return self.promotion.finalists()
 
     def _is_ready(self, trial: FrozenTrial) -> bool:
         trial_id = trial_id_of(trial)
@@ -206,7 +213,7 @@ class TrialQueue:
 
     def n_left(self, n_trials: int) -> int:
         """How many trials are still to be handed out, as far as is known now."""
-        return len(self._promoted()) + len(self._waiting()) + self.n_new(n_trials)
+        return len(self._going_on(n_trials)) + len(self._waiting()) + self.n_new(n_trials)
 
     def has_new(self, n_trials: int) -> bool:
         """Whether new trials may still be made."""
@@ -214,7 +221,7 @@ class TrialQueue:
 
     def is_empty(self, n_trials: int) -> bool:
         """Whether no trial is left to hand out."""
-        return not (self.has_new(n_trials) or self._waiting() or self._promoted())
+        return not (self.has_new(n_trials) or self._waiting() or self._going_on(n_trials))
 
     @property
     def is_exhaustive(self) -> bool:

@@ -12,7 +12,7 @@ from tests.server_sent_events import ServerSentEvent, parse
 from tests.waiting import PATIENCE_SECONDS
 
 N_TRIALS, N_EPOCHS = 8, 8
-PRUNER = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True}
+PRUNER = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True, "n_finalists": 0}
 MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
 
 

@@ -62,11 +62,11 @@ def test_the_best_trial_is_small_and_quick(service: UserCodeService, finished: l
 
 
 @pytest.mark.parametrize("finished", ["promoted"], indirect=True)
-def test_one_in_nine_is_trained_to_its_end_and_paused_ones_go_on(finished: list[Trial]) -> None:
+def test_the_best_three_are_trained_to_their_ends_and_paused_ones_go_on(finished: list[Trial]) -> None:
     complete = [trial for trial in finished if trial.state == "COMPLETE"]
-    assert complete
+    assert len(complete) >= 3
     assert all(trial.step == 8 for trial in complete)
-    assert {trial.step for trial in finished} == {0, 2, 8}
+    assert {0, 8} <= {trial.step for trial in finished} <= {0, 2, 8}
     assert any([one.outcome for one in trial.attempts][:1] == ["pause"] and trial.step != 0 for trial in finished)
 
 

@@ -8,7 +8,13 @@ import optuna
 
 from tests.integration.service_driver import Json, Service
 
-PRUNER: Json = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True}
+PRUNER: Json = {
+    "name": "successive_halving",
+    "min_resource": 1,
+    "reduction_factor": 2,
+    "promote": True,
+    "n_finalists": 0,
+}
 
 
 @contextmanager
@@ -27,9 +33,9 @@ def create(service: Service, n_trials: int = 4, pruner: Json = PRUNER, **changes
     return service.create(**{"n_trials": n_trials, "pruner": pruner, "training": training, **changes})
 
 
-def pause(service: Service, lease: Json, step: int, value: float) -> Json:
+def pause(service: Service, lease: Json, step: int, value: float, **metrics: float) -> Json:
     """Report at a rung, and pause as the decision must say; the lease is answered."""
-    assert service.report(lease, step, value) == "pause"
+    assert service.report(lease, step, value, **metrics) == "pause"
     service.upload(lease, "checkpoint", f"state after {step}".encode(), step)
     assert service.pause(lease) == "WAITING"
     return lease

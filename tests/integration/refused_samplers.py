@@ -111,6 +111,16 @@ CASES: Cases = {
         "pruner",
         "rung_factor needs promote: rung_factor=1.6",
     ),
+    "finalists without promotion": (
+        {"pruner": {"name": "hyperband", "n_finalists": 3}},
+        "pruner",
+        "n_finalists needs promote: n_finalists=3",
+    ),
+    "fewer than no finalists": (
+        {"pruner": {"name": "hyperband", "max_resource": 9, "promote": True, "n_finalists": -1}},
+        "pruner.n_finalists",
+        "greater than or equal to 0",
+    ),
     "promotion with bootstrap_count": (
         {"pruner": {"name": "hyperband", "max_resource": 9, "bootstrap_count": 2, "promote": True}},
         "pruner",

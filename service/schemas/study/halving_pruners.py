@@ -65,9 +65,21 @@ Promote = Annotated[
     ),
 ]
 
+N_FINALISTS = 3
+NFinalists = Annotated[
+    Annotated[int, Field(ge=0, le=1000)] | None,
+    Field(
+        description="With promote: number of best trials that are trained to their ends before the study finishes. "
+        "Those of them that are still paused go on when nothing else is left to start. Null for 3.",
+        examples=[3],
+    ),
+]
 
-def check_promote(promote: bool, bootstrap_count: int) -> None:
-    """Raises ValueError for `promote` with a bootstrap count."""
+
+def check_promote(promote: bool, bootstrap_count: int, n_finalists: int | None) -> None:
+    """Raises ValueError for `promote` with a bootstrap count, and for finalists without it."""
+    if not promote and n_finalists is not None:
+        raise ValueError(f"n_finalists needs promote: n_finalists={n_finalists}")
     if promote and bootstrap_count > 0:
         raise ValueError(f"promote cannot be combined with bootstrap_count: bootstrap_count={bootstrap_count}")
 
@@ -103,11 +115,17 @@ class SuccessiveHalving(PrunerOptions):
         "Null for reduction_factor.",
         examples=[1.6],
     )
+    n_finalists: NFinalists = None
 
     @property
     def promotes(self) -> bool:
         """Whether `promote` is set."""
         return self.promote
+
+    @property
+    def n_finalists_of_study(self) -> int:
+        """The number of finalists of a study that promotes."""
+        return N_FINALISTS if self.n_finalists is None else self.n_finalists
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -124,7 +142,7 @@ class SuccessiveHalving(PrunerOptions):
             )
         if self.promote and self.min_resource == "auto":
             raise ValueError("promote needs a min_resource that is a number: min_resource='auto'")
-        check_promote(self.promote, self.bootstrap_count)
+        check_promote(self.promote, self.bootstrap_count, self.n_finalists)
         if self.bootstrap_count > 0 and self.min_resource == "auto":
             raise ValueError(
                 f"bootstrap_count needs a min_resource that is a number: bootstrap_count={self.bootstrap_count}"
@@ -146,17 +164,23 @@ class Hyperband(PrunerOptions):
     reduction_factor: ReductionFactor = 3
     bootstrap_count: Bootstrap = 0
     promote: Promote = False
+    n_finalists: NFinalists = None
 
     @property
     def promotes(self) -> bool:
         """Whether `promote` is set."""
         return self.promote
 
+    @property
+    def n_finalists_of_study(self) -> int:
+        """The number of finalists of a study that promotes."""
+        return N_FINALISTS if self.n_finalists is None else self.n_finalists
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.promote and self.max_resource == "auto":
             raise ValueError("promote needs a max_resource that is a number: max_resource='auto'")
-        check_promote(self.promote, self.bootstrap_count)
+        check_promote(self.promote, self.bootstrap_count, self.n_finalists)
         if isinstance(self.max_resource, int) and self.max_resource < self.min_resource:
             raise ValueError(
                 "max_resource must not be below min_resource: "
