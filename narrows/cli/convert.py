@@ -50,9 +50,9 @@ def convert(
     A field that has no counterpart is an error. A difference in meaning is a comment in the output. A Python file is
     read but not run.
     """
-    from narrows.conversion.draft import ConversionError, Given
-    from narrows.conversion.files import convert_file
     from narrows.errors import CommandError
+    from service.conversion.draft import ConversionError, Given
+    from service.conversion.files import convert_file
 
     try:
         text = convert_file(file, Given(name, entrypoint, metric, direction, n_trials, space))

@@ -55,6 +55,7 @@ ROUTES: Mapping[str, tuple[RequiredScope, ...]] = {
     "GET /metrics": ("read",),
     # Studies
     "POST /v1/studies": ("submit",),
+    "POST /v1/convert": ("submit",),
     "PATCH /v1/studies/{name}": ("submit",),
     "POST /v1/studies/{name}/trials": ("submit",),
     "POST /v1/studies/{name}/trials/{number}/retry": ("submit",),

@@ -26,6 +26,7 @@ from service.study.stalls import BEAT_SECONDS
 from service.web import api_docs, problems
 from service.web.admission import Admission
 from service.web.body_limits import BodyLimits
+from service.web.conversions import Conversions
 from service.web.dashboard.pages import dashboard_routes
 from service.web.metrics import MeasureRequests, Metrics
 from service.web.own_process import OwnProcesses
@@ -33,6 +34,7 @@ from service.web.quick_route import QuickRoutes
 from service.web.request_ids import RequestIds
 from service.web.routes import (
     artifacts,
+    conversion,
     dashboard,
     diagnosis,
     events,
@@ -60,6 +62,7 @@ ROUTERS = [
     module.router
     for module in (
         studies,
+        conversion,
         diagnosis,
         trials,
         views,
@@ -129,6 +132,7 @@ def create_app(
     app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)
     app.state.metrics = metrics
     app.state.own_processes = own_processes = OwnProcesses()
+    app.state.conversions = Conversions(own_processes)
     app.state.trial_tables = TrialTables()
     app.state.artifacts = Artifacts(
         registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes

@@ -14,6 +14,7 @@ from service.registry.registry import Registry
 from service.results.trial_table import TrialTables
 from service.schemas.fields import NAME_PATTERN, Identifier
 from service.study.live_study import LiveStudy
+from service.web.conversions import Conversions
 from service.web.long_calls import long_calls
 
 ANONYMOUS = "anonymous"
@@ -35,6 +36,7 @@ def _part(name: str) -> Any:
 RegistryDependency = Annotated[Registry, _part("registry")]
 EventsDependency = Annotated[EventRing, _part("events")]
 ArtifactsDependency = Annotated[Artifacts, _part("artifacts")]
+ConversionsDependency = Annotated[Conversions, _part("conversions")]
 TablesDependency = Annotated[TrialTables, _part("trial_tables")]
 AuthenticatorDependency = Annotated[Authenticator, _part("authenticator")]
 

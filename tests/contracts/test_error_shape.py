@@ -45,6 +45,7 @@ PATHS = {
     "/v1/leases/{lease_id}/constraints": ("POST",),
     "/v1/tokens": ("GET", "POST"),
     "/v1/tokens/{token}": ("DELETE",),
+    "/v1/convert": ("POST",),
     "/v1/workers": ("GET",),
     "/v1/session": ("GET",),
     "/v1/events": ("GET",),

@@ -41,6 +41,7 @@ ROUTES = {
     "GET /v1/studies/{name}/trials/{number}/artifacts",
     "PUT /v1/artifacts/{lease_id}/{artifact}",
     "GET /v1/artifacts/{name}/{number}/{artifact}",
+    "POST /v1/convert",
     "GET /v1/workers",
     "GET /v1/session",
     "GET /v1/events",

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from narrows.conversion.draft import HEAD, Draft, Given, shown, study_name
-from narrows.conversion.numbers import is_int, is_number
-from narrows.conversion.python_source import Call, Source, Unknown
-from narrows.conversion.ray_schedulers import options_of, read_scheduler, read_search
-from narrows.conversion.ray_space import add_space, tune_name
-from narrows.conversion.sweep import grid_size
+from service.conversion.draft import HEAD, Draft, Given, shown, study_name
+from service.conversion.numbers import is_int, is_number
+from service.conversion.python_source import Call, Source, Unknown
+from service.conversion.ray_schedulers import options_of, read_scheduler, read_search
+from service.conversion.ray_space import add_space, tune_name
+from service.conversion.sweep import grid_size
 
 MODES = {"min": "minimize", "max": "maximize"}
 WRAPPERS = ("ray.tune.with_resources", "ray.tune.with_parameters", "ray.tune.trainable.with_parameters")

@@ -6,11 +6,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from narrows.conversion import ray_file
-from narrows.conversion.draft import HEAD, ConversionError, Draft, Given, shown
-from narrows.conversion.python_source import Call, Source, SourceError, Unknown
-from narrows.conversion.sweep import is_sweep, read_sweep
-from narrows.conversion.text import text_of
+from service.conversion import ray_file
+from service.conversion.draft import HEAD, ConversionError, Draft, Given, shown
+from service.conversion.python_source import Call, Source, SourceError, Unknown
+from service.conversion.sweep import is_sweep, read_sweep
+from service.conversion.text import text_of
 from service.schemas import yaml_text
 from service.schemas.locations import errors_of
 from service.schemas.study.definition import Definition
@@ -23,7 +23,11 @@ NOTHING = "holds neither a W&B sweep (method and parameters) nor a search space 
 
 def convert_file(path: Path, given: Given) -> str:
     """Return a definition that the service accepts, as YAML. Raises ConversionError and OSError."""
-    content = path.read_bytes()
+    return convert(path.read_bytes(), path, given)
+
+
+def convert(content: bytes, path: Path, given: Given) -> str:
+    """As `convert_file`, of the content of a file that need not be there. Raises ConversionError."""
     if len(content) > MAX_BYTES:
         raise ConversionError([f"a file must have at most 1 MiB: it has {len(content):,} bytes"])
     try:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any
 
-from narrows.conversion.draft import Draft, shown
-from narrows.conversion.text import flow
+from service.conversion.draft import Draft, shown
+from service.conversion.text import flow
 from service.schemas.study.allowance import Needs
 from service.schemas.study.guarded_variables import is_guarded
 from service.schemas.study.placeholders import FLAG, as_text, escaped, leading_words, parameter_placeholder

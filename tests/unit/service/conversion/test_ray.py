@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.narrows.conversion.conftest import Converted, Refused
+from tests.unit.service.conversion.conftest import Converted, Refused
 
 SPACE = """
 from ray import tune

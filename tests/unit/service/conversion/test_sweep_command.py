@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from service.schemas import yaml_text as yaml_loader
 from service.schemas.study.definition import Definition
 from service.schemas.study.placeholders import fill
-from tests.unit.narrows.conversion.conftest import Converted, Refused
+from tests.unit.service.conversion.conftest import Converted, Refused
 
 PARAMETERS = {
     "lr": {"min": 0.1, "max": 0.5},

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from narrows.conversion.draft import ConversionError, Given
-from narrows.conversion.files import convert_file
+from service.conversion.draft import ConversionError, Given
+from service.conversion.files import convert_file
 from service.schemas import yaml_text as yaml_loader
 
 Converted = Callable[..., dict[str, Any]]

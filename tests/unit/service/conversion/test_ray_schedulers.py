@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from narrows.conversion.ray_schedulers import HALVING, HYPERBAND, LATER
-from tests.unit.narrows.conversion.conftest import Converted
+from service.conversion.ray_schedulers import HALVING, HYPERBAND, LATER
+from tests.unit.service.conversion.conftest import Converted
 
 TUNER = "from ray import tune\ntune.Tuner(train, param_space={}, tune_config=tune.TuneConfig({}))"
 SMALL = "{'x': tune.uniform(0, 1)}"

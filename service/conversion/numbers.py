@@ -4,7 +4,7 @@ import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from narrows.conversion.draft import shown
+from service.conversion.draft import shown
 
 CATEGORIES = (
     "a choice must be a string, a number, true, false or null: give each value a name and look it up in your code"

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from narrows.conversion.draft import HEAD, Draft, Given, shown, study_name
-from narrows.conversion.numbers import is_int, is_number
-from narrows.conversion.sweep_command import read_command
-from narrows.conversion.sweep_parameters import add_parameters
+from service.conversion.draft import HEAD, Draft, Given, shown, study_name
+from service.conversion.numbers import is_int, is_number
+from service.conversion.sweep_command import read_command
+from service.conversion.sweep_parameters import add_parameters
 
 SAMPLERS = {"bayes": "gp", "random": "random", "grid": "grid"}
 LEFT_OUT = {

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from narrows.conversion.draft import Draft, shown
-from narrows.conversion.numbers import is_int, is_number, nearest, no_choice, stepped
+from service.conversion.draft import Draft, shown
+from service.conversion.numbers import is_int, is_number, nearest, no_choice, stepped
 
 BOUNDS = {"min", "max"}
 FIELDS = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.narrows.conversion.conftest import Converted, Refused
+from tests.unit.service.conversion.conftest import Converted, Refused
 
 TUNER = "from ray import tune\ntune.Tuner(train, param_space={}, tune_config=tune.TuneConfig({}))"
 

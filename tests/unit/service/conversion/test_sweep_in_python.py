@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.unit.narrows.conversion.conftest import Converted, Refused
+from tests.unit.service.conversion.conftest import Converted, Refused
 
 
 def test_a_sweep_in_a_python_file(converted: Converted, refused: Refused) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from narrows.conversion.draft import HEAD
+from service.conversion.draft import HEAD
 from service.schemas import yaml_text
 
 WIDTH = 118

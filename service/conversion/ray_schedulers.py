@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from narrows.conversion.draft import HEAD, Draft, shown
-from narrows.conversion.numbers import is_int, is_number
-from narrows.conversion.python_source import Call
+from service.conversion.draft import HEAD, Draft, shown
+from service.conversion.numbers import is_int, is_number
+from service.conversion.python_source import Call
 
 SAMPLERS = {
     "BasicVariantGenerator": "random",

@@ -3,9 +3,9 @@
 import ast
 from typing import Any
 
-from narrows.conversion.draft import Draft, shown
-from narrows.conversion.numbers import above, below, is_int, is_number, no_choice, stepped
-from narrows.conversion.python_source import Call, Source, SourceError, Unknown
+from service.conversion.draft import Draft, shown
+from service.conversion.numbers import above, below, is_int, is_number, no_choice, stepped
+from service.conversion.python_source import Call, Source, SourceError, Unknown
 
 TUNE = ("ray.tune.", "ray.tune.search.sample.", "ray.tune.search.")
 PARAMETERS = {
