@@ -46,18 +46,30 @@ class _Running:
 
 
 def search(
-    table: Table, definition: Definition, sampler: BaseSampler, pruner: BasePruner, target: float, budget: int
+    table: Table,
+    definition: Definition,
+    sampler: BaseSampler,
+    pruner: BasePruner,
+    target: float,
+    budget: int,
+    n_spare: int = 0,
 ) -> Searched:
     """Ask, report, prune and promote as the service does, until a complete trial reaches `target` or `budget` epochs.
+
+    `n_spare` more trials are claimed in advance: their parameters are sampled before they can train.
 
     The study has the definition's name, because hyperband assigns trials to brackets by the name.
     """
     replayed = _Replay(table, definition, sampler, pruner)
     running: list[_Running] = []
+    spare: list[_Running] = []
     spent = 0
     while spent < budget:
+        if len(spare) < n_spare + (len(running) < N_WORKERS):
+            spare.append(replayed.next_trial())
+            continue
         if len(running) < N_WORKERS:
-            running.append(replayed.next_trial())
+            running.append(spare.pop(0))
             continue
         one = running.pop(0)
         spent += 1

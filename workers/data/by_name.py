@@ -5,7 +5,8 @@ from pathlib import Path
 from service.schemas.study.data import BadImages
 from workers.data.downloads import MISSING_ERRORS, read_or_download
 from workers.data.images import LabelledImages
-from workers.data.native_sets import CIFAR_SETS, IDX_SETS, read_cifar, read_digits, read_idx, read_image_folder
+from workers.data.native_sets import read_cifar, read_digits, read_idx, read_image_folder
+from workers.data.published_files import CIFAR_SETS, IDX_SETS
 from workers.data.torchvision_sets import read_torchvision
 from workers.errors import DatasetError
 

@@ -1,6 +1,6 @@
 """Readers of single data sets, which never open the test files when the train part is read.
 
-torchvision takes a second to import, so each reader that needs it imports it.
+torchvision takes seconds to import, so only downloads import it.
 """
 
 import gzip
@@ -14,12 +14,10 @@ from torch import Tensor
 from service.schemas.study.data import BadImages
 from workers.data.image_folders import ImageFolder, Samples, count_text, list_image_folder, unicode_text
 from workers.data.images import LabelledImages, bad_images, common_mode, read_files, resize, unreadable_files
+from workers.data.published_files import CIFAR_SETS, IDX_SETS, read_cifar_files, read_idx_files
 from workers.data.splits import split_rows
 from workers.errors import DatasetError
 
-IDX_SETS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
-CIFAR_SETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
-"""Names of torchvision's classes."""
 DIGITS = Path("datasets", "data", "digits.csv.gz")
 """The digits in the package scikit-learn: 64 pixels and the label in each line."""
 TEST_FRACTION = 0.2
@@ -55,35 +53,29 @@ def read_digits(image_size: int | None, *, train: bool) -> LabelledImages:
 def read_idx(name: str, root: Path, image_size: int | None, *, train: bool, download: bool) -> LabelledImages:
     """Read MNIST or a data set in its format.
 
-    The files are read by torchvision's functions, because its classes require the test files too. Raises what
-    torchvision raises for missing or damaged files.
+    Raises OSError, ValueError for damaged files, and what torchvision raises when it downloads them.
     """
-    from torchvision import datasets
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    kind = getattr(datasets, IDX_SETS[name])
-    folder = root / kind.__name__ / "raw"
-    prefix = "train" if train else "t10k"
+    idx = IDX_SETS[name]
     if download:
-        kind(root, train=train, download=True)
-    images = read_image_file(str(folder / f"{prefix}-images-idx3-ubyte")).unsqueeze(1)
-    labels = read_label_file(str(folder / f"{prefix}-labels-idx1-ubyte"))
-    return LabelledImages(resize(images, image_size), labels, len(kind.classes), tuple(kind.classes))
+        from torchvision import datasets
+
+        getattr(datasets, idx.folder)(root, train=train, download=True)
+    images, labels = read_idx_files(root / idx.folder / "raw", "train" if train else "t10k")
+    return LabelledImages(resize(images, image_size), labels, len(idx.classes), idx.classes)
 
 
 def read_cifar(name: str, root: Path, image_size: int | None, *, train: bool, download: bool) -> LabelledImages:
-    """Read CIFAR-10 or CIFAR-100 by a subclass of torchvision's class that knows no files of the other part.
+    """Read CIFAR-10 or CIFAR-100.
 
-    Raises what torchvision raises for missing or damaged files.
+    Raises OSError, RuntimeError for damaged files, and what torchvision raises when it downloads them.
     """
-    from torchvision import datasets
+    cifar = CIFAR_SETS[name]
+    if download:
+        from torchvision import datasets
 
-    kind = getattr(datasets, CIFAR_SETS[name])
-    other: dict[str, list[str]] = {"test_list": []} if train else {"train_list": []}
-    data = type(kind.__name__, (kind,), other)(root, train=train, download=download)
-    images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
-    labels = torch.tensor(data.targets)
-    return LabelledImages(resize(images, image_size), labels, len(data.classes), tuple(data.classes))
+        getattr(datasets, cifar.kind)(root, train=train, download=True)
+    images, labels, classes = read_cifar_files(cifar, root, train=train)
+    return LabelledImages(resize(images, image_size), labels, len(classes), classes)
 
 
 def read_image_folder(

@@ -89,6 +89,11 @@ class TrialPrefetcher:
         self.want(0, self._kind)
         return not self._is_claiming and not self._ready
 
+    def wait_for_claim(self, timeout_seconds: float) -> None:
+        """Wait until no claim is under way, at most this long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_claiming, timeout_seconds)
+
     def close(self, timeout_seconds: float) -> list[LeasedTrial]:
         """End the thread. Returns the trials that are ready and were not taken."""
         with self._changed:
@@ -111,7 +116,9 @@ class TrialPrefetcher:
                 self._error = error
                 return
             finally:
-                self._is_claiming = False
+                with self._changed:
+                    self._is_claiming = False
+                    self._changed.notify_all()
 
     def _n_to_claim(self) -> int:
         n_missing = max(0, self._n_wanted - len(self._ready))

@@ -85,7 +85,7 @@ class TrialSource:
         """
         self._utilization.switch("claims")
         if not self._prefetcher.pause():
-            self._stopping.wait(POLL_SECONDS)
+            self._prefetcher.wait_for_claim(POLL_SECONDS)
             return []
         errands, backoff = self._link.errands, self._link.backoff
         rest_seconds = backoff.seconds_left

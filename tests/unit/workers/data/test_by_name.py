@@ -183,7 +183,7 @@ def test_a_damaged_file_is_an_error_that_names_the_data_set(tmp_path: Path) -> N
     folder.mkdir(parents=True)
     for name in MNIST_TRAIN:
         (folder / name).write_bytes(b"not MNIST")
-    with pytest.raises(DatasetError, match=r"mnist cannot be read from .*: a file is damaged"):
+    with pytest.raises(DatasetError, match=r"mnist cannot be read from .*: train-images-idx3-ubyte is no IDX file"):
         load_train(Dataset(name="mnist"), tmp_path, False)
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from service.schemas.study.data import TORCHVISION_DATASETS, Dataset
-from workers.data.native_sets import CIFAR_SETS, IDX_SETS
+from workers.data.published_files import CIFAR_SETS, IDX_SETS
 from workers.data.torchvision_sets import BY_FLAG, PHOTOGRAPHS, SPLITS, UNSPLIT
 from workers.data.train_split import load_train
 from workers.final_test.test_split import load_test

@@ -1,7 +1,7 @@
 """Trials are claimed ahead: as many as there is room for, and no more."""
 
 import time
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
@@ -80,6 +80,29 @@ def test_a_lease_is_turned_into_a_trial_by_receive(fake: FakeService) -> None:
         prefetcher = TrialPrefetcher(claims(client), receive, Retries(PATIENCE_SECONDS))
         prefetcher.want(1, Kind(1))
         assert [wait_until_ready(prefetcher).lease_id] == seen
+        prefetcher.close(PATIENCE_SECONDS)
+
+
+def test_a_wait_for_a_claim_ends_with_it(fake: FakeService) -> None:
+    begun, answered = Event(), Event()
+
+    def receive(lease: Lease) -> LeasedTrial:
+        begun.set()
+        assert answered.wait(PATIENCE_SECONDS)
+        return LeasedTrial(lease)
+
+    with fake.client() as client:
+        prefetcher = TrialPrefetcher(claims(client), receive, Retries(PATIENCE_SECONDS))
+        prefetcher.want(1, 1)
+        assert begun.wait(PATIENCE_SECONDS)
+        prefetcher.wait_for_claim(0.01)
+        assert prefetcher.take() is None
+        waiting = Thread(target=prefetcher.wait_for_claim, args=(PATIENCE_SECONDS,))
+        waiting.start()
+        answered.set()
+        waiting.join(PATIENCE_SECONDS / 2)
+        assert not waiting.is_alive()
+        assert prefetcher.take() is not None
         prefetcher.close(PATIENCE_SECONDS)
 
 
