@@ -93,7 +93,7 @@ def test_a_wait_for_a_claim_ends_with_it(fake: FakeService) -> None:
 
     with fake.client() as client:
         prefetcher = TrialPrefetcher(claims(client), receive, Retries(PATIENCE_SECONDS))
-        prefetcher.want(1, 1)
+        prefetcher.want(1, Kind(1))
         assert begun.wait(PATIENCE_SECONDS)
         prefetcher.wait_for_claim(0.01)
         assert prefetcher.take() is None
