@@ -21,13 +21,12 @@ from workers.user_process.guard import end_with_worker
 from workers.user_process.output import flush_output, print_error
 
 
-def main(socket_fd: int, alive_fd: int, parent_pid: int, tell_imports: Callable[[], None] = lambda: None) -> None:
+def main(socket_fd: int, tell_imports: Callable[[], None] = lambda: None) -> None:
     """Receive the start message, run the code and send its result; return when the worker has received that.
 
     `tell_imports` is called when the code is imported, and again when it has ended.
     """
     os.set_inheritable(socket_fd, False)
-    end_with_worker(alive_fd, parent_pid)
     channel = Channel(socket.socket(fileno=socket_fd))
     start = channel.receive()
     for module in start["before_code"]:
@@ -47,7 +46,7 @@ def main(socket_fd: int, alive_fd: int, parent_pid: int, tell_imports: Callable[
 def fork_for_trials(control_fd: int, state_fd: int) -> NoReturn:
     """Fork for each trial that the worker asks for; in a fork, run that trial. Ends with the worker."""
     fork = serve_forks(control_fd, state_fd)
-    main(fork.connection, fork.alive, fork.parent_pid, fork.tell_imports)
+    main(fork.connection, fork.tell_imports)
     end_fork()
 
 
@@ -78,4 +77,5 @@ if __name__ == "__main__":
     if first == FORKS:
         fork_for_trials(int(second), int(others[0]))
     else:
-        main(int(first), int(second), int(others[0]))
+        end_with_worker(int(second), int(others[0]))
+        main(int(first))

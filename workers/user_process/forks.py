@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from workers.user_process import imports
+from workers.user_process.guard import guard_fork, start_guard
 from workers.user_process.output import flush_output, tell
 
 FORKS = "forks"
@@ -46,6 +47,8 @@ class State:
     """Nothing is imported ahead, because a module of the user has the name of an installed one."""
     sentences: list[str] = field(default_factory=list)
     """To be told in the output of the next trial."""
+    guard: int | None = None
+    """The file over which the guard of the forks hears of them; None until it is started."""
     request: dict[str, Any] | None = None
     """A request to start a trial that has come already, with its files."""
 
@@ -59,11 +62,9 @@ class State:
 
 @dataclass(frozen=True)
 class Fork:
-    """A fork for one trial: its socket, its lifeline, the process that it was forked from, and whom it tells."""
+    """A fork for one trial: its socket, and whom it tells of its imports."""
 
     connection: int
-    alive: int
-    parent_pid: int
     learned: socket.socket
     """Where the names of newly imported modules go."""
     known: frozenset[str]
@@ -84,6 +85,8 @@ class Forks:
         self._versions: dict[str, imports.Version] = {}
         self._waiting = deque(state.modules)
         self._learned, self._teaching = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._guard = start_guard() if state.guard is None else state.guard
+        os.set_inheritable(self._guard, False)
 
     def serve(self) -> Fork:
         """Serve until the worker closes the socket. Returns only in a fork."""
@@ -151,21 +154,24 @@ class Forks:
         self._state.request = None
 
     def _start_again(self) -> NoReturn:
+        self._state.guard = self._guard
         state = self._state.to_file()
         carried = self._state.request["files"] if self._state.request is not None else []
-        for file in (self._control.fileno(), state, *carried):
+        for file in (self._control.fileno(), self._guard, state, *carried):
             os.set_inheritable(file, True)
         os.execv(sys.executable, [*sys.orig_argv[:-2], str(self._control.fileno()), str(state)])
 
     def _start(self, request: dict[str, Any]) -> Fork | None:
         """Fork, and answer with the fork's id and a file that is readable once it has ended. None in this process."""
         connection, alive, output = request["files"]
-        parent_pid, known = os.getpid(), frozenset(sys.modules)
+        known = frozenset(sys.modules)
         pid = os.fork()
         if pid == 0:
             os.setsid()
+            os.close(alive)
             self._become(request["folder"], output)
-            return Fork(connection, alive, parent_pid, self._teaching, known)
+            return Fork(connection, self._teaching, known)
+        guard_fork(self._guard, pid, alive)  # before the answer, without which the worker starts no code
         for file in request["files"]:
             os.close(file)
         self._state.sentences.clear()
@@ -178,6 +184,7 @@ class Forks:
         """Make this fork what a new process would be."""
         self._control.close()
         self._learned.close()
+        os.close(self._guard)
         os.chdir(folder)
         for number in (1, 2):
             os.dup2(output, number)
