@@ -171,4 +171,5 @@ def test_a_device_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with worker("--devices", "gpu0", environment=clean_environment(), cwd=tmp_path) as process:
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
-    assert output == "narrows: devices must be auto, cpu or a list such as cuda:0,cuda:1: 'gpu0'\n"
+    lists = "a list such as cuda:0,cuda:1 or, in groups, cuda:0+cuda:1,cuda:2+cuda:3"
+    assert output == f"narrows: devices must be auto, cpu or {lists}: 'gpu0'\n"
