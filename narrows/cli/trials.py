@@ -32,6 +32,12 @@ Format = Annotated[
         show_default="csv",
     ),
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where", help='Only trials that match, such as "dropout < 0.3 and state = COMPLETE".', show_default=False
+    ),
+]
 To = Annotated[
     str | None,
     typer.Option(
@@ -96,14 +102,16 @@ def best(client: "Client", study: StudyName, k: K = 5, as_json: AsJson = False) 
 
 
 @with_client
-def export(client: "Client", study: StudyName, format: Format = None, out: Out = None, to: To = None) -> None:
+def export(
+    client: "Client", study: StudyName, format: Format = None, where: Where = None, out: Out = None, to: To = None
+) -> None:
     """Write all trials of a study to a file, to standard output, or to a database that Optuna reads."""
-    if to is not None and (format or out):
-        raise typer.BadParameter("--to writes to a database: it must not be given with --format or --out")
+    if to is not None and (format or where or out):
+        raise typer.BadParameter("--to writes to a database: it must not be given with --format, --where or --out")
     if to is not None:
         _export_to(client, study, to)
         return
-    pieces = client.export(study, format or "csv")
+    pieces = client.export(study, format or "csv", where)
     if out is None:
         say_pieces(pieces, is_json=format in ("json", "optuna"))
         return
@@ -111,7 +119,7 @@ def export(client: "Client", study: StudyName, format: Format = None, out: Out =
     with out.open("wb") as file:
         file.write(first)
         file.writelines(pieces)
-    say(f"All trials of {study} are in {out}")
+    say(f"{'All' if where is None else 'The chosen'} trials of {study} are in {out}")
 
 
 def _export_to(client: "Client", study: str, url: str) -> None:

@@ -239,9 +239,9 @@ class Client(WorkerCalls):
             raise MissingPackageError("trials_dataframe needs pandas: pip install 'narrows[notebook]'") from error
         return self.study(name).optuna().trials_dataframe(attrs, multi_index)
 
-    def export(self, name: str, format: ExportFormat = "csv") -> Iterator[bytes]:
-        """The bytes of a file with all trials, in pieces as they arrive."""
-        return self._transport.stream(f"{study_path(name)}/export", {"format": format})
+    def export(self, name: str, format: ExportFormat = "csv", where: str | None = None) -> Iterator[bytes]:
+        """The bytes of a file with all trials, or those that match a filter, in pieces as they arrive."""
+        return self._transport.stream(f"{study_path(name)}/export", {"format": format, "where": where})
 
     # Artifacts
 

@@ -37,34 +37,33 @@ def in_pieces(lines: Iterator[str]) -> Iterator[str]:
     yield "".join(piece)
 
 
-def as_json(live: LiveStudy) -> Iterator[str]:
-    """Yield a JSON array with one trial per line."""
+def as_json(live: LiveStudy, trials: Sequence[FrozenTrial]) -> Iterator[str]:
+    """Yield a JSON array with one of these trials per line."""
     yield "[\n"
     first = True
-    for trial in _trials(live):
+    for trial in _views(live, trials):
         yield ("" if first else ",\n") + trial.model_dump_json()
         first = False
     yield "\n]\n"
 
 
-def as_csv(live: LiveStudy) -> Iterator[str]:
-    """Yield a CSV header, then one trial per line.
+def as_csv(live: LiveStudy, trials: Sequence[FrozenTrial]) -> Iterator[str]:
+    """Yield a CSV header, then one of these trials per line.
 
     Each objective, parameter, metric, constraint and user attribute has a column, up to MAX_COLUMNS of each kind.
     """
     objectives = [objective.metric for objective in live.definition.objectives]
-    trials = live.study.get_trials(deepcopy=False)
     asked_for = [trial.params for trial in trials] if live.definition.is_user_code else []
     params = NamedColumns.of("params", [live.definition.search_space, *asked_for])
     metrics = NamedColumns.of(
-        "metrics", itertools.chain([dict.fromkeys(objectives)], (trial.metrics for trial in _trials(live)))
+        "metrics", itertools.chain([dict.fromkeys(objectives)], (trial.metrics for trial in _views(live, trials)))
     )
     constraints = NamedColumns.of("constraints", (trial.constraints for trial in trials))
     attrs = NamedColumns.of("user_attrs", (trial.user_attrs for trial in trials))
     mixed = _mixed(live, trials)
     header = [*COLUMNS, *(f"value_{metric}" for metric in objectives)]
     yield _line([*header, *params.header(), *metrics.header(), *constraints.header(), *attrs.header()])
-    for trial in _trials(live):
+    for trial in _views(live, trials):
         fields = trial.model_dump(mode="json")
         yield _line(
             [
@@ -78,8 +77,8 @@ def as_csv(live: LiveStudy) -> Iterator[str]:
         )
 
 
-def as_optuna(live: LiveStudy) -> Iterator[str]:
-    """Yield JSON lines: the study, then one trial per line, with everything that Optuna's own tables hold of them."""
+def as_optuna(live: LiveStudy, trials: Sequence[FrozenTrial]) -> Iterator[str]:
+    """Yield JSON lines: the study, then one of these trials per line, with all that Optuna's tables hold of them."""
     objectives = live.definition.objectives
     study = OptunaStudy(
         study_name=live.record.name,
@@ -89,7 +88,6 @@ def as_optuna(live: LiveStudy) -> Iterator[str]:
     )
     yield f"{study.model_dump_json()}\n"
     known: dict[int, tuple[BaseDistribution, Any]] = {}
-    trials: Sequence[FrozenTrial] = live.study.get_trials(deepcopy=False)
     for start in range(0, len(trials), PAGE):
         page = trials[start : start + PAGE]
         for trial, metrics in zip(page, metrics_of(live, page), strict=True):
@@ -153,8 +151,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _trials(live: LiveStudy) -> Iterator[Trial]:
-    trials: Sequence[FrozenTrial] = live.study.get_trials(deepcopy=False)
+def _views(live: LiveStudy, trials: Sequence[FrozenTrial]) -> Iterator[Trial]:
     for start in range(0, len(trials), PAGE):
         yield from trial_views(live, trials[start : start + PAGE])
 

@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from service.results.step_sort import sorted_in_steps
-from service.results.table_columns import Row, finished_at, rows_of, started_at
+from service.results.table_columns import finished_at, rows_of, started_at
 from service.results.trial_facts import TrialFacts
 from service.sampling.constraints import is_feasible
 from service.study.live_study import LiveStudy
@@ -26,8 +26,13 @@ def progress(live: LiveStudy, facts: TrialFacts, n_points: int) -> bytes:
     trials: Sequence[FrozenTrial] = live.study.get_trials(deepcopy=False)
     times: list[tuple[FrozenTrial, datetime | None, datetime | None, int]] = []
     for start in range(0, len(trials), CHUNK):
-        for row in rows_of(live, facts, trials[start : start + CHUNK]):
-            times.append((row.trial, started_at(row), finished_at(row), _n_epochs(row)))
+        chunk = trials[start : start + CHUNK]
+        silent = [trial for trial in chunk if not trial.intermediate_values]  # whose reports only the database has
+        steps = {trial.number: known.step for trial, known in zip(silent, facts.of(live, silent), strict=True)}
+        for row in rows_of(live, facts, chunk, with_facts=False, with_leases=True):
+            step = steps.get(row.trial.number)
+            n_epochs = len(row.trial.intermediate_values) if step is None else step + 1
+            times.append((row.trial, started_at(row), finished_at(row), n_epochs))
     first = min((begun for _, begun, _, _ in times if begun is not None), default=live.record.created_at)
     ended = sorted_in_steps([entry for entry in times if entry[2] is not None], key=lambda entry: entry[2] or first)
     end = live.record.finished_at or live.clock.now()
@@ -42,9 +47,11 @@ def progress(live: LiveStudy, facts: TrialFacts, n_points: int) -> bytes:
         {
             "metric": objective.metric,
             "direction": objective.direction,
-            "by_trial": _axes(_best(trials, [trial.number for trial in trials], index, objective.direction), n_points),
-            "by_epochs": _axes(_best(in_order, epochs, index, objective.direction), n_points),
-            "by_seconds": _axes(_best(in_order, after, index, objective.direction), n_points),
+            "by_trial": _axes(
+                best_steps(trials, [trial.number for trial in trials], index, objective.direction), n_points
+            ),
+            "by_epochs": _axes(best_steps(in_order, epochs, index, objective.direction), n_points),
+            "by_seconds": _axes(best_steps(in_order, after, index, objective.direction), n_points),
         }
         for index, objective in enumerate(live.definition.objectives)
     ]
@@ -61,30 +68,7 @@ def progress(live: LiveStudy, facts: TrialFacts, n_points: int) -> bytes:
     return json.dumps(found, ensure_ascii=False).encode()
 
 
-def history(live: LiveStudy, n_points: int) -> list[float]:
-    """The best value of the first objective so far, at `n_points` at most of the ended trials in their order."""
-    ended = live.study.get_trials(deepcopy=False, states=ENDED)
-    steps = _best(ended, range(len(ended)), 0, live.definition.objectives[0].direction)
-    if not steps:
-        return []
-    values: list[float] = []
-    first, last = int(steps[0][0]), len(ended) - 1
-    n_values = min(n_points, last - first + 1)
-    index = 0
-    for point in range(n_values):
-        place = first + round(point * (last - first) / max(1, n_values - 1))
-        while index + 1 < len(steps) and steps[index + 1][0] <= place:
-            index += 1
-        values.append(steps[index][1])
-    return values
-
-
-def _n_epochs(row: Row) -> int:
-    """How many epochs a trial has trained, as far as its reports say."""
-    return max(len(row.trial.intermediate_values), 0 if row.facts.step is None else row.facts.step + 1)
-
-
-def _best(trials: Iterable[FrozenTrial], places: Iterable[float], index: int, direction: str) -> list[Step]:
+def best_steps(trials: Iterable[FrozenTrial], places: Iterable[float], index: int, direction: str) -> list[Step]:
     """The places at which an objective became better, in the order of the trials. Only feasible trials count."""
     is_better: Callable[[float, float], bool] = float.__gt__ if direction == "maximize" else float.__lt__
     steps: list[Step] = []

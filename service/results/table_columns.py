@@ -1,15 +1,15 @@
 """The columns of a table of trials."""
 
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from service.results.trial_facts import Facts, TrialFacts
+from service.results.trial_facts import NO_FACTS, Facts, TrialFacts
 from service.sampling.constraints import is_feasible
 from service.schemas.optuna import utc
 from service.study.live_study import LiveStudy
@@ -34,14 +34,19 @@ Column = Callable[[Row], Any]
 """Returns the cell of a row: a JSON value, which may be nan or infinite. None if the trial lacks it."""
 
 
-def rows_of(live: LiveStudy, facts: TrialFacts, trials: Sequence[FrozenTrial]) -> list[Row]:
-    """The rows of trials, in the given order."""
+def rows_of(
+    live: LiveStudy, facts: TrialFacts, trials: Sequence[FrozenTrial], *, with_facts: bool, with_leases: bool
+) -> list[Row]:
+    """The rows of trials, in the given order, with the parts that are asked for."""
+    known: Iterable[Facts] = facts.of(live, trials) if with_facts else itertools.repeat(NO_FACTS)
+    if not with_leases:
+        return [Row(trial, own, (), 0) for trial, own in zip(trials, known, strict=False)]
     leases: dict[int, list[LeaseRecord]] = {}
     for lease in live.store.leases.of_trials([trial_id_of(trial) for trial in trials]):
         leases.setdefault(lease.trial_id, []).append(lease)
     return [
-        Row(trial, known, leases.get(trial_id_of(trial), ()), live.store.leases.n_of_trial(trial_id_of(trial)))
-        for trial, known in zip(trials, facts.of(live, trials), strict=True)
+        Row(trial, own, leases.get(trial_id_of(trial), ()), live.store.leases.n_of_trial(trial_id_of(trial)))
+        for trial, own in zip(trials, known, strict=False)
     ]
 
 
@@ -86,17 +91,24 @@ FIXED: Mapping[str, Column] = {
     "feasible": lambda row: is_feasible(row.trial),
 }
 """The columns that every study has."""
+FROM_FACTS = ("reason", "step")
+FROM_LEASES = ("duration_seconds", "started_at", "finished_at", "worker", "attempts")
 
 
 class Columns:
-    """The columns of one study, by their names."""
+    """The columns of one study, by their names. It notes what the columns that were found need of a row."""
 
     def __init__(self, live: LiveStudy) -> None:
         self._live = live
+        self._needs_facts = self._needs_leases = False
         self._trials: Sequence[FrozenTrial] = live.study.get_trials(deepcopy=False)
         self.metrics = [objective.metric for objective in live.definition.objectives]
-        asked_for = chain.from_iterable(trial.params for trial in self._trials) if live.definition.is_user_code else ()
-        self.params = dict.fromkeys(chain(live.definition.search_space, asked_for))
+        asked_for = (
+            itertools.chain.from_iterable(trial.params for trial in self._trials)
+            if live.definition.is_user_code
+            else ()
+        )
+        self.params = dict.fromkeys(itertools.chain(live.definition.search_space, asked_for))
 
     def default_names(self) -> list[str]:
         """The names of the columns that are shown unless others are asked for."""
@@ -117,12 +129,19 @@ class Columns:
             *(f"user_attrs.{name}" for name in attrs),
         ]
 
+    def rows(self, facts: TrialFacts, trials: Sequence[FrozenTrial]) -> list[Row]:
+        """The rows of trials, with all that the columns that were found need."""
+        needs = {"with_facts": self._needs_facts, "with_leases": self._needs_leases}
+        return rows_of(self._live, facts, trials, **needs)
+
     def find(self, name: str) -> Column | None:
         """The column of a name; None for an unknown one.
 
         A name that is no whole one is that of a parameter, else of an objective, else of a metric of the last trials.
         """
         if name in FIXED:
+            self._needs_facts |= name in FROM_FACTS
+            self._needs_leases |= name in FROM_LEASES
             return FIXED[name]
         if name in ("value", "values"):
             return self._value(0)
@@ -141,6 +160,7 @@ class Columns:
             case "values":
                 return self._value(self.metrics.index(own)) if own in self.metrics else None
             case "metrics":
+                self._needs_facts = True
                 return lambda row: row.facts.metrics.get(own)
             case "user_attrs":
                 return lambda row: row.trial.user_attrs.get(own)

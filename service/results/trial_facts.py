@@ -29,6 +29,9 @@ class Facts(NamedTuple):
     has_result: bool
 
 
+NO_FACTS = Facts({}, None, None, has_result=False)
+
+
 class TrialFacts:
     """Reads the facts of trials. Those of an ended trial do not change, so they are read once."""
 

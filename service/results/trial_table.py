@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import threading
@@ -17,7 +18,7 @@ from service.errors import InvalidError
 from service.results.filters import compile_filter
 from service.results.step_sort import sorted_in_steps
 from service.results.study_version import version_of
-from service.results.table_columns import Column, Columns, Row, is_missing, rows_of
+from service.results.table_columns import Column, Columns, Row, is_missing
 from service.results.trial_facts import TrialFacts
 from service.schemas.csv_text import text_cell
 from service.schemas.locations import short
@@ -70,7 +71,7 @@ class TrialTables:
         numbers = self.matching(live, where, order_by)
         rows = [
             json.dumps([_on_wire(cell(row)) for cell in cells], ensure_ascii=False)
-            for row in self._rows(live, numbers[offset : offset + limit])
+            for row in self._rows(live, columns, numbers[offset : offset + limit])
         ]
         head = {"total": len(numbers), "offset": offset, "columns": shown, "available": columns.names(self.facts)}
         return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "rows": [{",".join(rows)}]}}'.encode()
@@ -81,20 +82,14 @@ class TrialTables:
         shown = list(names) or columns.default_names()
         cells = _found(columns, shown)
         numbers = self.matching(live, where, order_by)
-        return self._csv_lines(live, shown, cells, numbers)
+        lines = (_line([_csv_cell(cell(row)) for cell in cells]) for row in self._rows(live, columns, numbers))
+        return itertools.chain([_line([text_cell(name) for name in shown])], lines)
 
-    def _csv_lines(
-        self, live: LiveStudy, shown: Sequence[str], cells: Sequence[Column], numbers: Sequence[int]
-    ) -> Iterator[str]:
-        yield _line([text_cell(name) for name in shown])
-        for row in self._rows(live, numbers):
-            yield _line([_csv_cell(cell(row)) for cell in cells])
-
-    def _rows(self, live: LiveStudy, numbers: Sequence[int]) -> Iterator[Row]:
+    def _rows(self, live: LiveStudy, columns: Columns, numbers: Sequence[int]) -> Iterator[Row]:
         """The rows of these trials, read in chunks."""
         trials: Sequence[FrozenTrial] = live.study.get_trials(deepcopy=False)
         for start in range(0, len(numbers), CHUNK):
-            yield from rows_of(live, self.facts, [trials[number] for number in numbers[start : start + CHUNK]])
+            yield from columns.rows(self.facts, [trials[number] for number in numbers[start : start + CHUNK]])
 
     def _select(self, live: LiveStudy, where: str | None, order_by: str) -> list[int]:
         columns = Columns(live)
@@ -106,7 +101,7 @@ class TrialTables:
         passes: Callable[[Row], bool] = compile_filter(where, columns.find) if where else lambda _row: True
         found: list[tuple[Any, int]] = []
         missing: list[int] = []
-        for row in self._rows(live, range(len(live.study.get_trials(deepcopy=False)))):
+        for row in self._rows(live, columns, range(len(live.study.get_trials(deepcopy=False)))):
             if passes(row):
                 value = key(row)
                 if is_missing(value):

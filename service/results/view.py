@@ -45,10 +45,16 @@ def study_view(live: LiveStudy, waits_for: str | None) -> Study:
     )
 
 
-def study_view_unless_deleted(live: LiveStudy, waits_for: Callable[[LiveStudy], str | None]) -> Study | None:
-    """Return `study_view`, or None for a study that is deleted while it is read."""
+def study_view_unless_deleted(
+    live: LiveStudy,
+    waits_for: Callable[[LiveStudy], str | None],
+    history_of: Callable[[LiveStudy], list[float]] | None = None,
+) -> Study | None:
+    """Return `study_view`, with a history if one is asked for; None for a study that is deleted while it is read."""
     try:
-        return study_view(live, waits_for(live))
+        view = study_view(live, waits_for(live))
+        view.history = None if history_of is None else history_of(live)
+        return view
     except KeyError:
         if live.was_deleted():
             return None

@@ -186,6 +186,12 @@ class Study(Answer):
     trials_per_hour: float | None = Field(
         description="Ended trials per hour since started_at; null before the first end.", examples=[412.5]
     )
+    history: list[Number] | None = Field(
+        None,
+        description="The best value of the first objective so far, at evenly spread ended trials, from the first "
+        "complete one on. Null unless the list of studies was asked for it.",
+        examples=[None],
+    )
 
 
 class StudyList(Answer):

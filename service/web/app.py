@@ -20,6 +20,7 @@ from service.finals.start import start_due_finals
 from service.leases.artifacts import MAX_ARTIFACT_BYTES, Artifacts
 from service.leases.tick import tick_study
 from service.registry.registry import Registry
+from service.results.histories import Histories
 from service.results.trial_table import TrialTables
 from service.schemas.problem import Problem
 from service.study.stalls import BEAT_SECONDS
@@ -133,6 +134,7 @@ def create_app(
     app.state.metrics = metrics
     app.state.own_processes = own_processes = OwnProcesses()
     app.state.conversions = Conversions(own_processes)
+    app.state.histories = Histories()
     app.state.trial_tables = TrialTables()
     app.state.artifacts = Artifacts(
         registry, blobs or open_artifacts(None, store.optuna.engine.url), max_artifact_bytes

@@ -11,6 +11,7 @@ from service.access.tokens import Tokens
 from service.events.event_ring import EventRing
 from service.leases.artifacts import Artifacts
 from service.registry.registry import Registry
+from service.results.histories import Histories
 from service.results.trial_table import TrialTables
 from service.schemas.fields import NAME_PATTERN, Identifier
 from service.study.live_study import LiveStudy
@@ -37,6 +38,7 @@ RegistryDependency = Annotated[Registry, _part("registry")]
 EventsDependency = Annotated[EventRing, _part("events")]
 ArtifactsDependency = Annotated[Artifacts, _part("artifacts")]
 ConversionsDependency = Annotated[Conversions, _part("conversions")]
+HistoriesDependency = Annotated[Histories, _part("histories")]
 TablesDependency = Annotated[TrialTables, _part("trial_tables")]
 AuthenticatorDependency = Annotated[Authenticator, _part("authenticator")]
 

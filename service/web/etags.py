@@ -1,8 +1,10 @@
 """Answers 304 to a caller that has the present version of an answer."""
 
+import hashlib
 from typing import Annotated, Any
 
 from fastapi import Header, Response
+from pydantic import BaseModel
 
 IfNoneMatch = Annotated[
     str | None,
@@ -24,6 +26,13 @@ def unless_same(version: str, if_none_match: str | None) -> Response | None:
     if if_none_match is None or tag not in [one.strip().removeprefix("W/") for one in if_none_match.split(",")]:
         return None
     return Response(status_code=304, headers={"ETag": tag, **HEADERS})
+
+
+def tagged_by_content(answer: BaseModel, if_none_match: str | None) -> Response:
+    """An answer as JSON with a digest of itself as its version, or 304: for what is cheap to compute."""
+    content = answer.model_dump_json().encode()
+    version = hashlib.sha256(content).hexdigest()[:32]
+    return unless_same(version, if_none_match) or tagged(content, version)
 
 
 def tagged(content: bytes, version: str) -> Response:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
@@ -188,6 +189,28 @@ def test_an_answer_has_a_version(sqlite_service: Service, path: str) -> None:
     assert ask(reported) == (304, reported)
     sqlite_service.restart()
     assert ask(reported)[0] == 200
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "optuna"])
+def test_an_export_may_be_filtered(service: Service, study: str, format: str) -> None:
+    query = {"format": format, "where": "state = COMPLETE and value > 0.55"}
+    text = service.http.get(f"/v1/studies/{study}/export", params=query).text
+    match format:
+        case "csv":
+            found = [int(row["number"]) for row in csv.DictReader(io.StringIO(text))]
+        case "json":
+            found = [trial["number"] for trial in json.loads(text)]
+        case _:
+            found = [json.loads(line)["number"] for line in text.splitlines()[1:]]
+    assert found == [1, 2]
+    wrong = service.http.get(f"/v1/studies/{study}/export", params={"format": format, "where": "value >"})
+    assert "character 7" in errors_of(wrong)["where"]
+
+
+def test_the_client_exports_what_matches(service: Service, study: str) -> None:
+    with service.client() as client:
+        text = b"".join(client.export(study, "json", "state = FAIL"))
+    assert [trial["number"] for trial in json.loads(text)] == [3]
 
 
 @pytest.mark.parametrize("path", ["table", "curves", "progress"])

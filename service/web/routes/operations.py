@@ -1,6 +1,6 @@
 """Routes that show how the service is: its workers, health and metrics."""
 
-from collections import Counter
+from collections import defaultdict
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 
 from service.errors import ShuttingDownError
 from service.results.paging import MAX_LIMIT, take_page_by_name
-from service.schemas.workers import Worker, WorkerList
+from service.schemas.workers import MAX_SHOWN, RunningTrial, Worker, WorkerList
 from service.web.dependencies import RegistryDependency
+from service.web.etags import NOT_MODIFIED, IfNoneMatch, tagged_by_content
 from service.web.routes.studies import CursorQuery, Limit
 
 workers_router = APIRouter(prefix="/v1", tags=["workers"])
@@ -24,8 +25,19 @@ class Health(BaseModel):
     status: str = Field(description="ok when it is.", examples=["ok"])
 
 
-@workers_router.get("/workers", name="workers", response_description="The workers, the last seen one first.")
-def list_workers(registry: RegistryDependency, limit: Limit = MAX_LIMIT, cursor: CursorQuery = None) -> WorkerList:
+@workers_router.get(
+    "/workers",
+    name="workers",
+    response_model=WorkerList,
+    response_description="The workers, the last seen one first.",
+    responses=NOT_MODIFIED,
+)
+def list_workers(
+    registry: RegistryDependency,
+    limit: Limit = MAX_LIMIT,
+    cursor: CursorQuery = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """List the workers.
 
     The list has every worker that claims or trains, with the number of trials that it trains now, and of those that are
@@ -35,8 +47,11 @@ def list_workers(registry: RegistryDependency, limit: Limit = MAX_LIMIT, cursor:
     records, next_cursor = take_page_by_name(
         registry.store.workers.newest_first(), lambda worker: worker.worker_id, limit, cursor
     )
-    running = Counter(lease.worker_id for live in registry.every() for lease in live.leases)
-    return WorkerList(
+    training: defaultdict[str, list[RunningTrial]] = defaultdict(list)
+    for live in registry.every():
+        for lease in live.leases:
+            training[lease.worker_id].append(RunningTrial(study=live.record.name, number=lease.trial_number))
+    answer = WorkerList(
         workers=[
             Worker(
                 id=record.worker_id,
@@ -44,7 +59,8 @@ def list_workers(registry: RegistryDependency, limit: Limit = MAX_LIMIT, cursor:
                 device=record.device,
                 n_lanes=record.n_lanes,
                 seconds=registry.worker_times.of(record.worker_id),
-                trials_running=running[record.worker_id],
+                trials_running=len(training[record.worker_id]),
+                trials=training[record.worker_id][:MAX_SHOWN],
                 first_seen_at=record.first_seen_at,
                 last_seen_at=record.last_seen_at,
             )
@@ -52,6 +68,7 @@ def list_workers(registry: RegistryDependency, limit: Limit = MAX_LIMIT, cursor:
         ],
         next_cursor=next_cursor,
     )
+    return tagged_by_content(answer, if_none_match)
 
 
 @router.get("/healthz", name="healthz", response_description="The process is alive.")

@@ -1,5 +1,6 @@
 """Routes of studies and of their results."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -16,7 +17,15 @@ from service.schemas.results import BestTrials, ExportFormat, Importances, Study
 from service.schemas.study.definition import Definition
 from service.schemas.study_check import StudyCheck
 from service.study.changes import change_study
-from service.web.dependencies import ChangedStudyDependency, DeletedStudyName, RegistryDependency, StudyDependency
+from service.web.dependencies import (
+    ChangedStudyDependency,
+    DeletedStudyName,
+    HistoriesDependency,
+    RegistryDependency,
+    StudyDependency,
+    TablesDependency,
+)
+from service.web.etags import NOT_MODIFIED, IfNoneMatch, tagged_by_content
 from service.web.parsed_body import CHECKED_ONCE, ParsedBodyRoute
 
 router = APIRouter(prefix="/v1", tags=["studies"], route_class=ParsedBodyRoute)
@@ -31,7 +40,20 @@ ReplaceQuery = Annotated[
 ]
 CheckQuery = Annotated[bool, Query(description="Whether to check the definition only.", examples=[True])]
 EXISTS_OR_CHECKED = "The study exists already with the same definition, or the definition was only checked."
+HistoryQuery = Annotated[
+    int | None,
+    Query(ge=2, le=200, description="Most values of each study's `history`; none without it.", examples=[30]),
+]
 BestQuery = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of trials.", examples=[5])]
+WhereQuery = Annotated[
+    str | None,
+    Query(
+        max_length=2_000,
+        description="Only trials for which this is true. Comparisons of columns, `and`, `or`, `not`, `in (…)`, "
+        "`is null`, `contains`.",
+        examples=["dropout < 0.3 and state = COMPLETE"],
+    ),
+]
 EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "All trials. With optuna, the first line is the study and each following line is a trial.",
@@ -79,25 +101,37 @@ def create_study(
     return _view(registry, live)
 
 
-@router.get("/studies", response_description="One page of studies.")
-def list_studies(registry: RegistryDependency, limit: Limit = 100, cursor: CursorQuery = None) -> StudyList:
+@router.get("/studies", response_model=StudyList, response_description="One page of studies.", responses=NOT_MODIFIED)
+def list_studies(
+    registry: RegistryDependency,
+    histories: HistoriesDependency,
+    limit: Limit = 100,
+    cursor: CursorQuery = None,
+    history: HistoryQuery = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """List all studies.
 
     Studies come oldest first, in pages. A cursor that this route did not return is refused with 422.
     """
     entries, next_cursor = take_page(registry.every(), lambda live: (0.0, live.record.study_id), limit, cursor)
-    views = [study_view_unless_deleted(live, registry.waits_for) for live in entries]
-    return StudyList(studies=[view for view in views if view is not None], next_cursor=next_cursor)
+    history_of = None if history is None else partial(histories.of, n_points=history)
+    views = [study_view_unless_deleted(live, registry.waits_for, history_of) for live in entries]
+    return tagged_by_content(
+        StudyList(studies=[view for view in views if view is not None], next_cursor=next_cursor), if_none_match
+    )
 
 
-@router.get("/studies/{name}", name="get", response_description="The study.")
-def get_study(live: StudyDependency, registry: RegistryDependency) -> Study:
+@router.get(
+    "/studies/{name}", name="get", response_model=Study, response_description="The study.", responses=NOT_MODIFIED
+)
+def get_study(live: StudyDependency, registry: RegistryDependency, if_none_match: IfNoneMatch = None) -> Response:
     """Read a study.
 
     The answer has the definition, the state, the number of trials in each state and the best trial.
     """
     live.tick_before_read()
-    return _view(registry, live)
+    return tagged_by_content(_view(registry, live), if_none_match)
 
 
 @router.patch("/studies/{name}", name="change", response_description="The changed study.")
@@ -159,14 +193,20 @@ def get_importances(live: StudyDependency) -> Importances:
 
 
 @router.get("/studies/{name}/export", response_class=StreamingResponse, responses=EXPORTED)
-def export_trials(live: StudyDependency, format: Format = "csv") -> StreamingResponse:
-    """Export all trials as a file.
+def export_trials(
+    live: StudyDependency, tables: TablesDependency, format: Format = "csv", where: WhereQuery = None
+) -> StreamingResponse:
+    """Export all trials as a file, or those that match a filter.
 
-    The file is streamed as CSV, as JSON or in Optuna's terms as JSON lines.
+    The file is streamed as CSV, as JSON or in Optuna's terms as JSON lines. A wrong filter is refused with 422 and the
+    position in it.
     """
     write, suffix, media_type = EXPORTS[format]
+    trials = live.study.get_trials(deepcopy=False)
+    if where:
+        trials = [trials[number] for number in tables.matching(live, where)]
     headers = {"Content-Disposition": f'attachment; filename="{live.record.name}.{suffix}"'}
-    return StreamingResponse(export.in_pieces(write(live)), media_type=media_type, headers=headers)
+    return StreamingResponse(export.in_pieces(write(live, trials)), media_type=media_type, headers=headers)
 
 
 def _view(registry: RegistryDependency, live: StudyDependency) -> Study:

@@ -15,6 +15,7 @@ from service.study.live_study import LiveStudy
 from service.web.dependencies import StudyDependency, TablesDependency
 from service.web.etags import NOT_MODIFIED, IfNoneMatch, tagged, unless_same
 from service.web.long_calls import long_calls
+from service.web.routes.studies import WhereQuery
 
 router = APIRouter(prefix="/v1", tags=["trials"])
 
@@ -41,15 +42,6 @@ CurvePoints = Annotated[
     int, Query(ge=2, le=2_000, description="Most steps of each trial; longer curves are thinned.", examples=[500])
 ]
 Points = Annotated[int, Query(ge=2, le=2_000, description="Most points of each list.", examples=[300])]
-WhereQuery = Annotated[
-    str | None,
-    Query(
-        max_length=2_000,
-        description="Only trials for which this is true. Comparisons of columns, `and`, `or`, `not`, `in (…)`, "
-        "`is null`, `contains`.",
-        examples=["dropout < 0.3 and state = COMPLETE"],
-    ),
-]
 OrderQuery = Annotated[
     str,
     Query(
