@@ -8,11 +8,13 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 # of one file share their services, so they stay in one process.
 BY_FILE := -n 4 --dist loadfile --no-loadscope-reorder
 
+TYPESCRIPT := typescript@5.9.3
+
 # Hundreds of processes import the same files: compiled files save a fifth of all the time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve docs-reference lint quick test slow check-rest check
+.PHONY: help install demo serve docs-reference lint typescript quick test slow check-rest check
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +35,14 @@ lint: $(INSTALLED) ## Format, lint and types
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
+typescript: $(INSTALLED) ## Types of the web interface's modules, by their JSDoc; needs node and npm
+	@if npm install --silent --no-save --no-package-lock --prefix .venv/typescript $(TYPESCRIPT); then \
+	  .venv/typescript/node_modules/.bin/tsc -p service/web/pages/jsconfig.json; \
+	else \
+	  echo "NO $(TYPESCRIPT): THE TYPES OF THE WEB INTERFACE WERE NOT CHECKED (apt-get install nodejs npm)" >&2; \
+	  test -z "$$NARROWS_REQUIRE_NODE"; \
+	fi
+
 quick: lint ## Lint, and the unit, contract and document tests that start no process: below a minute
 	$(TESTS) -n 2 --dist worksteal -m 'not processes and not heavy and not slow' tests/unit tests/contracts tests/docs
 
@@ -42,7 +52,7 @@ test: $(INSTALLED) ## Everything that a change can break in behaviour, real data
 slow: $(INSTALLED) ## The slow tier: crashes, chaos, every route fuzzed, the long matrices
 	$(TESTS) $(BY_FILE) -m slow
 
-check-rest: lint slow ## What `make check` runs after `make test`
+check-rest: lint typescript slow ## What `make check` runs after `make test`
 
 check: test check-rest ## All of it: what has to pass
 

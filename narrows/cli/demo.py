@@ -66,7 +66,7 @@ def demo(file: File = None, keep: Keep = None) -> None:
             study = client.create_study(definition)
             service.start_workers(f"--study={study.name}")
             out.print(f"Study      {study.name}, {counted(study.definition.n_trials, 'trial')}, from {_relative(file)}")
-            out.print(f"Dashboard  {service.server}/dashboard, until the demo ends")
+            out.print(f"Page       {service.server}/studies/{study.name}, until the demo ends")
             out.print(f"Logs       {folder / 'logs'}\n")
             _search(client, study.name, out, service)
             _show_best(client, study.name, out, service)
@@ -146,18 +146,18 @@ def _show_time(client: "Client", out: "Console") -> None:
 def _print_next(keep: Path | None, file: Path, out: "Console") -> None:
     """Print the commands to look at what was kept, and those to search with a service that stays."""
     narrows = "narrows" if shutil.which("narrows") else shlex.quote(sys.argv[0])
-    dashboard = f"http://127.0.0.1:{_usual_port()}/dashboard"
+    page = f"http://127.0.0.1:{_usual_port()}"
     lines = []
     if keep is None:
         lines += ["Nothing of this demo is kept. To keep its database, artifacts and logs: narrows demo --keep DIR"]
     else:
         artifacts = shlex.quote(str(keep / "narrows-artifacts"))
         database = shlex.quote(f"sqlite:///{keep / 'narrows.db'}")
-        lines += [f"Database, artifacts and logs are kept in {keep}. To look at them, open {dashboard} after", ""]
+        lines += [f"Database, artifacts and logs are kept in {keep}. To look at them, open {page} after", ""]
         lines += [f"  {narrows} serve --database {database} --artifacts {artifacts}"]
     lines += [
         "",
-        f"To search with a service that stays, run each in its own terminal; {dashboard} shows the study.",
+        f"To search with a service that stays, run each in its own terminal; {page} shows the study.",
         "",
     ]
     commands = ("serve", "worker", f"submit {shlex.quote(str(_relative(file)))} --watch")

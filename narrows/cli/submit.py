@@ -37,7 +37,7 @@ def submit(
         return
     study, how = _create(client, definition, replace=replace, yes=yes)
     n_trials = counted(study.definition.n_trials, "trial")
-    say(f"{study.name} is {how}. It is {study.state}, {n_trials}: {client.server}/dashboard")
+    say(f"{study.name} is {how}. It is {study.state}, {n_trials}: {client.server}/studies/{study.name}")
     if watch:
         client.watch(study.name, console())
 

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from service.errors import CrossOriginError
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-PAGES = re.compile(r"/(dashboard(/.*)?|docs|login)?")
+PAGES = re.compile(r"/(studies/.*|workers|new|compare|dashboard(/.*)?|docs|login)?")
 """Paths of pages, to which a link of another site may lead."""
 
 

@@ -84,8 +84,15 @@ ROUTES: Mapping[str, tuple[RequiredScope, ...]] = {
     "GET /docs": ("read",),
     "GET /docs-assets/{path:path}": ("read",),
     "GET /openapi.json": ("read", "work"),
-    # The Optuna dashboard
+    # The web interface
     "GET /": ("read",),
+    "GET /studies/{name}": ("read",),
+    "GET /studies/{name}/trials/{number}": ("read",),
+    "GET /workers": ("read",),
+    "GET /new": ("read",),
+    "GET /compare": ("read",),
+    "GET /assets/{path:path}": ("read",),
+    # The Optuna dashboard
     "GET /dashboard": ("read",),
     "GET /dashboard/{rest:path}": ("read",),
     "GET /static/{rest:path}": ("read",),

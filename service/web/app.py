@@ -31,6 +31,7 @@ from service.web.conversions import Conversions
 from service.web.dashboard.pages import dashboard_routes
 from service.web.metrics import MeasureRequests, Metrics
 from service.web.own_process import OwnProcesses
+from service.web.pages.shell import page_routes
 from service.web.quick_route import QuickRoutes
 from service.web.request_ids import RequestIds
 from service.web.routes import (
@@ -143,7 +144,7 @@ def create_app(
         app.include_router(router)
     app.include_router(operations.workers_router)
     app.include_router(operations.router)
-    app.router.routes.extend(dashboard_routes(store.optuna, own_processes))
+    app.router.routes.extend([*page_routes(), *dashboard_routes(store.optuna, own_processes)])
     app.router.middleware_stack = QuickRoutes(app.router.middleware_stack, leases.router)
     problems.install_error_handlers(app)
     api_docs.install_docs(app)

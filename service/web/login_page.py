@@ -7,8 +7,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
+from service.web.pages.shell import STATIC
+
 TEMPLATES = Path(__file__).parent / "templates"
-STYLE = (TEMPLATES / "login.css").read_text()
+STYLE = (STATIC / "tokens.css").read_text() + (TEMPLATES / "login.css").read_text()
 PAGE = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True).get_template("login.html")
 
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

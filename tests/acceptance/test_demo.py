@@ -56,7 +56,7 @@ def test_the_demo_runs_a_study_shows_the_best_trials_and_the_test_score_and_leav
         status, output = run(tmp_path, environment | own, file)
         assert status == 0, output
         assert "small, 3 trials, from small.yaml" in output
-        assert f"http://127.0.0.1:{environment['NARROWS_PORT']}/dashboard" in output
+        assert f"http://127.0.0.1:{environment['NARROWS_PORT']}/studies/small" in output
         assert "small is finished" in output
         assert "The best trials" in output
         assert re.search(r"The workers' time: training \d+%, .*, start \d+%, .* of lanes empty", output)

@@ -111,6 +111,7 @@ def test_a_wheel_has_one_package(wheel: Path) -> None:
         assert archive.read(metadata).decode().split() == ["narrows"]
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"narrows"}
     files = {"py.typed", "examples/digits.yaml", "storage/migrations/env.py", "html_report/templates/report.html"}
+    files |= {f"service/web/pages/{file}" for file in ("templates/shell.html", "static/main.js", "static/lib/dom.js")}
     assert {f"narrows/{file}" for file in files} <= set(names)
 
 

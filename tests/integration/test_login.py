@@ -67,7 +67,7 @@ def test_no_header_of_a_stranger_is_an_internal_error(browser: TestClient) -> No
 # In and out
 
 
-@pytest.mark.parametrize("path", ["/", "/dashboard", "/dashboard/studies/1?a=b&c", "/docs", "/v1/studies"])
+@pytest.mark.parametrize("path", ["/", "/studies/a/trials/1", "/dashboard/studies/1?a=b&c", "/docs", "/v1/studies"])
 def test_a_browser_is_sent_to_the_login_and_back(browser: TestClient, path: str) -> None:
     sent = browser.get(path)
     assert sent.status_code == 303
@@ -211,8 +211,8 @@ def test_too_many_wrong_tokens_wait(guarded: Service, browser: TestClient) -> No
     ],
 )
 def test_a_link_cannot_send_who_logs_in_elsewhere(browser: TestClient, wanted: str) -> None:
-    assert 'name="next" value="/dashboard"' in browser.get("/login", params={"next": wanted}).text
-    assert log_in(browser, next=wanted).headers["location"] == "/dashboard"
+    assert 'name="next" value="/"' in browser.get("/login", params={"next": wanted}).text
+    assert log_in(browser, next=wanted).headers["location"] == "/"
 
 
 def test_what_stands_in_a_link_stays_text(browser: TestClient) -> None:
@@ -243,4 +243,4 @@ def test_another_site_changes_nothing_with_a_session(
 
 def test_without_tokens_there_is_nothing_to_log_in_to(sqlite_service: Service) -> None:
     response = sqlite_service.http.get("/login", follow_redirects=False)
-    assert (response.status_code, response.headers["location"]) == (303, "/dashboard")
+    assert (response.status_code, response.headers["location"]) == (303, "/")

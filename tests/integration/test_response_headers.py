@@ -1,5 +1,7 @@
 """The headers that every answer carries, and those of assets."""
 
+import re
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -9,7 +11,18 @@ from tests.integration.token_driver import OPERATOR
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/studies", "/v1/tokens", "/healthz", "/metrics", "/dashboard", "/api/studies", "/docs", "/login", "/no", "/"],
+    [
+        "/v1/studies",
+        "/v1/tokens",
+        "/healthz",
+        "/metrics",
+        "/dashboard",
+        "/api/studies",
+        "/docs",
+        "/login",
+        "/no",
+        "/new",
+    ],
 )
 @pytest.mark.parametrize("headers", [{}, bearer(OPERATOR)], ids=["without", "with"])
 def test_every_answer_carries_the_headers_of_a_careful_service(
@@ -52,6 +65,31 @@ def test_pages_load_only_their_own_parts(guarded: Service) -> None:
     assert "'sha256-" in policies["/docs"]
     for policy in policies.values():
         assert "http" not in policy
+
+
+@pytest.mark.parametrize("path", ["/", "/studies/a", "/studies/a/trials/0", "/workers", "/new", "/compare"])
+def test_the_pages_of_the_interface_run_no_text_as_a_script(guarded: Service, path: str) -> None:
+    page = guarded.http.get(path, headers=bearer(OPERATOR))
+    policy = page.headers.get_list("content-security-policy")[0]
+    assert "script-src 'self';" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert re.findall(r"<script(?![^>]* src=)", page.text) == []
+    assert re.findall(r' (?:on\w+|style)="', page.text) == []
+
+
+def test_files_of_the_pages_are_kept_until_they_change(guarded: Service) -> None:
+    page = guarded.http.get("/", headers=bearer(OPERATOR)).text
+    paths = re.findall(r'(?:src|href)="(/assets/[^"]+)"', page)
+    assert len(paths) > 20
+    for path in paths:
+        answer = guarded.http.get(path, headers=bearer(OPERATOR))
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, max-age=31536000, immutable")
+        assert guarded.http.get(path).status_code == 401
+        earlier = guarded.http.get(re.sub(r"assets/\w+", "assets/0123", path), headers=bearer(OPERATOR))
+        assert (earlier.content, earlier.headers["cache-control"]) == (answer.content, "no-store")
+    for path in ("/assets/0123/no.js", "/assets/0123/..%2fshell.py", "/assets/0123/../shell.py"):
+        assert guarded.http.get(path, headers=bearer(OPERATOR)).status_code == 404
 
 
 def test_assets_are_asked_for_again_but_not_sent_again(guarded: Service) -> None:

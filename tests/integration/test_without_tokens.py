@@ -90,7 +90,7 @@ def test_without_tokens_another_sites_page_lets_nothing_be_read(
             assert method == "HEAD" or response.json()["code"] == "cross_origin"
 
 
-@pytest.mark.parametrize("path", ["/", "/dashboard", "/dashboard/studies/1", "/docs", "/login"])
+@pytest.mark.parametrize("path", ["/", "/studies/a", "/new", "/dashboard", "/dashboard/studies/1", "/docs", "/login"])
 def test_without_tokens_a_link_of_another_site_leads_to_a_page(sqlite_service: Service, path: str) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", **NAVIGATION}
     response = sqlite_service.http.get(path, headers=headers, follow_redirects=False)

@@ -4,7 +4,6 @@ import asyncio
 
 from a2wsgi import WSGIMiddleware
 from optuna.storages import BaseStorage
-from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,10 +24,9 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
 def dashboard_routes(storage: BaseStorage, own_processes: OwnProcesses) -> list[Route]:
-    """The routes of the dashboard and a redirect from /. Changes that have no route before these are refused."""
+    """The routes of the dashboard. Changes that have no route before these are refused."""
     dashboard = LazyDashboard(storage, own_processes)
     return [
-        Route("/", endpoint=RedirectResponse("/dashboard"), methods=["GET"]),
         *(Route(path, endpoint=dashboard, methods=["GET"]) for path in READS),
         Route("/api/{rest:path}", endpoint=_RefusedChange(), methods=list(WRITES)),
     ]

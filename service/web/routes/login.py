@@ -16,7 +16,7 @@ from service.web.dependencies import AuthenticatorDependency
 
 router = APIRouter(include_in_schema=False)
 
-HOME = "/dashboard"
+HOME = "/"
 
 
 async def _fields(request: Request) -> dict[str, str]:

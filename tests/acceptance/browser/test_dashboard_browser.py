@@ -74,8 +74,7 @@ def test_the_dashboard_shows_studies_and_trials_and_stays_alive(http: httpx.Clie
     assert states == ["COMPLETE", "COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]
 
     page = open_page(origin(http), token=TOKEN).page
-    page.goto(f"{origin(http)}/")
-    expect(page).to_have_url(re.compile(r"/dashboard(\?.*)?$"))
+    page.goto(f"{origin(http)}/dashboard")
     page.get_by_text(re.compile(r"^\d+\. seen-in-a-browser$")).click()
     expect(page).to_have_url(re.compile(r"/dashboard/studies/\d+$"))
     expect(page.locator("#plot-history .scatterlayer .trace").first).to_be_attached()

@@ -204,7 +204,7 @@ def test_submit_sends_what_the_file_says(service: StandIn, capsys: Capture, tmp_
     assert run(["submit", str(file)]) == 0
     space = {"learning_rate": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}
     assert service.requests == [("POST /v1/studies", {"name": "digits", "search_space": space})]
-    told = f"It is running, 30 trials: {service.url}/dashboard\n"
+    told = f"It is running, 30 trials: {service.url}/studies/digits\n"
     assert capsys.readouterr().out == f"digits is created. {told}"
     service.answers["POST /v1/studies"] = (200, study_json())
     assert run(["submit", str(file)]) == 0

@@ -1,0 +1,249 @@
+// Parallel coordinates on a canvas: an axis for each parameter and objective, a line for each trial, and brushes.
+
+import { h } from "../lib/dom.js";
+import { quoted } from "../lib/data.js";
+import { resolved } from "./chart.js";
+import { choiceScale, coloursByRank, scaleOf } from "./scales.js";
+
+/** @typedef {import("../lib/types.js").Row} Row */
+/** @typedef {import("../lib/types.js").Objective} Objective */
+
+/**
+ * @typedef {object} Axis
+ * @property {string} label
+ * @property {string} column name in a filter
+ * @property {(row: Row) => any} value
+ * @property {any[] | null} choices of a categorical parameter
+ * @property {(value: any) => number} at from 0 (bottom) to 1 (top); NaN for no value
+ * @property {(position: number) => number} back
+ * @property {{value: any, label: string}[]} ticks
+ */
+
+const [TOP, BOTTOM, SIDE, HEIGHT] = [34, 12, 60, 320];
+const MIN_GAP = 92;
+const MIN_BRUSH = 4;
+
+export class ParallelPlot {
+  /** @param {{open: (number: number) => void, onBrush: (where: string) => void}} given */
+  constructor({ open, onBrush }) {
+    this.open = open;
+    this.onBrush = onBrush;
+    this.axes = /** @type {Axis[]} */ ([]);
+    this.rows = /** @type {Row[]} */ ([]);
+    this.matching = /** @type {Set<number> | null} */ (null);
+    this.brushes = /** @type {Map<string, [number, number]>} by column, from 0 to 1 */ (new Map());
+    this.direction = /** @type {"maximize" | "minimize"} */ ("maximize");
+    this.canvas = h("canvas", { role: "img", "aria-label": "Parallel coordinates of parameters and objectives; the filter below does the same as its brushes" });
+    this.inner = h("div", { class: "parallel", style: { height: `${HEIGHT}px` } }, this.canvas);
+    this.element = h("div", { class: "sideways" }, this.inner);
+    this.frame = 0;
+    new ResizeObserver(() => this.redraw()).observe(this.element);
+    window.addEventListener("themechange", () => this.redraw());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+    this.canvas.addEventListener("pointerdown", (event) => this.startBrush(event));
+  }
+
+  /**
+   * @param {Row[]} rows
+   * @param {Record<string, any>} space
+   * @param {Objective[]} objectives
+   * @param {Set<number> | null} matching
+   */
+  show(rows, space, objectives, matching) {
+    this.rows = rows.filter((row) => row.state === "COMPLETE" || row.state === "PRUNED");
+    this.matching = matching;
+    this.direction = objectives[0].direction;
+    this.axes = [
+      ...Object.entries(space).map(([name, given]) => this.paramAxis(name, given)),
+      ...objectives.map((one, index) => this.numberAxis(one.metric, `values.${quoted(one.metric)}`, (row) => row.values[index], false)),
+    ];
+    this.inner.style.minWidth = `${2 * SIDE + MIN_GAP * (this.axes.length - 1)}px`;
+    this.redraw();
+  }
+
+  /** Drop all brushes without telling anybody. */
+  clear() {
+    this.brushes.clear();
+    this.redraw();
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} given the parameter in the definition
+   * @returns {Axis}
+   */
+  paramAxis(name, given) {
+    const value = (/** @type {Row} */ row) => row.params[name];
+    const column = `params.${quoted(name)}`;
+    if (!Array.isArray(given.choices)) return this.numberAxis(name, column, value, given.log === true);
+    return { label: name, column, value, ...choiceScale(given.choices), choices: given.choices };
+  }
+
+  /**
+   * @param {string} label
+   * @param {string} column
+   * @param {(row: Row) => any} value
+   * @param {boolean} log
+   * @returns {Axis}
+   */
+  numberAxis(label, column, value, log) {
+    const scale = scaleOf(this.rows.map((row) => Number(value(row) ?? NaN)), { log, room: 0.02 });
+    const at = (/** @type {any} */ one) => (typeof one === "number" ? scale.at(one) : NaN);
+    return { label, column, value, choices: null, at, back: scale.back, ticks: scale.ticks };
+  }
+
+  redraw() {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.draw();
+    });
+  }
+
+  /** @param {number} index */
+  xOf(index) {
+    const width = this.inner.clientWidth - 2 * SIDE;
+    return SIDE + (this.axes.length > 1 ? (index / (this.axes.length - 1)) * width : width / 2);
+  }
+
+  /** @param {number} share */
+  yOf(share) {
+    return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM);
+  }
+
+  draw() {
+    const ratio = devicePixelRatio || 1;
+    const width = this.inner.clientWidth;
+    if (!width) return;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(HEIGHT * ratio);
+    const context = this.canvas.getContext("2d");
+    if (!context) return;
+    context.scale(ratio, ratio);
+    const colour = coloursByRank(this.rows.map((row) => row.values[0] ?? null), this.direction);
+    const isOut = (/** @type {Row} */ row) => this.matching !== null && !this.matching.has(row.number);
+    const better = (/** @type {Row} */ row) => (row.values[0] ?? null) === null ? -Number.MAX_VALUE : Number(row.values[0]) * (this.direction === "minimize" ? -1 : 1);
+    const order = [...this.rows].sort((a, b) => Number(isOut(b)) - Number(isOut(a)) || better(a) - better(b) || 0);
+    for (const row of order) {
+      context.globalAlpha = isOut(row) ? 0.06 : row.state === "COMPLETE" ? (this.rows.length > 1000 ? 0.4 : 0.8) : 0.12;
+      context.strokeStyle = isOut(row) ? "#98a2ae" : colour(row.values[0] ?? null) ?? "#98a2ae";
+      this.line(context, row);
+    }
+    context.globalAlpha = 1;
+    this.drawAxes(context);
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Row} row
+   */
+  line(context, row) {
+    context.beginPath();
+    let isOpen = false;
+    this.axes.forEach((axis, index) => {
+      const y = this.yOf(axis.at(axis.value(row)));
+      if (!Number.isFinite(y)) return void (isOpen = false); // a conditional parameter that the trial does not have
+      if (isOpen) context.lineTo(this.xOf(index), y);
+      else context.moveTo(this.xOf(index), y);
+      isOpen = true;
+    });
+    context.stroke();
+  }
+
+  /** @param {CanvasRenderingContext2D} context */
+  drawAxes(context) {
+    const style = getComputedStyle(this.element);
+    const [ink, paper] = ["--chart-ink", "--card"].map((name) => resolved(style.getPropertyValue(name), style));
+    context.font = "12px system-ui, sans-serif";
+    this.axes.forEach((axis, index) => {
+      const x = Math.round(this.xOf(index)) + 0.5;
+      context.strokeStyle = ink;
+      context.lineWidth = 1;
+      context.beginPath();
+      context.moveTo(x, TOP);
+      context.lineTo(x, HEIGHT - BOTTOM);
+      context.stroke();
+      const brush = this.brushes.get(axis.column);
+      if (brush) {
+        context.fillStyle = "rgba(106, 165, 238, 0.45)";
+        context.fillRect(x - 7, this.yOf(brush[1]), 14, this.yOf(brush[0]) - this.yOf(brush[1]));
+      }
+      context.textAlign = "left";
+      context.textBaseline = "middle";
+      context.lineWidth = 3;
+      context.strokeStyle = paper;
+      context.fillStyle = ink;
+      for (const { value, label } of axis.ticks) {
+        const y = this.yOf(axis.at(value));
+        const text = shortened(context, label, 76);
+        context.strokeText(text, x + 5, y);
+        context.fillText(text, x + 5, y);
+      }
+      context.textAlign = "center";
+      const title = shortened(context, axis.label, index % (this.axes.length - 1) ? MIN_GAP + 60 : 2 * SIDE - 4);
+      context.fillText(title, x, this.axes.length > 6 && index % 2 ? 22 : 9);
+    });
+  }
+
+  /** @param {PointerEvent} event */
+  startBrush(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const index = this.axes.findIndex((_, k) => Math.abs(event.clientX - box.left - this.xOf(k)) < 14);
+    if (index < 0) return;
+    event.preventDefault();
+    const axis = this.axes[index];
+    const from = event.clientY - box.top;
+    const shareAt = (/** @type {number} */ y) => Math.min(1, Math.max(0, 1 - (y - TOP) / (HEIGHT - TOP - BOTTOM)));
+    this.canvas.setPointerCapture(event.pointerId);
+    const move = (/** @type {PointerEvent} */ moved) => {
+      const to = moved.clientY - box.top;
+      if (Math.abs(to - from) < MIN_BRUSH) this.brushes.delete(axis.column);
+      else this.brushes.set(axis.column, [Math.min(shareAt(from), shareAt(to)), Math.max(shareAt(from), shareAt(to))]);
+      this.redraw();
+    };
+    const end = (/** @type {PointerEvent} */ ended) => {
+      move(ended);
+      this.canvas.removeEventListener("pointermove", move);
+      this.canvas.removeEventListener("pointerup", end);
+      this.onBrush(this.where());
+    };
+    this.canvas.addEventListener("pointermove", move);
+    this.canvas.addEventListener("pointerup", end);
+  }
+
+  /** The brushes as a filter of trials. */
+  where() {
+    const parts = this.axes.flatMap((axis) => {
+      const brush = this.brushes.get(axis.column);
+      if (!brush) return [];
+      const [low, high] = brush;
+      if (!axis.choices) return [`${axis.column} >= ${short(axis.back(low))} and ${axis.column} <= ${short(axis.back(high))}`];
+      const chosen = axis.choices.filter((one) => axis.at(one) >= low && axis.at(one) <= high);
+      return [chosen.length ? `${axis.column} in (${chosen.map(literal).join(", ")})` : `${axis.column} is null and number < 0`];
+    });
+    return parts.join(" and ");
+  }
+}
+
+/** @param {number} value */
+const short = (value) => String(Number(value.toPrecision(4)));
+
+/**
+ * A choice as the filter takes it.
+ * @param {any} value
+ */
+function literal(value) {
+  if (typeof value !== "string") return String(value);
+  return value.includes("'") ? `"${value}"` : `'${value}'`;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} text
+ * @param {number} width in pixels
+ */
+function shortened(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let length = text.length;
+  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > width) length--;
+  return `${text.slice(0, length)}…`;
+}

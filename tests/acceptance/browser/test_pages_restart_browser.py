@@ -1,0 +1,38 @@
+"""An open page while the service is away, and after it has come back."""
+
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import expect
+
+from tests.acceptance.browser.acting_worker import ActingWorker
+from tests.acceptance.browser.conftest import OpenPage
+from tests.acceptance.browser.test_pages_browser import create_study, curves
+from tests.conftest import StartService
+from tests.waiting import PATIENCE_SECONDS
+
+
+def test_a_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
+    service_process: StartService, open_page: OpenPage, free_port: int, tmp_path: Path
+) -> None:
+    place = {"NARROWS_PORT": str(free_port), "NARROWS_DATABASE": f"sqlite:///{tmp_path / 'narrows.db'}"}
+    first = service_process(environment=place)
+    with httpx.Client(base_url=first.url, trust_env=False, timeout=PATIENCE_SECONDS) as http:
+        create_study(http)
+        worker = ActingWorker(http)
+        worker.train("seen", 0.8)
+        watched = open_page(first.url)
+        watched.page.goto(f"{first.url}/studies/seen")
+        curves(watched.page, 1)
+        first.close()
+        expect(watched.page.get_by_text("The connection to the service is lost")).to_be_visible()
+
+        service_process(environment=place)
+        worker.train("seen", 0.9)
+        expect(watched.page.get_by_text("The connection to the service is lost")).to_have_count(0)
+        curves(watched.page, 2)
+        worker.train("seen", 0.95)
+        curves(watched.page, 3)
+        expect(watched.page.locator(".tiles")).to_contain_text("0.95")
+    assert all("ERR_" in problem for problem in watched.problems), watched.problems
+    watched.problems.clear()  # what was asked of the service while it was away
