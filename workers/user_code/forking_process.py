@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from workers import user_process
 from workers.fleet.device_group import DeviceGroup
+from workers.user_code.named_imports import named_imports
 from workers.user_code.process import Files, environment_for
 from workers.user_process.forks import FORKS, MAX_MESSAGE_BYTES, State
 
@@ -27,12 +29,13 @@ class ForkingError(OSError):
 class ForkingProcess:
     """A process that forks for the trials of a worker with the same code."""
 
-    def __init__(self, devices: DeviceGroup, code: Path | None) -> None:
-        """Start it. Raises OSError."""
+    def __init__(self, devices: DeviceGroup, code: Path | None, entrypoints: Sequence[str]) -> None:
+        """Start it; it imports first what the files of the entrypoints name. Raises OSError."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(ANSWER_SECONDS)
         self._lock = threading.Lock()
-        state = State(None if code is None else str(code)).to_file()
+        modules = [] if code is None else named_imports(code, entrypoints)
+        state = State(None if code is None else str(code), modules).to_file()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", user_process.__name__, FORKS, str(theirs.fileno()), str(state)],

@@ -70,7 +70,9 @@ class ProcessStarter:
     def _forking_process(self, beginning: Beginning) -> ForkingProcess:
         """The process that forks for trials that begin like this: a new one if there is none. Raises OSError."""
         with self._lock:
-            forking = self._forking.pop(beginning, None) or ForkingProcess(beginning.devices, self._code)
+            forking = self._forking.pop(beginning, None) or ForkingProcess(
+                beginning.devices, self._code, beginning.entrypoints
+            )
             self._forking[beginning] = forking
             if len(self._forking) > MAX_FORKING + len(self.devices) - 1:
                 self._forking.pop(next(iter(self._forking))).close()

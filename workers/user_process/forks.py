@@ -1,6 +1,7 @@
 """The process that forks for each trial, so that trials of the same code import installed packages only once.
 
-It imports what the trials before have imported from installed packages, never the user's own files. It starts itself
+It imports the installed packages that the user's files name, and later those that trials have imported besides; never
+the user's own files. It starts itself
 again, with nothing imported, when a fork would not be what a new process is: after an import that starts threads or
 opens the accelerator, and after a change of an imported file.
 """
@@ -16,6 +17,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -29,6 +31,8 @@ from workers.user_process.output import flush_output, tell
 FORKS = "forks"
 """First argument of this process."""
 MAX_MESSAGE_BYTES = 256 * 1024
+IMPORTING_SECONDS = 60.0
+"""How long a trial waits at most for the imports before it, which it would have to make itself."""
 N_FILES = 3
 """With a request to start: the process's end of its socket, its lifeline, and the pipe for its output."""
 
@@ -90,6 +94,9 @@ class Forks:
 
     def serve(self) -> Fork:
         """Serve until the worker closes the socket. Returns only in a fork."""
+        deadline = time.monotonic() + IMPORTING_SECONDS
+        while self._waiting and time.monotonic() < deadline:
+            self._import_next()
         if self._state.request is not None:
             request, self._state.request = self._state.request, None
             if (fork := self._start(request)) is not None:

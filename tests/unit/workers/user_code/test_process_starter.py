@@ -84,7 +84,12 @@ def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trials]:
     trials.starter.close()
 
 
-WAS_IMPORTED = "was = 'plain' in sys.modules\nimport plain\nreturn float(was)\n"
+WAS_IMPORTED = "was = 'plain' in sys.modules\n__import__('plain')\nreturn float(was)\n"  # no line names it
+
+
+def test_what_the_users_files_name_is_there_for_the_first_trial(trials: Trials) -> None:
+    trials.write("was = 'plain' in sys.modules\nimport plain\nreturn float(was)\n")
+    assert trials.run()[0] == 1.0
 
 
 def test_what_a_trial_has_imported_is_there_for_the_next_ones(trials: Trials) -> None:
@@ -183,9 +188,8 @@ def test_trials_do_not_share_random_numbers(trials: Trials) -> None:
 
 
 def test_a_package_that_starts_threads_is_left_to_the_trials_and_told_once(trials: Trials) -> None:
-    trials.write(
-        "was = 'plain' in sys.modules, 'threads' in sys.modules\nimport threads, plain\nreturn was[0] + 2.0 * was[1]\n"
-    )
+    was = "was = ('plain' in sys.modules) + 2.0 * ('threads' in sys.modules)\n"
+    trials.write(was + "__import__('threads'), __import__('plain')\nreturn was\n")
     assert trials.run() == (0.0, "")
     told = "[each trial imports threads anew, because it starts threads when it is imported]\n"
     outputs = []
@@ -198,6 +202,10 @@ def test_a_package_that_starts_threads_is_left_to_the_trials_and_told_once(trial
     trials.run_until(1.0)
     assert trials.run() == (1.0, "")
     assert outputs.count(told) == 1
+
+    trials.starter.close()
+    trials.write("was = float('plain' in sys.modules)\nimport threads, plain\nreturn was\n")
+    assert [trials.run() for _ in range(2)] == [(1.0, told), (1.0, "")]
 
 
 def test_a_package_that_cannot_be_imported_alone_is_left_to_the_trials(trials: Trials) -> None:
