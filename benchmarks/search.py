@@ -126,14 +126,14 @@ def arms(tasks: Sequence[str], samplers: Sequence[str], pruners: Sequence[str]) 
             yield from (Arm(task, variant) for variant in TPE_VARIANTS)
 
 
-def run_one(job: tuple[Arm, int]) -> Searched:
-    """Run one search of an arm with a seed."""
-    arm, seed = job
+def run_one(job: tuple[Arm, int, int]) -> Searched:
+    """Run one search of an arm with a seed and a number of spare trials."""
+    arm, seed, n_spare = job
     torch.set_num_threads(1)  # the GP's; processes share the cores
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     task, table = TASKS[arm.task], recorded(arm.task)
-    return search(table, *built(arm, task, seed), table.best - MARGIN, BUDGET_TRIALS * task.epochs)
+    return search(table, *built(arm, task, seed), table.best - MARGIN, BUDGET_TRIALS * task.epochs, n_spare)
 
 
 @cache
@@ -221,7 +221,7 @@ def run(arguments: argparse.Namespace) -> list[str]:
     jobs = [(arm, first + seed) for arm in chosen for seed in range(n_seeds[arm])]
     found: dict[Arm, list[Searched]] = {arm: [] for arm in chosen}
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for (arm, seed), searched in zip(jobs, pool.imap(run_one, jobs), strict=True):
+        for (arm, seed, _), searched in zip(jobs, pool.imap(run_one, jobs), strict=True):
             found[arm].append(searched)
             if seed == first + n_seeds[arm] - 1:
                 print_progress(f"{arm}: {_written(statistics.median_low(epochs(found[arm])))}")
@@ -242,6 +242,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--gp-seeds", type=int, default=5, help="of the GP, which takes 0.1 s for each suggestion")
+    parser.add_argument("--spare", type=int, default=0, help="trials claimed in advance, beside those that train")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     named = arguments.task or []  # the name of the record; a part must not replace the record of all

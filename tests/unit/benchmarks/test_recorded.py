@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
 
 from benchmarks import search as benchmark
 from benchmarks.recorded.replay import N_WORKERS, Searched, search
@@ -109,6 +111,23 @@ def test_epochs_of_trials_in_flight_are_counted(table: Table) -> None:
     found = replayed(table, {"learning_rate": 1e-2, "dropout": 0.5}, 0.9, budget=1000)
     assert found.epochs == 2 * N_WORKERS + 1
     assert found.best == 0.9
+
+
+@pytest.mark.parametrize("n_spare", [0, 2])
+def test_spare_trials_are_sampled_before_as_many_results_are_known(table: Table, n_spare: int) -> None:
+    known: list[int] = []
+
+    class Recording(optuna.samplers.RandomSampler):
+        def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+            known.append(sum(one.state.is_finished() for one in study.get_trials(deepcopy=False)))
+            return super().infer_relative_search_space(study, trial)
+
+    fields = {"training": {"dataset": "digits", "model": "mlp", "epochs": 3}, "n_trials": 9, "pruner": "none"}
+    definition = Definition.model_validate({"name": "one", "search_space": SPACE, **fields})
+    pruner = build_pruner(definition.pruner)
+    search(table, definition, Recording(seed=0), pruner, math.inf, 60, n_spare=n_spare)
+    at_once = N_WORKERS + n_spare
+    assert known == [*[0] * at_once, *range(1, len(known) - at_once + 1)]
 
 
 def test_a_search_that_spends_its_budget_has_not_reached_it(table: Table) -> None:
