@@ -218,7 +218,7 @@ def run(arguments: argparse.Namespace) -> list[str]:
     chosen = list(arms(arguments.task, arguments.samplers, arguments.pruners))
     n_seeds = {arm: arguments.gp_seeds if arm.sampler == "gp" else arguments.seeds for arm in chosen}
     first = arguments.first_seed
-    jobs = [(arm, first + seed) for arm in chosen for seed in range(n_seeds[arm])]
+    jobs = [(arm, first + seed, arguments.spare) for arm in chosen for seed in range(n_seeds[arm])]
     found: dict[Arm, list[Searched]] = {arm: [] for arm in chosen}
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for (arm, seed, _), searched in zip(jobs, pool.imap(run_one, jobs), strict=True):

@@ -16,6 +16,7 @@ from workers.fleet.device_group import CPU, DeviceGroup
 from workers.fleet.fleet import EXIT_CRASHED, EXIT_NO_RESTART, Fleet, WorkerSlot
 from workers.fleet.forks import Forks
 from workers.fleet.secrets import TOKEN, close_memory, take_token
+from workers.fleet.shared_memory import share_between_forks
 from workers.fleet.stopping import Stopping
 from workers.options import Options, parse
 from workers.sinks.choice import missing
@@ -75,6 +76,8 @@ def run_fleet(options: Options) -> int:
             token = {} if options.token is None else {TOKEN: options.token}
             environment = original | token | {IMPORTS_APART: "1"}
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    if len(groups) > 1:
+        share_between_forks()
     return fleet.run()
 
 
