@@ -114,6 +114,14 @@ def best_of(client: Client, study: Study, k: int) -> list[Trial]:
     return client.best(study.name, k)
 
 
+def unfinished_text(metric: str, trial: Trial) -> str:
+    """Return a sentence about a pruned or paused trial whose last value is better than that of every complete trial."""
+    how = "was pruned" if trial.paused_at_rung is None else "is paused"
+    epochs = "" if trial.step is None else f" after epoch {trial.step + 1}"
+    value = number(trial.metrics[metric]) if metric in trial.metrics else "unknown"
+    return f"Trial {trial.number} {how}{epochs}. No complete trial is as good as its last {one_line(metric)}, {value}."
+
+
 class TopText(Text):
     """A text at the top of its row, whatever the column says of its header."""
 

@@ -75,9 +75,15 @@ def _create(client: "Client", definition: dict[str, Any], *, replace: bool, yes:
 @with_client
 def watch(client: "Client", study: StudyName) -> None:
     """Show a study's progress until it ends."""
-    from narrows.cli.output import console
+    from narrows.cli.output import console, unfinished_text
+    from service.client.text import metrics_of
 
-    client.watch(study, console())
+    watched = client.watch(study, console())
+    metrics = metrics_of(watched)
+    if len(metrics) == 1 and watched.trial_counts.PRUNED + watched.trial_counts.WAITING > 0:
+        unfinished = client.best_trials(study, 1).better_unfinished
+        if unfinished is not None:
+            say(unfinished_text(metrics[0], unfinished))
 
 
 def read_definition(file: Path) -> dict[str, Any]:

@@ -82,9 +82,10 @@ def trials(
 @with_client
 def best(client: "Client", study: StudyName, k: K = 5, as_json: AsJson = False) -> None:
     """Show the best trials of a study, best first. With several objectives: those on the Pareto front."""
-    from narrows.cli.output import best_of, console, print_json, trial_table
+    from narrows.cli.output import console, print_json, trial_table, unfinished_text
     from service.client import quoted
     from service.client.text import metrics_of
+    from service.schemas.results import BestTrials
 
     about = client.study(study)
     metrics = metrics_of(about)
@@ -92,13 +93,15 @@ def best(client: "Client", study: StudyName, k: K = 5, as_json: AsJson = False) 
         path = f"studies/{quoted(study)}"
         print_json(client.get(f"{path}/pareto") if len(metrics) > 1 else client.get(f"{path}/best", {"k": k}))
         return
-    shown = best_of(client, about, k)
-    if shown:
+    answer = client.best_trials(study, k) if len(metrics) == 1 else BestTrials(trials=client.pareto(study)[:k])
+    if shown := answer.trials:
         console().print(trial_table(metrics, shown, states=False))
     elif about.trial_counts.COMPLETE:
         say(f"None of the {about.trial_counts.COMPLETE} complete trials of {study} satisfies every constraint.")
     else:
         say(f"{study} has no complete trial yet.")
+    if answer.better_unfinished is not None:
+        say(unfinished_text(metrics[0], answer.better_unfinished))
 
 
 @with_client

@@ -201,7 +201,11 @@ class Client(WorkerCalls):
 
     def best(self, name: str, k: int | None = None) -> list[Trial]:
         """The best complete trials of a study, or its Pareto front with several objectives."""
-        return self._transport.call(BestTrials, "GET", f"{study_path(name)}/best", query={"k": k}).trials
+        return self.best_trials(name, k).trials
+
+    def best_trials(self, name: str, k: int | None = None) -> BestTrials:
+        """The best complete trials of a study, and the unfinished one that is better than these, if there is one."""
+        return self._transport.call(BestTrials, "GET", f"{study_path(name)}/best", query={"k": k})
 
     def pareto(self, name: str) -> list[Trial]:
         """The Pareto front of a study."""

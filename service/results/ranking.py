@@ -1,11 +1,13 @@
 """Which trials of a study are its best: complete, feasible, and ranked by the first objective."""
 
+import math
 from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import StateConflictError
 from service.sampling.constraints import is_feasible
+from service.sampling.paused import paused_at
 from service.study.live_study import LiveStudy
 
 
@@ -32,6 +34,29 @@ def best_trials(live: LiveStudy, k: int) -> list[FrozenTrial]:
     if len(live.definition.objectives) > 1:
         raise StateConflictError(f"study {live.record.name} has several objectives: ask for its pareto front")
     return ranked_trials(live, live.study.get_trials(deepcopy=False))[:k]
+
+
+def better_unfinished(live: LiveStudy) -> FrozenTrial | None:
+    """The pruned or paused trial with the best last value, if no complete trial is as good.
+
+    Trials that violate a constraint do not count. None with several objectives.
+    """
+    if len(live.definition.objectives) > 1:
+        return None
+    sign = -1 if live.definition.objectives[0].direction == "maximize" else 1
+    ended = [(trial, _last_value(trial)) for trial in live.study.get_trials(deepcopy=False)]
+    ranked = [(sign * value, trial.number, trial) for trial, value in ended if value is not None and is_feasible(trial)]
+    key, _, unfinished = min(ranked, default=(math.inf, 0, None))
+    best = best_trial(live)
+    return unfinished if best is None or key < sign * best.values[0] else None
+
+
+def _last_value(trial: FrozenTrial) -> float | None:
+    """The last value of a pruned or paused trial; None for another one, or without a value that is a number."""
+    if (trial.state != TrialState.PRUNED and paused_at(trial) is None) or trial.last_step is None:
+        return None
+    last = trial.intermediate_values[trial.last_step]
+    return None if math.isnan(last) else last
 
 
 def pareto_trials(live: LiveStudy) -> list[FrozenTrial]:

@@ -217,6 +217,12 @@ class BestTrials(Answer):
     note: str | None = Field(
         None, description="Why the list is empty although trials are complete; null otherwise.", examples=[None]
     )
+    better_unfinished: Trial | None = Field(
+        None,
+        description="The pruned or paused trial with the best last value, if no complete trial is as good. Null "
+        "otherwise, and with several objectives.",
+        examples=[None],
+    )
 
 
 class Curves(Answer):

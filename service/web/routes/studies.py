@@ -10,7 +10,7 @@ from service.registry.study_check import check_study
 from service.results import export
 from service.results.importances import importances
 from service.results.paging import MAX_LIMIT, take_page
-from service.results.ranking import best_trials, complete_trials, pareto_trials
+from service.results.ranking import best_trials, better_unfinished, complete_trials, pareto_trials
 from service.results.view import study_view, study_view_unless_deleted, trial_views
 from service.sampling.constraints import why_none
 from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
@@ -161,10 +161,16 @@ def list_best_trials(live: StudyDependency, k: BestQuery = 5) -> BestTrials:
     """List the best trials of a study.
 
     Only complete trials that satisfy every constraint count. A study with several objectives has no single best trial
-    and is refused with 409 `state_conflict`: read its Pareto front instead.
+    and is refused with 409 `state_conflict`: read its Pareto front instead. A pruned or paused trial that was better by
+    its last value is in `better_unfinished`.
     """
     note = why_none(complete_trials(live))
-    return BestTrials(trials=trial_views(live, best_trials(live, k)), note=note)
+    trials, unfinished = best_trials(live, k), better_unfinished(live)
+    return BestTrials(
+        trials=trial_views(live, trials),
+        note=note,
+        better_unfinished=None if unfinished is None else trial_views(live, [unfinished])[0],
+    )
 
 
 @router.get(

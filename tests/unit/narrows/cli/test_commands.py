@@ -24,14 +24,6 @@ def test_no_studies_are_a_hint(service: StandIn, capsys: Capture) -> None:
     assert "narrows submit" in capsys.readouterr().out
 
 
-def test_best_is_a_table(service: StandIn, capsys: Capture) -> None:
-    service.answers["GET /v1/studies/digits"] = (200, study_json())
-    service.answers["GET /v1/studies/digits/best?k=2"] = (200, {"trials": [trial_json(7, 0.98), trial_json(3)]})
-    assert run(["best", "digits", "-k", "2"]) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-2:]]
-    assert rows == [["7", "0.98", "0.0123", "20", "10", "s"], ["3", "0.97", "0.0123", "20", "10", "s"]]
-
-
 @pytest.mark.parametrize(
     ("arguments", "request_line"),
     [
