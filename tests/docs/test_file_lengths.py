@@ -1,4 +1,4 @@
-"""No Python file has more than 300 lines, so each is about one thing."""
+"""No file of Python or JavaScript has more than 300 lines, so each is about one thing."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +12,8 @@ MAX_LINES = 300
 
 
 def too_long(paths: Iterable[Path]) -> list[str]:
-    """The Python files among these that must be split, each with its number of lines."""
-    lengths = {path: len(path.read_bytes().splitlines()) for path in paths if path.suffix == ".py"}
+    """The files of code among these that must be split, each with its number of lines."""
+    lengths = {path: len(path.read_bytes().splitlines()) for path in paths if path.suffix in (".py", ".js")}
     return [f"{path}: {length} lines" for path, length in lengths.items() if length > MAX_LINES]
 
 
@@ -22,7 +22,9 @@ def test_no_file_is_too_long() -> None:
     assert too_long(FILES) == []
 
 
-@pytest.mark.parametrize(("name", "length", "n_found"), [("a.py", 300, 0), ("a.py", 301, 1), ("a.md", 301, 0)])
+@pytest.mark.parametrize(
+    ("name", "length", "n_found"), [("a.py", 300, 0), ("a.py", 301, 1), ("a.js", 301, 1), ("a.md", 301, 0)]
+)
 def test_a_long_file_is_found(tmp_path: Path, name: str, length: int, n_found: int) -> None:
     path = tmp_path / name
     path.write_text("x = 1\n" * length)

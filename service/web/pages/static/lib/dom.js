@@ -58,14 +58,27 @@ export function fill(element, ...children) {
   return element;
 }
 
+let isPressed = false;
+const postponed = /** @type {Map<object, () => void>} */ (new Map());
+window.addEventListener("pointerdown", () => (isPressed = true), true);
+for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, () => window.setTimeout(release), true);
+
+/** Do what was put off, once a click has found what it was meant for. */
+function release() {
+  isPressed = false;
+  const all = [...postponed.values()];
+  postponed.clear();
+  for (const work of all) work();
+}
+
 /**
- * Set the text of an element, if it is another one: selections and screen readers notice a change.
- * @param {Element} element
- * @param {string} text
+ * Replace elements, but not while the pointer is pressed: a click would miss what is not there any more.
+ * @param {object} key the latest work of a key is done
+ * @param {() => void} work
  */
-export function say(element, text) {
-  const shown = printable(text);
-  if (element.textContent !== shown) element.textContent = shown;
+export function unlessPressed(key, work) {
+  if (isPressed) postponed.set(key, work);
+  else work();
 }
 
 /**

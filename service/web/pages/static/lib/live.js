@@ -35,11 +35,12 @@ const SLEPT_MS = 20000;
  */
 
 /**
- * Follow the events of one study, or of all. While the page is hidden the stream is closed, because a browser has few
+ * Follow the events of one study, or of all. What is loaded once `opened` has settled lacks nothing that events do not
+ * tell. While the page is hidden the stream is closed, because a browser has few
  * connections for all of its tabs; when the page is shown again, it goes on after the last event.
  * @param {string | null} study
  * @param {Listener} listener
- * @returns {() => void} ends it
+ * @returns {{opened: Promise<void>}} settles when the stream is open, or cannot be opened yet
  */
 export function follow(study, listener) {
   let lastId = "";
@@ -48,6 +49,9 @@ export function follow(study, listener) {
   let gathering = 0;
   let retry = 0;
   let beat = Date.now();
+  let wasOpen = false;
+  let settle = () => {};
+  const opened = /** @type {Promise<void>} */ (new Promise((resolve) => (settle = resolve)));
 
   const flush = () => {
     gathering = 0;
@@ -75,17 +79,21 @@ export function follow(study, listener) {
     const query = new URLSearchParams();
     if (study) query.set("study", study);
     if (lastId) query.set("last_event_id", lastId);
-    const opened = (source = new EventSource(`/v1/events?${query}`));
-    for (const type of TYPES) opened.addEventListener(type, onEvent);
-    opened.addEventListener("reset", onReset);
-    opened.onopen = () => {
+    const stream = (source = new EventSource(`/v1/events?${query}`));
+    for (const type of TYPES) stream.addEventListener(type, onEvent);
+    stream.addEventListener("reset", onReset);
+    stream.onopen = () => {
       showConnection(true);
-      // Without an id there is nothing to go on after: what happened before the stream began has to be loaded.
-      if (!lastId) listener.onReload();
+      // Without an id there is nothing to go on after: what happened since the last stream has to be loaded.
+      if (!lastId && wasOpen) listener.onReload();
+      wasOpen = true;
+      settle();
     };
-    opened.onerror = () => {
+    stream.onerror = () => {
       showConnection(false);
-      if (opened.readyState === EventSource.CLOSED) retry = window.setTimeout(askAndOpen, RETRY_MS);
+      wasOpen = true; // what the page has loaded without a stream may be old
+      settle();
+      if (stream.readyState === EventSource.CLOSED) retry = window.setTimeout(askAndOpen, RETRY_MS);
     };
   };
   const askAndOpen = async () => {
@@ -98,7 +106,7 @@ export function follow(study, listener) {
     }
   };
   const onVisibility = () => (document.hidden ? close() : open());
-  const timer = window.setInterval(() => {
+  window.setInterval(() => {
     const slept = Date.now() - beat > SLEPT_MS;
     beat = Date.now();
     if (slept && !document.hidden) open(); // the connection of before may be dead without an error
@@ -106,12 +114,9 @@ export function follow(study, listener) {
   document.addEventListener("visibilitychange", onVisibility);
   window.addEventListener("online", open);
   open();
-  return () => {
-    close();
-    window.clearInterval(timer);
-    document.removeEventListener("visibilitychange", onVisibility);
-    window.removeEventListener("online", open);
-  };
+  if (document.hidden) wasOpen = true;
+  if (document.hidden) settle();
+  return { opened };
 }
 
 /** @param {boolean} isLive */

@@ -3,6 +3,12 @@
 const NEXT = /** @type {Record<string, string>} */ ({ system: "light", light: "dark", dark: "system" });
 const NAMES = /** @type {Record<string, string>} */ ({ system: "Auto", light: "Light", dark: "Dark" });
 
+/** Whether the page is dark now. */
+export function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
 /** Give the button in the header its meaning. */
 export function installThemeSwitch() {
   const button = document.getElementById("theme");

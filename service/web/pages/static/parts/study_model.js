@@ -30,6 +30,8 @@ export class StudyModel extends EventTarget {
     this.progress = /** @type {import("../lib/data.js").Progress | null} */ (null);
     this.where = "";
     this.matching = /** @type {Set<number> | null} trials that the filter lets through; null without a filter */ (null);
+    this.nLoading = 0;
+    this.held = /** @type {LiveEvent[]} events that wait for what is being loaded */ ([]);
     this.refreshStudy = throttled(() => this.quietly(() => this.loadStudy()), STUDY_MS);
     this.refreshProgress = throttled(() => this.quietly(() => this.loadProgress()), PROGRESS_MS);
     this.refreshFilter = throttled(() => this.quietly(() => this.loadMatching()), PROGRESS_MS);
@@ -38,8 +40,23 @@ export class StudyModel extends EventTarget {
   /** Load all of it and follow the events. Raises ApiError for a study that there is not. */
   async start() {
     this.study = await readStudy(this.name);
-    follow(this.name, { onEvents: (events) => this.apply(events), onReload: () => void this.quietly(() => this.reload()) });
+    const { opened } = follow(this.name, { onEvents: (events) => this.apply(events), onReload: () => void this.quietly(() => this.reload()) });
+    await opened;
     await Promise.all([this.loadRows(), this.loadCurves([objectivesOf(this.study)[0].metric]), this.loadProgress()]);
+  }
+
+  /**
+   * Load something, and only then apply the events that come meanwhile: the answer may lack them.
+   * @param {() => Promise<void>} work
+   */
+  async holding(work) {
+    this.nLoading += 1;
+    try {
+      await work();
+    } finally {
+      this.nLoading -= 1;
+      if (!this.nLoading) this.apply(this.held.splice(0));
+    }
   }
 
   async reload() {
@@ -65,9 +82,11 @@ export class StudyModel extends EventTarget {
   }
 
   async loadRows() {
-    this.columns = await readColumns(this.name);
-    const rows = await readRows(this.study, this.columns);
-    this.rows = new Map(rows.map((row) => [row.number, row]));
+    await this.holding(async () => {
+      this.columns = await readColumns(this.name);
+      const rows = await readRows(this.study, this.columns);
+      this.rows = new Map(rows.map((row) => [row.number, row]));
+    });
     this.tell("rows");
   }
 
@@ -79,10 +98,12 @@ export class StudyModel extends EventTarget {
   /** @param {string[]} metrics */
   async loadCurves(metrics) {
     this.metrics = metrics;
-    const [best, running] = await Promise.all([readCurves(this.name, `best:${MAX_CURVES}`, metrics), readCurves(this.name, "running", metrics)]);
-    if (metrics !== this.metrics) return; // others were asked for meanwhile
-    this.curves = new Map([...best.curves, ...running.curves].map((one) => [one.number, one]));
-    this.available = [...new Set([...best.available, ...running.available, ...metrics])].sort();
+    await this.holding(async () => {
+      const [best, running] = await Promise.all([readCurves(this.name, `best:${MAX_CURVES}`, metrics), readCurves(this.name, "running", metrics)]);
+      if (metrics !== this.metrics) return; // others were asked for meanwhile
+      this.curves = new Map([...best.curves, ...running.curves].map((one) => [one.number, one]));
+      this.available = [...new Set([...best.available, ...running.available, ...metrics])].sort();
+    });
     this.tell("curves");
   }
 
@@ -102,6 +123,7 @@ export class StudyModel extends EventTarget {
 
   /** @param {LiveEvent[]} events */
   apply(events) {
+    if (this.nLoading) return void this.held.push(...events);
     const changed = /** @type {Set<Part>} */ (new Set());
     for (const event of events) {
       if (event.type === "study_deleted") this.tell("deleted");

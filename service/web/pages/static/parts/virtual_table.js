@@ -1,6 +1,6 @@
 // A table of any number of rows of which only those in sight exist; pages of rows are fetched as they come into sight.
 
-import { fill, h } from "../lib/dom.js";
+import { fill, h, unlessPressed } from "../lib/dom.js";
 
 const ROW = 32;
 const PAGE = 200;
@@ -91,6 +91,10 @@ export class VirtualTable {
   }
 
   render() {
+    unlessPressed(this, () => this.draw());
+  }
+
+  draw() {
     const first = this.firstRow();
     const last = Math.min(this.total, Math.ceil((this.element.scrollTop + this.element.clientHeight) / ROW) + BEYOND);
     const rows = [];

@@ -1,6 +1,7 @@
 // A canvas with axes, drawn again when its data, its size or the theme changes, with a tooltip that follows the pointer.
 
 import { fill, h } from "../lib/dom.js";
+import { isDark } from "../lib/theme.js";
 
 const MARGIN = { left: 30, right: 14, top: 10, bottom: 38 };
 const MAX_LABEL = 90;
@@ -184,7 +185,5 @@ function stroke(context, x0, y0, x1, y1) {
 export function resolved(value, style) {
   const found = /^\s*light-dark\((.+),\s*([^,]+)\)\s*$/.exec(value);
   if (!found) return value.trim();
-  const chosen = document.documentElement.dataset.theme;
-  const isDark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  return (isDark ? found[2] : found[1]).trim() || style.color;
+  return (isDark() ? found[2] : found[1]).trim() || style.color;
 }

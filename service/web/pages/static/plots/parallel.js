@@ -3,10 +3,12 @@
 import { h } from "../lib/dom.js";
 import { quoted } from "../lib/data.js";
 import { resolved } from "./chart.js";
-import { choiceScale, coloursByRank, scaleOf } from "./scales.js";
+import { scaleOfParameter } from "./parameter_plots.js";
+import { coloursByRank, scaleOf } from "./scales.js";
 
 /** @typedef {import("../lib/types.js").Row} Row */
 /** @typedef {import("../lib/types.js").Objective} Objective */
+/** @typedef {import("./scales.js").Scale} Scale */
 
 /**
  * @typedef {object} Axis
@@ -45,17 +47,18 @@ export class ParallelPlot {
 
   /**
    * @param {Row[]} rows
+   * @param {string[]} names of the parameters
    * @param {Record<string, any>} space
    * @param {Objective[]} objectives
    * @param {Set<number> | null} matching
    */
-  show(rows, space, objectives, matching) {
+  show(rows, names, space, objectives, matching) {
     this.rows = rows.filter((row) => row.state === "COMPLETE" || row.state === "PRUNED");
     this.matching = matching;
     this.direction = objectives[0].direction;
     this.axes = [
-      ...Object.entries(space).map(([name, given]) => this.paramAxis(name, given)),
-      ...objectives.map((one, index) => this.numberAxis(one.metric, `values.${quoted(one.metric)}`, (row) => row.values[index], false)),
+      ...names.map((name) => this.axisOf(name, `params.${quoted(name)}`, (row) => row.params[name], scaleOfParameter(space, name, this.rows.filter((row) => name in row.params)))),
+      ...objectives.map((one, index) => this.axisOf(one.metric, `values.${quoted(one.metric)}`, (row) => row.values[index], scaleOf(this.rows.map((row) => row.values[index] ?? NaN)))),
     ];
     this.inner.style.minWidth = `${2 * SIDE + MIN_GAP * (this.axes.length - 1)}px`;
     this.redraw();
@@ -68,28 +71,14 @@ export class ParallelPlot {
   }
 
   /**
-   * @param {string} name
-   * @param {any} given the parameter in the definition
-   * @returns {Axis}
-   */
-  paramAxis(name, given) {
-    const value = (/** @type {Row} */ row) => row.params[name];
-    const column = `params.${quoted(name)}`;
-    if (!Array.isArray(given.choices)) return this.numberAxis(name, column, value, given.log === true);
-    return { label: name, column, value, ...choiceScale(given.choices), choices: given.choices };
-  }
-
-  /**
    * @param {string} label
-   * @param {string} column
+   * @param {string} column its name in a filter
    * @param {(row: Row) => any} value
-   * @param {boolean} log
+   * @param {Scale} scale
    * @returns {Axis}
    */
-  numberAxis(label, column, value, log) {
-    const scale = scaleOf(this.rows.map((row) => Number(value(row) ?? NaN)), { log, room: 0.02 });
-    const at = (/** @type {any} */ one) => (typeof one === "number" ? scale.at(one) : NaN);
-    return { label, column, value, choices: null, at, back: scale.back, ticks: scale.ticks };
+  axisOf(label, column, value, scale) {
+    return { label, column, value, choices: scale.choices ?? null, at: (one) => (one === null || one === undefined ? NaN : scale.at(one)), back: scale.back, ticks: scale.ticks };
   }
 
   redraw() {

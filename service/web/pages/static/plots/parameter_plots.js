@@ -18,7 +18,7 @@ const OTHER = "#98a2ae";
  * @param {string} name
  * @param {Row[]} rows
  */
-function scaleOfParameter(space, name, rows) {
+export function scaleOfParameter(space, name, rows) {
   const given = space[name] ?? {};
   const values = rows.map((row) => row.params[name]);
   if (Array.isArray(given.choices)) return choiceScale(given.choices);

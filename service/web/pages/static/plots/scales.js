@@ -1,6 +1,7 @@
 // Scales of axes: where a value lies, which ticks an axis has, which colour a value gets.
 
 import { shown } from "../lib/format.js";
+import { isDark } from "../lib/theme.js";
 
 /**
  * @typedef {object} Scale
@@ -94,7 +95,8 @@ function logTicks(start, end, n) {
 
 // Viridis, seven of its colours: even in lightness, and for the colour-blind.
 const COLOURS = [[68, 1, 84], [68, 57, 131], [49, 104, 142], [33, 145, 140], [53, 183, 121], [144, 215, 67], [253, 231, 37]];
-const DARKEST = 0.88; // the last yellow is too light to be seen on white
+const ON_LIGHT = [0, 0.88]; // the last yellow is too light to be seen on white
+const ON_DARK = [0.25, 1];
 
 /**
  * The colour of a share from 0 (worst) to 1 (best).
@@ -102,7 +104,8 @@ const DARKEST = 0.88; // the last yellow is too light to be seen on white
  * @returns {string}
  */
 export function colourAt(share) {
-  const position = Math.min(1, Math.max(0, share)) * DARKEST * (COLOURS.length - 1);
+  const [from, to] = isDark() ? ON_DARK : ON_LIGHT;
+  const position = (from + Math.min(1, Math.max(0, share)) * (to - from)) * (COLOURS.length - 1);
   const index = Math.min(COLOURS.length - 2, Math.floor(position));
   const part = position - index;
   const mixed = COLOURS[index].map((one, channel) => Math.round(one + (COLOURS[index + 1][channel] - one) * part));

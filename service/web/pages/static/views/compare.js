@@ -40,7 +40,6 @@ export async function showCompare(main) {
     }
     fill(table, h("h2", null, "What differs"), differencesTable(studies));
   };
-  await load();
   const again = throttled(async () => {
     try {
       await load();
@@ -48,7 +47,8 @@ export async function showCompare(main) {
       console.warn("the comparison is not loaded again", error);
     }
   }, REFRESH_MS);
-  follow(null, { onEvents: (events) => events.some((one) => one.type !== "trial_reported" && names.includes(one.study)) && again(), onReload: again });
+  await follow(null, { onEvents: (events) => events.some((one) => one.type !== "trial_reported" && names.includes(one.study)) && again(), onReload: again }).opened;
+  await load();
 }
 
 /** @param {Study[]} studies */

@@ -88,11 +88,15 @@ async function convert(use) {
   const area = h("textarea", { name: "text", rows: "14", spellcheck: "false", required: true, "aria-label": "The sweep's YAML", placeholder: "program: train.py\nmethod: bayes\nmetric: {name: val_loss, goal: minimize}\nparameters:\n  lr: {distribution: log_uniform_values, min: 1e-5, max: 1e-1}" });
   await ask({
     title: "Convert a W&B sweep",
-    body: [h("label", null, "Paste the sweep's YAML", area), h("label", null, "Name of the study", h("input", { name: "name", placeholder: "as in the sweep" }))],
+    body: [
+      h("label", null, "Paste the sweep's YAML", area),
+      h("label", null, "Name of the study", h("input", { name: "name", placeholder: "as in the sweep" })),
+      h("label", null, "Number of trials", h("input", { name: "n_trials", type: "number", min: "1", placeholder: "as in the sweep" })),
+    ],
     action: "Convert",
     run: async (form) => {
-      const given = [...form.entries()].filter(([, value]) => value !== "");
-      const { definition } = await send("POST", "/v1/convert", { ...Object.fromEntries(given), file: "sweep.yaml" });
+      const given = [...form.entries()].filter(([, value]) => value !== "").map(([name, value]) => [name, name === "n_trials" ? Number(value) : value]);
+      const { definition } = await send("POST", "/v1/convert", Object.fromEntries(given));
       use(definition);
     },
   });

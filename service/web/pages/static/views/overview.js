@@ -3,6 +3,7 @@
 import { reasonOf } from "../lib/api.js";
 import { fill, h } from "../lib/dom.js";
 import { objectivesOf, spaceOf } from "../lib/data.js";
+import { throttled } from "../lib/live.js";
 import { curvesPanel } from "../parts/curves_panel.js";
 import { bestPanel } from "../parts/best_panel.js";
 import { trialAddress } from "../parts/study_header.js";
@@ -10,6 +11,8 @@ import { trialsTable } from "../parts/trials_table.js";
 import { ParallelPlot } from "../plots/parallel.js";
 
 /** @typedef {import("../parts/study_model.js").StudyModel} StudyModel */
+
+const PARALLEL_MS = 2000;
 
 /**
  * @param {HTMLElement} panel
@@ -42,11 +45,14 @@ export function showOverview(panel, model) {
     h("p", { class: "note" }, "Drag along an axis to choose a range; click the axis to drop it. The curves and the table follow."), parallel.element);
   fill(panel, h("div", { class: "grid" }, curvesPanel(model, open), bestPanel(model), parallelCard),
     h("section", { class: "card" }, h("h2", null, "Trials"), form, problem, trialsTable(model)));
-  model.on(["rows", "filter"], () => {
-    const objectives = objectivesOf(model.study);
+  const show = () => {
     const rows = [...model.rows.values()];
-    parallelCard.hidden = !rows.some((row) => row.values.length && row.state === "COMPLETE");
-    parallel.show(rows, spaceOf(model.study), objectives, model.matching);
+    const names = model.columns.filter((one) => one.startsWith("params.")).map((one) => one.slice(7));
+    parallelCard.hidden = !rows.some((row) => row.state === "COMPLETE");
+    parallel.show(rows, names, spaceOf(model.study), objectivesOf(model.study), model.matching);
     fill(count, model.matching ? `${model.matching.size} of ${model.rows.size} trials` : "");
-  });
+  };
+  const again = throttled(show, PARALLEL_MS);
+  model.addEventListener("rows", again);
+  model.on(["filter"], show);
 }

@@ -11,6 +11,7 @@ import { trialAddress } from "../parts/study_header.js";
 /** @typedef {import("../parts/study_model.js").StudyModel} StudyModel */
 
 const REFRESH_MS = 3000;
+const KEEP_TOP = 5;
 const [WIDTH, ROW] = [300, 22];
 
 /**
@@ -18,9 +19,11 @@ const [WIDTH, ROW] = [300, 22];
  * @param {StudyModel} model
  */
 export async function showRounds(panel, model) {
+  const tools = may("submit") ? narrowTools(model, () => load()) : null; // once, so that what one types stays
   const load = async () => {
+    if (tools) tools.hidden = model.study.state !== "running";
     const { rounds } = await get(studyPath(model.name, "/rounds"));
-    fill(panel, introOf(model, rounds, load), rangesOf(rounds), rounds.map((/** @type {any} */ one) => roundCard(model.name, one)));
+    fill(panel, introOf(model, rounds, tools), rangesOf(rounds), rounds.map((/** @type {any} */ one) => roundCard(model.name, one)));
   };
   await load();
   const again = throttled(() => model.quietly(load), REFRESH_MS);
@@ -30,29 +33,40 @@ export async function showRounds(panel, model) {
 /**
  * @param {StudyModel} model
  * @param {any[]} rounds
- * @param {() => Promise<void>} load
+ * @param {HTMLElement | null} tools
  */
-function introOf(model, rounds, load) {
+function introOf(model, rounds, tools) {
   const narrows = model.study.definition.narrowing;
   const text = narrows
     ? "After each round the ranges shrink around the best trials."
     : "This study's definition has no narrowing rounds. A round can still be begun by hand: the ranges shrink around the best trials.";
   return h("section", { class: "card" }, h("h2", null, `Rounds (${rounds.length})`), h("p", { class: "note" }, text),
-    may("submit") && model.study.state === "running" && actionButton("Narrow now", () => askNarrow(model, load)));
+    tools);
 }
 
 /**
  * @param {StudyModel} model
  * @param {() => Promise<void>} load
  */
-async function askNarrow(model, load) {
-  const preview = await send("POST", studyPath(model.name, "/narrow"), { preview: true });
+function narrowTools(model, load) {
+  const keep = h("input", { type: "number", min: "1", value: String(model.study.definition.narrowing?.keep_top ?? KEEP_TOP), style: { width: "5rem" } });
+  return h("div", { class: "tools" }, h("label", null, "Best trials to keep ", keep), actionButton("Narrow now", () => askNarrow(model, load, Number(keep.value))));
+}
+
+/**
+ * @param {StudyModel} model
+ * @param {() => Promise<void>} load
+ * @param {number} keepTop
+ */
+async function askNarrow(model, load, keepTop) {
+  const wanted = { keep_top: keepTop };
+  const preview = await send("POST", studyPath(model.name, "/narrow"), { ...wanted, preview: true });
   const done = await ask({
     title: `Begin round ${preview.round}?`,
     body: [h("p", null, "All further trials are sampled from these ranges:"), rangesTable(preview)],
     action: "Begin the round",
     isDanger: true,
-    run: () => send("POST", studyPath(model.name, "/narrow"), { round: preview.round }),
+    run: () => send("POST", studyPath(model.name, "/narrow"), { ...wanted, round: preview.round }),
   });
   if (done) await load();
 }

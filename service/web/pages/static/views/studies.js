@@ -1,6 +1,6 @@
 // All studies: how far each is, how good, how fast; search, sort, filter by state, choose some to compare.
 
-import { fill, h } from "../lib/dom.js";
+import { fill, h, unlessPressed } from "../lib/dom.js";
 import { objectivesOf, readStudies } from "../lib/data.js";
 import { follow, throttled } from "../lib/live.js";
 import { ago, counted, duration, numeric, shown } from "../lib/format.js";
@@ -57,9 +57,8 @@ export async function showStudies(main) {
   };
   const load = async () => {
     studies = await readStudies();
-    render();
+    unlessPressed(list, render);
   };
-  await load();
   const again = throttled(async () => {
     try {
       await load();
@@ -67,10 +66,11 @@ export async function showStudies(main) {
       console.warn("the studies are not loaded again", error); // the banner says that the connection is lost
     }
   }, REFRESH_MS);
-  follow(null, {
+  await follow(null, {
     onEvents: (events) => events.some((one) => one.type !== "trial_reported") && again(),
     onReload: again,
-  });
+  }).opened;
+  await load();
 }
 
 /**

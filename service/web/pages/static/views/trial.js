@@ -39,10 +39,10 @@ export async function showTrial(main, name, number) {
     const trial = await get(path);
     fill(head, headOf(study, trial));
     fill(tables, paramsCard(trial), metricsCard(study, trial), attemptsCard(trial), attributesCard(trial));
-    await showCurves(trial);
+    await showCurves();
     await files.load(trial.state === "RUNNING");
   };
-  const showCurves = async (/** @type {any} */ trial) => {
+  const showCurves = async () => {
     const { available } = await readCurves(name, number, []);
     const found = available.length ? await readCurves(name, number, available.slice(0, 8)) : { curves: [] };
     for (const metric of available.slice(0, 8)) {
@@ -59,9 +59,7 @@ export async function showTrial(main, name, number) {
     }
     curves.hidden = plots.size === 0;
     curves.dataset.epochs = String(found.curves[0]?.steps.length ?? 0);
-    void trial;
   };
-  await load();
   const again = throttled(async () => {
     try {
       await load();
@@ -69,7 +67,8 @@ export async function showTrial(main, name, number) {
       console.warn("the trial is not loaded again", error);
     }
   }, REFRESH_MS);
-  follow(name, { onEvents: (events) => events.some((one) => one.trial === Number(number)) && again(), onReload: again });
+  await follow(name, { onEvents: (events) => events.some((one) => one.trial === Number(number)) && again(), onReload: again }).opened;
+  await load();
 }
 
 /**
