@@ -71,6 +71,33 @@ def test_what_is_in_checkpoint_dir_goes_to_the_next_worker(service: UserCodeServ
     assert [one.name for one in service.client.artifacts("counted", 0)] == []
 
 
+def test_trials_beside_one_another_die_with_their_worker_and_go_on_with_the_next_one(service: UserCodeService) -> None:
+    n_steps = 20
+    arguments = {"arguments": {"n_steps": n_steps, "seconds": 0.2}}
+    objectives = [{"metric": "count", "direction": "maximize"}]
+    service.create("three", "tuned.steps:train", training=arguments, objectives=objectives, n_trials=3)
+    flags = (*ONE, "--trials-per-device", "3", "--checkpoint-seconds", "1")
+    with service.worker(*flags) as worker:
+
+        def have_checkpoints() -> bool:
+            trials = list(service.client.trials("three"))
+            kept = [one.name for trial in trials for one in service.client.artifacts("three", trial.number)]
+            return kept.count("checkpoint") == 3
+
+        until(have_checkpoints, "all three trials train and have checkpoints")
+        users = kill_all(worker.pid)
+        assert len(users) >= 3, "each trial has its process"
+        assert gone(users), "no process outlives the worker"
+    with service.worker(*flags):
+        trials = service.finished("three")
+
+    assert [(trial.state, trial.values) for trial in trials] == [("COMPLETE", [n_steps])] * 3
+    assert [[attempt.outcome for attempt in trial.attempts] for trial in trials] == [["expire", "complete"]] * 3
+    for trial in trials:
+        began_at = service.client.curves("three", trial.number).metrics["began_at"]
+        assert 0 < (began_at[-1] or 0) < n_steps
+
+
 def test_a_worker_without_files_to_keep_ends_at_once(service: UserCodeService) -> None:
     service.create("endless", "tuned.misbehaving:forever", enqueue=[{}])
     before = set(service.folder.glob("narrows-trial-*"))

@@ -60,6 +60,13 @@ class RunnerHarness:
     ) -> Fault | None:
         """Run a leased trial, and wait for its errands."""
         self.reporter.follow(lease)
+        fault = self.objective_runner(code, checkpoint_seconds).run(lease, devices)
+        assert self.errands.finish(30.0)
+        self.errands.check()
+        return fault
+
+    def objective_runner(self, code: Path, checkpoint_seconds: float = 30.0) -> ObjectiveRunner:
+        """A runner of trials of the code in this folder."""
         retries = Retries(1.0)
         model_uploader = ModelUploader(self.client, StudyFactsCache(self.client, retries), self.keep_models, retries)
         checkpoints, outcomes = (
@@ -68,7 +75,7 @@ class RunnerHarness:
         )
         finisher = TrialFinisher(self.reporter, outcomes, model_uploader, checkpoints, self.errands, self.stopping)
         user_code = UserCodeOptions(self.allowance, code, self.data_dir)
-        trials = ObjectiveRunner(
+        return ObjectiveRunner(
             user_code,
             FunctionStarter(user_code, self.starter),
             CommandStarter(user_code),
@@ -79,10 +86,6 @@ class RunnerHarness:
             StopFlag(self.stopping),
             checkpoint_seconds=checkpoint_seconds,
         )
-        fault = trials.run(lease, devices)
-        assert self.errands.finish(30.0)
-        self.errands.check()
-        return fault
 
     def bodies(self, call: str) -> list[Any]:
         """Return the bodies of calls with the lease, such as `complete`."""
