@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 
 SEED = int(os.environ.get("NARROWS_FUZZ_SEED") or random_secrets.randbelow(2**32))
 EXAMPLES = 20
+EXAMPLES_IN_PROCESSES = 4
+"""Of a call that starts a process, which takes a second."""
 REFUSED_EXAMPLES = 5
 OPERATOR = "the operator's"
 OPERATIONS = [row for row in ROUTES if row.split(" ")[1].startswith(("/v1/", "/healthz", "/readyz", "/metrics"))]
@@ -137,7 +139,7 @@ def test_who_may_gets_what_is_documented(service: Service, holders: Holders, sch
     secret = holders.get(opening(row))
 
     @seed(SEED)
-    @bounded(EXAMPLES)
+    @bounded(EXAMPLES_IN_PROCESSES if row == "POST /v1/convert" else EXAMPLES)
     @given(cases(schema, row))
     def anything(case: Case[Any]) -> None:
         note(f"NARROWS_FUZZ_SEED={SEED}")
