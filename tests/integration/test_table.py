@@ -164,7 +164,7 @@ def test_metrics_that_come_after_a_trial_was_pruned_are_shown(sqlite_service: Se
     assert table(sqlite_service, name, columns=columns)["rows"] == [["PRUNED", 0.2]]
 
 
-@pytest.mark.parametrize("path", ["table", "curves", "progress"])
+@pytest.mark.parametrize("path", ["table", "curves", "progress", "importance", "diagnosis"])
 def test_an_answer_has_a_version(sqlite_service: Service, path: str) -> None:
     name = every_kind(sqlite_service)
     url = f"/v1/studies/{name}/{path}"

@@ -2,11 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from service.diagnosis.diagnose import diagnose_study
+from service.results.study_version import version_of
 from service.schemas.diagnosis import Diagnosis
 from service.web.dependencies import StudyDependency
+from service.web.etags import NOT_MODIFIED, IfNoneMatch, tagged, unless_same
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -19,12 +21,16 @@ Limit = Annotated[
 @router.get(
     "/studies/{name}/diagnosis",
     name="get",
+    response_model=Diagnosis,
     response_description="A verdict on each trial, and advice on what to change.",
+    responses=NOT_MODIFIED,
 )
-def get_diagnosis(live: StudyDependency, limit: Limit = 1000) -> Diagnosis:
+def get_diagnosis(live: StudyDependency, limit: Limit = 1000, if_none_match: IfNoneMatch = None) -> Response:
     """Diagnose the trials of a study.
 
     The train and validation curves of each trial show whether it overfit, underfit or diverged. The advice says what to
     change next.
     """
-    return diagnose_study(live, limit)
+    version = version_of(live)
+    same = unless_same(version, if_none_match)
+    return same or tagged(diagnose_study(live, limit).model_dump_json().encode(), version)

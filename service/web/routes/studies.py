@@ -11,6 +11,7 @@ from service.results import export
 from service.results.importances import importances
 from service.results.paging import MAX_LIMIT, take_page
 from service.results.ranking import best_trials, better_unfinished, complete_trials, pareto_trials
+from service.results.study_version import version_of
 from service.results.view import study_view, study_view_unless_deleted, trial_views
 from service.sampling.constraints import why_none
 from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
@@ -25,7 +26,7 @@ from service.web.dependencies import (
     StudyDependency,
     TablesDependency,
 )
-from service.web.etags import NOT_MODIFIED, IfNoneMatch, tagged_by_content
+from service.web.etags import NOT_MODIFIED, IfNoneMatch, tagged, tagged_by_content, unless_same
 from service.web.parsed_body import CHECKED_ONCE, ParsedBodyRoute
 
 router = APIRouter(prefix="/v1", tags=["studies"], route_class=ParsedBodyRoute)
@@ -187,15 +188,23 @@ def list_pareto_trials(live: StudyDependency) -> BestTrials:
     return BestTrials(trials=trial_views(live, pareto_trials(live)), note=note)
 
 
-@router.get("/studies/{name}/importance", name="importance", response_description="The importance of each parameter.")
-def get_importances(live: StudyDependency) -> Importances:
+@router.get(
+    "/studies/{name}/importance",
+    name="importance",
+    response_model=Importances,
+    response_description="The importance of each parameter.",
+    responses=NOT_MODIFIED,
+)
+def get_importances(live: StudyDependency, if_none_match: IfNoneMatch = None) -> Response:
     """Estimate the importance of each parameter.
 
     Optuna's default evaluator computes it for the first objective, or fANOVA over the widest ranges if ranges differ
     between trials. The answer is empty while fewer than two different objective values exist, and `note` names the
     parameters that have no share.
     """
-    return importances(live)
+    version = version_of(live)
+    same = unless_same(version, if_none_match)
+    return same or tagged(importances(live).model_dump_json().encode(), version)
 
 
 @router.get("/studies/{name}/export", response_class=StreamingResponse, responses=EXPORTED)
