@@ -15,11 +15,13 @@ A finalist has the attribute `narrows:finalist`, so this is the same after a res
 import heapq
 import math
 from collections.abc import Collection, Iterator
+from itertools import islice
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from service.sampling.constraints import is_feasible
+from service.sampling.paused import paused_at
 from storage import RUNG_ATTR_PREFIX, storage_of, study_id_of, trial_id_of
 
 FINALIST = "narrows:finalist"
@@ -53,15 +55,21 @@ class Finalists:
         n_more = self._n - self._n_chosen()
         if n_more <= 0:
             return []
-        best = heapq.nsmallest(self._n, self._ranked(paused))
-        return [number for _, number in best if number in paused][:n_more]
+        best = islice(self._ranked(paused), self._n)
+        return [number for number in best if number in paused][:n_more]
 
-    def _ranked(self, paused: Collection[int]) -> Iterator[tuple[float, int]]:
-        """A key, smallest for the best, and the number of each trial that may be among the best."""
-        for trial in self._study.get_trials(deepcopy=False):
-            value = _value(trial) if trial.number in paused or trial.state in _COUNTED else None
-            if value is not None and is_feasible(trial):
-                yield self._sign * value, trial.number
+    def _ranked(self, paused: Collection[int]) -> Iterator[int]:
+        """The numbers of the trials that may be among the best, the best first."""
+        trials = self._study.get_trials(deepcopy=False)
+        values = (
+            (trial.number, _value(trial)) for trial in trials if trial.number in paused or trial.state in _COUNTED
+        )
+        ranked = [(self._sign * value, number) for number, value in values if value is not None]
+        heapq.heapify(ranked)
+        while ranked:
+            _, number = heapq.heappop(ranked)
+            if is_feasible(trials[number]):
+                yield number
 
     def _n_chosen(self) -> int:
         """How many have been chosen since the study has had its present number of trials, without those that failed."""
@@ -80,8 +88,14 @@ def _value(trial: FrozenTrial) -> float | None:
     """The first objective's final value, or the one at the last rung of a trial; None without one."""
     if trial.state == TrialState.COMPLETE:
         return float(trial.values[0])
+    at = paused_at(trial)
+    last = trial.system_attrs.get(f"{RUNG_ATTR_PREFIX}{at}") if at is not None else _at_last_rung(trial)
+    return None if last is None or math.isnan(last) else float(last)
+
+
+def _at_last_rung(trial: FrozenTrial) -> float | None:
     *_, last = (None, *(value for _, value in rung_values(trial)))
-    return None if last is None or math.isnan(last) else last
+    return last
 
 
 def rung_values(trial: FrozenTrial) -> Iterator[tuple[int, float]]:

@@ -28,7 +28,7 @@ Samplers see a paused trial as a pruned one, as they would without `promote`. St
 its parameters and intermediate values.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from optuna import Study
 from optuna.pruners import HyperbandPruner
@@ -59,12 +59,18 @@ class Promotion:
         self._brackets = Brackets(study, pruner, maximize=maximize)
         self._finalists = Finalists(study, pruner.n_finalists_of_study, maximize=maximize)
         self._paused: dict[int, int] = {}
-        for trial in study.get_trials(deepcopy=False):
+        """By trial number, the rung at which it is paused."""
+        self._promoted: dict[int, tuple[int, int, tuple[float, int]]] = {}
+        """By number of a paused trial that may go on, its place in the order of promotion. A report changes few."""
+        trials = study.get_trials(deepcopy=False)
+        for trial in trials:
             for rung, value in rung_values(trial):
                 self._brackets.of(trial).add(rung, trial.number, value)
+        for trial in trials:
             at = paused_at(trial)
             if at is not None:
                 self._paused[trial.number] = at
+                self._look_again(self._brackets.number_of(trial), trial.number)
 
     def steps(self, trial: FrozenTrial) -> list[int]:
         """The step, from 0, at which a trial reaches each of its rungs. A finalist has no rungs any more."""
@@ -88,7 +94,8 @@ class Promotion:
         for rung, last_step in enumerate(self._steps_up_to(trial, step)):
             if rung not in known or last_step == step:  # otherwise an earlier report has reached this rung
                 self._storage.set_trial_system_attr(trial_id_of(trial), f"{RUNG_ATTR_PREFIX}{rung}", value)
-                rungs.add(rung, trial.number, value)
+                for number in rungs.add(rung, trial.number, value):
+                    self._look_again(self._brackets.number_of(trial), number)
                 reached = rung
         return None if reached is None else not rungs.is_top(reached, trial.number)
 
@@ -97,7 +104,15 @@ class Promotion:
         rung = len(self._steps_up_to(trial, step)) - 1
         self._storage.set_trial_system_attr(trial_id_of(trial), PAUSED, rung)
         self._paused[trial.number] = rung
+        self._look_again(self._brackets.number_of(trial), trial.number)
         return rung
+
+    def _look_again(self, bracket: int, number: int) -> None:
+        """Note whether a trial of a bracket is paused and may go on now."""
+        self._promoted.pop(number, None)
+        rung, rungs = self._paused.get(number), self._brackets.rungs[bracket]
+        if rung is not None and rungs.is_top(rung, number):
+            self._promoted[number] = (-rung, bracket, rungs.place(rung, number))
 
     def _steps_up_to(self, trial: FrozenTrial, step: int) -> list[int]:
         return [last_step for last_step in self._rung_steps(trial) if last_step <= step]
@@ -105,6 +120,7 @@ class Promotion:
     def resume(self, trial: FrozenTrial) -> None:
         """Remove the mark of a paused trial, because it goes on. One that its rung does not promote is a finalist."""
         rung = self._paused.pop(trial.number, None)
+        self._promoted.pop(trial.number, None)
         if rung is None:
             return
         self._storage.set_trial_system_attr(trial_id_of(trial), PAUSED, None)
@@ -126,10 +142,7 @@ class Promotion:
 
     def promoted(self) -> list[FrozenTrial]:
         """The paused trials that may go on now: the highest rung first, and the best first within a rung."""
-        if not self._paused:
-            return []
-        tops = self._brackets.tops()
-        return self._waiting([number for rung, top in tops for number in top if self._paused.get(number) == rung])
+        return self._waiting(sorted(self._promoted, key=self._promoted.__getitem__))
 
     def finalists(self) -> list[FrozenTrial]:
         """The paused trials to train to their ends, best first. Call it when nothing else is left to start."""
@@ -143,6 +156,7 @@ class Promotion:
         for trial in found:
             if paused_at(trial) is None:
                 del self._paused[trial.number]
+                self._promoted.pop(trial.number, None)
         return [trial for trial in found if trial.number in self._paused]
 
 
@@ -163,7 +177,7 @@ class Brackets:
         assert isinstance(end, int), "checked with the definition"
         factor = pruner.reduction_factor
         rung_factor = (pruner.rung_factor if isinstance(pruner, SuccessiveHalving) else None) or factor
-        self._rungs = [
+        self.rungs = [
             Rungs(
                 _first_rung(pruner.min_resource, rung_factor, rate),
                 factor,
@@ -176,15 +190,11 @@ class Brackets:
 
     def of(self, trial: FrozenTrial) -> Rungs:
         """The bracket of a trial, by its number."""
-        if self._hyperband is None:
-            return self._rungs[0]
-        return self._rungs[bracket_of_trial(self._hyperband, self._study, trial)]
+        return self.rungs[self.number_of(trial)]
 
-    def tops(self) -> Iterator[tuple[int, list[int]]]:
-        """Every rung with the numbers of the trials that may go on from it, the highest rung first."""
-        known = [(rung, rungs) for rungs in self._rungs for rung in rungs.highest_first()]
-        for rung, rungs in sorted(known, key=lambda pair: -pair[0]):
-            yield rung, rungs.top(rung)
+    def number_of(self, trial: FrozenTrial) -> int:
+        """The number of a trial's bracket, its place in `rungs`."""
+        return 0 if self._hyperband is None else bracket_of_trial(self._hyperband, self._study, trial)
 
 
 def _first_rung(min_resource: int, rung_factor: float, n_left_out: int) -> int:

@@ -53,8 +53,11 @@ class Rungs:
             yield epochs
             epochs = next_rung(epochs, self._rung_factor)
 
-    def add(self, rung: int, number: int, value: float) -> None:
-        """Add a trial's value at a rung, or replace its value there."""
+    def add(self, rung: int, number: int, value: float) -> list[int]:
+        """Add a trial's value at a rung, or replace its value there.
+
+        Returns the numbers of this trial and of the few others that may have come to be among the best, or have been.
+        """
         ranked = self._ranked[rung]
         known = self._keys.get((rung, number))
         if known is not None:
@@ -62,6 +65,8 @@ class Rungs:
         key = (math.inf if math.isnan(value) else self._sign * value, number)
         self._keys[rung, number] = key
         insort(ranked, key)
+        n_top = self._n_top(rung)
+        return [number, *(other for _, other in ranked[max(0, n_top - 1) : n_top + 1])]
 
     def top(self, rung: int) -> list[int]:
         """Numbers of the trials that may go on from a rung, best first. Equal trials are sorted by number."""
@@ -70,12 +75,12 @@ class Rungs:
 
     def is_top(self, rung: int, number: int) -> bool:
         """Whether a trial at a rung may go on from it."""
-        ranked = self._ranked[rung]
-        return bisect_left(ranked, self._keys[rung, number]) < self._n_top(rung)
+        key = self._keys.get((rung, number))
+        return key is not None and bisect_left(self._ranked[rung], key) < self._n_top(rung)
+
+    def place(self, rung: int, number: int) -> tuple[float, int]:
+        """A key that sorts the trials at a rung, best first."""
+        return self._keys[rung, number]
 
     def _n_top(self, rung: int) -> int:
         return int(len(self._ranked[rung]) / self._factor + ROUNDING)
-
-    def highest_first(self) -> list[int]:
-        """The rungs that trials have reached, the highest first."""
-        return sorted(self._ranked, reverse=True)

@@ -69,7 +69,9 @@ class Search:
 
     def play_promoted(self) -> None:
         while promoted := self.promotion.promoted():
+            assert [one.number for one in self.loaded().promoted()] == [one.number for one in promoted]
             self.train(promoted[0])
+        assert self.loaded().promoted() == []
 
     def train(self, trial: FrozenTrial) -> None:
         trial_id, curve = trial._trial_id, self.curves[trial.number]

@@ -78,6 +78,22 @@ def test_another_value_of_a_trial_takes_the_place_of_the_first() -> None:
 
 
 @given(
+    st.sampled_from([1.1, 1.5, 2, 3]),
+    st.lists(st.tuples(st.integers(0, 9), st.floats(allow_nan=False)), max_size=40),
+    st.booleans(),
+)
+def test_a_value_changes_what_the_top_is_of_few(factor: float, values: list[tuple[int, float]], maximize: bool) -> None:
+    ladder = Rungs(1, factor, maximize=maximize)
+    before: set[int] = set()
+    for number, value in values:
+        changed = ladder.add(0, number, value)
+        now = set(ladder.top(0))
+        assert before ^ now <= set(changed)
+        assert len(changed) <= 3
+        before = now
+
+
+@given(
     st.integers(2, 5) | st.sampled_from([1.1, 1.2, 1.5, 2.5, 3.3]),
     st.lists(st.floats(allow_nan=False), max_size=40),
     st.booleans(),
