@@ -26,7 +26,8 @@ MemoryLimit = Annotated[
     Field(
         ge=64,
         le=2**30,
-        description="Memory in MiB that the process may allocate on the host (RLIMIT_DATA); null for no limit.",
+        description="Memory in MiB that the process may allocate on the host (RLIMIT_DATA); null for no limit. Trials "
+        "that share a device have equal parts of it.",
         examples=[8192],
     ),
 ]
