@@ -1,9 +1,9 @@
 """Runs calls that compute for long in threads: few at the same time, because each delays the event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from anyio import CapacityLimiter, to_thread
@@ -34,7 +34,8 @@ class LongCalls:
         self._calls = CapacityLimiter(MAX_LONG_CALLS)
         self._claims = CapacityLimiter(MAX_CLAIMS)
         self._long_claims = CapacityLimiter(MAX_LONG_CLAIMS)
-        self._views = CapacityLimiter(MAX_VIEWS)
+        self._views = asyncio.Semaphore(MAX_VIEWS)
+        self._waiting_views: dict[Hashable, asyncio.Task[Any]] = {}
         self._busy: set[LiveStudy] = set()
         self._changes: WeakKeyDictionary[LiveStudy, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -54,9 +55,23 @@ class LongCalls:
         """Run a claim, which may wait for a sampler."""
         return await to_thread.run_sync(call, limiter=self._long_claims if is_long else self._claims)
 
-    async def run_view(self, call: Callable[[], Answer]) -> Answer:
-        """Run a call that reads many trials and takes no lock of a study."""
-        return await to_thread.run_sync(call, limiter=self._views)
+    async def run_view(self, key: Hashable, call: Callable[[], Answer]) -> Answer:
+        """Run a call that reads many trials and takes no lock of a study.
+
+        Calls with one key that wait at the same time are run once: pages that show one study ask the same. A call that
+        comes after that has begun is run anew, because it may be about a later change.
+        """
+        waiting: asyncio.Task[Answer] | None = self._waiting_views.get(key)
+        if waiting is None:
+            waiting = asyncio.create_task(self._view(key, call))
+            waiting.add_done_callback(_retrieve)
+            self._waiting_views[key] = waiting
+        return await asyncio.shield(waiting)
+
+    async def _view(self, key: Hashable, call: Callable[[], Answer]) -> Answer:
+        async with self._views:
+            del self._waiting_views[key]
+            return await to_thread.run_sync(call)
 
     @asynccontextmanager
     async def change(self, live: LiveStudy) -> AsyncIterator[None]:
@@ -67,6 +82,12 @@ class LongCalls:
         async with self._changes.setdefault(live, asyncio.Semaphore(MAX_CHANGES)):
             await until_free([live])
             yield
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Take note of an error for which nobody waits any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 _long_calls: RunVar[LongCalls] = RunVar("narrows_long_calls")

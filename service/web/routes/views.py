@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.results import export
@@ -79,6 +79,7 @@ TABLE: dict[int | str, dict[str, Any]] = {
     responses=NOT_MODIFIED,
 )
 async def get_bulk_curves(
+    request: Request,
     live: StudyDependency,
     tables: TablesDependency,
     metric: MetricsQuery = None,
@@ -95,11 +96,12 @@ async def get_bulk_curves(
     def read() -> bytes:
         return bulk_curves(live, tables.facts, select_trials(live, trials), names, points)
 
-    return await _answer(live, if_none_match, read)
+    return await _answer(request, live, if_none_match, read)
 
 
 @router.get("/studies/{name}/table", name="table", response_class=Response, responses=TABLE)
 async def get_table(
+    request: Request,
     live: StudyDependency,
     tables: TablesDependency,
     columns: ColumnsQuery = None,
@@ -119,11 +121,11 @@ async def get_table(
     refused with 422 and the position in it.
     """
     if format == "csv":
-        lines = await long_calls().run_view(lambda: tables.csv_of(live, columns or [], where, order_by))
+        lines = await long_calls().run_view(object(), lambda: tables.csv_of(live, columns or [], where, order_by))
         headers = {"Content-Disposition": f'attachment; filename="{live.record.name}.csv"'}
         return StreamingResponse(export.in_pieces(lines), media_type="text/csv", headers=headers)
     return await _answer(
-        live, if_none_match, lambda: tables.json_of(live, columns or [], where, order_by, offset, limit)
+        request, live, if_none_match, lambda: tables.json_of(live, columns or [], where, order_by, offset, limit)
     )
 
 
@@ -135,18 +137,29 @@ async def get_table(
     responses=NOT_MODIFIED,
 )
 async def get_progress(
-    live: StudyDependency, tables: TablesDependency, points: Points = 300, if_none_match: IfNoneMatch = None
+    request: Request,
+    live: StudyDependency,
+    tables: TablesDependency,
+    points: Points = 300,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Read how a study has come on.
 
     The best value so far is listed where it became better, by trials, by trained epochs and by time. `seconds` of a
     study that goes on is that of the latest change.
     """
-    return await _answer(live, if_none_match, lambda: progress(live, tables.facts, points))
+    return await _answer(request, live, if_none_match, lambda: progress(live, tables.facts, points))
 
 
-async def _answer(live: LiveStudy, if_none_match: str | None, read: Callable[[], bytes]) -> Response:
+async def _answer(request: Request, live: LiveStudy, if_none_match: str | None, read: Callable[[], bytes]) -> Response:
     """The answer that is read in a thread, or 304."""
-    version = version_of(live)
-    same = unless_same(version, if_none_match)
-    return same or tagged(await long_calls().run_view(read), version)
+    same = unless_same(version_of(live), if_none_match)
+    if same is not None:
+        return same
+
+    def read_version() -> tuple[bytes, str]:
+        version = version_of(live)
+        return read(), version
+
+    key = (live.record.study_id, request.url.path, request.url.query)
+    return tagged(*await long_calls().run_view(key, read_version))
