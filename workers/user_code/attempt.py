@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from service.schemas.protocol import Lease
 from workers.fleet.device_group import DeviceGroup
 from workers.user_code.outcome import Failed
-from workers.user_code.process import GRACE_SECONDS, OwnSession
+from workers.user_code.output_tail import OutputTail
+from workers.user_code.process import GRACE_SECONDS
 from workers.user_process.channel import Message
 
 PRUNED_SECONDS = 30.0
@@ -29,6 +31,27 @@ class TrialFiles:
     resume_step: int
 
 
+class TrialProcess(Protocol):
+    """The process of an attempt, or its processes."""
+
+    @property
+    def output(self) -> OutputTail:
+        """What it writes."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended."""
+
+    def ended_within(self, seconds: float) -> bool:
+        """Wait for its end. False if it has not ended in time."""
+
+    def last_lines(self) -> str:
+        """The last lines that it has written, for the reason of a failure."""
+
+    def end(self, grace_seconds: float) -> int:
+        """Send SIGTERM, kill what is left after `grace_seconds`, and return its status as Popen does."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """A process that has started.
@@ -38,7 +61,7 @@ class Attempt:
     SIGTERM. pruned_seconds: how long it may go on since its trial was pruned. close: free what `receive` uses.
     """
 
-    process: OwnSession
+    process: TrialProcess
     receive: Callable[[float], Message | Failed | None]
     send: Callable[[Message], None]
     grace_seconds: float = GRACE_SECONDS

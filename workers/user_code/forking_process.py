@@ -8,14 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workers import user_process
 from workers.fleet.device_group import DeviceGroup
 from workers.user_code.named_imports import named_imports
-from workers.user_code.process import Files, environment_for
+from workers.user_code.process import NO_VARIABLES, Files, environment_for
 from workers.user_process.forks import FORKS, MAX_MESSAGE_BYTES, State
 
 ANSWER_SECONDS = 120.0
@@ -29,8 +29,14 @@ class ForkingError(OSError):
 class ForkingProcess:
     """A process that forks for the trials of a worker with the same code."""
 
-    def __init__(self, devices: DeviceGroup, code: Path | None, entrypoints: Sequence[str]) -> None:
-        """Start it; it imports first what the files of the entrypoints name. Raises OSError."""
+    def __init__(
+        self,
+        devices: DeviceGroup,
+        code: Path | None,
+        entrypoints: Sequence[str],
+        variables: Mapping[str, str] = NO_VARIABLES,
+    ) -> None:
+        """Start it, with more variables; it imports first what the files of the entrypoints name. Raises OSError."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(ANSWER_SECONDS)
         self._lock = threading.Lock()
@@ -42,7 +48,7 @@ class ForkingProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=environment_for(devices, os.environ),
+                env=environment_for(devices, os.environ) | dict(variables),
                 cwd="/",
                 pass_fds=(theirs.fileno(), state),
                 start_new_session=True,

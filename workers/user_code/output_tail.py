@@ -2,6 +2,7 @@
 
 import select
 import threading
+from collections.abc import Callable
 from typing import IO
 
 MAX_BYTES = 1024**2
@@ -17,9 +18,12 @@ class OutputTail:
     Of a line that is written anew after a carriage return, as by a progress bar, only the last state is kept.
     """
 
-    def __init__(self, pipe: IO[bytes] | None, max_bytes: int = MAX_BYTES) -> None:
-        """`pipe`: None if `keep` is given all that the process writes."""
+    def __init__(
+        self, pipe: IO[bytes] | None, max_bytes: int = MAX_BYTES, also: Callable[[bytes], None] = lambda _: None
+    ) -> None:
+        """`pipe`: None if `keep` is given all that the process writes. `also` is called with each piece, too."""
         self._max_bytes = max_bytes
+        self._also = also
         self._lock = threading.Lock()
         self._kept = bytearray()
         self._n_dropped = 0
@@ -44,6 +48,7 @@ class OutputTail:
         with self._lock:
             if self._line_start < self.n_bytes:
                 self._end_line()
+                self._also(b"\n")
             return self.n_bytes
 
     def content(self, start: int = 0) -> bytes:
@@ -91,6 +96,7 @@ class OutputTail:
         """Keep a piece, and less of what came before it."""
         with self._lock:
             self.n_written += len(piece)
+            self._also(piece)
             if self._ends_with_return:
                 piece = b"\r" + piece
             if b"\r" in piece:

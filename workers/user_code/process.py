@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from workers import user_process
 from workers.fleet.device_group import DeviceGroup
@@ -23,6 +23,7 @@ WORKER_VARIABLES = ("NARROWS_", "MLFLOW_")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 USER_VARIABLE = "NARROWS_USER_"
 """Prefix of variables that users' code gets without it, because the worker itself needs other values."""
+NO_VARIABLES: Mapping[str, str] = {}
 
 
 def environment_for(devices: DeviceGroup, environment: Mapping[str, str]) -> dict[str, str]:
@@ -106,14 +107,16 @@ class NewProcess:
         return self._process.wait()
 
 
-def start_fresh(devices: DeviceGroup, folder: Path, files: Files) -> Started:
-    """Start a process that begins with a new interpreter. Raises OSError."""
+def start_fresh(
+    devices: DeviceGroup, folder: Path, files: Files, variables: Mapping[str, str] = NO_VARIABLES
+) -> Started:
+    """Start a process that begins with a new interpreter, with more variables in its environment. Raises OSError."""
     connection, alive, output = files
     # -P: import modules from Python's own paths and from --code, not from the process's folder.
     return NewProcess(
         [sys.executable, "-P", "-m", user_process.__name__, str(connection), str(alive), str(os.getpid())],
         folder=folder,
-        environment=environment_for(devices, os.environ),
+        environment=environment_for(devices, os.environ) | dict(variables),
         outputs=(output, output),
         files=(connection, alive),
     )
@@ -150,6 +153,15 @@ class OwnSession:
             time.sleep(POLL_SECONDS)
         return True
 
+    def last_lines(self) -> str:
+        """The last lines that it has written, for the reason of a failure."""
+        return self.output.last_lines()
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to its group, if it has not ended."""
+        if not self.has_ended:
+            self._signal(signal.SIGTERM)
+
     def end(self, grace_seconds: float = GRACE_SECONDS) -> int:
         """Send SIGTERM, kill what is left of its group after `grace_seconds`, and return its status as Popen does."""
         if self._status is None:
@@ -174,8 +186,14 @@ class OwnSession:
 class UserProcess(OwnSession):
     """A process with an interpreter of ours, with empty standard input. It talks to the worker over `connection`."""
 
-    def __init__(self, devices: DeviceGroup, folder: Path, start: Start = start_fresh) -> None:
-        """Start the process in the folder. Raises OSError."""
+    def __init__(
+        self,
+        devices: DeviceGroup,
+        folder: Path,
+        start: Start = start_fresh,
+        keep: Callable[[IO[bytes]], OutputTail] = OutputTail,
+    ) -> None:
+        """Start the process in the folder. `keep` reads its output from a pipe. Raises OSError."""
         self.connection, theirs = socket.socketpair()
         alive, lifeline = os.pipe()
         output, written = os.pipe()
@@ -191,7 +209,7 @@ class UserProcess(OwnSession):
             os.close(alive)
             os.close(written)
         try:
-            tail = OutputTail(os.fdopen(output, "rb", buffering=0))
+            tail = keep(os.fdopen(output, "rb", buffering=0))
         except BaseException:  # the thread cannot be started
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

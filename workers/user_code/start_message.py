@@ -23,7 +23,8 @@ def start_message(
 
     `more` replaces defaults: params, user_attrs, objectives and prunes for an Optuna objective; before_code (modules
     of ours to import before the user's code, which could have modules of the same names); the folder checkpoint_dir,
-    resume_step and model_path for a train function.
+    resume_step and model_path for a train function; device, rank, world_size and environment, more variables, for one
+    of several processes.
     """
     limit_mib = lease.training.memory_limit_mib
     defaults = {
@@ -35,6 +36,9 @@ def start_message(
         "checkpoint_dir": "",
         "resume_step": 0,
         "model_path": "",
+        "environment": {},
+        "rank": 0,
+        "world_size": 1,
     }
     return {
         **defaults,

@@ -29,6 +29,7 @@ def main(socket_fd: int, tell_imports: Callable[[], None] = lambda: None) -> Non
     os.set_inheritable(socket_fd, False)
     channel = Channel(socket.socket(fileno=socket_fd))
     start = channel.receive()
+    os.environ.update(start["environment"])
     for module in start["before_code"]:
         import_module(module)
     if start["code"] is not None:

@@ -21,7 +21,8 @@ class Context:
     params: the trial's parameters. arguments: the arguments in the study's definition. device: where to train, in the
     form that torch.device takes. n_devices: how many devices the trial has. seed: the trial's seed, the same in every
     attempt. checkpoint_dir: a folder whose files are saved at a report and restored for the trial's next attempt.
-    resume_step: the first step to train; above 0 only when checkpoint_dir has the files of an earlier attempt.
+    resume_step: the first step to train; above 0 only when checkpoint_dir has the files of an earlier attempt. rank,
+    world_size: which of how many processes of the trial this is; 0 and 1 unless the definition says `launch: torchrun`.
     """
 
     def __init__(self, start: Message, channel: Channel) -> None:
@@ -35,6 +36,8 @@ class Context:
         self.checkpoint_dir = Path(start["checkpoint_dir"])
         self.resume_step: int = start["resume_step"]
         self.model_path: str = start["model_path"]
+        self.rank: int = start["rank"]
+        self.world_size: int = start["world_size"]
         self._start = start
         self._channel = channel
         self._reported: set[int] = set()
@@ -50,6 +53,9 @@ class Context:
         Return from the train function unless the decision is continue: later reports do not count. A report that the
         service does not take, and a second one of a step, only leave a line in the output. Raises ValueError without a
         metric, and TypeError for a metric that is not a number.
+
+        With several ranks, the report of rank 0 counts. Another rank that reports the same step waits for rank 0, and
+        gets the same decision.
         """
         if not metrics:
             raise ValueError(f"a report must have a metric: step {step}")
@@ -69,8 +75,11 @@ class Context:
         """Save a module's weights, or tensors by name, as the trial's model. A later call replaces an earlier one.
 
         The worker uploads the model when the trial completes, if its option `--keep-models` says so. A model that
-        cannot be saved, or tensors that cannot, only leave a line in the trial's output.
+        cannot be saved, or tensors that cannot, only leave a line in the trial's output. With several ranks, that of
+        rank 0 is saved.
         """
+        if self.rank > 0:
+            return
         path = Path(self.model_path)
         part = path.with_suffix(".part")
         names = ("study", "number", "entrypoint", "params", "arguments", "seed")

@@ -33,13 +33,17 @@ class TrialStudy:
     Any other attribute raises AttributeError, which says what there is.
     """
 
-    # Optuna's callbacks look in the storage for attributes that processes of one trial share: there are none.
-    _storage = None
-
     def __init__(
-        self, name: str, directions: list[str], channel: Channel, clock: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        directions: list[str],
+        channel: Channel,
+        clock: Callable[[], float] = time.monotonic,
+        storage: Any = None,
     ) -> None:
+        """`storage`: where Optuna's callbacks look for attributes that the processes of one trial share."""
         self.study_name = name
+        self._storage = storage
         self._directions = directions
         self._channel = channel
         self._clock = clock

@@ -11,6 +11,7 @@ from typing import Any
 
 from workers.user_process.channel import Channel, Message, RefusedError
 from workers.user_process.output import tell
+from workers.user_process.rank_storage import RankStorage
 from workers.user_process.study import TrialStudy
 
 MAX_ATTR_BYTES = 64 * 1024
@@ -26,6 +27,8 @@ class Trial:
     Differences from Optuna: choices are strings, numbers, True, False or None; system_attrs is always empty; the study
     has only its name, its directions and its best trial; relative_params raises NotImplementedError. A report or a user
     attribute that the service does not take only leaves a line in the output.
+
+    With several ranks, rank 0 reports. Another rank that makes the same calls waits for rank 0, and gets its answers.
     """
 
     def __init__(self, start: Message, channel: Channel) -> None:
@@ -41,7 +44,9 @@ class Trial:
         self._reported: set[int] = set()
         self._channel = channel
         directions = [objective["direction"] for objective in self._objectives]
-        self._study = TrialStudy(start["study"], directions, channel)
+        if start["world_size"] > 1:
+            self.storage = RankStorage(channel, self._reported.__contains__)
+        self._study = TrialStudy(start["study"], directions, channel, storage=getattr(self, "storage", None))
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False

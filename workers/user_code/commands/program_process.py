@@ -16,6 +16,8 @@ from workers.user_code.process import NewProcess, OwnSession
 from workers.user_process import program
 from workers.user_process.failures import MAX_REASON
 
+LAST_WORDS_SECONDS = 1.0
+"""How long the end of its output is read once it is killed: a process that has left its group may hold that open."""
 REPORTS, SOCKET = "NARROWS_REPORTS", "NARROWS_SOCKET"
 
 
@@ -30,9 +32,13 @@ class ProgramProcess(OwnSession):
         folder: Path,
         environment: Mapping[str, str],
         memory_limit_mib: int | None,
+        tail: OutputTail | None = None,
     ) -> None:
-        """Start it in the folder. A named pipe and a socket for its reports are made in `scratch`. Raises OSError."""
-        tail = OutputTail(None)
+        """Start it in the folder. A named pipe and a socket for its reports are made in `scratch`. Raises OSError.
+
+        `tail` is given all that it writes.
+        """
+        tail = tail or OutputTail(None)
         self._reader = ProgramReader(scratch, tail)
         self._connection, theirs = socket.socketpair()
         alive, lifeline = os.pipe()
@@ -78,6 +84,7 @@ class ProgramProcess(OwnSession):
         return None if message is None else Failed(str(message["reason"])[:MAX_REASON], retry=True, not_importable=True)
 
     def _close(self) -> None:
+        self._reader.end_within(LAST_WORDS_SECONDS)
         self._reader.close()
         self._connection.close()
         super()._close()

@@ -70,6 +70,8 @@ class CallHandler:
                 return {}
             case "best_trial":
                 return {"best_trial": self._best_trial()}
+            case "broadcast":
+                return {"value": fields["value"]}  # for the other ranks, which get the answers of rank 0
             case unknown:
                 return {"error": f"no such call: {unknown[:100]}"}
 

@@ -114,9 +114,7 @@ class ObjectiveRunner:
         output.upload()
         if isinstance(outcome, Completed):
             outcome = _with_all_metrics(lease, outcome, self.clock() - started_at)
-        return self._hand_over(
-            lease, outcome, attempt.process.output.last_lines(), model, is_feasible=calls.is_feasible
-        )
+        return self._hand_over(lease, outcome, attempt.process.last_lines(), model, is_feasible=calls.is_feasible)
 
     def _note_code(self, lease: Lease) -> str | None:
         """Send the hash of the trial's code. Returns a sentence if the code has changed since the last trial."""

@@ -114,6 +114,8 @@ def process_of(entrypoint: str, tmp_path: Path, code: str) -> tuple[UserProcess,
         "prunes": False,
         "user_attrs": {},
         "program": "mine.py",
+        "environment": {},
+        "world_size": 1,
     }
     conversation.send(start)
     return process, conversation
@@ -160,7 +162,7 @@ from workers.user_code.process import UserProcess
 
 process = UserProcess(DeviceGroup(("cpu",)), Path(sys.argv[1]))
 start = {"entrypoint": "mine:f", "arguments": {}, "objectives": [], "code": sys.argv[1], "memory_limit_mib": None}
-start |= {"before_code": [], "program": "mine.py"}
+start |= {"before_code": [], "program": "mine.py", "environment": {}, "world_size": 1}
 start |= {"number": 3, "study": "s", "params": {}, "prunes": False, "user_attrs": {}}
 Conversation(process.connection).send(start)
 time.sleep(600)

@@ -15,7 +15,6 @@ from tests.waiting import PATIENCE_SECONDS, until
 from workers.user_code.conversation import Conversation
 from workers.user_code.process import NewProcess, UserProcess
 from workers.user_code.process_starter import MAX_FORKING, ProcessStarter
-from workers.user_process.channel import Message
 
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(sys.platform != "linux", reason="forks need Linux")]
 
@@ -47,10 +46,10 @@ class Trials:
     def start(self, entrypoint: str = "mine:f") -> tuple[UserProcess, Conversation]:
         process = self.starter.start(self.code, [entrypoint], ONE_CPU)
         conversation = Conversation(process.connection)
-        start: Message = {"entrypoint": entrypoint, "arguments": {}, "code": str(self.code), "before_code": []}
-        start |= {"objectives": [{"metric": "loss", "direction": "minimize"}], "memory_limit_mib": None}
-        start |= {"number": 3, "study": "s", "params": {}, "prunes": False, "user_attrs": {}, "program": "mine.py"}
-        conversation.send(start)
+        facts = {"number": 3, "study": "s", "params": {}, "prunes": False, "user_attrs": {}, "program": "mine.py"}
+        facts |= {"before_code": [], "memory_limit_mib": None, "environment": {}, "world_size": 1}
+        facts |= {"objectives": [{"metric": "loss", "direction": "minimize"}], "code": str(self.code)}
+        conversation.send({"entrypoint": entrypoint, "arguments": {}, **facts})
         return process, conversation
 
     def run(self, entrypoint: str = "mine:f") -> tuple[Any, str]:

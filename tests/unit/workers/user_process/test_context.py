@@ -31,6 +31,8 @@ def context(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> Iterat
     start = {
         **{"study": "s", "number": 3, "params": {"x": 1}, "arguments": {}, "device": "cpu", "seed": 5},
         **{"checkpoint_dir": str(tmp_path), "resume_step": 0, "entrypoint": "mine:f"},
+        "rank": 0,
+        "world_size": 1,
         "model_path": str(tmp_path / "model.safetensors"),
     }
     channel = Channel(ends[0])

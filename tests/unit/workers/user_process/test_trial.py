@@ -23,6 +23,7 @@ START = {
     "user_attrs": {},
     "constraints": {},
     "prunes": True,
+    "world_size": 1,
 }
 PUBLIC = sorted(name for name in dir(optuna.Trial) if not name.startswith("_"))
 METHODS = [name for name in PUBLIC if callable(inspect.getattr_static(optuna.Trial, name))]

@@ -9,7 +9,7 @@ from service.schemas.protocol import Lease
 from service.schemas.study.allowance import Allowance
 from tests.unit.workers.fakes import ONE_CPU, FakeService, lease_json
 from workers.faults import Fault
-from workers.fleet.device_group import DeviceGroup
+from workers.fleet.device_group import CPU, DeviceGroup
 from workers.fleet.stopping import StopFlag, Stopping
 from workers.leases.checkpoint_keeper import CheckpointKeeper
 from workers.leases.errands import Errands
@@ -43,9 +43,19 @@ class RunnerHarness:
 
     def run(self, body: str, entrypoint: str = "mine:f", checkpoint_seconds: float = 30.0) -> Fault | None:
         """Run a trial of `def f(context)` with this body until every call to the service is done."""
-        lines = "".join(f"    {line}\n" for line in body.splitlines())
-        (self.code / "mine.py").write_text(f"import json, os, sys, time\ndef f(context):\n{lines}")
+        self.write(body)
         return self.run_lease(entrypoint, self.code, checkpoint_seconds)
+
+    def write(self, body: str, parameter: str = "context") -> None:
+        """Write the file with the function that trials call."""
+        lines = "".join(f"    {line}\n" for line in body.splitlines())
+        (self.code / "mine.py").write_text(f"import json, os, sys, time\ndef f({parameter}):\n{lines}")
+
+    def run_ranks(self, body: str, n: int = 2, parameter: str = "context", **more: Any) -> Fault | None:
+        """Run a trial of `def f(context)`, or of another first parameter, with this body in several ranks."""
+        self.write(body, parameter)
+        training = {"entrypoint": "mine:f", "devices": n, "launch": "torchrun"}
+        return self.run_whole(lease_of(training, **more), self.code)
 
     def run_lease(self, entrypoint: str, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
         """Run a trial of this entrypoint, and wait for its errands."""
@@ -55,10 +65,10 @@ class RunnerHarness:
         """Run a trial of a command with these parameters and fields, and wait for its errands."""
         return self.run_whole(lease_of({"command": list(command), **fields}, params=params or {}), self.code)
 
-    def run_whole(
-        self, lease: Lease, code: Path, checkpoint_seconds: float = 30.0, devices: DeviceGroup = ONE_CPU
-    ) -> Fault | None:
-        """Run a leased trial, and wait for its errands."""
+    def run_whole(self, lease: Lease, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
+        """Run a leased trial on as many devices as it needs, and wait for its errands."""
+        devices = DeviceGroup((CPU,) * lease.training.needs.n_devices)
+        self.allowance = self.allowance._replace(n_devices=len(devices))
         self.reporter.follow(lease)
         fault = self.objective_runner(code, checkpoint_seconds).run(lease, devices)
         assert self.errands.finish(30.0)

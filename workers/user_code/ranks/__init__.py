@@ -1,0 +1,1 @@
+"""Trials of several processes that talk to one another: ranks, started as torchrun starts them."""
