@@ -22,6 +22,7 @@ def test_a_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
         worker = ActingWorker(http)
         worker.train("seen", 0.8)
         watched = open_page(first.url)
+        watched.expected_statuses = {503}  # of a service that is just ending
         watched.page.goto(f"{first.url}/studies/seen")
         curves(watched.page, 1)
         first.close()

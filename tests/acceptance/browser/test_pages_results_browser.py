@@ -102,3 +102,26 @@ def test_a_sweep_is_converted(http: httpx.Client, open_page: OpenPage) -> None:
     dialog.get_by_role("button", name="Convert").click()
     expect(page.get_by_label("Definition of the study")).to_have_value(re.compile("swept"))
     expect(page.get_by_text("The definition is right: 12 trials.")).to_be_visible()
+
+
+def test_a_table_of_many_trials_has_only_the_rows_in_sight(http: httpx.Client, open_page: OpenPage) -> None:
+    create_study(http, n_trials=1000, enqueue=[{"dropout": number / 2000} for number in range(1000)])
+    page = open_page(origin(http), token=OPERATOR).page
+    page.goto(f"{origin(http)}/studies/seen")
+    scrolled, rows = page.locator(".vscroll"), page.get_by_role("grid").locator(".vbody [role=row]")
+    expect(scrolled).to_have_attribute("data-total", "1000")
+    expect(rows.filter(has_text="999")).to_have_count(1)
+    assert rows.count() < 60
+    scrolled.evaluate("element => element.scrollTop = element.scrollHeight")
+    expect(rows.last).to_have_attribute("aria-rowindex", "1001")
+    expect(rows.last.get_by_role("gridcell").first).to_have_text("0")
+    assert rows.count() < 60
+    page.get_by_role("grid").focus()
+    page.get_by_role("grid").press("Home")
+    expect(rows.first.get_by_role("gridcell").first).to_have_text("999")
+    page.get_by_label("Filter the trials").fill("dropout >= 0.4")
+    page.get_by_role("button", name="Filter").click()
+    expect(scrolled).to_have_attribute("data-total", "200")
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("checkbox", name="learning_rate").uncheck()
+    expect(page.get_by_role("columnheader", name="learning_rate")).to_have_count(0)

@@ -22,6 +22,7 @@ export function bestPanel(model) {
   const show = () => {
     const index = Number(objective.value || 0);
     const { label, key } = BASES[base.value];
+    plot.chart.isWaiting = !model.progress;
     const lines = model.progress ? [lineOf("best", model.progress, index, base.value)] : [];
     plot.show(lines, { x: label, y: objectivesOf(model.study)[index].metric, isTime: key === "by_seconds" });
   };

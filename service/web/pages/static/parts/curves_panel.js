@@ -35,8 +35,9 @@ export function curvesPanel(model, open) {
     trainLabel.hidden = !other;
     if (other) fill(trainLabel.children[1], ` with ${other}, dashed`);
     const { direction } = objectivesOf(model.study)[0];
+    plot.chart.isWaiting = !model.loaded.has("curves");
     plot.show([...model.curves.values()], { metric: metric.value, beside: beside(), logX: logX.checked, logY: logY.checked, direction, only: model.matching });
-    fill(note, `${counted(plot.curves.length, "trial")}; the brighter, the better; pruned and failed ones are pale, running ones blue`);
+    if (model.loaded.has("curves")) fill(note, `${counted(plot.curves.length, "trial")}; the brighter, the better; pruned and failed ones are pale, running ones blue`);
     plot.element.dataset.curves = String(plot.curves.length);
   };
   model.on(["curves", "filter"], show);

@@ -30,6 +30,8 @@ export class StudyModel extends EventTarget {
     this.progress = /** @type {import("../lib/data.js").Progress | null} */ (null);
     this.where = "";
     this.matching = /** @type {Set<number> | null} trials that the filter lets through; null without a filter */ (null);
+    this.loaded = /** @type {Set<Part>} */ (new Set());
+    this.ready = /** @type {Promise<void>} settles when all of it has been loaded once */ (Promise.resolve());
     this.nLoading = 0;
     this.held = /** @type {LiveEvent[]} events that wait for what is being loaded */ ([]);
     this.refreshStudy = throttled(() => this.quietly(() => this.loadStudy()), STUDY_MS);
@@ -37,9 +39,17 @@ export class StudyModel extends EventTarget {
     this.refreshFilter = throttled(() => this.quietly(() => this.loadMatching()), PROGRESS_MS);
   }
 
-  /** Load all of it and follow the events. Raises ApiError for a study that there is not. */
+  /** Load what the head of its page shows. Raises ApiError for a study that there is not. */
   async start() {
     this.study = await readStudy(this.name);
+  }
+
+  /** Load the rest, which `ready` waits for, and follow the events. */
+  load() {
+    this.ready = this.loadAll();
+  }
+
+  async loadAll() {
     const { opened } = follow(this.name, { onEvents: (events) => this.apply(events), onReload: () => void this.quietly(() => this.reload()) });
     await opened;
     await Promise.all([this.loadRows(), this.loadCurves([objectivesOf(this.study)[0].metric]), this.loadProgress()]);
@@ -203,6 +213,7 @@ export class StudyModel extends EventTarget {
 
   /** @param {Part} part */
   tell(part) {
+    this.loaded.add(part);
     this.dispatchEvent(new Event(part));
   }
 

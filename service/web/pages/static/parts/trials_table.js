@@ -39,6 +39,7 @@ export function trialsTable(model) {
   const picker = h("details", { class: "picker" }, h("summary", null, "Columns"));
   const csv = h("a", { class: "button", download: `${model.name}.csv` }, "CSV of these");
   const load = async () => {
+    if (!columns.length) return; // they come with the rows
     try {
       await table.refresh();
       fill(problem);

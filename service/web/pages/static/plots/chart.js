@@ -35,6 +35,7 @@ export class Chart {
     this.nothing = h("p", { class: "nothing", hidden: true }, painter.empty);
     this.element = h("div", { class: "chart", style: { height: `${height}px` } }, this.canvas, this.overlay, this.tip, this.nothing);
     this.frame = 0;
+    this.isWaiting = false; // for data, so that it cannot be said that there is none
     new ResizeObserver(() => this.redraw()).observe(this.element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
     window.addEventListener("themechange", () => this.redraw());
@@ -55,7 +56,7 @@ export class Chart {
     const context = this.prepared(this.canvas);
     this.prepared(this.overlay);
     const axes = this.painter.axes();
-    this.nothing.hidden = axes !== null;
+    this.nothing.hidden = axes !== null || this.isWaiting;
     this.leave();
     if (!context || !axes) return;
     const area = this.area(axes);

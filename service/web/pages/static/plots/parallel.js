@@ -24,6 +24,8 @@ import { coloursByRank, scaleOf } from "./scales.js";
 const [TOP, BOTTOM, SIDE, HEIGHT] = [34, 12, 60, 320];
 const MIN_GAP = 92;
 const MIN_BRUSH = 4;
+const DENSE = 250; // so many lines are seen one by one; more of them are paler
+const N_TOP = 30; // the best ones are never pale
 
 export class ParallelPlot {
   /** @param {{open: (number: number) => void, onBrush: (where: string) => void}} given */
@@ -112,11 +114,13 @@ export class ParallelPlot {
     const isOut = (/** @type {Row} */ row) => this.matching !== null && !this.matching.has(row.number);
     const better = (/** @type {Row} */ row) => (row.values[0] ?? null) === null ? -Number.MAX_VALUE : Number(row.values[0]) * (this.direction === "minimize" ? -1 : 1);
     const order = [...this.rows].sort((a, b) => Number(isOut(b)) - Number(isOut(a)) || better(a) - better(b) || 0);
-    for (const row of order) {
-      context.globalAlpha = isOut(row) ? 0.06 : row.state === "COMPLETE" ? (this.rows.length > 1000 ? 0.4 : 0.8) : 0.12;
+    const usual = Math.max(0.05, Math.min(0.8, DENSE / this.rows.length));
+    order.forEach((row, index) => {
+      const isTop = order.length - index <= N_TOP;
+      context.globalAlpha = isOut(row) ? 0.06 : row.state !== "COMPLETE" ? Math.min(0.12, usual) : isTop ? 0.85 : usual;
       context.strokeStyle = isOut(row) ? "#98a2ae" : colour(row.values[0] ?? null) ?? "#98a2ae";
       this.line(context, row);
-    }
+    });
     context.globalAlpha = 1;
     this.drawAxes(context);
   }

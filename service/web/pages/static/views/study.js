@@ -29,6 +29,7 @@ export async function showStudy(main, name) {
   document.title = `${name} · Narrows`;
   const model = new StudyModel(name);
   await model.start();
+  model.load(); // the head, and each part as it comes, do not wait for ten thousand trials
   const tabs = h("div", { role: "tablist", class: "tabs", "aria-label": "Parts of the study" });
   const panel = h("div", { role: "tabpanel", tabindex: "0" });
   fill(main, studyHeader(model), tabs, panel);
@@ -46,6 +47,7 @@ export async function showStudy(main, name) {
     opened.set(key, content);
     fill(panel, content);
     panel.setAttribute("aria-label", TABS[key][0]);
+    if (key !== "overview") await model.ready;
     if (isNew) await TABS[key][1](content, model);
   };
   for (const [key, [text]] of Object.entries(TABS)) tabs.append(h("a", { role: "tab", href: `#${key}` }, text));
@@ -59,5 +61,5 @@ export async function showStudy(main, name) {
     next.click();
   });
   window.addEventListener("hashchange", () => void show());
-  await show();
+  await Promise.all([show(), model.ready]);
 }

@@ -7,6 +7,7 @@ import { trialAddress } from "../parts/study_header.js";
 
 const AGAIN_MS = 3000;
 const GONE_SECONDS = 300;
+const MAX_TRIALS = 20;
 
 /** @param {HTMLElement} main */
 export async function showWorkers(main) {
@@ -35,14 +36,11 @@ export async function showWorkers(main) {
 
 /** @param {any[]} workers */
 function tableOf(workers) {
-  const hasVersions = workers.some((one) => one.version);
-  const hasTrials = workers.some((one) => one.trials);
-  const titles = ["worker", "host", "device", "lanes", ...(hasVersions ? ["version"] : []), "trains now", "time training", "last seen"];
+  const titles = ["worker", "host", "device", "lanes", "trains now", "time training", "last seen"];
   return h("table", null, h("thead", null, h("tr", null, titles.map((one) => h("th", { scope: "col", class: "text" }, one)))),
     h("tbody", null, workers.map((one) => h("tr", null,
       h("td", { class: "text" }, one.id), h("td", { class: "text" }, one.host), h("td", { class: "text" }, one.device), h("td", { class: "text" }, one.n_lanes),
-      hasVersions && h("td", { class: "text" }, one.version ?? ""),
-      h("td", { class: "text" }, hasTrials && one.trials?.length ? one.trials.slice(0, 20).map(trialLink) : counted(one.trials_running, "trial")),
+      h("td", { class: "text" }, one.trials.length ? one.trials.slice(0, MAX_TRIALS).map(trialLink) : "", one.trials_running > MAX_TRIALS || !one.trials.length ? counted(one.trials_running, "trial") : ""),
       h("td", { class: "text" }, timeShare(one.seconds)),
       h("td", { class: "text", title: moment(one.last_seen_at) }, ago(one.last_seen_at))))));
 }
