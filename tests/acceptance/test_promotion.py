@@ -153,3 +153,27 @@ def test_an_own_model_pauses_and_goes_on_with_the_same_numbers(service: UserCode
         assert ours.steps == list(range(n_steps))
         for metric in MEASURED:
             assert ours.metrics[metric] == theirs.metrics[metric][:n_steps], metric
+
+
+def test_finalists_of_different_sizes_end_in_lanes_with_the_numbers_of_an_uninterrupted_training(
+    service: UserCodeService,
+) -> None:
+    space = {**definition("any")["search_space"], "model.hidden.0": {"type": "int", "low": 8, "high": 16}}
+    training = {"dataset": "digits", "model": {"name": "mlp"}, "epochs": N_EPOCHS}
+    same = {"search_space": space, "training": training, "n_trials": 4}
+    pruner = {**PRUNER, "reduction_factor": 8, "n_finalists": 2}
+    service.client.create_study(definition("finalists", **{**same, "pruner": pruner}))
+    with service.worker("--study", "finalists", "--processes", "1", "--lanes", "2"):
+        trials = service.finished("finalists")
+    assert sorted(trial.state for trial in trials) == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
+    params = [trial.params for trial in trials]
+    service.client.create_study(definition("finalists-whole", **{**same, "pruner": "none", "enqueue": params}))
+    with service.worker("--study", "finalists-whole", "--processes", "1", "--lanes", "1"):
+        uninterrupted = service.finished("finalists-whole")
+
+    for trial, other in zip(trials, uninterrupted, strict=True):
+        assert trial.attempts[0].outcome == "pause"
+        assert trial.step == (N_EPOCHS - 1 if trial.state == "COMPLETE" else 0)
+        ours, theirs = (service.client.curves(one.study, one.number) for one in (trial, other))
+        for metric in ("train_accuracy", "validation_accuracy"):
+            assert ours.metrics[metric] == pytest.approx(theirs.metrics[metric][: len(ours.steps)], abs=0.004), metric
