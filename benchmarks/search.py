@@ -92,7 +92,14 @@ PRUNERS: dict[str, Json] = {
     "hyperband, 1 in 3": {"name": "hyperband", "max_resource": EPOCHS},
     "hyperband, 1 in 3, promote": {"name": "hyperband", "max_resource": EPOCHS, "promote": True},
 }
-FEW_PRUNERS = ("none", "median", "halving, 1 in 2", "halving, 1 in 2, after 2 trials")
+FEW_PRUNERS = (
+    "none",
+    "median",
+    "halving, 1 in 2",
+    "halving, 1 in 2, after 2 trials",
+    "halving, 1 in 2, promote",
+    "halving, 2 in 3, rungs × 1.6, promote",
+)
 """Pruners that are measured with every sampler and on cut tasks. The others are measured only with TPE."""
 MARGIN = 0.01
 """Difference of validation accuracy that counts as reaching the best."""
