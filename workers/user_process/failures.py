@@ -8,7 +8,7 @@ MAX_REASON = 500
 MAX_SHOWN = 200
 STARTED_AGAIN = (
     "the trial's code has started its own program again, which a trial's process does not allow: use what starts "
-    "processes by spawn or fork, such as Lightning's strategies ddp_spawn and ddp_notebook"
+    "processes by spawn or fork, such as Lightning's ddp_spawn and ddp_notebook, or training.launch: torchrun"
 )
 """What such a second process writes before it ends."""
 
