@@ -13,6 +13,7 @@ from service.registry.registry import NO_DATABASE, Registry
 from service.schemas.protocol import Claim, Lease
 from service.schemas.study.devices import share_of, whole
 from service.schemas.study.training import Training
+from service.schemas.worker_info import WorkerInfo
 from service.study.call_costs import MAX_LEASES
 from service.study.live_study import LiveStudy
 
@@ -105,8 +106,8 @@ def _only_running(registry: Registry, claim: Claim) -> LiveStudy | None:
 def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
     """Running studies this claim may be served from; one that just failed to make a trial is left alone for a while.
 
-    A claim for one study also covers the studies of its final evaluations. A claim with little room gets nothing while
-    a study with larger trials has none in training: the worker's devices become free for these.
+    A claim for one study also covers the studies of its final evaluations. A claim with little room gets nothing if
+    its worker would begin another study first, were it idle, whose trials need more room.
     """
     studies = registry.every()
     if claim.study is not None:
@@ -123,9 +124,11 @@ def _running(registry: Registry, claim: Claim) -> list[LiveStudy]:
     ]
     if claim.room is None:
         return wanted
-    fitting = [live for live in wanted if _uses_at_most(live, claim.room)]
-    is_one_passed_over = any(_waits_for_first(live) for live in wanted if live not in fitting)
-    return [] if is_one_passed_over else fitting
+    ready = [live for live in wanted if not live.queue.is_empty(live.n_trials_now)]
+    first = min(ready, key=lambda live: _order(live, claim.worker, of_others=True), default=None)
+    if first is None or not _uses_at_most(first, claim.room):
+        return []
+    return [live for live in ready if _uses_at_most(live, claim.room)]
 
 
 def _uses_at_most(live: LiveStudy, room: float) -> bool:
@@ -136,25 +139,27 @@ def _uses_at_most(live: LiveStudy, room: float) -> bool:
     return share_of(training.devices) <= room + TINY
 
 
-def _waits_for_first(live: LiveStudy) -> bool:
-    """Whether trials of a study can start, and none is in training."""
-    return len(live.leases) == 0 and not live.queue.is_empty(live.n_trials_now)
+def _order(live: LiveStudy, worker: WorkerInfo, *, of_others: bool = False) -> tuple[bool, int]:
+    """The studies that use the worker's devices as a group come first, then those with the fewest open leases.
+
+    `of_others`: the worker's own leases do not count.
+    """
+    n_leases = len(live.leases)
+    if of_others:
+        n_leases = sum(record.worker_id != worker.id for record in live.leases)
+    return live.needs.n_devices != worker.n_devices, n_leases
 
 
 def _grant(registry: Registry, claim: Claim) -> Granted:
     """Grant leases of several studies, or one lease of a study with users' code, whose trials run by themselves.
 
-    Those that use the worker's devices as a group come first, then the studies with the fewest open leases. Those that
-    another thread works on are last.
+    They come in their order, but those that another thread works on are last.
     """
     leases: list[Lease] = []
     commits: list[Future[None]] = []
-    n_devices = claim.worker.n_devices
-
-    def order(live: LiveStudy) -> tuple[bool, bool, int]:
-        return not live.lock.is_free, live.needs.n_devices != n_devices, len(live.leases)
-
-    for live in sorted(_running(registry, claim), key=order):
+    for live in sorted(
+        _running(registry, claim), key=lambda live: (not live.lock.is_free, *_order(live, claim.worker))
+    ):
         runs_alone = not live.needs.is_empty
         if runs_alone and leases:
             continue

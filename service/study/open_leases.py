@@ -82,7 +82,7 @@ class OpenLeases:
         return len(self._open)
 
     def __iter__(self) -> Iterator[LeaseRecord]:
-        return iter([lease.record for lease in self._open.values()])
+        return iter([lease.record for lease in list(self._open.values())])  # another thread may change them
 
     def add(
         self, record: LeaseRecord, epochs: Iterable[EpochRecord] = (), *, checkpoint_step: int | None = None

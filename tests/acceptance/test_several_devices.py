@@ -38,13 +38,20 @@ def test_a_study_of_several_devices_waits_for_a_group_and_says_so(service: UserC
     assert "cpu+cpu" in {worker.device for worker in service.client.workers().workers}
 
 
-def test_a_group_trains_trials_of_one_device_beside_one_another(service: UserCodeService, tmp_path: Path) -> None:
+def test_a_group_trains_trials_of_one_device_beside_one_another_and_built_in_ones(
+    service: UserCodeService, tmp_path: Path
+) -> None:
     arguments = {"folder": str(tmp_path), "n": 2, "fates": {}}
     service.create("single", "tuned.beside:meet", training={"arguments": arguments}, n_trials=4)
+    space = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2}}
+    training = {"dataset": "digits", "model": {"name": "mlp", "hidden": [8]}, "epochs": 1}
+    service.client.create_study({"name": "built-in", "search_space": space, "training": training, "n_trials": 2})
     with service.worker(*PAIRS):
         trials = service.finished("single")
+        built_in = service.finished("built-in")
 
     assert [trial.values for trial in trials] == [[1.0]] * 4
+    assert {trial.state for trial in built_in} <= {"COMPLETE", "PRUNED"}
 
 
 def test_a_command_is_told_its_devices(service: UserCodeService) -> None:

@@ -50,7 +50,17 @@ def test_a_small_trial_takes_the_room_that_a_large_one_does_not_fit(sqlite_servi
     assert claimed(service, 0.25) == [small]
 
 
-def test_small_trials_do_not_pass_over_a_study_that_has_none_in_training(sqlite_service: Service) -> None:
+def test_a_worker_goes_on_with_small_trials_that_it_would_also_begin_with(sqlite_service: Service) -> None:
+    service = sqlite_service
+    small = with_devices(service, 0.25)
+    with_devices(service, 1)
+    service.create()
+
+    assert claimed(service, None) == [small]
+    assert claimed(service, 0.75) == [small]
+
+
+def test_small_trials_do_not_pass_over_a_study_that_comes_first(sqlite_service: Service) -> None:
     service = sqlite_service
     small, large = with_devices(service, 0.25), with_devices(service, 1, n_trials=1)
     keep_in_training(service, small)
