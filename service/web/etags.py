@@ -1,4 +1,7 @@
-"""Answers 304 to a caller that has the present version of an answer."""
+"""Answers 304 to a caller that has the present version of an answer.
+
+No browser stores an answer on its disk, so a page keeps the answer and its ETag itself, and sends If-None-Match.
+"""
 
 import hashlib
 from typing import Annotated, Any
@@ -16,8 +19,6 @@ IfNoneMatch = Annotated[
     ),
 ]
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The caller's copy is up to date."}}
-HEADERS = {"Cache-Control": "private, no-cache"}
-"""A browser keeps the answer and asks each time whether it is up to date."""
 
 
 def unless_same(version: str, if_none_match: str | None) -> Response | None:
@@ -25,7 +26,7 @@ def unless_same(version: str, if_none_match: str | None) -> Response | None:
     tag = f'"{version}"'
     if if_none_match is None or tag not in [one.strip().removeprefix("W/") for one in if_none_match.split(",")]:
         return None
-    return Response(status_code=304, headers={"ETag": tag, **HEADERS})
+    return Response(status_code=304, headers={"ETag": tag})
 
 
 def tagged_by_content(answer: BaseModel, if_none_match: str | None) -> Response:
@@ -37,4 +38,4 @@ def tagged_by_content(answer: BaseModel, if_none_match: str | None) -> Response:
 
 def tagged(content: bytes, version: str) -> Response:
     """JSON as an answer with its version."""
-    return Response(content, media_type="application/json", headers={"ETag": f'"{version}"', **HEADERS})
+    return Response(content, media_type="application/json", headers={"ETag": f'"{version}"'})
