@@ -6,7 +6,7 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.acceptance.browser.acting_worker import ActingWorker
-from tests.acceptance.browser.conftest import OpenPage
+from tests.acceptance.browser.conftest import PATIENCE_MS, OpenPage
 from tests.acceptance.browser.test_pages_browser import create_study, curves
 from tests.conftest import StartService
 from tests.waiting import PATIENCE_SECONDS
@@ -37,3 +37,16 @@ def test_a_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
         expect(watched.page.locator(".tiles")).to_contain_text("0.95")
     assert all("ERR_" in problem for problem in watched.problems), watched.problems
     watched.problems.clear()  # what was asked of the service while it was away
+
+
+def test_an_answer_that_has_not_changed_is_not_sent_again(service_process: StartService, open_page: OpenPage) -> None:
+    service = service_process()
+    watched = open_page(service.url)
+
+    with watched.page.expect_response(
+        lambda answer: "/v1/workers" in answer.url and answer.status == 304, timeout=PATIENCE_MS
+    ):
+        watched.page.goto(f"{service.url}/workers")
+
+    expect(watched.page.locator("main")).to_contain_text("workers")
+    assert watched.problems == []

@@ -1,5 +1,11 @@
 // Calls of the public API under /v1, the only thing that these pages get their data from.
 
+const UNCHANGED = 304;
+const MAX_KEPT = 30;
+const MAX_KEPT_CHARACTERS = 1_000_000;
+/** The newest answers. A browser keeps none, because the service forbids copies on disk. */
+const kept = /** @type {Map<string, {etag: string, text: string}>} */ (new Map());
+
 /** @typedef {Record<string, string | number | boolean | string[] | null | undefined>} Query lists are repeated */
 
 /** A refusal of the service: its problem details (RFC 9457). */
@@ -23,7 +29,26 @@ export class ApiError extends Error {
  * @returns {Promise<any>}
  */
 export async function get(path, query = {}) {
-  return (await call("GET", addressOf(path, query))).json();
+  const address = addressOf(path, query);
+  const known = kept.get(address);
+  const response = await call("GET", address, undefined, undefined, known?.etag);
+  if (known && response.status === UNCHANGED) return JSON.parse(known.text);
+  const text = await response.text();
+  keep(address, response.headers.get("ETag"), text);
+  return JSON.parse(text);
+}
+
+/**
+ * Keep an answer, which the service need not send again while it is the same.
+ * @param {string} address
+ * @param {string | null} etag
+ * @param {string} text
+ */
+function keep(address, etag, text) {
+  kept.delete(address);
+  if (!etag || text.length > MAX_KEPT_CHARACTERS) return;
+  kept.set(address, { etag, text });
+  if (kept.size > MAX_KEPT) kept.delete(/** @type {string} */ (kept.keys().next().value));
 }
 
 /**
@@ -44,13 +69,15 @@ export async function send(method, path, body) {
  * @param {string} address
  * @param {string} [body]
  * @param {string} [type] media type of the body
+ * @param {string} [etag] of an answer that need not be sent again
  * @returns {Promise<Response>}
  */
-export async function call(method, address, body, type) {
+export async function call(method, address, body, type, etag) {
   const headers = /** @type {Record<string, string>} */ ({ Accept: "application/json" });
   if (body !== undefined && type) headers["Content-Type"] = type;
-  const response = await fetch(address, { method, headers, body, cache: "no-cache" });
-  if (response.ok) return response;
+  if (etag) headers["If-None-Match"] = etag;
+  const response = await fetch(address, { method, headers, body, cache: "no-store" });
+  if (response.ok || (etag && response.status === UNCHANGED)) return response;
   if (response.status === 401) {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
