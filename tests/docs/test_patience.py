@@ -12,7 +12,10 @@ HTTPX = {"get", "post", "put", "patch", "delete", "request", "stream", "Client",
 
 
 def impatient(text: str) -> Iterator[str]:
-    """The calls in a Python text that wait with a short limit: httpx without one, any with a number as `timeout`."""
+    """The calls in a Python text that wait with a short limit.
+
+    They are httpx without one, any with a number as `timeout`, and `finish` with a number above 0.
+    """
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.Call):
             continue
@@ -24,6 +27,8 @@ def impatient(text: str) -> Iterator[str]:
             and node.func.attr in HTTPX
         )
         in_process = any(keyword.arg in ("transport", "app") for keyword in node.keywords)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "finish" and len(node.args) == 1:
+            limits += [one for one in node.args if not (isinstance(one, ast.Constant) and one.value == 0)]
         is_short = any(isinstance(one, ast.Constant) and one.value is not None for one in limits)
         if is_short or (of_httpx and not limits and not in_process):
             yield f"line {node.lineno}: {ast.unparse(node)}"
@@ -43,6 +48,9 @@ def test_no_test_waits_with_a_short_limit() -> None:
         ("httpx.Client(transport=transport)", 0),
         ("process.communicate(timeout=10)", 1),
         ("process.communicate(timeout=None)", 0),
+        ("errands.finish(30.0)", 1),
+        ("errands.finish(PATIENCE_SECONDS)", 0),
+        ("output.finish(0.0)", 0),
     ],
 )
 def test_a_short_limit_is_found(text: str, n_found: int) -> None:

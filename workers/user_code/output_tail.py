@@ -8,6 +8,10 @@ from typing import IO
 MAX_BYTES = 1024**2
 PIECE_BYTES = 65536
 POLL_SECONDS = 1.0
+LAST_SECONDS = 30.0
+"""How long the reading of what is in the pipe at the end may take."""
+MAX_LAST_PIECES = 16
+"""Pieces of it that are read; a process that has left the group may write for ever."""
 REASON_LINES = 20
 REASON_CHARACTERS = 1400
 
@@ -68,12 +72,14 @@ class OutputTail:
         return "\n".join(text.rstrip().splitlines()[-REASON_LINES:])[-REASON_CHARACTERS:]
 
     def finish(self, timeout_seconds: float) -> None:
-        """Wait until every writer has closed the pipe, or until the time is over, and stop reading.
+        """Wait until every writer has closed the pipe, or until the time is over; then read what is in it, and stop.
 
         A process that has left the group may hold the pipe open for ever.
         """
         if self._thread is not None:
             self._thread.join(timeout_seconds)
+            self._finished = True
+            self._thread.join(LAST_SECONDS)
         self._finished = True
 
     def tell(self, text: str) -> None:
@@ -85,12 +91,17 @@ class OutputTail:
         with pipe:
             readable = select.poll()
             readable.register(pipe, select.POLLIN)
-            while not self._finished:
-                if readable.poll(POLL_SECONDS * 1000):
+            n_last = 0
+            while n_last < MAX_LAST_PIECES:
+                finished = self._finished
+                if readable.poll(0 if finished else POLL_SECONDS * 1000):
                     piece = pipe.read(PIECE_BYTES)
                     if not piece:
                         return
                     self.keep(piece)
+                    n_last += finished
+                elif finished:
+                    return
 
     def keep(self, piece: bytes) -> None:
         """Keep a piece, and less of what came before it."""

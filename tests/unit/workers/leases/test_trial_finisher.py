@@ -56,7 +56,7 @@ def test_a_checkpoint_that_waits_while_its_trial_is_pruned_is_not_uploaded_and_h
     finisher.note_closed(trial.lease)
     turn.set()
 
-    assert errands.finish(10.0)
+    assert errands.finish(PATIENCE_SECONDS)
     errands.check()
     assert [path for path in service.paths() if path.startswith("artifacts/")] == []
     assert not reporter.has_closed
@@ -73,7 +73,7 @@ def test_a_trial_pauses_with_an_uploaded_or_too_large_checkpoint_and_is_released
     place.reporter.follow(trial.lease)
     place.finisher.upload_and_pause(trial)
 
-    assert place.errands.finish(10.0)
+    assert place.errands.finish(PATIENCE_SECONDS)
     place.errands.check()
     assert place.service.paths() == ["artifacts/lease-0/checkpoint", f"leases/lease-0/{end}"]
 

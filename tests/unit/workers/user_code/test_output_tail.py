@@ -18,7 +18,7 @@ def test_the_end_of_the_output_is_kept() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
         output = OutputTail(process.stdout, max_bytes=1000)
-        output.finish(30)
+        output.finish(PATIENCE_SECONDS)
     first, _, rest = output.content().partition(b"\n")
     assert first == b"[the first %d bytes are not kept]" % (output.n_bytes - 1000)
     assert len(rest) == 1000
@@ -59,7 +59,7 @@ def test_a_progress_bar_does_not_push_out_what_came_before() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
         output = OutputTail(process.stdout, max_bytes=1000)
-        output.finish(30)
+        output.finish(PATIENCE_SECONDS)
     assert output.content() == b"first\n 4999 %\nlast\n"
 
 
@@ -94,3 +94,14 @@ def test_what_follows_begins_a_line_of_its_own() -> None:
     output.finish(PATIENCE_SECONDS)
     assert output.content(start) == b"100 %\nend\n"
     assert output.content() == b"100 %\n100 %\nend\n"
+
+
+def test_what_is_in_the_pipe_is_read_although_the_time_is_over() -> None:
+    """A writer that has left the group still holds it open."""
+    read, write = os.pipe()
+    output = OutputTail(os.fdopen(read, "rb", buffering=0))
+    text = b"line\n" * 10_000
+    os.write(write, text)
+    output.finish(0.0)
+    assert output.content() == text
+    os.close(write)

@@ -87,7 +87,7 @@ class TrainerHarness:
 
     def output(self, number: int) -> str:
         """The uploaded output of a trial."""
-        assert self.errands.finish(10.0)
+        assert self.errands.finish(PATIENCE_SECONDS)
         self.errands.check()
         return self.service.outputs.get(f"lease-{number}", "")
 
@@ -98,7 +98,7 @@ class TrainerHarness:
     def close(self) -> None:
         """End the process, and check that no file is left."""
         self.trainer.close()
-        assert self.errands.finish(10.0)
+        assert self.errands.finish(PATIENCE_SECONDS)
         self.errands.check()
         self.errands.close()
         self.client.close()

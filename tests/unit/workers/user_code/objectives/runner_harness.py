@@ -8,6 +8,7 @@ from service.client.retries import Retries
 from service.schemas.protocol import Lease
 from service.schemas.study.allowance import Allowance
 from tests.unit.workers.fakes import ONE_CPU, FakeService, lease_json
+from tests.waiting import PATIENCE_SECONDS
 from workers.faults import Fault
 from workers.fleet.device_group import CPU, DeviceGroup
 from workers.fleet.stopping import StopFlag, Stopping
@@ -41,7 +42,7 @@ class RunnerHarness:
         self.allowance = Allowance(("mine",), ((sys.executable,), ("python",), ("sh",), ("no-such-program",)))
         self.data_dir = folder / "data"
 
-    def run(self, body: str, entrypoint: str = "mine:f", checkpoint_seconds: float = 30.0) -> Fault | None:
+    def run(self, body: str, entrypoint: str = "mine:f", checkpoint_seconds: float = PATIENCE_SECONDS) -> Fault | None:
         """Run a trial of `def f(context)` with this body until every call to the service is done."""
         self.write(body)
         return self.run_lease(entrypoint, self.code, checkpoint_seconds)
@@ -57,7 +58,7 @@ class RunnerHarness:
         training = {"entrypoint": "mine:f", "devices": n, "launch": "torchrun"}
         return self.run_whole(lease_of(training, **more), self.code)
 
-    def run_lease(self, entrypoint: str, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
+    def run_lease(self, entrypoint: str, code: Path, checkpoint_seconds: float = PATIENCE_SECONDS) -> Fault | None:
         """Run a trial of this entrypoint, and wait for its errands."""
         return self.run_whole(lease_of({"entrypoint": entrypoint}), code, checkpoint_seconds)
 
@@ -65,17 +66,17 @@ class RunnerHarness:
         """Run a trial of a command with these parameters and fields, and wait for its errands."""
         return self.run_whole(lease_of({"command": list(command), **fields}, params=params or {}), self.code)
 
-    def run_whole(self, lease: Lease, code: Path, checkpoint_seconds: float = 30.0) -> Fault | None:
+    def run_whole(self, lease: Lease, code: Path, checkpoint_seconds: float = PATIENCE_SECONDS) -> Fault | None:
         """Run a leased trial on as many devices as it needs, and wait for its errands."""
         devices = DeviceGroup((CPU,) * lease.training.needs.n_devices)
         self.allowance = self.allowance._replace(n_devices=len(devices))
         self.reporter.follow(lease)
         fault = self.objective_runner(code, checkpoint_seconds).run(lease, devices)
-        assert self.errands.finish(30.0)
+        assert self.errands.finish(PATIENCE_SECONDS)
         self.errands.check()
         return fault
 
-    def objective_runner(self, code: Path, checkpoint_seconds: float = 30.0) -> ObjectiveRunner:
+    def objective_runner(self, code: Path, checkpoint_seconds: float = PATIENCE_SECONDS) -> ObjectiveRunner:
         """A runner of trials of the code in this folder."""
         retries = Retries(1.0)
         model_uploader = ModelUploader(self.client, StudyFactsCache(self.client, retries), self.keep_models, retries)
