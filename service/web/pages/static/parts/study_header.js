@@ -49,7 +49,7 @@ function tilesOf(study) {
     [`${nEnded(study)} of ${trialsOf(study)}`, "trials ended", study.n_imported ? `${study.n_imported} imported` : null],
     [study.trials_per_hour === null ? "–" : shown(study.trials_per_hour, 3), "trials per hour", null],
     study.state === "finished" || study.state === "stopped"
-      ? [moment(study.finished_at) || "–", "ended", study.started_at && study.finished_at ? `after ${duration(secondsBetween(study.started_at, study.finished_at))}` : null]
+      ? [study.started_at && study.finished_at ? duration(secondsBetween(study.started_at, study.finished_at)) : "–", "from the first trial to the end", study.finished_at ? `ended ${moment(study.finished_at)}` : null]
       : [eta === null ? "–" : duration(eta), "left at this speed", study.started_at ? `started ${moment(study.started_at)}` : "not started yet"],
   ];
   return tiles.map(([value, text, more]) => h("div", { class: "tile" }, h("b", null, value), h("span", null, text), more ? h("span", null, more) : null));
