@@ -16,11 +16,6 @@ from workers.lanes.random_masks import RandomMasks
 from workers.lanes.rows import Rows
 from workers.training.precision import autocast
 
-MOST_PRODUCTS_ON_CPU = 2**21
-"""Multiplications of one lane's batch up to which grouped convolutions are used on a CPU. They save the fixed costs of
-a step. Four lanes at once took 0.3 to 0.7 of the time of one after another with 37,000 to 450,000 products, about the
-same with 1.8 million, and twice as long with 18 million (an EPYC core)."""
-
 
 class Network(Protocol):
     """A model over lanes. `lanes` is a slice of neighbouring lanes. Images are float and normalized."""
@@ -73,30 +68,5 @@ def make_network(
         return VmappedNetwork(model, rows, device, context, unfusable_reason=reason)
     if isinstance(training.model, Mlp) and not isinstance(context, torch.autocast):
         return MlpNetwork(model, training.model.activation, rows, fuses=fuse is not False)
-    if fuse is None:
-        is_slow = device.type == "cpu" and (
-            isinstance(context, torch.autocast) or n_products(model, sample, training.batch_size) > MOST_PRODUCTS_ON_CPU
-        )
-        fuse = not is_slow
-    return StackedNetwork(model, rows, context, fuses=fuse)
-
-
-@torch.no_grad()
-def n_products(model: nn.Module, sample: Sample, batch_size: int) -> int:
-    """Multiplications in the convolutions of a batch; if the weights alone exceed what matters, only their number."""
-    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-    least = batch_size * sum(convolution.weight.numel() for convolution in convolutions)
-    if least > MOST_PRODUCTS_ON_CPU:
-        return least
-    found: list[int] = []
-
-    def note(module: nn.Module, _inputs: object, output: Tensor) -> None:
-        found.append(output[0].numel() * module.get_parameter("weight")[0].numel())
-
-    hooks = [convolution.register_forward_hook(note) for convolution in convolutions]
-    was_training = model.training
-    model.eval()(sample(1).to(next(model.parameters())))
-    model.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    return batch_size * sum(found)
+    # On a CPU one grouped convolution takes 2 to 4 times as long as the convolutions of its lanes one by one.
+    return StackedNetwork(model, rows, context, fuses=device.type != "cpu" if fuse is None else fuse)

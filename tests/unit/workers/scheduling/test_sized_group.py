@@ -73,6 +73,6 @@ def test_lanes_for_which_there_is_no_memory_wait(
 def test_models_that_gain_nothing_from_lanes_have_one(trial_data: TrialData) -> None:
     scheduler = LaneScheduler(prepared(trial_data), CPU, LaneChoice(None, LaneTimes(CPU)), untested)
     for number in range(2):
-        scheduler.start(trial(number, model={"name": "cnn", "blocks": [{"channels": 512}]}), None)
+        scheduler.start(trial(number, model={"name": "cnn", "blocks": [{"channels": 2}]}), None)
     assert (scheduler.n_training, scheduler.n_lanes) == (1, 1)
     assert sorted(finals(train(scheduler))) == [0, 1]
