@@ -91,7 +91,7 @@ ROUTES: Mapping[str, tuple[RequiredScope, ...]] = {
     "GET /workers": ("read",),
     "GET /new": ("read",),
     "GET /compare": ("read",),
-    "GET /assets/{path:path}": ("read",),
+    "GET /assets/{digest}/{path:path}": ("read",),
     # The Optuna dashboard
     "GET /dashboard": ("read",),
     "GET /dashboard/{rest:path}": ("read",),

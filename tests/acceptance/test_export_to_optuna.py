@@ -95,7 +95,7 @@ def test_where_it_cannot_go_is_said_in_one_line(client: Client, tmp_path: Path) 
     status, text = export(client, "every", "--to", own, "--format", "csv")
     assert (status, text) == (
         2,
-        "narrows: Invalid value: --to writes to a database: it must not be given with --format or --out\n",
+        "narrows: Invalid value: --to writes to a database: it must not be given with --format, --where or --out\n",
     )
     assert not (tmp_path / "new.db").exists()
 

@@ -73,6 +73,7 @@ def test_what_training_needs_is_imported_once_for_all_processes_and_their_replac
     with log.open("wb") as output, running(*flags(client, 2), output=output, environment=variables) as worker:
         until(lambda: sum(bool(trial.step) for trial in client.trials("one")) == 2, "both trials have reported")
         first = marked.workers()
+        assert all("memfd:narrows-data" in Path(f"/proc/{pid}/maps").read_text() for pid in first)
         os.kill(first[0], signal.SIGKILL)
         until(lambda: set(claimers(client)) - set(first), "a replacement has claimed")
         worker.terminate()

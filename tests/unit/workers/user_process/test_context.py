@@ -33,6 +33,7 @@ def context(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> Iterat
         **{"checkpoint_dir": str(tmp_path), "resume_step": 0, "entrypoint": "mine:f"},
         "rank": 0,
         "world_size": 1,
+        "n_devices": 1,
         "model_path": str(tmp_path / "model.safetensors"),
     }
     channel = Channel(ends[0])
