@@ -139,7 +139,7 @@ async function problemOf(response) {
  * @returns {string}
  */
 export function reasonOf(error) {
-  if (!(error instanceof ApiError)) return error instanceof Error ? `no connection: ${error.message}` : String(error);
+  if (!(error instanceof ApiError)) return error instanceof Error ? `the page could not load or draw this: ${error.message}` : String(error);
   const all = error.errors.map((one) => (one.field ? `${one.field}: ${one.message}` : one.message));
   return all.length ? all.join("\n") : error.message;
 }

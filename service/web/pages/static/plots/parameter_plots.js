@@ -98,9 +98,9 @@ function surfaceOf(places, values, objective) {
  * @returns {Scene}
  */
 export function paretoOf(rows, objectives, x, y) {
-  const known = rows.filter((row) => row.values.every((one) => Number.isFinite(one)));
-  const best = frontOf(known.filter((row) => row.feasible), objectives);
-  const points = known.map((row) => ({
+  const best = frontOf(rows.filter((row) => row.feasible && row.values.every((one) => one !== null && !Number.isNaN(one))), objectives);
+  const shownRows = rows.filter((row) => Number.isFinite(row.values[x]) && Number.isFinite(row.values[y]));
+  const points = shownRows.map((row) => ({
     number: row.number, x: row.values[x], y: row.values[y], isCross: !row.feasible,
     lines: [...linesOf(row, objectives[x], x).slice(0, 2), `${objectives[y].metric} ${shown(row.values[y])}`, ...linesOf(row, objectives[x], x).slice(2)],
     colour: row.feasible ? (best.has(row.number) ? "#1f78c8" : OTHER) : "#c0392b",

@@ -36,7 +36,7 @@ export async function showAnalysis(panel, model) {
   const [paretoX, paretoY] = [choice("Objective to the right", objectives.map((one) => one.metric)), choice("Objective upwards", objectives.map((one) => one.metric), 1)];
   const nothing = h("p", { class: "quiet" }, "No trial is complete yet.");
   const paretoCard = h("section", { class: "card" }, h("h2", null, "Pareto front"), h("div", { class: "tools" }, paretoX, paretoY), pareto.element,
-    h("p", { class: "note" }, "No other trial beats the connected ones in every objective. Crosses break a constraint."));
+    h("p", { class: "note" }, "No other trial beats the blue ones in every objective. Crosses break a constraint. A trial that is infinite on an axis is not drawn."));
   fill(panel, nothing, objectives.length > 1 && paretoCard,
     h("section", { class: "card" }, h("h2", null, "Importance"), importance),
     h("section", { class: "card" }, h("div", { class: "heading" }, h("h2", null, "Each parameter"), objectives.length > 1 && objective), slices),

@@ -36,7 +36,7 @@ export async function showStudy(main, name) {
   const opened = /** @type {Map<string, HTMLElement>} */ (new Map());
 
   const show = async () => {
-    const key = location.hash.slice(1) in TABS ? location.hash.slice(1) : "overview";
+    const key = Object.hasOwn(TABS, location.hash.slice(1)) ? location.hash.slice(1) : "overview";
     for (const link of tabs.children) {
       const isThis = link.getAttribute("href") === `#${key}`;
       link.setAttribute("aria-selected", String(isThis));
