@@ -108,14 +108,8 @@ class Histories(RuleBasedStateMachine):
     )
     def set_state(self, trial: Ids, state: TrialState, values: list[float] | None) -> None:
         if state == TrialState.COMPLETE:  # Optuna itself takes any number of values, and then cannot compare the trials
-            values = ((values or [0.5]) * 2)[: self.n_objectives(trial)]
+            values = (values or [0.5])[:1]
         self.both("set_trial_state_values", trial, state, values)
-
-    def n_objectives(self, trial: Ids) -> int:
-        try:
-            return len(self.model.get_study_directions(self.model.get_study_id_from_trial_id(trial[1])))
-        except KeyError:  # the study was deleted
-            return 1
 
     @rule(trial=trials, kind=st.sampled_from(["user", "system"]), key=names, value=json_values)
     def set_trial_attribute(self, trial: Ids, kind: str, key: str, value: Any) -> None:
