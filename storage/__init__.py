@@ -47,6 +47,7 @@ from storage.records import (
     EpochRecord,
     FinalRecord,
     FinalState,
+    HeldTime,
     ImportRecord,
     LeaseRecord,
     Outcome,

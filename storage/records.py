@@ -13,6 +13,8 @@ Outcome = Literal["complete", "prune", "fail", "release", "expire", "stop", "pau
 """How a lease ends."""
 FinalState = Literal["running", "complete", "failed"]
 Metrics = dict[str, float]
+HeldTime = tuple[str, datetime, datetime | None]
+"""Worker, grant and end of a lease; no end while it is open."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class StudyRecord:
     """Why the service has paused the study."""
     resumed_at: datetime | None = None
     """When it was last made running again; failures before that do not count."""
+    max_total_epochs: int | None = None
+    """The raised limit; None while the definition's is valid."""
+    max_device_hours: float | None = None
+    """The raised limit; None while the definition's is valid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from storage.batch import Batch, Commit
 from storage.errors import DatabaseUnavailableError, DuplicateStudyError
 from storage.records import (
     EpochRecord,
+    HeldTime,
     ImportRecord,
     LeaseRecord,
     Metrics,
@@ -189,6 +190,11 @@ class Store:
             del self._studies[study_id]
             for index in (self.leases, self.artifacts, self.finals, self.rounds, self.imports):
                 index.remove_study(study_id)
+
+    def used(self, study_id: int) -> tuple[int, list[HeldTime]]:
+        """How many epochs the trials of a study have reported, and when its leases were held."""
+        with self._reading() as connection:
+            return queries.n_epochs(connection, study_id), queries.held_times(connection, study_id)
 
     # Trials
 

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from service.client import Client
 
 NTrials = Annotated[
-    int, typer.Option("--n-trials", min=1, help="The new number of trials, larger than before.", show_default=False)
+    int | None,
+    typer.Option("--n-trials", min=1, help="The new number of trials, larger than before.", show_default=False),
+]
+MaxTotalEpochs = Annotated[
+    int | None,
+    typer.Option("--max-total-epochs", min=1, help="The new limit on epochs, larger than before.", show_default=False),
+]
+MaxDeviceHours = Annotated[
+    float | None,
+    typer.Option(
+        "--max-device-hours", min=0, help="The new limit on device hours, larger than before.", show_default=False
+    ),
 ]
 
 
@@ -61,12 +72,22 @@ def stop(client: "Client", study: StudyName) -> None:
 
 
 @with_client
-def extend(client: "Client", study: StudyName, n_trials: NTrials) -> None:
-    """Give a study more trials. A finished study runs again."""
-    from service.client.text import counted
+def extend(
+    client: "Client",
+    study: StudyName,
+    n_trials: NTrials = None,
+    max_total_epochs: MaxTotalEpochs = None,
+    max_device_hours: MaxDeviceHours = None,
+) -> None:
+    """Give a study more trials, epochs or device hours. A finished study runs again."""
+    from service.client.text import counted, used_of
 
-    changed = client.change(study, n_trials=n_trials)
-    say(f"{study} is {changed.state}, {counted(changed.definition.n_trials, 'trial')}")
+    if n_trials is None and max_total_epochs is None and max_device_hours is None:
+        raise typer.BadParameter("--n-trials, --max-total-epochs or --max-device-hours must be given")
+    changed = client.change(
+        study, n_trials=n_trials, max_total_epochs=max_total_epochs, max_device_hours=max_device_hours
+    )
+    say(", ".join([f"{study} is {changed.state}", counted(changed.definition.n_trials, "trial"), *used_of(changed)]))
 
 
 @with_client

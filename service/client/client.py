@@ -14,6 +14,7 @@ from service.client.paths import quoted, study_path
 from service.client.transport import BodyToSend, Method, Query, Transport
 from service.client.worker_calls import WorkerCalls
 from service.schemas.artifacts import Artifact, ArtifactList
+from service.schemas.changes import NewTrial, RequestedState, StudyChange
 from service.schemas.diagnosis import Diagnosis
 from service.schemas.final import Final, FinalRequest
 from service.schemas.imports import Import, ImportList, NewImport
@@ -22,10 +23,7 @@ from service.schemas.results import (
     Curves,
     ExportFormat,
     Importances,
-    NewTrial,
-    RequestedState,
     Study,
-    StudyChange,
     StudyList,
     Trial,
     TrialList,
@@ -129,9 +127,11 @@ class Client(WorkerCalls):
         retries = Retries(limit_seconds=AWAY_SECONDS)
         return follow(lambda: retries(lambda: self.study(name)), console or Console())
 
-    def change(self, name: str, *, state: RequestedState | None = None, n_trials: int | None = None) -> ClientStudy:
-        """Change a study's state, its number of trials, or both, and return it."""
-        body = {"state": state, "n_trials": n_trials}
+    def change(
+        self, name: str, *, state: RequestedState | None = None, n_trials: int | None = None, **limits: float | None
+    ) -> ClientStudy:
+        """Change a study's state, its number of trials, `max_total_epochs` or `max_device_hours`, and return it."""
+        body = {"state": state, "n_trials": n_trials, **limits}
         change = StudyChange.model_validate({key: value for key, value in body.items() if value is not None})
         return self._study("PATCH", study_path(name), body=change)
 

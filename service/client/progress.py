@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from service.client.text import metrics_of, number, params_line, seconds
+from service.client.text import metrics_of, number, params_line, seconds, used_of
 from service.schemas.results import Study
 from service.schemas.terminal_text import one_line
 
@@ -122,6 +122,7 @@ def line(study: Study) -> str:
         f"{counts.PRUNED} pruned",
         f"{counts.FAIL} failed",
         *_best(study),
+        *used_of(study),
         *_speed(study),
         *(text for text in (study.waits_for, study.sampler_note) if text is not None),
     ]
@@ -145,6 +146,7 @@ def panel(study: Study) -> RenderableType:
     )
     counted.append(f"{counts.FAIL} failed", style="red" if counts.FAIL else "default")
     rows: list[RenderableType] = [bar, counted]
+    rows += [Text("   ".join(used))] if (used := used_of(study)) else []
     rows += [Text(one_line(text), style="yellow") for text in (study.waits_for, study.sampler_note) if text is not None]
     if study.best is not None:
         best, params = one_line("  ".join(_best(study))), one_line(params_line(study.best.params))

@@ -91,3 +91,10 @@ def progress(final: Final) -> str:
     if final.winner is not None:
         return f"{final.study}: trial {final.winner} is confirmed, its test runs"
     return f"{final.study}: {final.trials_done}/{n_confirmations} confirmations done"
+
+
+def used_of(study: Study) -> list[str]:
+    """How much of each of its limits a study has used."""
+    limit, n_epochs, hours = study.definition, study.epochs_trained, study.device_hours
+    epochs = [] if n_epochs is None else [f"{n_epochs:,}/{limit.max_total_epochs:,} epochs"]
+    return epochs if hours is None else [*epochs, f"{hours:.4g}/{limit.max_device_hours:g} device hours"]

@@ -82,6 +82,8 @@ def linked_definition(original: Definition, name: str, plan: Plan) -> Definition
         "timeout_seconds",
         "target_value",
         "patience",
+        "max_total_epochs",
+        "max_device_hours",
         "confirmation",
         "narrowing",
         "warm_start_from",

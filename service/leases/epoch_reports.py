@@ -64,6 +64,7 @@ def _record(live: LiveStudy, lease: LeaseRecord, known: EpochRecord | None, step
     epoch = EpochRecord(lease.trial_id, step, lease.study_id, lease.lease_id, metrics, decision)
     live.store.add_epoch(epoch)
     live.leases.add_epoch(epoch)
+    live.end.used.add_epoch(lease.trial_id, step)
     live.events.trial_reported(lease, step, metrics)
     if decision == "prune":
         finish_trial(live, lease, "prune", pruned_result(lease))

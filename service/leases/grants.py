@@ -111,6 +111,7 @@ def _save_leases(live: LiveStudy, records: Sequence[LeaseRecord], claim: Claim) 
         live.record = live.store.change_study(live.record, started_at=now)
     live.store.grant(records, worker)
     for record in records:
+        live.end.used.start_lease(record)
         resume = live.resume(record.trial_id)
         live.leases.add(record, checkpoint_step=None if resume is None else resume.step)
 

@@ -25,7 +25,10 @@ def finish_trial(
     state, values = TrialState[result.state], result.values
     if state != TrialState.FAIL:
         live.failing_workers.note_training(lease.worker_id)
-    live.store.finish(lease, outcome, result, live.clock.now(), reason=lease_reason)
+    ended_at = live.clock.now()
+    live.store.finish(lease, outcome, result, ended_at, reason=lease_reason)
+    live.end.used.end_lease(lease, ended_at)
+    live.end.used.end_trial(lease.trial_id)
     save_constraints(live, lease, result)
     if live.final is not None:
         live.final_metrics[lease.trial_id] = result.metrics
@@ -70,6 +73,7 @@ def finish_unleased_trial(
     given = given if state == TrialState.COMPLETE else None
     live.store.set_result(ResultRecord(trial_id, live.record.study_id, NAMES[state], given, {}, reason))
     live.store.artifacts.remove(trial_id, CHECKPOINT)
+    live.end.used.end_trial(trial_id)
     live.events.unleased_trial_ended(number, state, given, reason)
     _check_goals(live, trial_id, number, state, given)
     live.notify()
@@ -79,7 +83,10 @@ def requeue_trial(live: LiveStudy, lease: LeaseRecord, outcome: Outcome, reason:
     """End a lease; its trial waits at the rung that it reached, or goes to the front of the queue. Return its state."""
     resume = live.resume(lease.trial_id)
     after_step = None if resume is None else resume.step
-    live.store.requeue(lease, outcome, reason, live.clock.now(), after_step=after_step)
+    ended_at = live.clock.now()
+    live.store.requeue(lease, outcome, reason, ended_at, after_step=after_step)
+    live.end.used.end_lease(lease, ended_at)
+    live.end.used.forget_epochs(lease.trial_id, after_step)
     live.pruning.forget(lease.trial_id, after_step)
     rung_step = reached_rung(live, lease)
     live.leases.requeue(lease.lease_id, after_step)

@@ -22,7 +22,7 @@ SECONDS_PER_HOUR = 3600
 
 def study_view(live: LiveStudy, waits_for: str | None) -> Study:
     """A study with its trial counts and its best trial; `waits_for` says why no trial starts, if that is so."""
-    record, store = live.record, live.store
+    record, store, used = live.record, live.store, live.end.used
     counts = {state.name: store.optuna.get_n_trials(record.study_id, state) for state in TrialState}
     best = best_trial(live)
     return Study(
@@ -31,7 +31,7 @@ def study_view(live: LiveStudy, waits_for: str | None) -> Study:
         state=record.state,
         state_reason=record.state_reason or record.finished_reason,
         n_imported=sum(known.n_trials for known in store.imports.of_study(record.study_id)),
-        definition=live.definition.model_copy(update={"n_trials": record.n_trials}),
+        definition=live.present_definition,
         trial_counts=TrialCounts(**counts),
         best=None if best is None else trial_views(live, [best])[0],
         created_at=record.created_at,
@@ -42,6 +42,8 @@ def study_view(live: LiveStudy, waits_for: str | None) -> Study:
         data=live.data,
         sampler_note=sampler_note(live.definition, live.queue.suggestions.failures),
         trials_per_hour=_trials_per_hour(live, counts),
+        epochs_trained=None if used.epochs is None else used.epochs.n,
+        device_hours=None if used.devices is None else used.devices.hours(live.clock.now()),
     )
 
 

@@ -5,13 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, PlainSerializer
 
-from service.schemas.fields import Answer, Body, MetricName, Number, StudyName, Timestamp
+from service.schemas.fields import Answer, MetricName, Number, StudyName, Timestamp
 from service.schemas.study.definition import Definition
 from service.schemas.study.definition_fields import Params
 
 StudyState = Literal["running", "paused", "stopped", "finished"]
-RequestedState = Literal["paused", "running", "stopped"]
-"""The states that a user can bring a study into."""
 TrialState = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 """Optuna's names of the states."""
 LeaseOutcome = Literal["complete", "prune", "fail", "release", "expire", "stop", "pause"]
@@ -143,7 +141,8 @@ class Study(Answer):
         examples=["the last 10 trials have failed (max_failures_in_a_row), the last one: no file labels.csv"],
     )
     definition: AsWritten = Field(
-        description="The definition as it was written, with the present n_trials.", examples=[{"name": "mnist-mlp"}]
+        description="The definition as it was written, with the present n_trials and limits.",
+        examples=[{"name": "mnist-mlp"}],
     )
     n_imported: int = Field(
         0,
@@ -185,6 +184,17 @@ class Study(Answer):
     )
     trials_per_hour: float | None = Field(
         description="Ended trials per hour since started_at; null before the first end.", examples=[412.5]
+    )
+    epochs_trained: int | None = Field(
+        None,
+        description="Epochs that all trials have trained, as max_total_epochs counts them; null without that limit.",
+        examples=[None],
+    )
+    device_hours: float | None = Field(
+        None,
+        description="Hours of devices that all trials have used, as max_device_hours counts them; null without that "
+        "limit.",
+        examples=[None],
     )
     history: list[Number] | None = Field(
         None,
@@ -265,33 +275,4 @@ class Importances(Answer):
         description="Which parameters have no share and why, and how the shares were found if ranges differ between "
         "trials; null if there is nothing to say.",
         examples=[None],
-    )
-
-
-class StudyChange(Body):
-    """A new state of a study, a larger number of trials, or both."""
-
-    state: RequestedState | None = Field(None, description="The new state; null to leave it.", examples=["paused"])
-    n_trials: int | None = Field(
-        None,
-        strict=True,
-        ge=1,
-        le=1_000_000,
-        description="The new number of trials, larger than before; null to leave it.",
-        examples=[200],
-    )
-
-
-class NewTrial(Body):
-    """A configuration to train next."""
-
-    params: Params = Field(
-        description="Values of parameters of the search space. Missing parameters are sampled.",
-        examples=[{"learning_rate": 0.01}],
-    )
-    skip_if_exists: bool = Field(
-        False,
-        strict=True,
-        description="Whether to add no trial if one has exactly these parameters or was enqueued with them.",
-        examples=[True],
     )

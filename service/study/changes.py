@@ -1,17 +1,22 @@
 """Pause, resume, stop and extend a study, enqueue configurations, and try failed trials again."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from service.errors import BudgetExhaustedError, InvalidError, NothingLeftError, StateConflictError
 from service.sampling.ask import known_params
-from service.schemas.results import RequestedState, StudyChange, StudyState
+from service.schemas.changes import RequestedState, StudyChange
+from service.schemas.results import StudyState
 from service.schemas.study.checks import params_errors
 from service.schemas.study.definition_fields import MAX_TRIALS, Params
 from service.schemas.study.enqueue_checks import unused_errors
 from service.study.live_study import LiveStudy
 from service.study.retried import retry_of
+from service.study.used_budget import limits_of
+from storage import StudyRecord
 
 ALLOWED_FROM: dict[RequestedState, tuple[StudyState, ...]] = {
     "paused": ("running", "paused"),
@@ -31,17 +36,16 @@ def change_study(live: LiveStudy, change: StudyChange) -> None:
             raise StateConflictError(
                 f"study {record.name} is a final evaluation: it can be paused and resumed, no more"
             )
-        if change.state is None and change.n_trials is None:
-            raise InvalidError([("body", "state or n_trials must be given")])
-        if change.n_trials is not None and change.n_trials <= record.n_trials:
-            raise InvalidError(
-                [("n_trials", f"n_trials must be larger than before: {change.n_trials} <= {record.n_trials}")]
-            )
+        raised = _raised(live, change)
+        if change.state is None and not raised:
+            raise InvalidError([("body", "state, n_trials, max_total_epochs or max_device_hours must be given")])
         state: StudyState = change.state or record.state
-        if change.n_trials is not None and record.state == "finished":
-            _check_more_would_run(live)
-            if live.queue.is_exhausted(change.n_trials):
+        if raised and record.state == "finished":
+            _check_more_would_run(live, replace(record, **raised))
+            if change.n_trials is not None and live.queue.is_exhausted(change.n_trials):
                 raise NothingLeftError(f"study {record.name} has no more points: {_what_is_left(record.name)}")
+            if change.n_trials is None and live.queue.is_empty(record.n_trials):
+                raise StateConflictError(f"study {record.name} has no trial left to run: extend n_trials")
             state = change.state or "running"
         elif change.state is not None and record.state not in ALLOWED_FROM[change.state]:
             ways_on = "; narrows retry tries failed trials again, narrows extend adds trials"
@@ -51,18 +55,38 @@ def change_study(live: LiveStudy, change: StudyChange) -> None:
             )
         if change.state == record.state == "running":  # workers that were stopped because of failures go on
             live.forget_failures()
-        _change_record(live, state, change.n_trials or record.n_trials)
+        _change_record(live, state, raised)
         live.tick()
     live.notify()
+
+
+def _raised(live: LiveStudy, change: StudyChange) -> dict[str, Any]:
+    """The numbers that a change raises, by name. Raises InvalidError for one that is not larger than before."""
+    max_epochs, max_hours = limits_of(live.definition, live.record)
+    before = {"n_trials": live.record.n_trials, "max_total_epochs": max_epochs, "max_device_hours": max_hours}
+    raised: dict[str, Any] = {}
+    errors: list[tuple[str, str]] = []
+    for name, known in before.items():
+        wanted: int | float | None = getattr(change, name)
+        if wanted is None:
+            continue
+        raised[name] = wanted
+        if known is None:
+            errors.append((name, f"{name} cannot be raised: study {live.record.name} has no such limit"))
+        elif wanted <= known:
+            errors.append((name, f"{name} must be larger than before: {wanted:.15g} <= {known:.15g}"))
+    if errors:
+        raise InvalidError(errors)
+    return raised
 
 
 def _what_is_left(name: str) -> str:
     return f"all points of its search space are tried, narrows retry {name} tries those without a result again"
 
 
-def _change_record(live: LiveStudy, state: StudyState, n_trials: int) -> None:
+def _change_record(live: LiveStudy, state: StudyState, raised: Mapping[str, Any]) -> None:
     before = live.record
-    values: dict[str, Any] = {"state": state, "n_trials": n_trials}
+    values: dict[str, Any] = {"state": state, **raised}
     if state == "stopped" and before.state != "stopped":
         values |= {"finished_at": live.clock.now(), "finished_reason": "stopped by a user"}
     if state in ("running", "paused") and before.state in ("finished", "stopped"):
@@ -75,10 +99,11 @@ def _change_record(live: LiveStudy, state: StudyState, n_trials: int) -> None:
     live.events.study_changed(before, live.record)
 
 
-def _check_more_would_run(live: LiveStudy) -> None:
-    """Raises StateConflictError for a study that has ended early and would do so again."""
-    if live.stop_reason() is not None:
-        raise StateConflictError(f"study {live.record.name} has ended, more trials would not run: {live.stop_reason()}")
+def _check_more_would_run(live: LiveStudy, record: StudyRecord) -> None:
+    """Raises StateConflictError for a study that has ended early and would do so again, with its changed record."""
+    reason = live.end.early_reason(record, live.clock.now())
+    if reason is not None:
+        raise StateConflictError(f"study {record.name} has ended, more trials would not run: {reason}")
 
 
 def retry_trial(live: LiveStudy, failed: FrozenTrial) -> int:
@@ -103,8 +128,9 @@ def retry_trial(live: LiveStudy, failed: FrozenTrial) -> int:
         if record.n_trials >= MAX_TRIALS:
             raise StateConflictError(f"study {record.name} has {MAX_TRIALS} trials: it cannot have more")
         if record.state == "finished":
-            _check_more_would_run(live)
-        _change_record(live, "running" if record.state == "finished" else record.state, record.n_trials + 1)
+            _check_more_would_run(live, record)
+        state: StudyState = "running" if record.state == "finished" else record.state
+        _change_record(live, state, {"n_trials": record.n_trials + 1})
         again = live.enqueue(known_params(failed), retry_of=number)
     live.notify()
     return again

@@ -32,6 +32,8 @@ from service.study.study_lock import StudyLock
 from service.study.trial_queue import TrialQueue
 from storage import FinalRecord, RoundRecord, Store, StudyRecord
 
+RAISED = frozenset({"n_trials", "max_total_epochs", "max_device_hours"})
+"""The fields of a definition that users can raise."""
 DATA_ATTR = "data"
 """User attribute of a trial in which a worker says what the trial trains on."""
 
@@ -99,14 +101,22 @@ class LiveStudy:
         return self.store.finals.of_linked(self.record.study_id)
 
     def is_defined_by(self, definition: Definition) -> bool:
-        """Whether a definition equals the study's, with its first `n_trials` or the present one."""
+        """Whether a definition equals the study's, with its first or the present number of trials and limits."""
 
-        def comparable(value: Definition, n_trials: int) -> str:
+        def comparable(value: Definition) -> str:
             # As JSON, because Python takes 0, 0.0 and False for the same choice.
-            return json.dumps({**value.model_dump(mode="json"), "n_trials": n_trials}, sort_keys=True)
+            return json.dumps(value.model_dump(mode="json", exclude=set(RAISED)), sort_keys=True)
 
-        equal = [comparable(self.definition, n_trials) for n_trials in (self.definition.n_trials, self.record.n_trials)]
-        return comparable(definition, definition.n_trials) in equal
+        present = self.present_definition
+        return comparable(definition) == comparable(present) and all(
+            getattr(definition, name) in (getattr(self.definition, name), getattr(present, name)) for name in RAISED
+        )
+
+    @property
+    def present_definition(self) -> Definition:
+        """The definition with the present number of trials and limits."""
+        changed = {name: value for name in sorted(RAISED) if (value := getattr(self.record, name)) is not None}
+        return self.definition.model_copy(update=changed)
 
     @contextmanager
     def committed_change(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from service.schemas.study.definition import Definition
 from service.study.live_study import LiveStudy
 from service.study.open_leases import OpenLeases
 from service.study.trial_queue import TrialQueue
+from service.study.used_budget import UsedBudget
 from storage import LeaseRecord, Store, StudyRecord, name_metrics, trial_id_of
 
 
@@ -72,6 +73,10 @@ def load_study(
         if is_feasible(trial):
             live.end.check_target(trial.number, trial.values)
     live.end.patience.replay(trials, leases)
+    if definition.max_total_epochs is not None or definition.max_device_hours is not None:
+        ids = [trial_id_of(trial) for trial in trials if not trial.state.is_finished()]
+        reports = (epoch for trial_id in ids for epoch in store.every_epoch(trial_id))
+        live.end.used = UsedBudget(definition, store.used(record.study_id), reports)
     if len(trials) < len(definition.enqueue):  # these are a study's first trials
         for params in first_configurations(definition)[len(trials) :]:
             with live.committed_change():

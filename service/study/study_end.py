@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 from service.schemas.study.definition import Definition
 from service.study.patience_count import PatienceCount
 from service.study.trial_queue import TrialQueue
+from service.study.used_budget import UsedBudget
 from storage import StudyRecord
 
 
 class StudyEnd:
-    """The rules that end a study: timeout, target value, patience, number of trials, search space."""
+    """The rules that end a study: timeout, target value, patience, limits, number of trials, search space."""
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         self._target_trial: int | None = None
         self.patience = PatienceCount(definition)
+        self.used = UsedBudget(definition)
 
     def check_target(self, trial_number: int, values: Sequence[float]) -> None:
         """Remember a complete trial if it is the first to reach the study's target value."""
@@ -28,8 +30,11 @@ class StudyEnd:
 
     @property
     def may_end_early(self) -> bool:
-        """Whether the result of one trial may end the study."""
-        return self._definition.target_value is not None or self._definition.patience is not None
+        """Whether the result or the report of one trial may end the study."""
+        definition = self._definition
+        return any(
+            limit is not None for limit in (definition.target_value, definition.patience, definition.max_total_epochs)
+        )
 
     def early_reason(self, record: StudyRecord, now: datetime) -> str | None:
         """Why the study ends before all its trials are finished; None if it goes on."""
@@ -40,7 +45,7 @@ class StudyEnd:
         limit = self._definition.timeout_seconds
         if limit is not None and record.started_at is not None and now >= record.started_at + timedelta(seconds=limit):
             return f"timeout_seconds {limit:g} passed"
-        return None
+        return self.used.reason(record, now)
 
     def finished_reason(self, queue: TrialQueue, record: StudyRecord) -> str | None:
         """Why no trial is left to start; None while there is one. The caller knows that no lease is open."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from storage.records import EpochRecord, LeaseRecord, Metrics, ResultRecord, StudyRecord
+from storage.records import EpochRecord, HeldTime, LeaseRecord, Metrics, ResultRecord, StudyRecord
 from storage.tables.schema import epochs, leases, results, studies
 
 MAX_IDS = 10_000
@@ -21,6 +21,19 @@ def lease(connection: Connection, lease_id: str) -> LeaseRecord | None:
     """A lease by its id; None if there is none."""
     row = connection.execute(select(leases).where(leases.c.lease_id == lease_id)).one_or_none()
     return None if row is None else LeaseRecord(**row._mapping)
+
+
+def n_epochs(connection: Connection, study_id: int) -> int:
+    """Number of reports of a study's trials."""
+    found: int = connection.execute(select(func.count()).where(epochs.c.study_id == study_id)).scalar_one()
+    return found
+
+
+def held_times(connection: Connection, study_id: int) -> list[HeldTime]:
+    """When the leases of a study were held, and by which workers, in any order."""
+    columns = select(leases.c.worker_id, leases.c.granted_at, leases.c.ended_at)
+    rows = connection.execute(columns.where(leases.c.study_id == study_id))
+    return [(worker_id, granted_at, ended_at) for worker_id, granted_at, ended_at in rows]
 
 
 def epoch(connection: Connection, trial_id: int, step: int) -> EpochRecord | None:

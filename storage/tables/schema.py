@@ -30,6 +30,8 @@ studies = Table(
     Column("finished_reason", Text),
     Column("state_reason", Text),
     Column("resumed_at", UtcDateTime),
+    Column("max_total_epochs", BigInteger),
+    Column("max_device_hours", Double),
 )
 
 leases = Table(

@@ -88,3 +88,14 @@ def test_every_sampler_is_in_the_table() -> None:
     for kind in AnySampler.__args__:
         (name,) = kind.model_fields["name"].annotation.__args__
         assert f"| `{name}`" in PAGE
+
+
+def test_a_study_within_a_budget_ends_when_its_epochs_are_trained(service: UserCodeService) -> None:
+    trials = service.finished("within-a-budget")
+    study = service.client.study("within-a-budget")
+    n_epochs = sum(trial.step + 1 for trial in trials if trial.step is not None)
+    assert 5 <= n_epochs < 20 * 3
+    assert study.finished_reason == f"its trials have trained {n_epochs} epochs (max_total_epochs 5)"
+    assert study.epochs_trained == n_epochs
+    assert study.device_hours is not None
+    assert 0 < study.device_hours < 1.5

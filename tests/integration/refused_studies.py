@@ -144,6 +144,9 @@ CASES: Cases = {
         "patience",
         "null with several objectives: 5 trials",
     ),
+    "no epochs": ({"max_total_epochs": 0}, "max_total_epochs", "greater than or equal to 1: 0"),
+    "half an epoch": ({"max_total_epochs": 0.5}, "max_total_epochs", "0.5"),
+    "no device hours": ({"max_device_hours": 0}, "max_device_hours", "greater than 0: 0"),
     "no patience": ({"patience": {"trials": 0}}, "patience.trials", "greater than or equal to 1: 0"),
     "cmaes for several": (
         {

@@ -68,6 +68,8 @@ DEFINITION: Json = {
     "timeout_seconds": 60.0,
     "target_value": 0.99,
     "patience": {"trials": 5, "min_delta": 0.001},
+    "max_total_epochs": 1000,
+    "max_device_hours": 0.5,
     "max_attempts": 2,
     "enqueue": [{"learning_rate": 0.01}],
 }

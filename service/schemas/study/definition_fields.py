@@ -20,6 +20,8 @@ MARGIN = 0.1
 MAX_KEPT = 10_000
 MIN_FAILURES_IN_A_ROW = 10
 
+MaxTotalEpochs = Annotated[int, Field(strict=True, ge=1, le=10**12)]
+MaxDeviceHours = Annotated[float, Field(gt=0, le=1e9)]
 Direction = Literal["maximize", "minimize"]
 Params = dict[Annotated[str, Field(max_length=128)], Scalar]
 
@@ -143,6 +145,18 @@ class DefinitionFields(StrictBody):
         description="Ends the study when so many trials in a row have ended without improving the best value; null for "
         "none. Failed trials do not count.",
         examples=[{"trials": 50, "min_delta": 0.001}],
+    )
+    max_total_epochs: MaxTotalEpochs | None = Field(
+        None,
+        description="Epochs that all trials may train together before the study ends; null for no limit. Each epoch of "
+        "a trial counts once, however often it was trained. With custom code, each report counts as an epoch.",
+        examples=[2000],
+    )
+    max_device_hours: MaxDeviceHours | None = Field(
+        None,
+        description="Hours of devices that all trials may use before the study ends; null for no limit. The "
+        "devices of workers that hold trials count, also those of failed attempts.",
+        examples=[24.0],
     )
     max_attempts: int = Field(
         3,

@@ -14,7 +14,8 @@ from service.results.ranking import best_trials, better_unfinished, complete_tri
 from service.results.study_version import version_of
 from service.results.view import study_view, study_view_unless_deleted, trial_views
 from service.sampling.constraints import why_none
-from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyChange, StudyList
+from service.schemas.changes import StudyChange
+from service.schemas.results import BestTrials, ExportFormat, Importances, Study, StudyList
 from service.schemas.study.definition import Definition
 from service.schemas.study_check import StudyCheck
 from service.study.changes import change_study

@@ -8,7 +8,8 @@ from optuna.trial import TrialState as OptunaState
 from service.results.curves import read_curves
 from service.results.paging import take_page, trial_key
 from service.results.view import find_trial, trial_views
-from service.schemas.results import Curves, NewTrial, Trial, TrialList, TrialState
+from service.schemas.changes import NewTrial
+from service.schemas.results import Curves, Trial, TrialList, TrialState
 from service.study.changes import enqueue_params, retry_trial
 from service.web.dependencies import ChangedStudyDependency, StudyDependency, TrialNumber
 from service.web.parsed_body import ParsedBodyRoute

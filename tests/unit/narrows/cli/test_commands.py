@@ -87,6 +87,15 @@ def test_a_study_is_extended(service: StandIn, capsys: Capture) -> None:
     assert capsys.readouterr().out == "digits is running, 50 trials\n"
 
 
+def test_the_limits_of_a_study_are_raised(service: StandIn, capsys: Capture) -> None:
+    limits = {"max_total_epochs": 9000, "max_device_hours": 2.5}
+    answer = study_json(definition={**DEFINITION, **limits}, epochs_trained=1200, device_hours=1.23456)
+    service.answers["PATCH /v1/studies/digits"] = (200, answer)
+    assert run(["extend", "digits", "--max-total-epochs", "9000", "--max-device-hours", "2.5"]) == 0
+    assert service.requests == [("PATCH /v1/studies/digits", limits)]
+    assert capsys.readouterr().out == "digits is running, 30 trials, 1,200/9,000 epochs, 1.235/2.5 device hours\n"
+
+
 def test_extend_needs_a_number_of_trials(service: StandIn, capsys: Capture) -> None:
     assert run(["extend", "digits"]) == 2
     assert "--n-trials" in capsys.readouterr().err

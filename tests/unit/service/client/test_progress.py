@@ -55,6 +55,15 @@ def test_the_line_tells_the_counts_the_best_and_the_speed() -> None:
     )
 
 
+def test_what_is_used_of_the_limits_is_shown() -> None:
+    definition = study().definition.model_copy(update={"max_total_epochs": 5000, "max_device_hours": 2.5})
+    limited = study(complete=7, epochs_trained=1234, device_hours=0.5).model_copy(update={"definition": definition})
+    assert "(trial 7), 1,234/5,000 epochs, 0.5/2.5 device hours, 600" in line(limited)
+    shown = console(terminal=False)
+    shown.print(panel(limited))
+    assert "1,234/5,000 epochs   0.5/2.5 device hours" in text_of(shown)
+
+
 def test_the_live_display_tells_the_same_and_the_best_params() -> None:
     shown = console(terminal=False)
     shown.print(panel(study(complete=7)))

@@ -20,6 +20,8 @@
  * @property {string | null} sampler_note
  * @property {string | null} data
  * @property {number | null} trials_per_hour
+ * @property {number | null} epochs_trained
+ * @property {number | null} device_hours
  * @property {number} n_imported
  * @property {(number | null)[] | null} [history]
  */

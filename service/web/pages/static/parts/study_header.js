@@ -52,6 +52,9 @@ function tilesOf(study) {
       ? [study.started_at && study.finished_at ? duration(secondsBetween(study.started_at, study.finished_at)) : "–", "from the first trial to the end", study.finished_at ? `ended ${moment(study.finished_at)}` : null]
       : [eta === null ? "–" : duration(eta), "left at this speed", study.started_at ? `started ${moment(study.started_at)}` : "not started yet"],
   ];
+  const { max_total_epochs: maxEpochs, max_device_hours: maxHours } = study.definition;
+  if (study.epochs_trained !== null) tiles.push([`${study.epochs_trained.toLocaleString()} of ${maxEpochs.toLocaleString()}`, "epochs trained", null]);
+  if (study.device_hours !== null) tiles.push([`${shown(study.device_hours, 4)} of ${shown(maxHours, 4)}`, "device hours used", null]);
   return tiles.map(([value, text, more]) => h("div", { class: "tile" }, h("b", null, value), h("span", null, text), more ? h("span", null, more) : null));
 }
 
