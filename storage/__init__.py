@@ -53,6 +53,7 @@ from storage.records import (
     Outcome,
     ResultRecord,
     RoundRecord,
+    SessionRecord,
     StudyRecord,
     StudyState,
     TokenRecord,

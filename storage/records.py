@@ -188,3 +188,17 @@ class TokenRecord:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """A browser's session without its id. `digest` is the SHA-256 of the id, in hexadecimal.
+
+    `seal` ties the session to its token, in hexadecimal.
+    """
+
+    digest: str
+    token_name: str
+    seal: str
+    started_at: datetime
+    ends_at: datetime

@@ -34,6 +34,7 @@ from storage.tables.final_index import FinalIndex
 from storage.tables.lease_index import LeaseIndex
 from storage.tables.numbered_index import NumberedIndex
 from storage.tables.record_rows import put_record
+from storage.tables.session_index import SessionIndex
 from storage.tables.token_index import TokenIndex
 from storage.tables.worker_index import WorkerIndex
 from storage.trials.group_commit_storage import GroupCommitStorage
@@ -47,9 +48,9 @@ class Store:
     """Studies and trials in Optuna's tables, and all other data in our own tables of the same database.
 
     `optuna` is the Optuna storage on this database. `leases`, `workers`, `artifacts` (files of trials), `finals` (final
-    evaluations), `rounds` (from the second round of a study on), `imports` (trials from elsewhere) and `tokens` (of
-    callers) are indexes that are in memory too. Every write returns after its commit; writes inside `transaction()` are
-    committed together.
+    evaluations), `rounds` (from the second round of a study on), `imports` (trials from elsewhere), `tokens` (of
+    callers) and `sessions` (of browsers) are indexes that are in memory too. Every write returns after its commit;
+    writes inside `transaction()` are committed together.
     """
 
     def __init__(self, optuna: GroupCommitStorage) -> None:
@@ -63,6 +64,7 @@ class Store:
             self.rounds = NumberedIndex(connection, self.transaction, tables.rounds, RoundRecord, first=2)
             self.imports = NumberedIndex(connection, self.transaction, tables.imports, ImportRecord, first=0)
             self.tokens = TokenIndex(connection, self.transaction)
+            self.sessions = SessionIndex(connection, self.transaction)
 
     @classmethod
     def open(cls, url: str) -> Self:

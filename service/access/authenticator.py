@@ -35,9 +35,9 @@ class Caller:
 class Authenticator:
     """Identifies a caller by its token, by its browser session, or, while no token exists, by its local address."""
 
-    def __init__(self, tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, tokens: Tokens, sessions: Sessions, clock: Clock) -> None:
         self.tokens = tokens
-        self.sessions = Sessions(clock)
+        self.sessions = sessions
         self._rate_limiter = LoginRateLimiter(clock)
         self._routes = RouteScopes()
 
@@ -91,11 +91,8 @@ class Authenticator:
 
         Raises UnauthorizedError when the session's token has ended since the login.
         """
-        digest = self.sessions.token_digest(session_id_of(headers))
-        if digest is None:
-            return None
-        holder = self.tokens.holder_by_digest(digest)
-        return Caller(holder.name, holder.scopes, by_token=False)
+        holder = self.sessions.holder(session_id_of(headers))
+        return None if holder is None else Caller(holder.name, holder.scopes, by_token=False)
 
     def _local_caller(self, headers: Headers, address: str, required: frozenset[RequiredScope]) -> Caller | None:
         """A caller on this machine: it is an admin while no token exists, and may then create the first admin token."""

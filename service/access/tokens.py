@@ -94,6 +94,12 @@ class Tokens:
         """
         return self._by_digest(digest_of(secret))
 
+    def digests_of(self, name: str) -> list[str]:
+        """The digests of the tokens with this name: the stored one's, also if it has ended, and the operator's."""
+        record, operator = self._store.tokens.get(name), self._operator
+        stored = [] if record is None else [record.digest]
+        return stored if operator is None or operator.name != name else [*stored, operator.digest]
+
     def holder_by_digest(self, digest: str) -> TokenHolder:
         """The holder of the token with this digest. Raises UnauthorizedError if the token is no longer valid."""
         holder = self._by_digest(digest)

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from service.access.authenticator import Authenticator
+from service.access.sessions import Sessions
 from service.access.tokens import Tokens
 from service.clock import Clock, SystemClock
 from service.events.event_ring import EventRing
@@ -128,7 +129,9 @@ def create_app(
         redoc_url=None,
     )
     app.state.registry = registry
-    app.state.authenticator = authenticator = Authenticator(Tokens(store, clock, token), clock)
+    known_tokens = Tokens(store, clock, token)
+    authenticator = Authenticator(known_tokens, Sessions(store, known_tokens, clock), clock)
+    app.state.authenticator = authenticator
     app.state.events = stream
     app.state.tick_seconds = tick_seconds
     app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)

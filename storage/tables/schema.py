@@ -120,6 +120,16 @@ tokens = Table(
     Column("last_used_at", UtcDateTime),
 )
 
+sessions = Table(
+    "narrows_sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("token_name", String(128), nullable=False),
+    Column("seal", String(64), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+)
+
 finals = Table(
     "narrows_finals",
     metadata,

@@ -27,6 +27,7 @@ TABLES = {
     "narrows_artifacts",
     "narrows_loose_blobs",
     "narrows_tokens",
+    "narrows_sessions",
     "narrows_finals",
     "narrows_rounds",
     "narrows_imports",

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from starlette.testclient import TestClient
 
 from tests.databases import PostgresPool, SqliteTemplate
 from tests.integration.service_driver import Service
 from tests.integration.token_driver import OPERATOR
+
+HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +49,11 @@ def guarded(sqlite_url: str) -> Iterator[Service]:
     """Like `sqlite_service`, with a token of the operator."""
     with Service(sqlite_url, token=OPERATOR) as service:
         yield service
+
+
+@pytest.fixture
+def browser(guarded: Service) -> TestClient:
+    """Keeps cookies, and stays where it is told."""
+    return TestClient(
+        guarded.app, base_url="http://127.0.0.1", client=("127.0.0.1", 1), headers=HTML, follow_redirects=False
+    )

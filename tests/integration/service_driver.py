@@ -79,7 +79,7 @@ class Service:
         self.url = url
         self._capacity = capacity
         self.clock = FakeClock()
-        self._token = token
+        self.token = token
         self._claims = itertools.count()
         self._temporary = TemporaryDirectory(prefix="narrows-artifacts-")
         self.folder = Path(self._temporary.name)
@@ -95,7 +95,7 @@ class Service:
             self.store,
             clock=self.clock,
             lease_seconds=LEASE_SECONDS,
-            token=self._token,
+            token=self.token,
             blobs=self.blobs,
             max_artifact_bytes=MAX_ARTIFACT_BYTES,
             stream=EventRing(capacity=self._capacity),
@@ -179,7 +179,7 @@ class Service:
 
     def create_token(self, name: str, scopes: list[str], **more: Any) -> str:
         """Make a token, as the operator if there is one, and answer its secret."""
-        headers = {} if self._token is None else bearer(self._token)
+        headers = {} if self.token is None else bearer(self.token)
         body = {"name": name, "scopes": scopes, **more}
         response = self.http.post("/v1/tokens", json=body, headers=headers)
         assert response.status_code == 201, response.text

@@ -13,18 +13,7 @@ from service.access.sessions import COOKIE, LIFETIME_SECONDS
 from tests.integration.service_driver import Service, bearer, code_of, definition
 from tests.integration.token_driver import OPERATOR
 
-HTML = {"Accept": "text/html,application/xhtml+xml"}
-
-
 OWN = {"Origin": "http://127.0.0.1"}
-
-
-@pytest.fixture
-def browser(guarded: Service) -> TestClient:
-    """Keeps cookies, and stays where it is told."""
-    return TestClient(
-        guarded.app, base_url="http://127.0.0.1", client=("127.0.0.1", 1), headers=HTML, follow_redirects=False
-    )
 
 
 def log_in(browser: TestClient, secret: str = OPERATOR, **more: Any) -> Any:

@@ -54,11 +54,12 @@ async def log_in(request: Request, authenticator: AuthenticatorDependency, field
         holder = _reader(authenticator, fields.get("token", "").strip(), peer_of(request.scope))
     except ServiceError as error:
         return _form(next_path, error)
-    authenticator.sessions.end(session_id_of(request.headers))
+    await authenticator.sessions.end(session_id_of(request.headers))
+    session_id = await authenticator.sessions.start(holder)
     response = RedirectResponse(_local(next_path), 303)
     response.set_cookie(
         COOKIE,
-        authenticator.sessions.start(holder.digest),
+        session_id,
         max_age=LIFETIME_SECONDS,
         httponly=True,
         samesite="strict",
@@ -71,7 +72,7 @@ async def log_in(request: Request, authenticator: AuthenticatorDependency, field
 async def log_out(request: Request, authenticator: AuthenticatorDependency) -> Response:
     """End the session."""
     check_same_origin("POST", request.headers, by_browser=False)
-    authenticator.sessions.end(session_id_of(request.headers))
+    await authenticator.sessions.end(session_id_of(request.headers))
     response = RedirectResponse(LOGIN, 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
     return response
