@@ -109,6 +109,8 @@ class WorkerRecord:
     n_lanes: int
     first_seen_at: datetime
     last_seen_at: datetime
+    narrows_version: str | None = None
+    torch_version: str | None = None
 
 
 @dataclass(frozen=True)

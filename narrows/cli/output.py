@@ -180,9 +180,9 @@ def study_table(studies: Sequence[Study]) -> Table:
 
 
 def worker_table(workers: Sequence[Worker]) -> Table:
-    """Return a table with a row for each worker: its device, its trials, and the share of its time that it trained."""
+    """Return a table with a row for each worker: device, versions, trials, and its share of time in training."""
     table = plain_table()
-    for name in ("worker", "device"):
+    for name in ("worker", "device", "narrows", "torch"):
         table.add_column(name)
     for name in ("lanes", "running", "training", "idle"):
         table.add_column(name, justify="right")
@@ -192,7 +192,8 @@ def worker_table(workers: Sequence[Worker]) -> Table:
         times = (0.0, 0.0) if spent is None else (spent.training, spent.idle)
         cells = [f"{time / spent.whole:.0%}" if spent is not None and spent.whole else "" for time in times]
         counts = (str(worker.n_lanes), str(worker.trials_running))
-        table.add_row(worker.id, worker.device, *counts, *cells, utc(worker.last_seen_at))
+        versions = [known or "unknown" for known in (worker.narrows_version, worker.torch_version)]
+        table.add_row(worker.id, worker.device, *versions, *counts, *cells, utc(worker.last_seen_at))
     return table
 
 

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial
 
 from service.finals.plan import confirmation_seed, plan_of
 from service.finals.trials import final_fields
+from service.registry.known_workers import record_of
 from service.schemas.protocol import Claim, Lease
 from service.schemas.study.definition_fields import Params
 from service.schemas.study.resolve import resolve
@@ -19,7 +20,7 @@ from service.study.live_study import LiveStudy
 from service.study.sampling_ahead import sample_params
 from service.study.seeds import trial_seed
 from service.study.trial_queue import PreparedTrial
-from storage import LeaseRecord, WorkerRecord
+from storage import LeaseRecord
 
 RECENT_CLAIM = timedelta(seconds=10)
 """A worker that has claimed within this time still wants trials: workers with free lanes poll every second."""
@@ -106,7 +107,7 @@ def _params_in_training(live: LiveStudy, worker_id: str) -> Params | None:
 
 def _save_leases(live: LiveStudy, records: Sequence[LeaseRecord], claim: Claim) -> None:
     now = live.clock.now()
-    worker = WorkerRecord(claim.worker.id, claim.worker.host, claim.worker.device, claim.worker.n_lanes, now, now)
+    worker = record_of(claim.worker, now)
     if live.record.started_at is None:
         live.record = live.store.change_study(live.record, started_at=now)
     live.store.grant(records, worker)

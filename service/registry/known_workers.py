@@ -17,6 +17,20 @@ HEARD_SECONDS = 90.0
 MAX_WORKERS = 10_000
 
 
+def record_of(worker: WorkerInfo, now: datetime) -> WorkerRecord:
+    """What is stored of a worker that claims now."""
+    return WorkerRecord(
+        worker.id,
+        worker.host,
+        worker.device,
+        worker.n_lanes,
+        first_seen_at=now,
+        last_seen_at=now,
+        narrows_version=worker.narrows_version,
+        torch_version=worker.torch_version,
+    )
+
+
 class WorkerLastSeen:
     """Last call of each worker with a lease. Kept only in memory: storing it would add a write to every report."""
 

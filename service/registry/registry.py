@@ -13,7 +13,7 @@ from service.events.study_events import StudyEvents
 from service.imports.import_trials import BY_DEFINITION, FittingTrials, save_import, warm_start_imports
 from service.registry.background_sampler import BackgroundSampler
 from service.registry.creation_checks import check_new_definition, check_replaceable
-from service.registry.known_workers import WorkerAllowances, WorkerLastSeen, WorkerTimes
+from service.registry.known_workers import WorkerAllowances, WorkerLastSeen, WorkerTimes, record_of
 from service.registry.waiting_claims import WaitingClaims
 from service.schemas.locations import first_error
 from service.schemas.protocol import Claim
@@ -32,7 +32,6 @@ from storage import (
     StorageFailedError,
     Store,
     StudyRecord,
-    WorkerRecord,
 )
 
 log = logging.getLogger(__name__)
@@ -237,10 +236,8 @@ class Registry:
 
     def note_worker(self, claim: Claim) -> None:
         """Write that a worker has claimed, for a claim that gets no lease. Does not wait for the commit."""
-        now = self.clock.now()
-        worker = claim.worker
         with self.store.deferred():
-            self.store.workers.put(WorkerRecord(worker.id, worker.host, worker.device, worker.n_lanes, now, now))
+            self.store.workers.put(record_of(claim.worker, self.clock.now()))
 
     def note_left_out(self, claim: Claim) -> None:
         """Note in each study that a claim leaves out that its worker cannot train it for now."""

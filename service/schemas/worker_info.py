@@ -35,6 +35,18 @@ class WorkerInfo(WorkerBody):
         description="How many devices the worker process has, which one trial may use together.",
         examples=[1],
     )
+    narrows_version: Identifier | None = Field(
+        None,
+        max_length=100,
+        description="The worker's version of narrows; null if it does not say.",
+        examples=["0.1.0"],
+    )
+    torch_version: Identifier | None = Field(
+        None,
+        max_length=100,
+        description="The worker's version of PyTorch; null if it does not say.",
+        examples=["2.15.0+cu130"],
+    )
     seconds: WorkerSeconds | None = Field(
         None, description="What the worker has spent its time on; null if it does not say so.", examples=[None]
     )

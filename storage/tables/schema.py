@@ -106,6 +106,8 @@ workers = Table(
     Column("n_lanes", Integer, nullable=False),
     Column("first_seen_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False, index=True),
+    Column("narrows_version", String(100)),
+    Column("torch_version", String(100)),
 )
 
 tokens = Table(

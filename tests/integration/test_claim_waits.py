@@ -133,6 +133,30 @@ def last_seen(service: Service, since: datetime) -> list[tuple[str, float]]:
     return [(worker_id, (moment - since).total_seconds()) for worker_id, moment in moments.items()]
 
 
+def test_the_versions_of_a_worker_are_those_of_its_last_claim(sqlite_service: Service) -> None:
+    service = sqlite_service
+    name = service.create(n_trials=9)
+
+    def claim(claim_id: str, study: str | None, **versions: str) -> None:
+        worker = {"id": "lab/0", **versions}
+        claimed = service.http.post("/v1/claims", json={"claim_id": claim_id, "worker": worker, "study": study})
+        assert claimed.status_code == 200, claimed.text
+
+    def versions() -> list[str | None]:
+        (worker,) = service.get("/workers")["workers"]
+        return [worker["narrows_version"], worker["torch_version"]]
+
+    claim("c1", name)
+    assert versions() == [None, None], "an older worker says nothing"
+    claim("c2", name, narrows_version="0.1.0", torch_version="2.15.0+cu130")
+    assert versions() == ["0.1.0", "2.15.0+cu130"]
+    service.restart()
+    assert versions() == ["0.1.0", "2.15.0+cu130"]
+    service.http.post(f"/v1/studies/{name}/pause")
+    claim("c3", None, narrows_version="0.2.0", torch_version="2.16.0")
+    assert versions() == ["0.2.0", "2.16.0"], "a claim without a trial counts too"
+
+
 def test_a_worker_that_finds_no_work_is_listed_too(sqlite_service: Service) -> None:
     assert sqlite_service.claim(None, worker="bored") == []
 

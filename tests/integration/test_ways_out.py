@@ -64,6 +64,8 @@ KEPT = {
     "WorkerInfo.device",
     "WorkerInfo.host",
     "WorkerInfo.id",
+    "WorkerInfo.narrows_version",
+    "WorkerInfo.torch_version",
 }
 """Fields of requests for any text. `send_everything` sends each of them."""
 

@@ -42,7 +42,7 @@ def send_everything(service: Service) -> list[str]:
     kind = {"type": "categorical", "choices": [WILD, "plain"]}
     body = {"source": WILD, "distributions": {WILD: kind}, "trials": [imported], "defaults": {NAME: WILD}}
     service.http.post(f"/v1/studies/{own}/imports", json=body).raise_for_status()
-    worker = {"id": WILD, "host": WILD, "device": WILD}
+    worker = {"id": WILD, "host": WILD, "device": WILD, "narrows_version": WILD[:100], "torch_version": WILD[:100]}
     for ending in ("complete", "fail"):
         claim = {"claim_id": ending, "worker": worker, "study": own, "allow": ["mine"]}
         (lease,) = service.http.post("/v1/claims", json=claim).json()["leases"]

@@ -6,6 +6,7 @@ import secrets
 import socket
 import sys
 from functools import partial
+from importlib.metadata import version
 
 import torch
 
@@ -96,4 +97,11 @@ def worker_info(devices: DeviceGroup) -> WorkerInfo:
     """How this process names itself to the service. Its id is unique for all time: host, pid, a random part, device."""
     host = socket.gethostname()[:150]
     name = f"{host}/{os.getpid()}-{secrets.token_hex(2)}/{devices}"
-    return WorkerInfo(id=name, host=host, device=str(devices), n_devices=len(devices))
+    return WorkerInfo(
+        id=name,
+        host=host,
+        device=str(devices),
+        n_devices=len(devices),
+        narrows_version=version("narrows"),
+        torch_version=str(torch.__version__),
+    )

@@ -58,6 +58,8 @@ def list_workers(
                 host=record.host,
                 device=record.device,
                 n_lanes=record.n_lanes,
+                narrows_version=record.narrows_version,
+                torch_version=record.torch_version,
                 seconds=registry.worker_times.of(record.worker_id),
                 trials_running=len(training[record.worker_id]),
                 trials=training[record.worker_id][:MAX_SHOWN],

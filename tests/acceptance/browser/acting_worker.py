@@ -11,14 +11,16 @@ Json = dict[str, Any]
 class ActingWorker:
     """A worker that trains nothing."""
 
-    def __init__(self, http: httpx.Client, name: str = "lab-gpu-1/cuda:0") -> None:
+    def __init__(self, http: httpx.Client, name: str = "lab-gpu-1/cuda:0", **facts: str) -> None:
+        """`facts` are more of what the worker says of itself."""
         self.http = http
         self.name = name
+        self.facts = facts
         self._claims = itertools.count()
 
     def claim(self, study: str) -> Json:
         """The lease of one trial."""
-        worker = {"id": self.name, "host": "lab-gpu-1", "device": "cuda:0", "n_lanes": 4}
+        worker = {"id": self.name, "host": "lab-gpu-1", "device": "cuda:0", "n_lanes": 4, **self.facts}
         claim = {"claim_id": f"{self.name}-{next(self._claims)}", "worker": worker, "max_trials": 1, "study": study}
         [lease] = self.post("/v1/claims", {**claim, "wait_seconds": 10})["leases"]
         return dict(lease)

@@ -81,9 +81,14 @@ def test_studies_are_compared_and_a_front_is_drawn(http: httpx.Client, open_page
     expect(page.get_by_role("row", name="objectives")).to_contain_text("n_parameters")
     expect(page.get_by_role("row", name="best")).to_contain_text("0.9")
 
+    newer = ActingWorker(http, "newer", narrows_version="0.1.0", torch_version="2.15.0+cu130")
+    newer.complete(newer.claim("first"), validation_accuracy=0.6)
     page.get_by_role("link", name="Workers").click()
+    for version in ("0.1.0", "2.15.0+cu130"):
+        expect(page.get_by_role("row", name="newer").get_by_role("cell", name=version, exact=True)).to_be_visible()
     row = page.get_by_role("row", name=worker.name)
     expect(row).to_contain_text("first 3")
+    expect(row.get_by_role("cell", name="unknown", exact=True)).to_have_count(2)
     worker.complete(lease, validation_accuracy=0.5)
     expect(row).to_contain_text("0 trials")
 

@@ -36,10 +36,11 @@ export async function showWorkers(main) {
 
 /** @param {any[]} workers */
 function tableOf(workers) {
-  const titles = ["worker", "host", "device", "lanes", "trains now", "time training", "last seen"];
+  const titles = ["worker", "host", "device", "narrows", "torch", "lanes", "trains now", "time training", "last seen"];
   return h("table", null, h("thead", null, h("tr", null, titles.map((one) => h("th", { scope: "col", class: "text" }, one)))),
     h("tbody", null, workers.map((one) => h("tr", null,
-      h("td", { class: "text" }, one.id), h("td", { class: "text" }, one.host), h("td", { class: "text" }, one.device), h("td", { class: "text" }, one.n_lanes),
+      h("td", { class: "text" }, one.id), h("td", { class: "text" }, one.host), h("td", { class: "text" }, one.device),
+      [one.narrows_version, one.torch_version].map((version) => h("td", { class: version ? "text" : "text quiet" }, version ?? "unknown")), h("td", { class: "text" }, one.n_lanes),
       h("td", { class: "text" }, one.trials.length ? one.trials.slice(0, MAX_TRIALS).map(trialLink) : "", one.trials_running > MAX_TRIALS || !one.trials.length ? counted(one.trials_running, "trial") : ""),
       h("td", { class: "text" }, timeShare(one.seconds)),
       h("td", { class: "text", title: moment(one.last_seen_at) }, ago(one.last_seen_at))))));
