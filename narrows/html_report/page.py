@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 import plotly.io
@@ -19,6 +20,8 @@ from service.client.text import sentences, utc
 from service.schemas.terminal_text import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
+SHARED_STYLES = [files("service") / "web/pages/static" / name for name in ("tokens.css", "base.css")]
+"""The looks of the pages, which the report has too. They are read as files: the server's code is not imported."""
 PLOTLY_CONFIG = {"responsive": True, "displaylogo": False, "showTips": False}
 
 
@@ -50,6 +53,7 @@ def render_page(gathered: Gathered, now: datetime) -> str:
         drawn_note=summary.drawn_note(gathered),
         search=[*rounds_plot(gathered.rounds, space), *search_plots(gathered)],
         plotly_js=get_plotlyjs(),
+        shared_css="".join(style.read_text(encoding="utf-8") for style in SHARED_STYLES),
         now=now.astimezone(UTC),
         version=version("narrows"),
     )

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from service.schemas.study.search_space import FloatParameter, IntParameter
 
+# As in tokens.css of the pages.
 VERDICT_COLOURS = {
     "healthy": "#2a9d60",
     "overfitting": "#d98a00",
@@ -15,6 +16,7 @@ VERDICT_COLOURS = {
     "unclear": "#98a2ae",
 }
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 13, "color": "#27313c"}
+CLEAR = "rgba(0, 0, 0, 0)"
 WIDE_DECADES = 2.0
 ROOM = 0.04
 MARGIN = {"l": 60, "r": 24, "t": 20, "b": 48}
@@ -23,17 +25,18 @@ COLOURS = ("#1f5fae", "#d98a00", "#2a9d60", "#8e5bb5", "#c0392b", "#3aa6b9", "#8
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with its heading and a line on how to read it."""
+    """A figure with its heading and a line on how to read it. With `has_ramp`, the darkest marks matter the most."""
 
     title: str
     figure: go.Figure
     note: str = ""
+    has_ramp: bool = False
 
 
 def styled(figure: go.Figure, height: int = 420, **layout: object) -> go.Figure:
     """Give a figure the common look, and return it. It loses its title, because the page has a heading for it."""
     figure.update_layout(template="plotly_white", font=FONT, height=height, title=None, margin=MARGIN)
-    figure.update_layout(colorway=COLOURS)
+    figure.update_layout(colorway=COLOURS, paper_bgcolor=CLEAR, plot_bgcolor=CLEAR)
     figure.update_layout(**layout)
     figure.for_each_xaxis(_in_powers)
     figure.for_each_yaxis(_in_powers)

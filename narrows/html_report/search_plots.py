@@ -105,13 +105,14 @@ def _of_parameters(
         return
     sliced = visualization.plot_slice(study, params=params, target=target, target_name=metric)
     width = SLICE_WIDTH * len(params) if len(params) > MAX_SLICES else None
-    yield Plot("Slice", styled(sliced, 400, width=width), f"{metric} against each parameter; darker trials came later.")
+    note = f"{metric} against each parameter; the trials that stand out most came last."
+    yield Plot("Slice", styled(sliced, 400, width=width), note, has_ramp=True)
     if len(params) < 2:
         return
     few, of = _spread(finite, MAX_LINES)
     parallel = visualization.plot_parallel_coordinate(_of(study, few), params=params, target=target, target_name=metric)
     styled(parallel, 440, margin={"l": 90, "r": 60, "t": 36, "b": 48})
-    yield Plot("Parallel coordinates", parallel, f"Each line is a trial{of}; drag along an axis to pick some.")
+    yield Plot("Parallel coordinates", parallel, f"Each line is a trial{of}.", has_ramp=True)
     varied = [name for name in params if len({trial.params.get(name) for trial in finite}) > 1]
     if 2 <= len(varied) <= MAX_CONTOUR_PARAMS:
         few, of = _spread(finite, MAX_CONTOUR_TRIALS)

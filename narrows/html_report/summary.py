@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from narrows.html_report.gather import Gathered
-from narrows.html_report.plot import VERDICT_COLOURS
 from service.client.text import metrics_of, number, params_line, seconds
 from service.schemas.diagnosis import Diagnosis
 
@@ -68,10 +67,9 @@ def best_table(gathered: Gathered) -> Table | None:
     return Table(columns, rows, left=["params"])
 
 
-def verdicts(diagnosis: Diagnosis) -> list[tuple[str, int, str]]:
-    """Return each verdict that a trial has, with the number of its trials and its colour."""
-    counts = diagnosis.counts.model_dump().items()
-    return [(verdict, count, VERDICT_COLOURS[verdict]) for verdict, count in counts if count]
+def verdicts(diagnosis: Diagnosis) -> list[tuple[str, int]]:
+    """Return each verdict that a trial has, with the number of its trials."""
+    return [(verdict, count) for verdict, count in diagnosis.counts.model_dump().items() if count]
 
 
 def verdict_table(diagnosis: Diagnosis) -> Table:

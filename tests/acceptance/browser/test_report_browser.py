@@ -117,6 +117,12 @@ def test_a_report_is_drawn_without_a_network(server: str, open_page: OpenPage, t
     expect(page.locator("details tbody tr")).to_have_count(30)
     expect(page.get_by_text(HOSTILE)).to_be_visible()
     expect(page).to_have_title("reported · Narrows")
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator("html")).to_have_css("background-color", "rgb(20, 24, 29)")
+    for plot in ("learning-1", "search-0"):
+        expect(page.locator(f"#{plot} .xtitle")).to_have_css("fill", "rgb(221, 227, 234)")
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("#search-0 .xtitle")).to_have_css("fill", "rgb(39, 49, 60)")
     page.set_viewport_size({"width": 600, "height": 1000})
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 600, "the page must not be wider than the window"

@@ -10,6 +10,7 @@ import pytest
 from narrows.html_report.curve_plots import curve_plots
 from narrows.html_report.gather import Gathered
 from narrows.html_report.page import render_page
+from narrows.html_report.plot import VERDICT_COLOURS
 from narrows.html_report.search_plots import MAX_LINES, N_TIMELINE, search_plots
 from narrows.html_report.weights import Histogram
 from service.schemas.results import Trial
@@ -185,6 +186,13 @@ def test_what_users_wrote_is_text_and_the_page_loads_nothing() -> None:
     assert not {"img", "so"} & set(found.tags)
     assert [link for link in found.links if not link.startswith(("#", "data:"))] == []
     assert "default-src 'none'" in document
+
+
+def test_the_report_has_the_colours_of_the_pages() -> None:
+    document = render_page(gathered([trial(0)]), NOW)
+    for verdict, colour in VERDICT_COLOURS.items():
+        assert f"--{verdict}: {colour};" in document
+        assert f".{verdict} {{ --kind: var(--{verdict}); }}" in document
 
 
 def test_control_characters_of_users_are_told_as_escapes() -> None:
