@@ -20,6 +20,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+WORKER_POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'"
+"""A worker has a policy of its own: that of its script."""
 FOR_GOOD = "private, max-age=31536000, immutable"
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
@@ -35,7 +37,7 @@ def page_routes() -> list[Route]:
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("shell.html")
     shell = template.render(
         assets=f"/assets/{digest}",
-        modules=[name for name in files if name.endswith(".js") and not name.startswith("early/")],
+        modules=[name for name in files if name.endswith(".js") and not name.startswith(("early/", "shared/"))],
     )
 
     async def show_page(request: Request) -> Response:
@@ -47,7 +49,10 @@ def page_routes() -> list[Route]:
             raise NotFoundError(f"no such file of the pages: {request.path_params['path']}")
         # A page that was opened before an update may ask under the digest of then: it gets what there is, once.
         caching = FOR_GOOD if request.path_params["digest"] == digest else "no-store"
-        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"Cache-Control": caching})
+        headers = {"Cache-Control": caching}
+        if request.path_params["path"].startswith("shared/"):
+            headers["Content-Security-Policy"] = WORKER_POLICY
+        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=headers)
 
     return [
         *(Route(path, endpoint=show_page, methods=["GET"]) for path in PATHS),

@@ -1,17 +1,12 @@
-// One event stream for a page, through restarts of the service, lost connections and sleeping laptops.
+// What happens in the service, told to a page: through restarts of the service, lost connections and sleeping laptops.
 
 import { get } from "./api.js";
 import { fill, h } from "./dom.js";
+import { whenAwake } from "./event_stream.js";
+import { connectionOf } from "./shared_stream.js";
 
-const TYPES = [
-  "study_created", "study_paused", "study_resumed", "study_stopped", "study_extended", "study_finished",
-  "study_deleted", "round_begun", "trials_imported", "trial_created", "trial_started", "trial_reported",
-  "trial_pruned", "trial_completed", "trial_failed", "trial_requeued", "trial_released", "trial_paused",
-];
 const GATHER_MS = 200;
 const RETRY_MS = 2000;
-const BEAT_MS = 5000;
-const SLEPT_MS = 20000;
 
 /**
  * @typedef {object} LiveEvent
@@ -36,19 +31,16 @@ const SLEPT_MS = 20000;
 
 /**
  * Follow the events of one study, or of all. What is loaded once `opened` has settled lacks nothing that events do not
- * tell. While the page is hidden the stream is closed, because a browser has few
- * connections for all of its tabs; when the page is shown again, it goes on after the last event.
+ * tell. A hidden page follows nothing; when it is shown again, it goes on after the last event.
  * @param {string | null} study
  * @param {Listener} listener
  * @returns {{opened: Promise<void>}} settles when the stream is open, or cannot be opened yet
  */
 export function follow(study, listener) {
   let lastId = "";
-  let source = /** @type {EventSource | null} */ (null);
   let pending = /** @type {LiveEvent[]} */ ([]);
   let gathering = 0;
   let retry = 0;
-  let beat = Date.now();
   let wasOpen = false;
   let settle = () => {};
   const opened = /** @type {Promise<void>} */ (new Promise((resolve) => (settle = resolve)));
@@ -59,42 +51,41 @@ export function follow(study, listener) {
     pending = [];
     if (events.length) listener.onEvents(events);
   };
-  const onEvent = (/** @type {MessageEvent} */ message) => {
-    lastId = message.lastEventId;
-    pending.push(JSON.parse(message.data));
-    gathering ||= window.setTimeout(flush, GATHER_MS);
-  };
-  const onReset = (/** @type {MessageEvent} */ message) => {
-    lastId = message.lastEventId;
-    listener.onReload();
-  };
-  const close = () => {
-    source?.close();
-    source = null;
-    window.clearTimeout(retry);
-  };
-  const open = () => {
-    close();
-    if (document.hidden) return;
-    const query = new URLSearchParams();
-    if (study) query.set("study", study);
-    if (lastId) query.set("last_event_id", lastId);
-    const stream = (source = new EventSource(`/v1/events?${query}`));
-    for (const type of TYPES) stream.addEventListener(type, onEvent);
-    stream.addEventListener("reset", onReset);
-    stream.onopen = () => {
+  const connection = connectionOf({
+    onEvent: (id, data) => {
+      lastId = id;
+      pending.push(JSON.parse(data));
+      gathering ||= window.setTimeout(flush, GATHER_MS);
+    },
+    onReset: (id) => {
+      lastId = id;
+      listener.onReload();
+    },
+    onOpen: () => {
       showConnection(true);
       // Without an id there is nothing to go on after: what happened since the last stream has to be loaded.
       if (!lastId && wasOpen) listener.onReload();
       wasOpen = true;
       settle();
-    };
-    stream.onerror = () => {
+    },
+    onLost: (isOver) => {
       showConnection(false);
       wasOpen = true; // what the page has loaded without a stream may be old
       settle();
-      if (stream.readyState === EventSource.CLOSED) retry = window.setTimeout(askAndOpen, RETRY_MS);
-    };
+      if (isOver) retryLater();
+    },
+  });
+  const close = () => {
+    connection.close();
+    window.clearTimeout(retry);
+  };
+  const open = () => {
+    window.clearTimeout(retry);
+    if (!document.hidden) connection.open(study, lastId);
+  };
+  const retryLater = () => {
+    window.clearTimeout(retry);
+    retry = window.setTimeout(askAndOpen, RETRY_MS);
   };
   const askAndOpen = async () => {
     try {
@@ -102,17 +93,13 @@ export function follow(study, listener) {
       open();
     } catch (error) {
       console.warn("the service does not answer yet", error);
-      retry = window.setTimeout(askAndOpen, RETRY_MS);
+      retryLater();
     }
   };
-  const onVisibility = () => (document.hidden ? close() : open());
-  window.setInterval(() => {
-    const slept = Date.now() - beat > SLEPT_MS;
-    beat = Date.now();
-    if (slept && !document.hidden) open(); // the connection of before may be dead without an error
-  }, BEAT_MS);
-  document.addEventListener("visibilitychange", onVisibility);
-  window.addEventListener("online", open);
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  window.addEventListener("pagehide", close);
+  window.addEventListener("pageshow", (event) => event.persisted && open());
+  whenAwake(open);
   open();
   if (document.hidden) wasOpen = true;
   if (document.hidden) settle();
