@@ -36,6 +36,8 @@ def holds(text: str, **row: Any) -> bool:
         ("lr <> 1", {"lr": 1}, False),
         ("lr == 1", {"lr": 1}, True),
         ("lr = -1.5e3", {"lr": -1500.0}, True),
+        ("lr = ٣.٥e-١", {"lr": 0.35}, True),
+        ("lr in (१, २)", {"lr": 2}, True),
         ("lr = 1", {"lr": True}, False),
         ("lr = true", {"lr": True}, True),
         ("lr = true", {"lr": 1}, False),
@@ -111,6 +113,8 @@ def test_a_filter_holds_for_some_trials(text: str, row: dict[str, Any], expected
         ("(" * 100 + "lr = 1" + ")" * 100, 32, "it is nested deeper than 32 levels"),
         ("not " * 40 + "lr = 1", 128, "it is nested deeper than 32 levels"),
         ("lr = 1.2.3", 5, "cannot be read"),
+        ("lr = 1²", 5, "'1²' cannot be read"),
+        ("lr = ٣٫٥", 6, "'٫٥' cannot be read"),
         ("lr = \0", 5, "cannot be read"),
     ],
 )

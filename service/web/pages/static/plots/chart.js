@@ -67,6 +67,7 @@ export class Chart {
     context.clip();
     this.painter.paint(context, area, axes);
     context.restore();
+    this.element.dataset.labels = axes.y.ticks.map(({ label }) => label).join(" ");
     this.element.dataset.drawn = String(Number(this.element.dataset.drawn ?? 0) + 1);
   }
 

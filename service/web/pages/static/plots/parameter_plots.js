@@ -77,12 +77,14 @@ export function contourOf({ rows, space, objective, index }, first, second) {
  * @param {Objective} objective
  */
 function surfaceOf(places, values, objective) {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const size = Math.max(...values.map(Math.abs)) || 1; // the sum of values of usual size is finite
+  const scaled = values.map((one) => one / size);
+  const [low, high] = [Math.min(...scaled), Math.max(...scaled)];
   return Array.from({ length: GRID }, (_, j) => Array.from({ length: GRID }, (_, i) => {
     let [sum, weights] = [0, 0];
     places.forEach(([x, y], k) => {
       const weight = 1 / ((x - (i + 0.5) / GRID) ** 2 + (y - (j + 0.5) / GRID) ** 2 + 1e-3) ** 2;
-      [sum, weights] = [sum + weight * values[k], weights + weight];
+      [sum, weights] = [sum + weight * scaled[k], weights + weight];
     });
     const share = high > low ? (sum / weights - low) / (high - low) : 1;
     return colourAt(objective.direction === "minimize" ? 1 - share : share);

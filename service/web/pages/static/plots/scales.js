@@ -3,6 +3,10 @@
 import { shown } from "../lib/format.js";
 import { isDark } from "../lib/theme.js";
 
+const [HUGE, TINY, SMALLEST_POWER] = [1e300, 1e-290, -323];
+const SAME = 1e-12; // relative; the steps between ticks of a shorter axis would get lost in their sums
+const EDGE = 0.02; // of the axis, beside an infinite value
+
 /**
  * @typedef {object} Scale
  * @property {(value: any) => number} at the position of a value, from 0 to 1 within the range
@@ -25,20 +29,48 @@ export function scaleOf(values, { log = false, nTicks = 5, room = 0.04 } = {}) {
     if (value > high) high = value;
   }
   if (low > high) [low, high] = log ? [0.1, 1] : [0, 1];
-  const [to, from] = log ? [Math.log10, (/** @type {number} */ x) => 10 ** x] : [identity, identity];
+  const unit = log ? 1 : unitOf(low, high);
+  const to = log ? Math.log10 : (/** @type {number} */ x) => x / unit;
+  const from = log ? (/** @type {number} */ x) => 10 ** x : (/** @type {number} */ x) => x * unit;
   let [start, end] = [to(low), to(high)];
-  if (start === end) [start, end] = [start - (log ? 0.5 : Math.abs(start) * 0.1 || 0.5), end + (log ? 0.5 : Math.abs(end) * 0.1 || 0.5)];
+  if (end - start <= SAME * Math.max(Math.abs(start), Math.abs(end))) {
+    [start, end] = [start - (log ? 0.5 : Math.abs(start) * 0.1 || 0.5), end + (log ? 0.5 : Math.abs(end) * 0.1 || 0.5)];
+  }
   const margin = room * (end - start);
   [start, end] = [start - margin, end + margin];
-  const ticks = (log ? logTicks(start, end, nTicks) : linearTicks(start, end, nTicks)).map((value) => ({
-    value,
-    label: shown(value, 3),
-  }));
+  const found = log ? logTicks(start, end, nTicks) : linearTicks(start, end, nTicks).map((one) => Number((one * unit).toPrecision(12)));
+  const ticks = [...new Set(found)].filter((one) => Number.isFinite(one) && (!log || one > 0)).map((value) => ({ value, label: shown(value, 3) }));
   return {
     at: (value) => (to(value) - start) / (end - start),
     back: (position) => from(start + position * (end - start)),
     ticks,
   };
+}
+
+/**
+ * What to divide the ends of an axis by, so that their difference is a number of usual size. Near the largest float it
+ * would be infinite, and near the smallest one nothing.
+ * @param {number} low
+ * @param {number} high
+ */
+function unitOf(low, high) {
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  return size > HUGE || (size > 0 && size < TINY) ? 10 ** Math.max(SMALLEST_POWER, Math.floor(Math.log10(size))) : 1;
+}
+
+/**
+ * A scale that shows infinite values too, at the ends of its axis.
+ * @param {Scale} scale
+ * @param {number[]} values
+ * @returns {Scale}
+ */
+export function withInfinity(scale, values) {
+  const places = new Map(/** @type {[number, number][]} */ ([[Infinity, 1 - EDGE], [-Infinity, EDGE]]).filter(([value]) => values.includes(value)));
+  if (!places.size) return scale;
+  const at = (/** @type {number} */ value) => places.get(value) ?? scale.at(value);
+  const isFree = (/** @type {number} */ position) => [...places.values()].every((place) => Math.abs(place - position) > 3 * EDGE);
+  const finite = values.some(Number.isFinite) ? scale.ticks.filter(({ value }) => isFree(scale.at(value))) : [];
+  return { ...scale, at, ticks: [...finite, ...[...places.keys()].map((value) => ({ value, label: shown(value) }))] };
 }
 
 /**
@@ -53,11 +85,6 @@ export function choiceScale(choices) {
     ticks: choices.map((value) => ({ value, label: shown(value) })),
     choices,
   };
-}
-
-/** @param {number} x */
-function identity(x) {
-  return x;
 }
 
 /**

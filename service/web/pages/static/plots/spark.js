@@ -14,7 +14,8 @@ export function sparkline(values) {
   const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
   const line = points.map(([index, value]) => {
     const x = 2 + (Number(index) / Math.max(1, values.length - 1)) * (WIDTH - 4);
-    const y = high > low ? HEIGHT - 3 - ((Number(value) - low) / (high - low)) * (HEIGHT - 6) : HEIGHT / 2;
+    const share = (Number(value) / 2 - low / 2) / (high / 2 - low / 2); // the difference of halves is finite
+    const y = high > low ? HEIGHT - 3 - share * (HEIGHT - 6) : HEIGHT / 2;
     return `${x.toFixed(1)},${y.toFixed(1)}`;
   });
   return svg("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" },

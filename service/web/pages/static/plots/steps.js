@@ -1,7 +1,7 @@
 // Best so far as lines of steps, of one study or of several.
 
 import { Chart } from "./chart.js";
-import { scaleOf } from "./scales.js";
+import { scaleOf, withInfinity } from "./scales.js";
 import { duration, shown } from "../lib/format.js";
 
 export const LINE_COLOURS = ["#1f78c8", "#d98a00", "#2a9d60", "#8e5bb5", "#c0392b", "#3aa6b9", "#8a6d3b", "#7a8794"];
@@ -42,7 +42,8 @@ export class StepsPlot {
     const ends = drawn.flatMap((line) => [0, line.end, ...line.x]);
     const scale = scaleOf(ends, { room: 0.01, nTicks: 6 });
     if (isTime) scale.ticks = scale.ticks.map((tick) => ({ ...tick, label: tick.value ? duration(tick.value) : "0" }));
-    return { x: scale, y: scaleOf(drawn.flatMap((line) => line.y), { room: 0.06 }), xLabel: x, yLabel: y };
+    const values = drawn.flatMap((line) => line.y);
+    return { x: scale, y: withInfinity(scaleOf(values, { room: 0.06 }), values), xLabel: x, yLabel: y };
   }
 
   /**
