@@ -1,5 +1,6 @@
-"""The plots of the pages: axes of odd values, in the browser's own arithmetic."""
+"""The plots of the pages: axes of odd values in the browser's own arithmetic, ranges, and zoom."""
 
+import re
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.acceptance.browser.acting_worker import ActingWorker
 from tests.acceptance.browser.conftest import OpenPage
-from tests.acceptance.browser.test_pages_browser import OPERATOR, create_study, http, origin
+from tests.acceptance.browser.test_pages_browser import DEFINITION, OPERATOR, create_study, curves, http, origin
 
 __all__ = ["http"]  # the fixture
 
@@ -80,3 +81,84 @@ def test_infinite_values_lie_at_the_ends_of_an_axis(http: httpx.Client, page: Pa
         f"import({MODULE}).then(({{ scaleOf, withInfinity }}) => "
         "withInfinity(scaleOf([Infinity]), [Infinity]).ticks.map((one) => one.label))"
     ) == ["inf"]
+
+
+def test_ranges_are_typed_in_the_place_of_brushes(http: httpx.Client, open_page: OpenPage) -> None:
+    optimizer = {"type": "categorical", "choices": ["sgd", "adam"]}
+    space = {**DEFINITION["search_space"], "optimizer": optimizer}
+    values = [
+        {"dropout": dropout, "optimizer": choice} for dropout, choice in ((0.1, "sgd"), (0.2, "adam"), (0.4, "sgd"))
+    ]
+    create_study(http, search_space=space, enqueue=values)
+    worker = ActingWorker(http)
+    for accuracy in (0.8, 0.9, 0.7):
+        worker.train("seen", accuracy)
+    page = open_page(origin(http), token=OPERATOR).page
+    page.goto(f"{origin(http)}/studies/seen")
+    curves(page, 3)
+    where = page.get_by_label("Filter the trials")
+    page.get_by_text("Ranges as numbers").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("dropout from").fill("0.15")
+    page.keyboard.press("Tab")
+    expect(where).to_have_value("params.dropout >= 0.15")
+    curves(page, 2)
+    page.keyboard.type("0.3")
+    page.keyboard.press("Enter")
+    expect(where).to_have_value("params.dropout >= 0.15 and params.dropout <= 0.3")
+    curves(page, 1)
+    page.get_by_label("dropout to").fill("")
+    page.get_by_role("checkbox", name="sgd").check()
+    expect(where).to_have_value("params.dropout >= 0.15 and params.optimizer in ('sgd')")
+    curves(page, 1)
+    page.get_by_role("button", name="Show all").click()
+    curves(page, 3)
+    expect(page.get_by_label("dropout from")).to_have_value("")
+    expect(page.get_by_role("checkbox", name="sgd")).not_to_be_checked()
+    page.get_by_label("learning_rate from").fill("-1")
+    page.keyboard.press("Tab")
+    expect(where).to_have_value("params.learning_rate >= -1")
+    curves(page, 3)
+
+
+def test_a_plot_is_zoomed_with_the_pointer_and_the_keyboard(http: httpx.Client, open_page: OpenPage) -> None:
+    create_study(http)
+    worker = ActingWorker(http)
+    for accuracy in (0.8, 0.9, 0.7):
+        worker.train("seen", accuracy)
+    page = open_page(origin(http), token=OPERATOR).page
+    page.goto(f"{origin(http)}/studies/seen")
+    chart = curves(page, 3)
+    expect(chart).to_have_attribute("data-across", "0 0.5 1 1.5 2 2.5 3")
+    box = chart.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 20, middle + 2, steps=4)
+    page.mouse.up()
+    expect(chart).to_have_attribute("data-across", re.compile(r"^1\.[5-9]"))
+    expect(chart).to_have_attribute("data-labels", "0.2 0.4 0.6 0.8")  # a flat frame is for one axis
+    expect(page).to_have_url(f"{origin(http)}/studies/seen")  # a drag opens no trial
+    page.mouse.dblclick(box["x"] + box["width"] / 2, middle)
+    expect(chart).to_have_attribute("data-across", "0 0.5 1 1.5 2 2.5 3")
+
+    chart.focus()
+    chart.press("+")
+    chart.press("+")
+    expect(chart).to_have_attribute("data-across", re.compile(r"^0\.8"))
+    chart.press("ArrowRight")
+    chart.press("ArrowRight")
+    chart.press("ArrowRight")
+    chart.press("ArrowRight")
+    expect(chart).to_have_attribute("data-across", re.compile(r" 3$"))
+    worker.train("seen", 0.6)
+    curves(page, 4)
+    expect(chart).to_have_attribute("data-across", re.compile(r"^1\.\d.* 3$"))  # what comes keeps the zoom
+    chart.get_by_role("button", name="Reset zoom").click()
+    expect(chart).to_have_attribute("data-across", "0 0.5 1 1.5 2 2.5 3")
+    expect(chart.get_by_role("button", name="Reset zoom")).to_have_count(0)
+    chart.press("+")
+    chart.press("0")
+    expect(chart).to_have_attribute("data-across", "0 0.5 1 1.5 2 2.5 3")

@@ -2,9 +2,12 @@
 
 import { fill, h } from "../lib/dom.js";
 import { isDark } from "../lib/theme.js";
+import { Zoom } from "./zoom.js";
 
 const MARGIN = { left: 30, right: 14, top: 10, bottom: 38 };
 const MAX_LABEL = 90;
+const DOUBLE_CLICK_MS = 300;
+const KEYS_HELP = "zoom by + and -, move by the arrow keys, see all by 0";
 const FONT = "12px system-ui, sans-serif";
 
 /** @typedef {import("./scales.js").Scale} Scale */
@@ -33,15 +36,33 @@ export class Chart {
     this.overlay = h("canvas", { class: "overlay", "aria-hidden": "true" });
     this.tip = h("div", { class: "tip", hidden: true, role: "presentation" });
     this.nothing = h("p", { class: "nothing", hidden: true }, painter.empty);
-    this.element = h("div", { class: "chart", style: { height: `${height}px` } }, this.canvas, this.overlay, this.tip, this.nothing);
+    this.element = h("div", { class: "chart", tabindex: "0", role: "group", "aria-label": `${label}: ${KEYS_HELP}`, style: { height: `${height}px` } }, this.canvas, this.overlay, this.tip, this.nothing);
     this.frame = 0;
+    this.opening = 0;
+    this.zoom = new Zoom(this.element, { axes: () => painter.axes(), area: (axes) => this.area(axes), changed: () => this.redraw() });
     this.isWaiting = false; // for data, so that it cannot be said that there is none
     new ResizeObserver(() => this.redraw()).observe(this.element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
     window.addEventListener("themechange", () => this.redraw());
     this.element.addEventListener("pointermove", (event) => this.onPointer(event));
     this.element.addEventListener("pointerleave", () => this.leave());
-    if (painter.click) this.element.addEventListener("click", () => !this.tip.hidden && painter.click?.());
+    if (painter.click) this.element.addEventListener("click", (event) => this.open(event));
+  }
+
+  /** The axes as they are shown. */
+  axes() {
+    return this.zoom.shown(this.painter.axes());
+  }
+
+  /**
+   * Open what the pointer is at. On a zoomed chart it may be the first half of a double click.
+   * @param {MouseEvent} event
+   */
+  open(event) {
+    window.clearTimeout(this.opening);
+    if (this.tip.hidden || event.detail > 1 || event.target === this.zoom.button) return;
+    if (!this.zoom.isZoomed) return this.painter.click?.();
+    this.opening = window.setTimeout(() => this.painter.click?.(), DOUBLE_CLICK_MS);
   }
 
   /** Draw again in the next frame. */
@@ -55,7 +76,7 @@ export class Chart {
   draw() {
     const context = this.prepared(this.canvas);
     this.prepared(this.overlay);
-    const axes = this.painter.axes();
+    const axes = this.axes();
     this.nothing.hidden = axes !== null || this.isWaiting;
     this.leave();
     if (!context || !axes) return;
@@ -67,6 +88,7 @@ export class Chart {
     context.clip();
     this.painter.paint(context, area, axes);
     context.restore();
+    this.element.dataset.across = axes.x.ticks.map(({ label }) => label).join(" ");
     this.element.dataset.labels = axes.y.ticks.map(({ label }) => label).join(" ");
     this.element.dataset.drawn = String(Number(this.element.dataset.drawn ?? 0) + 1);
   }
@@ -102,8 +124,9 @@ export class Chart {
 
   /** @param {PointerEvent} event */
   onPointer(event) {
-    const axes = this.painter.hover ? this.painter.axes() : null;
+    const axes = this.painter.hover ? this.axes() : null;
     if (!axes) return;
+    if (this.zoom.isDragging || event.target === this.zoom.button) return this.leave();
     const box = this.element.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const lines = this.painter.hover?.(x, y, this.area(axes), axes) ?? null;

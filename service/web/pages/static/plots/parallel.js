@@ -2,6 +2,7 @@
 
 import { h } from "../lib/dom.js";
 import { quoted } from "../lib/data.js";
+import { drawnBrush, filterOf, RangeFields } from "./brushes.js";
 import { resolved } from "./chart.js";
 import { scaleOfParameter } from "./parameter_plots.js";
 import { coloursByRank, scaleOf } from "./scales.js";
@@ -9,6 +10,7 @@ import { coloursByRank, scaleOf } from "./scales.js";
 /** @typedef {import("../lib/types.js").Row} Row */
 /** @typedef {import("../lib/types.js").Objective} Objective */
 /** @typedef {import("./scales.js").Scale} Scale */
+/** @typedef {import("./brushes.js").Brush} Brush */
 
 /**
  * @typedef {object} Axis
@@ -35,11 +37,15 @@ export class ParallelPlot {
     this.axes = /** @type {Axis[]} */ ([]);
     this.rows = /** @type {Row[]} */ ([]);
     this.matching = /** @type {Set<number> | null} */ (null);
-    this.brushes = /** @type {Map<string, [number, number]>} by column, from 0 to 1 */ (new Map());
+    this.brushes = /** @type {Map<string, Brush>} by column */ (new Map());
     this.direction = /** @type {"maximize" | "minimize"} */ ("maximize");
-    this.canvas = h("canvas", { role: "img", "aria-label": "Parallel coordinates of parameters and objectives; the filter below does the same as its brushes" });
+    this.canvas = h("canvas", { role: "img", "aria-label": "Parallel coordinates of parameters and objectives; the ranges and the filter below do the same as its brushes" });
     this.inner = h("div", { class: "parallel", style: { height: `${HEIGHT}px` } }, this.canvas);
-    this.element = h("div", { class: "sideways" }, this.inner);
+    this.ranges = new RangeFields((axis, brush) => {
+      this.setBrush(axis, brush);
+      this.onBrush(this.where());
+    });
+    this.element = h("div", null, h("div", { class: "sideways" }, this.inner), this.ranges.element);
     this.frame = 0;
     new ResizeObserver(() => this.redraw()).observe(this.element);
     window.addEventListener("themechange", () => this.redraw());
@@ -63,12 +69,14 @@ export class ParallelPlot {
       ...objectives.map((one, index) => this.axisOf(one.metric, `values.${quoted(one.metric)}`, (row) => row.values[index], scaleOf(this.rows.map((row) => row.values[index] ?? NaN)))),
     ];
     this.inner.style.minWidth = `${2 * SIDE + MIN_GAP * (this.axes.length - 1)}px`;
+    this.ranges.show(this.axes, this.brushes);
     this.redraw();
   }
 
   /** Drop all brushes without telling anybody. */
   clear() {
     this.brushes.clear();
+    this.ranges.show(this.axes, this.brushes);
     this.redraw();
   }
 
@@ -158,7 +166,7 @@ export class ParallelPlot {
       const brush = this.brushes.get(axis.column);
       if (brush) {
         context.fillStyle = "rgba(106, 165, 238, 0.45)";
-        context.fillRect(x - 7, this.yOf(brush[1]), 14, this.yOf(brush[0]) - this.yOf(brush[1]));
+        context.fillRect(x - 7, this.yOf(brush.to), 14, Math.max(2, this.yOf(brush.from) - this.yOf(brush.to)));
       }
       context.textAlign = "left";
       context.textBaseline = "middle";
@@ -189,44 +197,38 @@ export class ParallelPlot {
     this.canvas.setPointerCapture(event.pointerId);
     const move = (/** @type {PointerEvent} */ moved) => {
       const to = moved.clientY - box.top;
-      if (Math.abs(to - from) < MIN_BRUSH) this.brushes.delete(axis.column);
-      else this.brushes.set(axis.column, [Math.min(shareAt(from), shareAt(to)), Math.max(shareAt(from), shareAt(to))]);
-      this.redraw();
+      const shares = [shareAt(from), shareAt(to)];
+      this.setBrush(axis, Math.abs(to - from) < MIN_BRUSH ? null : drawnBrush(axis, Math.min(...shares), Math.max(...shares)));
     };
     const end = (/** @type {PointerEvent} */ ended) => {
       move(ended);
       this.canvas.removeEventListener("pointermove", move);
       this.canvas.removeEventListener("pointerup", end);
+      this.ranges.show(this.axes, this.brushes);
       this.onBrush(this.where());
     };
     this.canvas.addEventListener("pointermove", move);
     this.canvas.addEventListener("pointerup", end);
   }
 
+  /**
+   * @param {Axis} axis
+   * @param {Brush | null} brush
+   */
+  setBrush(axis, brush) {
+    if (brush) this.brushes.set(axis.column, brush);
+    else this.brushes.delete(axis.column);
+    this.redraw();
+  }
+
   /** The brushes as a filter of trials. */
   where() {
     const parts = this.axes.flatMap((axis) => {
       const brush = this.brushes.get(axis.column);
-      if (!brush) return [];
-      const [low, high] = brush;
-      if (!axis.choices) return [`${axis.column} >= ${short(axis.back(low))} and ${axis.column} <= ${short(axis.back(high))}`];
-      const chosen = axis.choices.filter((one) => axis.at(one) >= low && axis.at(one) <= high);
-      return [chosen.length ? `${axis.column} in (${chosen.map(literal).join(", ")})` : `${axis.column} is null and number < 0`];
+      return brush ? [filterOf(axis, brush)] : [];
     });
     return parts.join(" and ");
   }
-}
-
-/** @param {number} value */
-const short = (value) => String(Number(value.toPrecision(4)));
-
-/**
- * A choice as the filter takes it.
- * @param {any} value
- */
-function literal(value) {
-  if (typeof value !== "string") return String(value);
-  return value.includes("'") ? `"${value}"` : `'${value}'`;
 }
 
 /**

@@ -5,6 +5,7 @@ import { isDark } from "../lib/theme.js";
 
 const [HUGE, TINY, SMALLEST_POWER] = [1e300, 1e-290, -323];
 const SAME = 1e-12; // relative; the steps between ticks of a shorter axis would get lost in their sums
+const MAX_STEPS = 2 ** 50; // a whole number above 2 ** 53 has no next one
 const EDGE = 0.02; // of the axis, beside an infinite value
 
 /**
@@ -13,15 +14,17 @@ const EDGE = 0.02; // of the axis, beside an infinite value
  * @property {(position: number) => number} back the value at a position
  * @property {{value: any, label: string}[]} ticks
  * @property {any[]} [choices] the values of a scale that has no others
+ * @property {(low: number, high: number) => {value: any, label: string}[]} [ticksBetween] ticks for a part of the axis
+ * @property {[number, number]} [part] the positions on the whole axis that a zoomed scale shows
  */
 
 /**
  * A scale from the smallest to the largest of some values. A log scale leaves out what has no logarithm.
  * @param {Iterable<number>} values
- * @param {{log?: boolean, nTicks?: number, room?: number}} [options]
+ * @param {{log?: boolean, nTicks?: number, room?: number, label?: (value: number) => string}} [options]
  * @returns {Scale}
  */
-export function scaleOf(values, { log = false, nTicks = 5, room = 0.04 } = {}) {
+export function scaleOf(values, { log = false, nTicks = 5, room = 0.04, label } = {}) {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) {
     if (!Number.isFinite(value) || (log && value <= 0)) continue;
@@ -38,12 +41,46 @@ export function scaleOf(values, { log = false, nTicks = 5, room = 0.04 } = {}) {
   }
   const margin = room * (end - start);
   [start, end] = [start - margin, end + margin];
-  const found = log ? logTicks(start, end, nTicks) : linearTicks(start, end, nTicks).map((one) => Number((one * unit).toPrecision(12)));
-  const ticks = [...new Set(found)].filter((one) => Number.isFinite(one) && (!log || one > 0)).map((value) => ({ value, label: shown(value, 3) }));
+  const ticksBetween = (/** @type {number} */ low, /** @type {number} */ high) => {
+    const [first, last] = [start + low * (end - start), start + high * (end - start)];
+    const found = log ? logTicks(first, last, nTicks) : linearTicks(first, last, nTicks).map((one) => Number((one * unit).toPrecision(12)));
+    const values = [...new Set(found)].filter((one) => Number.isFinite(one) && (!log || one > 0));
+    const digits = digitsOf(values);
+    return values.map((value) => ({ value, label: label ? label(value) : shown(value, digits) }));
+  };
   return {
     at: (value) => (to(value) - start) / (end - start),
     back: (position) => from(start + position * (end - start)),
-    ticks,
+    ticks: ticksBetween(0, 1),
+    ticksBetween,
+  };
+}
+
+/**
+ * The significant digits that tell the labels of ticks apart.
+ * @param {number[]} values
+ */
+function digitsOf(values) {
+  const steps = values.slice(1).map((one, index) => one / 2 - values[index] / 2);
+  const share = Math.max(...values.map(Math.abs)) / 2 / Math.min(...steps);
+  return Number.isFinite(share) && share > 0 ? Math.min(12, Math.max(3, 1 + Math.ceil(Math.log10(share)))) : 3;
+}
+
+/**
+ * A part of a scale as a scale of its own.
+ * @param {Scale} scale
+ * @param {number} low position on it
+ * @param {number} high
+ * @returns {Scale}
+ */
+export function zoomed(scale, low, high) {
+  const ticks = scale.ticksBetween?.(low, high) ?? scale.ticks;
+  return {
+    ...scale,
+    at: (value) => (scale.at(value) - low) / (high - low),
+    back: (position) => scale.back(low + position * (high - low)),
+    ticks: ticks.filter(({ value }) => scale.at(value) >= low && scale.at(value) <= high),
+    part: [low, high],
   };
 }
 
@@ -69,8 +106,11 @@ export function withInfinity(scale, values) {
   if (!places.size) return scale;
   const at = (/** @type {number} */ value) => places.get(value) ?? scale.at(value);
   const isFree = (/** @type {number} */ position) => [...places.values()].every((place) => Math.abs(place - position) > 3 * EDGE);
-  const finite = values.some(Number.isFinite) ? scale.ticks.filter(({ value }) => isFree(scale.at(value))) : [];
-  return { ...scale, at, ticks: [...finite, ...[...places.keys()].map((value) => ({ value, label: shown(value) }))] };
+  const ticksBetween = (/** @type {number} */ low, /** @type {number} */ high) => {
+    const all = (values.some(Number.isFinite) && scale.ticksBetween?.(low, high)) || [];
+    return [...all.filter(({ value }) => isFree(scale.at(value))), ...[...places.keys()].map((value) => ({ value, label: shown(value) }))];
+  };
+  return { ...scale, at, ticks: ticksBetween(0, 1), ticksBetween };
 }
 
 /**
@@ -97,6 +137,7 @@ function linearTicks(start, end, n) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = ([1, 2, 5].find((one) => one * power >= rough) ?? 10) * power;
   const ticks = [];
+  if (!(Math.max(Math.abs(start), Math.abs(end)) / step < MAX_STEPS)) return [];
   for (let k = Math.ceil(start / step); k * step <= end; k++) ticks.push(Number((k * step).toPrecision(12)));
   return ticks;
 }

@@ -53,21 +53,22 @@ export class ScatterPlot {
   /**
    * @param {CanvasRenderingContext2D} context
    * @param {import("./chart.js").Area} area
+   * @param {import("./chart.js").Axes} axes
    */
-  paint(context, area) {
+  paint(context, area, axes) {
     const { points, joined, surface } = /** @type {Scene} */ (this.scene);
-    if (surface) paintSurface(context, area, surface);
+    if (surface) paintSurface(context, area, axes, surface);
     if (joined) {
       context.strokeStyle = "#1f78c8";
       context.setLineDash([3, 3]);
       context.beginPath();
-      joined.forEach((one, index) => context[index ? "lineTo" : "moveTo"](...this.placeOf(one, area)));
+      joined.forEach((one, index) => context[index ? "lineTo" : "moveTo"](...placeOf(one, area, axes)));
       context.stroke();
       context.setLineDash([]);
     }
     context.lineWidth = 1;
     for (const one of points) {
-      const [x, y] = this.placeOf(one, area);
+      const [x, y] = placeOf(one, area, axes);
       context.fillStyle = context.strokeStyle = one.colour;
       context.beginPath();
       if (one.isCross) {
@@ -90,24 +91,15 @@ export class ScatterPlot {
   }
 
   /**
-   * @param {Point} point
-   * @param {import("./chart.js").Area} area
-   * @returns {[number, number]}
-   */
-  placeOf(point, area) {
-    const { x, y } = /** @type {Scene} */ (this.scene);
-    return [area.left + x.at(point.x) * area.width, area.top + (1 - y.at(point.y)) * area.height];
-  }
-
-  /**
    * @param {number} x
    * @param {number} y
    * @param {import("./chart.js").Area} area
+   * @param {import("./chart.js").Axes} axes
    */
-  hover(x, y, area) {
+  hover(x, y, area, axes) {
     let [best, distance] = [/** @type {Point | null} */ (null), NEAR_PIXELS];
     for (const one of this.scene?.points ?? []) {
-      const [px, py] = this.placeOf(one, area);
+      const [px, py] = placeOf(one, area, axes);
       const far = Math.hypot(px - x, py - y);
       if (far < distance) [best, distance] = [one, far];
     }
@@ -118,13 +110,14 @@ export class ScatterPlot {
   /**
    * @param {CanvasRenderingContext2D} context
    * @param {import("./chart.js").Area} area
+   * @param {import("./chart.js").Axes} axes
    */
-  highlight(context, area) {
+  highlight(context, area, axes) {
     if (!this.near) return;
     context.strokeStyle = "#e0457b";
     context.lineWidth = 2.5;
     context.beginPath();
-    context.arc(...this.placeOf(this.near, area), 7, 0, 2 * Math.PI);
+    context.arc(...placeOf(this.near, area, axes), 7, 0, 2 * Math.PI);
     context.stroke();
   }
 
@@ -134,11 +127,20 @@ export class ScatterPlot {
 }
 
 /**
+ * @param {Point} point
+ * @param {import("./chart.js").Area} area
+ * @param {import("./chart.js").Axes} axes
+ * @returns {[number, number]}
+ */
+const placeOf = (point, area, { x, y }) => [area.left + x.at(point.x) * area.width, area.top + (1 - y.at(point.y)) * area.height];
+
+/**
  * @param {CanvasRenderingContext2D} context
  * @param {import("./chart.js").Area} area
- * @param {string[][]} surface
+ * @param {import("./chart.js").Axes} axes
+ * @param {string[][]} surface over the whole axes
  */
-function paintSurface(context, area, surface) {
+function paintSurface(context, area, axes, surface) {
   const small = document.createElement("canvas");
   [small.width, small.height] = [surface[0].length, surface.length];
   const pixels = small.getContext("2d");
@@ -148,6 +150,8 @@ function paintSurface(context, area, surface) {
     pixels.fillRect(i, surface.length - 1 - j, 1, 1);
   }));
   context.globalAlpha = 0.6;
-  context.drawImage(small, area.left, area.top, area.width, area.height); // the browser smooths what it enlarges
+  const [[left, right], [bottom, top]] = [axes.x.part ?? [0, 1], axes.y.part ?? [0, 1]];
+  const [width, height] = [area.width / (right - left), area.height / (top - bottom)];
+  context.drawImage(small, area.left - left * width, area.top - (1 - top) * height, width, height); // the browser smooths what it enlarges
   context.globalAlpha = 1;
 }

@@ -40,8 +40,8 @@ export class StepsPlot {
     if (!drawn.length) return null;
     const { x, y, isTime } = this.labels;
     const ends = drawn.flatMap((line) => [0, line.end, ...line.x]);
-    const scale = scaleOf(ends, { room: 0.01, nTicks: 6 });
-    if (isTime) scale.ticks = scale.ticks.map((tick) => ({ ...tick, label: tick.value ? duration(tick.value) : "0" }));
+    const label = isTime ? (/** @type {number} */ value) => (value ? duration(value) : "0") : undefined;
+    const scale = scaleOf(ends, { room: 0.01, nTicks: 6, label });
     const values = drawn.flatMap((line) => line.y);
     return { x: scale, y: withInfinity(scaleOf(values, { room: 0.06 }), values), xLabel: x, yLabel: y };
   }

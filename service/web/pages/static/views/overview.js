@@ -42,7 +42,7 @@ export function showOverview(panel, model) {
     void apply(field.value);
   });
   const parallelCard = h("section", { class: "card wide" }, h("h2", null, "Parameters and objective"),
-    h("p", { class: "note" }, "Drag along an axis to choose a range; click the axis to drop it. The curves and the table follow."), parallel.element);
+    h("p", { class: "note" }, "Drag along an axis to choose a range, or type its numbers below; click the axis to drop it. The curves and the table follow."), parallel.element);
   fill(panel, h("div", { class: "grid" }, curvesPanel(model, open), bestPanel(model), parallelCard),
     h("section", { class: "card" }, h("h2", null, "Trials"), form, problem, trialsTable(model)));
   const show = () => {
