@@ -19,6 +19,7 @@ from service.schemas.tokens import Token
 from service.schemas.workers import Worker
 
 MAX_PARAM_COLUMNS = 6
+TRACEBACK = "Traceback (most recent call last):"
 WIDE = 200
 """Columns when the output is not a terminal: enough to keep most rows on one line."""
 
@@ -98,13 +99,17 @@ def _reason(trial: Trial) -> str:
 
 
 def _without_traceback(lines: list[str]) -> list[str]:
-    """The lines after the last place in the code that a traceback names: the error and its message, however long."""
+    """The lines after the last place in the code that a traceback names: the error and its message, however long.
+
+    What stands before the traceback stays, such as the rank that failed.
+    """
     places = [number for number, line in enumerate(lines) if line.startswith("  File ")]
     if not places:
         return lines
     rest = lines[places[-1] + 1 :]
     source = next((number for number, line in enumerate(rest) if not line.startswith(" ")), 0)
-    return rest[source:]
+    before = lines[0].partition(TRACEBACK)[0] if TRACEBACK in lines[0] else ""
+    return [before, *rest[source:]] if before else rest[source:]
 
 
 def best_of(client: Client, study: Study, k: int) -> list[Trial]:

@@ -8,6 +8,10 @@ from workers.user_code.commands.output_scanner import Found
 
 MAX_METRICS = 100
 MAX_NAME = 128
+SEVERAL_REPORT = (
+    "a step was reported twice: if the command starts several processes itself, as torchrun does, only one of them may "
+    "report; with training.launch: torchrun, Narrows starts them and knows their ranks"
+)
 
 Metrics = dict[str, float]
 
@@ -121,6 +125,8 @@ class ReportCollector:
             return False
         if step <= self._last_step:
             self._tell_once("order", f"steps must grow: the report at step {step} after {self._last_step} is not kept")
+            if step == self._last_step:
+                self._tell_once("twice", SEVERAL_REPORT)
             return False
         self._last_step = step
         self._next_step = step + 1

@@ -28,6 +28,10 @@ FIELDS = {
             "s  ValueError: no",
         ),
         (
+            {"state": "FAIL", "reason": "rank 1: Traceback (most recent call last):\n  File x\nValueError: no\n"},
+            "s  rank 1: ValueError: no",
+        ),
+        (
             {
                 "state": "FAIL",
                 "reason": '  File "a.py", line 1, in f\n    g()\n    ^^^\n  File "b.py", line 2, in g\n    raise\n'
