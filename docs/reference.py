@@ -19,7 +19,8 @@ from service.schemas.study.definition_fields import Confirmation, Narrowing, Obj
 from service.schemas.study.models import AnyModel, ConvBlock
 from service.schemas.study.pruner_options import PrunerOptions
 from service.schemas.study.pruners import AnyPruner
-from service.schemas.study.samplers import AnySampler, SamplerOptions
+from service.schemas.study.sampler_options import SamplerOptions
+from service.schemas.study.samplers import AnySampler
 from service.schemas.study.search_space import Parameter
 from service.schemas.study.training import EarlyStopping, Schedule
 from service.schemas.study.user_training import AnyTraining

@@ -35,6 +35,7 @@ from storage.optuna_seam.objects import (
     bracket_of_trial,
     copy_study,
     count_brackets,
+    filtered_study,
     has_brackets,
     set_trial_id,
     storage_of,

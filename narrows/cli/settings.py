@@ -123,6 +123,25 @@ SETTINGS = (
         ("serve",),
         choices=("text", "json"),
     ),
+    Setting(
+        "samplers",
+        None,
+        "Module or package whose samplers definitions may name. Its code runs on the service's machine, in separate "
+        "processes. Repeat the flag for several; the variable holds them separated by spaces.",
+        ("serve",),
+        list[str],
+        default_text="none: only built-in samplers",
+        rules={"callback": checks.prefixes},
+    ),
+    Setting(
+        "sampler_memory_mib",
+        8192,
+        "Memory limit of the process of each such sampler.",
+        ("serve",),
+        int,
+        unit="MiB",
+        rules={"min": 256},
+    ),
     Setting("server", "http://127.0.0.1:8000", "URL of the service.", ("worker", *CLIENTS)),
     Setting(
         "devices",

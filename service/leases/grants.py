@@ -17,7 +17,7 @@ from service.schemas.study.resolve import resolve
 from service.schemas.study.training import Training
 from service.schemas.study.user_training import AnyTraining
 from service.study.live_study import LiveStudy
-from service.study.sampling_ahead import sample_params
+from service.study.sampling_ahead import sample_params, wait_for_sampler
 from service.study.seeds import trial_seed
 from service.study.trial_queue import PreparedTrial
 from storage import LeaseRecord
@@ -28,17 +28,23 @@ RECENT_CLAIM = timedelta(seconds=10)
 
 def grant_leases(live: LiveStudy, claim: Claim, n_trials: int) -> tuple[list[Lease], Future[None]]:
     """Grant leases of up to `n_trials` trials. They are in the database once the future is done."""
+    has_waited = False
     while True:
         with live.deferred_change() as committed:
             may_start = live.may_start()
             if may_start and claim.fair:
                 n_trials = min(n_trials, _fair_share(live, claim))
             lacking, n_new = _to_sample(live, n_trials) if may_start else ([], 0)
-            leases = _lease_trials(live, claim, n_trials) if may_start and not (lacking or n_new) else []
-        if not (lacking or n_new):
+            is_ready = has_waited or not (lacking or n_new)
+            leases = _lease_trials(live, claim, n_trials) if may_start and is_ready else []
+        if is_ready:
             live.want_suggestions()
             return leases, committed
-        sample_params(live, lacking, n_new)
+        if live.queue.suggestions.is_apart:
+            wait_for_sampler(live, lacking, n_new)
+            has_waited = True  # then it gets what is ready
+        else:
+            sample_params(live, lacking, n_new)
 
 
 def _fair_share(live: LiveStudy, claim: Claim) -> int:

@@ -37,6 +37,7 @@ def tick_study(live: LiveStudy) -> None:
                 live.record, state="finished", finished_at=live.clock.now(), finished_reason=reason
             )
             live.events.study_finished(reason)
+            live.rest()
             live.notify()
 
 

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 MAX_THREADS = 4
 """Number of studies sampled at the same time, so that a slow sampler does not hold up the other studies."""
+MAX_WAITING_THREADS = 64
+"""Number of studies at the same time whose samplers run in processes of their own: their threads only wait."""
 PAUSE_AFTER_ERROR_SECONDS = 1.0
 """Pause after an error, so that an unreachable database is not called all the time."""
 
@@ -25,15 +27,17 @@ class BackgroundSampler:
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self._busy: set[LiveStudy] = set()
-        self._samplers: ThreadPoolExecutor | None = None
+        self._samplers: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the threads; also after a `close`."""
         self._ending.clear()
-        self._samplers = ThreadPoolExecutor(MAX_THREADS, "narrows-sampler")
+        here = ThreadPoolExecutor(MAX_THREADS, "narrows-sampler")
+        apart = ThreadPoolExecutor(MAX_WAITING_THREADS, "narrows-apart")
+        self._samplers = here, apart
         self._thread = threading.Thread(
-            target=self._run, args=[self._samplers], name="narrows-background-sampler", daemon=True
+            target=self._run, args=[here, apart], name="narrows-background-sampler", daemon=True
         )
         self._thread.start()
 
@@ -47,15 +51,17 @@ class BackgroundSampler:
         self._wanted.set()
         if self._thread is not None and self._samplers is not None:
             self._thread.join()
-            self._samplers.shutdown()
+            for samplers in self._samplers:
+                samplers.shutdown()
 
-    def _run(self, samplers: ThreadPoolExecutor) -> None:
+    def _run(self, here: ThreadPoolExecutor, apart: ThreadPoolExecutor) -> None:
         while not self._ending.is_set():
             self._wanted.wait()
             self._wanted.clear()
             for live in self._studies():
                 if live not in self._busy and self._is_wanted(live) and not self._ending.is_set():
                     self._busy.add(live)
+                    samplers = apart if live.queue.suggestions.is_apart else here
                     samplers.submit(self._prepare, live)
 
     def _is_wanted(self, live: LiveStudy) -> bool:

@@ -4,21 +4,28 @@ from optuna.trial import TrialState
 
 from service.errors import InvalidError, StateConflictError
 from service.sampling.configurations import first_configurations
+from service.sampling.custom.custom_samplers import CustomSamplers
 from service.sampling.samplers import missing_package
 from service.schemas.final import RESERVED
+from service.schemas.study.custom_sampler import CustomSampler
 from service.schemas.study.definition import Definition
 from service.schemas.study.enqueue_checks import unused_errors
 from service.study.live_study import LiveStudy
 
 
-def check_new_definition(definition: Definition) -> None:
-    """Raises InvalidError for a valid definition of which no study can be created here."""
+def check_new_definition(definition: Definition, custom_samplers: CustomSamplers) -> None:
+    """Raises InvalidError for a valid definition of which no study can be created here, and OverloadedError.
+
+    A custom sampler is made once in a process of its own, which may take seconds.
+    """
     check_name(definition.name)
     package = missing_package(definition)
     if package is not None:
         raise InvalidError([("sampler", f"sampler {definition.sampler.name} needs {package} on the service's machine")])
     _check_enqueued(definition)
     first_configurations(definition)  # raises InvalidError if they cannot be completed
+    if isinstance(definition.sampler, CustomSampler):
+        custom_samplers.check(definition.sampler)
 
 
 def check_name(name: str) -> None:

@@ -15,6 +15,7 @@ from service.registry.background_sampler import BackgroundSampler
 from service.registry.creation_checks import check_new_definition, check_replaceable
 from service.registry.known_workers import WorkerAllowances, WorkerLastSeen, WorkerTimes, record_of
 from service.registry.waiting_claims import WaitingClaims
+from service.sampling.custom.custom_samplers import CustomSamplers
 from service.schemas.locations import first_error
 from service.schemas.protocol import Claim
 from service.schemas.study.definition import Definition
@@ -50,8 +51,11 @@ class Registry:
         term_seconds: float,
         sampled: Callable[[str, float], None],
         tick: Callable[[LiveStudy], None],
+        custom_samplers: CustomSamplers | None = None,
     ) -> None:
         """Load all studies of the store. `term_seconds` is the term of a lease.
+
+        `custom_samplers` are those that definitions may use; none of them without it.
 
         `sampled` is called with the name of a sampler and the seconds that a trial's parameters took. `tick` lets time
         take effect in one study.
@@ -62,6 +66,7 @@ class Registry:
         self._term_seconds = term_seconds
         self.stalls = StallDetector(clock, term_seconds, lambda: store.writing_seconds)
         self._sampled = sampled
+        self.custom_samplers = custom_samplers or CustomSamplers()
         self._tick = tick
         self._lock = threading.Lock()
         self.claim_locks = [threading.Lock() for _ in range(64)]
@@ -81,7 +86,9 @@ class Registry:
         """Load a study from the database and add it to the registry."""
         notify, wake = self.waiting_claims.wake, self.background_sampler.wake
         leases = OpenLeases(self.clock, self._term_seconds, self.stalls.listening_since)
-        live = load_study(self.store, self.clock, record, leases, notify, wake, self._sampled, self._tick)
+        live = load_study(
+            self.store, self.clock, record, leases, notify, wake, self._sampled, self._tick, self.custom_samplers
+        )
         self._studies[record.name] = self._by_id[record.study_id] = live
         self._changed.append(live)
         return live
@@ -144,7 +151,7 @@ class Registry:
         StateConflictError for a study that may not be replaced.
         """
         if self._same(definition, replace) is None:
-            check_new_definition(definition)
+            check_new_definition(definition, self.custom_samplers)
         with self.committed_change():
             same = self._same(definition, replace)
             if same is not None:

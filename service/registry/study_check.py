@@ -19,7 +19,7 @@ def check_study(registry: Registry, definition: Definition) -> StudyCheck:
         existing = None
     is_same = existing is not None and existing.is_defined_by(definition)
     if not is_same:
-        check_new_definition(definition)
+        check_new_definition(definition, registry.custom_samplers)
         warm_start_imports(definition, registry.get)
     return StudyCheck(
         name=definition.name,

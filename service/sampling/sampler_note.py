@@ -2,6 +2,7 @@
 
 import threading
 
+from service.sampling.custom.errors import CustomSamplerError, SamplerSkippedError
 from service.sampling.gp import MAX_VALUES, is_too_fine
 from service.sampling.samplers import chosen_sampler
 from service.schemas.study.definition import Definition
@@ -17,10 +18,13 @@ class SamplerFailures:
         self._last = ""
 
     def note(self, error: Exception) -> None:
-        """Remember that the sampler has failed."""
+        """Remember that the sampler has failed, unless the same is noted already."""
+        if isinstance(error, SamplerSkippedError):
+            return
+        text = str(error) if isinstance(error, CustomSamplerError) else f"{type(error).__name__}: {error}"
         with self._lock:
             self._n_failed += 1
-            self._last = f"{type(error).__name__}: {error}"[:300]
+            self._last = text[:300]
 
     @property
     def text(self) -> str | None:

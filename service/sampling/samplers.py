@@ -9,9 +9,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, nsgaii
 from optuna.samplers.nsgaii import BaseCrossover
 
+from service.sampling.custom.custom_samplers import CustomSamplers
+from service.sampling.custom.process_sampler import ProcessSampler
 from service.sampling.gp import BoundedGpSampler
 from service.schemas.study.checks import MAX_GRID
 from service.schemas.study.counting import n_configurations
+from service.schemas.study.custom_sampler import CustomSampler
 from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import AnySampler, Auto, BruteForce, Genetic, Grid, Tpe
 from storage import SafeCmaEsSampler
@@ -43,13 +46,15 @@ SILENCED: dict[str, dict[str, Any]] = {
 """Options that turn off warnings of Optuna about choices that the definition makes on purpose."""
 
 
-def build_sampler(definition: Definition, n_existing: int) -> BaseSampler:
-    """The sampler of a study that has `n_existing` trials.
+def build_sampler(definition: Definition, n_existing: int, custom: CustomSamplers | None = None) -> BaseSampler:
+    """The sampler of a study that has `n_existing` trials. `custom` starts the process of a custom one.
 
     A seeded sampler must not repeat its first suggestions after a restart, so the number of existing trials changes the
     seed. With 0 trials it is the definition's seed. A grid always keeps that seed, which orders its configurations.
     """
     chosen = chosen_sampler(definition)
+    if isinstance(chosen, CustomSampler):
+        return (custom or CustomSamplers()).sampler_of(chosen, has_trials=n_existing > 0)
     options = chosen.model_dump(exclude={"name"})
     seed = options["seed"]
     if seed is not None and n_existing > 0 and not isinstance(chosen, Grid):
@@ -83,6 +88,18 @@ def chosen_sampler(definition: Definition) -> AnySampler:
     if size is not None and size <= min(definition.n_trials, MAX_GRID):
         return BruteForce(name="brute_force", seed=sampler.seed)
     return Tpe(name="tpe", seed=sampler.seed)
+
+
+def rest_sampler(sampler: BaseSampler) -> None:
+    """End the process of a custom sampler until it is asked again, because its study has ended."""
+    if isinstance(sampler, ProcessSampler):
+        sampler.rest()
+
+
+def close_sampler(sampler: BaseSampler) -> None:
+    """End the process of a custom sampler that is not used any more."""
+    if isinstance(sampler, ProcessSampler):
+        sampler.close()
 
 
 def missing_package(definition: Definition) -> str | None:

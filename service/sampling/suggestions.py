@@ -5,12 +5,10 @@ call at a time is made, under its own lock, on a view of the study in which sugg
 """
 
 import copy
-import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,20 +26,16 @@ from service.sampling.overlay_storage import ImportedTrials, OverlayStorage
 from service.sampling.round_view import RoundView
 from service.sampling.sampler_note import SamplerFailures
 from service.sampling.samplers import chosen_sampler
+from service.sampling.sampling_times import SamplingTimes
 from service.schemas.fields import Scalar
 from service.schemas.optuna import distribution as optuna_distribution
+from service.schemas.study.custom_sampler import CustomSampler
 from service.schemas.study.definition import Definition
 from service.schemas.study.search_space import Distribution
 from storage import FIXED_PARAMS_ATTR, storage_of, study_id_of, trial_id_of
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-CHEAP_SECONDS = 0.005
-"""A sampler faster than this is asked when a worker claims, so that its suggestion knows all results so far."""
 MAX_REPEATS = 5
-QUICK_SECONDS = 0.001
-"""A sampler that needs less processor time than this may be asked on the event loop."""
-WEIGHT = 0.3
-"""Weight of the newest measurement in a moving average."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,7 @@ class Suggestions:
         self._study = study
         self._storage, self._study_id = storage_of(study), study_id_of(study)
         self._view = RoundView(definition.search_space, None, study.sampler, promotes=definition.promotes)
-        self._monotonic, self._processor = monotonic, processor
+        self._monotonic = monotonic
         self._sampled = sampled
         self.failures = SamplerFailures()
         self._imported: ImportedTrials | None = None
@@ -76,13 +70,15 @@ class Suggestions:
         self._ready: deque[Suggestion] = deque()
         self._filled_in: dict[int, FrozenTrial] = {}
         self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)
+        self._wanted = 0
+        """How many suggestions claims have waited for in vain."""
         self._sampling = threading.Lock()
-        self._sample_seconds = 0.0
-        self._busy_seconds = 0.0
-        self._claim_seconds = math.inf
-        self._last_taken = -math.inf
         self._configurations = self._tried_in(self._view)
         self._sampler = chosen_sampler(definition)
+        self.is_apart = isinstance(self._sampler, CustomSampler)
+        """Whether the sampler runs in a process of its own, and may hang."""
+        self._times = SamplingTimes(is_apart=self.is_apart, monotonic=monotonic, processor=processor)
         self._learns_from_failures = partial(learns_from_failures, self._sampler, self._storage, self._study_id)
 
     def _tried_in(self, view: RoundView) -> Configurations:
@@ -121,13 +117,12 @@ class Suggestions:
 
     def take(self, place: Callable[[Mapping[str, Scalar]], int] = lambda _params: 0) -> FrozenTrial | None:
         """A new trial to save: the first one with the lowest `place`, at least 0. None if no suggestion is ready."""
-        now = self._monotonic()
         with self._lock:
             self._drop_repetitions()
             if not self._ready:
                 return None
-            self._claim_seconds = _average(self._claim_seconds, now - self._last_taken)
-            self._last_taken = now
+            self._times.note_taken()
+            self._wanted = max(0, self._wanted - 1)
             index = first_lowest(place(ready.trial.params) for ready in self._ready)
             trial = copy.copy(self._ready[index].trial)
             del self._ready[index]
@@ -138,6 +133,7 @@ class Suggestions:
     def take_filled_in(self, trial_id: int) -> FrozenTrial | None:
         """Hand out a waiting trial with the parameters it lacked. None if they are not sampled yet."""
         with self._lock:
+            self._wanted = max(0, self._wanted - 1)
             return self._filled_in.pop(trial_id, None)
 
     def is_filled_in(self, trial_id: int) -> bool:
@@ -167,7 +163,7 @@ class Suggestions:
     @property
     def is_quick(self) -> bool:
         """Whether the sampler needs so little processor time that it may be asked on the event loop."""
-        return 0 < self._busy_seconds < QUICK_SECONDS
+        return self._times.is_quick
 
     @property
     def is_sampling(self) -> bool:
@@ -175,18 +171,29 @@ class Suggestions:
         return self._sampling.locked()
 
     def depth(self, n_running: int) -> int:
-        """Number of suggestions to keep ready: those claimed while one is sampled, at most one per running trial."""
-        if self._sample_seconds < CHEAP_SECONDS:
-            return 0
-        claimed = self._sample_seconds / max(self._claim_seconds, 1e-3)
-        return min(1 + math.ceil(claimed), max(1, n_running))
+        """Number of suggestions to keep ready; at least as many as claims wait for."""
+        return max(self._wanted, self._times.depth(n_running))
+
+    def want(self, n: int) -> None:
+        """Have `depth` be at least `n` until as many suggestions are taken."""
+        with self._lock:
+            self._wanted = max(self._wanted, n)
+
+    def wait_for_others(self, n_new: int, lacking: Sequence[FrozenTrial]) -> None:
+        """Wait a little until another thread has `n_new` suggestions ready and has completed the `lacking` trials."""
+        trial_ids = [trial_id_of(trial) for trial in lacking]
+        with self._news:
+            self._news.wait_for(
+                lambda: len(self._ready) >= n_new and all(trial_id in self._filled_in for trial_id in trial_ids),
+                self._times.patience_seconds(),
+            )
 
     # Sampling: the caller does not hold the study's lock
 
     def sample_new(self, n_ready: int) -> None:
         """Sample new trials until `n_ready` suggestions are ready."""
         while True:
-            with self._sampling, self._measured():
+            with self._sampling, self._times.measured():
                 n_finished = self._n_finished()
                 with self._lock:
                     view, pending = self._view, [suggestion.trial for suggestion in self._ready]
@@ -196,10 +203,11 @@ class Suggestions:
                 with self._lock:
                     if view is self._view:
                         self._ready.append(Suggestion(trial, n_finished))
+                        self._news.notify_all()
 
     def sample_missing(self, waiting: FrozenTrial) -> None:
         """Sample the missing parameters of a waiting trial."""
-        with self._sampling, self._measured():
+        with self._sampling, self._times.measured():
             with self._lock:
                 view, pending = self._view, [suggestion.trial for suggestion in self._ready]
             if self._is_settled(waiting):
@@ -209,6 +217,7 @@ class Suggestions:
                 if view is self._view:
                     self._filled_in[trial_id_of(trial)] = trial
                     self._configurations.add(trial.params)
+                    self._news.notify_all()
 
     def ask(self, running: FrozenTrial) -> Trial:
         """A running trial on which more parameters can be suggested, see `sample_more`. Nothing of it is saved."""
@@ -283,16 +292,5 @@ class Suggestions:
     def _study_over(self, shadow: OverlayStorage, sampler: BaseSampler) -> Study:
         return ServiceStudy(self._study.study_name, shadow, sampler, self._study.pruner)
 
-    @contextmanager
-    def _measured(self) -> Iterator[None]:
-        started, busy = self._monotonic(), self._processor()
-        yield
-        self._sample_seconds = _average(self._sample_seconds, self._monotonic() - started)
-        self._busy_seconds = _average(self._busy_seconds, self._processor() - busy)
-
     def _n_finished(self) -> int:
         return self._storage.get_n_trials(self._study_id, FINISHED)
-
-
-def _average(before: float, newest: float) -> float:
-    return newest if not math.isfinite(before) else (1 - WEIGHT) * before + WEIGHT * newest

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from optuna import Study
+from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
 from service.clock import Clock
@@ -15,7 +16,7 @@ from service.pruning.ask import pruning_of
 from service.pruning.promotion import Promotion
 from service.sampling.imported import frozen_trials
 from service.sampling.round_view import RoundView
-from service.sampling.samplers import build_sampler
+from service.sampling.samplers import close_sampler, rest_sampler
 from service.schemas.artifacts import CHECKPOINT
 from service.schemas.protocol import Resume
 from service.schemas.study.definition import Definition
@@ -50,11 +51,14 @@ class LiveStudy:
         study: Study,
         queue: TrialQueue,
         leases: OpenLeases,
+        make_sampler: Callable[[int], BaseSampler],
         notify: Callable[["LiveStudy"], None],
         wake: Callable[[], None],
         tick: Callable[["LiveStudy"], None],
     ) -> None:
-        """Take the parts of a loaded study, and three callbacks.
+        """Take the parts of a loaded study, and four callbacks.
+
+        `make_sampler` builds the sampler for a study that has some number of trials.
 
         `notify` wakes claims that wait for the study's trials, `wake` wakes the background sampler, and `tick` lets
         time take effect: it ends expired leases, starts due rounds and ends the study when nothing is left to do.
@@ -69,6 +73,7 @@ class LiveStudy:
         self.study = study
         self.queue = queue
         self.leases = leases
+        self._make_sampler = make_sampler
         self._notify = notify
         self.end = StudyEnd(definition)
         self.pruning = pruning_of(store, study, definition)
@@ -232,7 +237,8 @@ class LiveStudy:
 
     def sample_from(self, round: RoundRecord) -> None:
         """Sample from a round's ranges from now on, with a new sampler that has not seen the earlier ranges."""
-        self.study.sampler = build_sampler(self.definition, self.queue.n_created)
+        close_sampler(self.study.sampler)
+        self.study.sampler = self._make_sampler(self.queue.n_created)
         space, promotes = self.definition.search_space, self.definition.promotes
         self.queue.suggestions.narrow(RoundView(space, round, self.study.sampler, promotes=promotes))
 
@@ -246,9 +252,14 @@ class LiveStudy:
         if self.queue.suggestions.depth(len(self.leases)) > 0:
             self._wake()
 
+    def rest(self) -> None:
+        """Free what only a running study needs, because the study has ended. It may be extended."""
+        rest_sampler(self.study.sampler)
+
     def close(self) -> None:
         """Mark the study as deleted and forget its open leases."""
         self.deleted = True
+        close_sampler(self.study.sampler)
         for lease in self.leases:
             self.leases.remove(lease.lease_id)
 

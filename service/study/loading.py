@@ -11,6 +11,7 @@ from service.pruning.pruners import build_pruner
 from service.sampling.ask import ServiceStudy
 from service.sampling.configurations import first_configurations
 from service.sampling.constraints import is_feasible
+from service.sampling.custom.custom_samplers import CustomSamplers
 from service.sampling.paused import paused_at
 from service.sampling.samplers import build_sampler, chosen_sampler
 from service.schemas.artifacts import CHECKPOINT
@@ -31,6 +32,7 @@ def load_study(
     wake: Callable[[], None],
     sampled: Callable[[str, float], None],
     tick: Callable[[LiveStudy], None],
+    custom_samplers: CustomSamplers,
 ) -> LiveStudy:
     """Load a study as it was when the service stopped, however it stopped. Its open leases join `open_leases`.
 
@@ -40,9 +42,8 @@ def load_study(
     definition = Definition.model_validate(record.definition)
     name_metrics(store.optuna, record.study_id, [objective.metric for objective in definition.objectives])
     trials = store.optuna.get_all_trials(record.study_id, deepcopy=False)
-    study = ServiceStudy(
-        record.name, store.optuna, build_sampler(definition, len(trials)), build_pruner(definition.pruner)
-    )
+    make_sampler = partial(build_sampler, definition, custom=custom_samplers)
+    study = ServiceStudy(record.name, store.optuna, make_sampler(len(trials)), build_pruner(definition.pruner))
     # A trial's open lease is its last one, even if the machine's clock was set back since.
     leases = sorted(store.leases.of_study(record.study_id), key=lambda lease: lease.ended_at is None)
     retries = _requeue_unleased(store, trials, leases)
@@ -59,7 +60,7 @@ def load_study(
         open_leases.add_earlier(epoch)
     time_sampling = partial(sampled, chosen_sampler(definition).name)
     queue = TrialQueue(study, definition, retries, time_sampling, promotion_of(study, definition))
-    live = LiveStudy(store, clock, record, definition, study, queue, open_leases, notify, wake, tick)
+    live = LiveStudy(store, clock, record, definition, study, queue, open_leases, make_sampler, notify, wake, tick)
     live.failures.replay(leases, record.resumed_at, live.max_failures_in_a_row)
     if live.final is not None:
         results = store.results([trial_id_of(trial) for trial in trials if trial.state.is_finished()])

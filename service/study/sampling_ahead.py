@@ -18,26 +18,46 @@ def sample_params(live: LiveStudy, lacking: Sequence[FrozenTrial], n_new: int) -
             raise
 
 
+def wait_for_sampler(live: LiveStudy, lacking: Sequence[FrozenTrial], n_new: int) -> None:
+    """Let the background sampler do what `sample_params` does, and wait a little for that.
+
+    A sampler in a process of its own may hang: only the background sampler, which has threads for that, waits for it.
+    """
+    live.queue.suggestions.want(n_new + len(lacking))
+    live.want_suggestions()
+    live.queue.suggestions.wait_for_others(n_new, lacking)
+
+
 def wants_suggestions(live: LiveStudy) -> bool:
     """Whether suggestions should be sampled ahead of the next claims."""
     with live.lock:
-        return _n_ahead(live) > 0
+        lacking, n_ahead = _ahead(live)
+    return bool(lacking) or n_ahead > 0
 
 
 def sample_ahead(live: LiveStudy) -> bool:
     """Sample one suggestion ahead of the next claims. Returns False if enough are ready."""
     with live.lock:
-        n_ahead = _n_ahead(live)
+        lacking, n_ahead = _ahead(live)
         n_ready = live.queue.suggestions.n_ready(len(live.leases))
-    if n_ahead > 0:
+    if lacking:
+        sample_params(live, lacking[:1], 0)
+    elif n_ahead > 0:
         sample_params(live, [], min(n_ahead, n_ready + 1))
-    return n_ahead > 0
+    else:
+        return False
+    if live.queue.suggestions.is_apart:
+        live.notify()  # claims have not waited for it
+    return True
 
 
-def _n_ahead(live: LiveStudy) -> int:
-    """How many suggestions should be ready; 0 if enough are ready."""
+def _ahead(live: LiveStudy) -> tuple[list[FrozenTrial], int]:
+    """The waiting trials to complete ahead of claims, and how many suggestions should be ready; 0 for enough."""
     if not live.may_start():
-        return 0
+        return [], 0
     n_running = len(live.leases)
-    n_new = min(live.queue.suggestions.depth(n_running), live.queue.n_new(live.n_trials_now))
-    return n_new if live.queue.suggestions.n_ready(n_running) < n_new else 0
+    depth = live.queue.suggestions.depth(n_running)
+    if live.queue.suggestions.is_apart:
+        return live.queue.to_sample(depth, live.n_trials_now, n_running)
+    n_new = min(depth, live.queue.n_new(live.n_trials_now))
+    return [], n_new if live.queue.suggestions.n_ready(n_running) < n_new else 0

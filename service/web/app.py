@@ -23,6 +23,7 @@ from service.leases.tick import tick_study
 from service.registry.registry import Registry
 from service.results.histories import Histories
 from service.results.trial_table import TrialTables
+from service.sampling.custom.custom_samplers import CustomSamplers
 from service.schemas.problem import Problem
 from service.study.stalls import BEAT_SECONDS
 from service.web import api_docs, problems
@@ -61,6 +62,8 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.5
 SAMPLING_THREADS = 4
 """Maximum number of parameters that are sampled at once for running entrypoints."""
+WAITING_THREADS = 16
+"""The same for samplers in processes of their own, for which the threads only wait."""
 ROUTERS = [
     module.router
     for module in (
@@ -107,17 +110,18 @@ def create_app(
     max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
     stream: EventRing | None = None,
     tick_seconds: float = TICK_SECONDS,
+    custom_samplers: CustomSamplers | None = None,
 ) -> FastAPI:
     """Create the application on an open store. `token` is an admin token in addition to the stored ones.
 
     While no token exists, callers on this machine may do everything and other callers nothing. Artifacts are stored in
     `blobs`, by default in the default folder of the artifacts setting. Leases expire and due work starts every
-    `tick_seconds`.
+    `tick_seconds`. `custom_samplers` are those that definitions may use; none of them without it.
     """
     clock, stream, metrics = clock or SystemClock(), stream or EventRing(), Metrics()
     store.add_commit_listener(stream.publish_commit)
     store.add_commit_listener(metrics.observe_commit)
-    registry = Registry(store, clock, lease_seconds, metrics.observe_sampling, tick_study)
+    registry = Registry(store, clock, lease_seconds, metrics.observe_sampling, tick_study, custom_samplers)
     metrics.collect_from(registry, stream)
     app = FastAPI(
         title="Narrows",
@@ -135,6 +139,7 @@ def create_app(
     app.state.events = stream
     app.state.tick_seconds = tick_seconds
     app.state.sampling_threads = CapacityLimiter(SAMPLING_THREADS)
+    app.state.waiting_threads = CapacityLimiter(WAITING_THREADS)
     app.state.metrics = metrics
     app.state.own_processes = own_processes = OwnProcesses()
     app.state.conversions = Conversions(own_processes)
@@ -165,6 +170,7 @@ def close_waits(app: FastAPI) -> None:
     app.state.registry.waiting_claims.close()
     app.state.events.close()
     app.state.own_processes.close()
+    app.state.registry.custom_samplers.close()
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """Runs work that could stop or exhaust the service in processes of their own, with limits on their time and memory."""
 
-import ctypes
 import logging
 import math
 import os
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from threading import Lock
 
 from service.errors import OverloadedError, ShuttingDownError
+from service.process_limits import die_with, limit_memory
 
 log = logging.getLogger(__name__)
 
 LOGGED_LINES = 20
-PR_SET_PDEATHSIG = 1
 WAITING = 10
 """How many times its processor time a process may take, as on a machine that has more to do than processors."""
 
@@ -110,14 +109,9 @@ def _too_long(limits: Limits) -> OwnProcessError:
 def limit_this_process() -> None:
     """Limit the memory and the processor time of this process, and let it die with its parent.
 
-    The arguments are the memory in bytes, the parent's process id, and the time in seconds. The kernel kills the
-    process, so it also dies when the parent is killed. Only Linux does this.
+    The arguments are the memory in bytes, the parent's process id, and the time in seconds.
     """
     n_bytes, parent, n_seconds = map(int, sys.argv[1:4])
-    resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
+    limit_memory(n_bytes)
     resource.setrlimit(resource.RLIMIT_CPU, (n_seconds, n_seconds + 1))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the signal at the end of the time would write one
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died before prctl
-            sys.exit(1)
+    die_with(parent)

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
 from typing import NoReturn
@@ -16,6 +16,7 @@ import uvicorn
 from service import logs
 from service.access.origins import is_loopback
 from service.events.event_stream import EVENTS_PATH
+from service.sampling.custom.custom_samplers import CustomSamplers
 from service.web.app import close_waits, create_app
 from service.web.forwarded import behind_proxies
 from service.web.http_protocol import BoundedHttp
@@ -51,6 +52,8 @@ def serve(
     lease_seconds: float,
     log_level: str,
     log_format: logs.LogFormat,
+    samplers: Sequence[str],
+    sampler_memory_bytes: int,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServeError and StorageError when the service cannot start."""
     if lease_seconds <= 0:
@@ -71,7 +74,12 @@ def serve(
     try:
         blobs.check()
         app = create_app(
-            store, lease_seconds=lease_seconds, token=token, blobs=blobs, max_artifact_bytes=max_artifact_bytes
+            store,
+            lease_seconds=lease_seconds,
+            token=token,
+            blobs=blobs,
+            max_artifact_bytes=max_artifact_bytes,
+            custom_samplers=CustomSamplers(samplers, sampler_memory_bytes),
         )
         if not is_loopback(host) and not app.state.authenticator.tokens.has_admin:
             raise ServeError(

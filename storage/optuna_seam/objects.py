@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 from optuna import Study
-from optuna.pruners import HyperbandPruner
+from optuna.pruners import HyperbandPruner, _filter_study
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX as DEFAULT_STUDY_NAME_PREFIX
 from optuna.study import StudyDirection
@@ -67,3 +67,8 @@ def count_brackets(pruner: HyperbandPruner, study: Study) -> int:
 def bracket_of_trial(pruner: HyperbandPruner, study: Study, trial: FrozenTrial) -> int:
     """Bracket of a trial, from 0. Call `has_brackets` first."""
     return pruner._get_bracket_id(study, trial)
+
+
+def filtered_study(study: Study, trial: FrozenTrial) -> Study:
+    """The study as Optuna shows it to a trial's sampler: with Hyperband, only the trials of the trial's bracket."""
+    return _filter_study(study, trial)

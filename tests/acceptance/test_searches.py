@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.schemas.results import Trial
-from service.schemas.study.samplers import AnySampler
+from service.schemas.study.samplers import BuiltInSampler
 from tests.acceptance.pages import definitions_of, files_of, page
 from tests.acceptance.user_code_service import UserCodeService, open_service
 
@@ -21,7 +21,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeServic
         path: Path = folder / "code" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    with open_service(folder) as service:
+    with open_service(folder, "--samplers", "shifting", PYTHONPATH=str(folder / "code")) as service:
         for definition in DEFINITIONS:
             service.client.create_study(definition.model_dump(mode="json", exclude_unset=True))
         with service.worker("--allow", "searching", "--processes", "1", "--keep-models", "best", code=folder / "code"):
@@ -84,8 +84,16 @@ def test_an_objective_prunes_by_its_first_value_and_sets_constraints(
     assert all(not trial.violated for trial in service.client.pareto("bounded"))
 
 
+@pytest.mark.parametrize("finished", ["shifted"], indirect=True)
+def test_a_users_own_sampler_chooses_the_parameters(service: UserCodeService, finished: list[Trial]) -> None:
+    assert service.client.study("shifted").sampler_note is None
+    assert len({trial.params["dropout"] for trial in finished}) == len(finished) == 6
+    log = (service.folder / "service.log").read_text()
+    assert "the sampler" not in log
+
+
 def test_every_sampler_is_in_the_table() -> None:
-    for kind in AnySampler.__args__:
+    for kind in BuiltInSampler.__args__:
         (name,) = kind.model_fields["name"].annotation.__args__
         assert f"| `{name}`" in PAGE
 

@@ -92,12 +92,12 @@ class UserCodeService:
 
 
 @contextmanager
-def open_service(folder: Path, *flags: str) -> Iterator[UserCodeService]:
-    """Run a service with its database and log in the folder, and more flags for `narrows serve`."""
+def open_service(folder: Path, *flags: str, **variables: str) -> Iterator[UserCodeService]:
+    """Run a service with its database and log in the folder, more flags for `narrows serve`, and more variables."""
     log = folder / "service.log"
     with log.open("wb") as stderr:
         given = ("--port", "0", "--database", f"sqlite:///{folder / 'narrows.db'}", *flags)
-        environment = clean_environment(NARROWS_TOKEN=OPERATOR)
+        environment = clean_environment(NARROWS_TOKEN=OPERATOR, **variables)
         process = Command("serve", *given, environment=environment, cwd=folder, stderr=stderr)
     service_process = ServiceProcess(process, log, 0)
     try:

@@ -27,7 +27,7 @@ LAYERS = {
         {"pruning"},
         {"sampling", "events", "access", "client", "conversion"},
         {"logs"},
-        {"schemas", "errors", "clock"},
+        {"schemas", "errors", "clock", "process_limits"},
     ),
     "workers": (
         {"__main__"},

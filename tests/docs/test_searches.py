@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.pruning.pruners import CLASSES
-from service.schemas.study.samplers import SAMPLERS, SamplerOptions, sampler_name
+from service.schemas.study.sampler_options import SamplerOptions
+from service.schemas.study.samplers import SAMPLERS, sampler_name
 
 PAGE = (Path(__file__).parents[2] / "docs" / "searches.md").read_text()
 

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from service.client import Client
 from service.events.event_ring import EventRing
+from service.sampling.custom.custom_samplers import CustomSamplers
 from service.web.app import create_app, tick
 from storage import BlobStore, FolderStore, Store, wait_rule
 from tests.server_sent_events import ServerSentEvent, parse
@@ -75,6 +76,8 @@ def local_client(app: FastAPI) -> TestClient:
 class Service:
     """A running application. `restart` ends it and starts another one on the same database."""
 
+    custom_samplers: CustomSamplers | None = None
+
     def __init__(self, url: str, *, token: str | None = None, capacity: int = 10_000) -> None:
         self.url = url
         self._capacity = capacity
@@ -100,6 +103,7 @@ class Service:
             max_artifact_bytes=MAX_ARTIFACT_BYTES,
             stream=EventRing(capacity=self._capacity),
             tick_seconds=NEVER,
+            custom_samplers=self.custom_samplers,
         )
         self.http = local_client(self.app)
         self.http.__enter__()
@@ -145,8 +149,7 @@ class Service:
         wanted = definition(**changes)
         response = self.http.post("/v1/studies", json=wanted)
         assert response.status_code == 201, response.text
-        name: str = wanted["name"]
-        return name
+        return str(wanted["name"])
 
     def study(self, name: str) -> Json:
         return self.get(f"/studies/{name}")
@@ -209,8 +212,7 @@ class Service:
         assert response.status_code == 200, response.text
         (decided,) = response.json()["decisions"]
         assert (decided["lease_id"], decided["step"]) == (lease["lease_id"], step)
-        decision: str = decided["decision"]
-        return decision
+        return str(decided["decision"])
 
     def complete(self, lease: Json, value: Any = 0.5, **more: Any) -> str:
         return self._end(lease, "complete", {"metrics": {"validation_accuracy": value}, **more})

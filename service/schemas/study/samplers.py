@@ -1,15 +1,16 @@
-"""Samplers by name, each with its options and with what the rest of the service has to know of it.
+"""Samplers of a definition, each with its options and with what the rest of the service has to know of it.
 
 The options are those of Optuna's class of that name. A new sampler is a class here, a member of `AnySampler`, an entry
 in `service/sampling/samplers.py` and a row in docs/searches.md.
 """
 
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from service.schemas.fields import StrictBody
-from service.schemas.study.data import named
+from service.schemas.study.custom_sampler import CustomSampler
+from service.schemas.study.data import kind_of_part, named
+from service.schemas.study.sampler_options import SamplerOptions
 
 Seed = Annotated[
     int | None,
@@ -22,25 +23,6 @@ StartupTrials = Annotated[
 
 MAX_IMPORTED = 10_000
 """Limit on the imported trials of one study, because tpe looks at all of them for each suggestion."""
-
-
-class SamplerOptions(StrictBody):
-    """The traits that every sampler states. There are no defaults: a test fails for a sampler that leaves one out."""
-
-    exhaustive: ClassVar[bool]
-    """Whether it tries every configuration of a discrete search space once, and so has no use for ranges."""
-    whole_configurations: ClassVar[bool]
-    """Whether it only hands out whole configurations: it takes no conditional parameters and completes no trial."""
-    guided: ClassVar[bool]
-    """Whether it learns from finished trials, so that it suggests better with fewer trials in training at a time."""
-    several_objectives: ClassVar[bool]
-    """Whether a study that uses it may have more than one objective."""
-    most_imported: ClassVar[int]
-    """How many complete imported trials it learns from at most; 0 if it looks at no trials of other studies."""
-    same_constraints: ClassVar[bool]
-    """Whether it fails when some of the trials that it sees have constraints that others lack."""
-    package: ClassVar[str | None]
-    """The package that it needs on the service's machine, beyond the service's own requirements; None for none."""
 
 
 class Auto(SamplerOptions):
@@ -272,12 +254,18 @@ class BruteForce(SamplerOptions):
     seed: Seed = None
 
 
-AnySampler = Auto | Random | Tpe | Gp | CmaEs | Qmc | Grid | NsgaII | NsgaIII | BruteForce
+BuiltInSampler = Auto | Random | Tpe | Gp | CmaEs | Qmc | Grid | NsgaII | NsgaIII | BruteForce
+AnySampler = BuiltInSampler | CustomSampler
 Sampler = Annotated[
-    Annotated[AnySampler, Field(discriminator="name")],
-    BeforeValidator(named),
+    Annotated[
+        Annotated[BuiltInSampler, Field(discriminator="name")],
+        BeforeValidator(named),
+        Tag("built_in"),
+    ]
+    | Annotated[CustomSampler, Tag("own")],
+    Discriminator(kind_of_part),
 ]
-SAMPLERS: tuple[type[AnySampler], ...] = get_args(AnySampler)
+SAMPLERS: tuple[type[BuiltInSampler], ...] = get_args(BuiltInSampler)
 
 
 def sampler_name(sampler: type[SamplerOptions]) -> str:

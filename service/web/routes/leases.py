@@ -165,7 +165,9 @@ async def suggest_parameter(
     studies = studies_of(registry, [lease_id])
     again = partial(call_again_if_deleted, studies, call)
     await until_free(studies)
-    value, committed = await to_thread.run_sync(again, limiter=request.app.state.sampling_threads)
+    is_apart = any(live.queue.suggestions.is_apart for live in studies)
+    limiter = request.app.state.waiting_threads if is_apart else request.app.state.sampling_threads
+    value, committed = await to_thread.run_sync(again, limiter=limiter)
     await registry.store.wait_all(committed)
     return Suggested(value=value)
 

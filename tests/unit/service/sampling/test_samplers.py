@@ -35,7 +35,7 @@ def test_each_name_is_optunas_class(name: str) -> None:
 
 @pytest.mark.parametrize(("n_trials", "name"), [(5, "tpe"), (6, "brute_force"), (7, "brute_force")])
 def test_auto_takes_brute_force_when_the_whole_space_fits(n_trials: int, name: str) -> None:
-    chosen = chosen_sampler(defined(sampler={"name": "auto", "seed": 3}, search_space=DISCRETE, n_trials=n_trials))
+    chosen: Any = chosen_sampler(defined(sampler={"name": "auto", "seed": 3}, search_space=DISCRETE, n_trials=n_trials))
 
     assert (chosen.name, chosen.seed) == (name, 3)
 

@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from service.sampling.ask import ServiceStudy
-from service.sampling.suggestions import CHEAP_SECONDS, Suggestions
+from service.sampling.sampling_times import CHEAP_SECONDS
+from service.sampling.suggestions import Suggestions
 from service.schemas.study.definition import Definition
 from tests.integration.service_driver import definition
 

@@ -6,7 +6,8 @@ from service.pruning.pruners import CLASSES as PRUNER_CLASSES
 from service.sampling.samplers import CLASSES as SAMPLER_CLASSES
 from service.schemas.study.pruner_options import PrunerOptions
 from service.schemas.study.pruners import AnyPruner
-from service.schemas.study.samplers import SAMPLERS, Auto, SamplerOptions, sampler_name
+from service.schemas.study.sampler_options import SamplerOptions
+from service.schemas.study.samplers import SAMPLERS, Auto, sampler_name
 
 PRUNERS = get_args(AnyPruner)
 
