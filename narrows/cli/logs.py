@@ -12,6 +12,7 @@ import typer
 
 from narrows.cli.options import StudyName, with_client
 from narrows.cli.terminal import complain
+from narrows.errors import CommandError
 from service.schemas.terminal_text import SEQUENCE, printable
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ Follow = Annotated[
     ),
 ]
 
+Attempt = Annotated[
+    int | None,
+    typer.Option("--attempt", metavar="K", min=1, help="The attempt, from 1; the last one unless given."),
+]
+
 POLL_SECONDS = 1.0
 LAST_POLLS = 3
 """Polls after the end of the trial, because its worker may still be sending the last output."""
@@ -33,16 +39,18 @@ DROPPED = re.compile(rb"(\[[^\n]*\]\n)?\[the first (\d+) bytes are not kept\]\n"
 
 
 @with_client
-def logs(client: "Client", study: StudyName, trial: Number, follow: Follow = False) -> None:
+def logs(client: "Client", study: StudyName, trial: Number, follow: Follow = False, attempt: Attempt = None) -> None:
     """Show the output of a trial with an entrypoint or a command. It arrives a few seconds late.
 
-    It is the output of the trial's last attempt.
+    It is the output of the trial's last attempt. Of the attempts before, that of five is kept.
     """
+    if follow and attempt is not None:
+        raise typer.BadParameter("--follow shows the last attempt: leave out --attempt")
     if follow:
         _await_trial(client, study, trial)
     client.trial(study, trial)  # an error if there is no such trial
     printer = OutputPrinter()
-    printer.print_new(output_of(client, study, trial))
+    printer.print_new(output_of(client, study, trial, attempt))
     if follow:
         _follow(client, study, trial, printer)
 
@@ -79,13 +87,27 @@ def _follow(client: "Client", study: str, number: int, printer: "OutputPrinter")
         n_polls += is_over
 
 
-def output_of(client: "Client", study: str, number: int) -> bytes:
-    """Return the output that the service has so far."""
-    if "output" not in [artifact.name for artifact in client.artifacts(study, number)]:
+def output_of(client: "Client", study: str, number: int, attempt: int | None = None) -> bytes:
+    """Return the output that the service has so far, of the last attempt unless another one is given.
+
+    Raises CommandError if it has no output of this attempt.
+    """
+    from service.schemas.artifacts import OUTPUT, earlier_output
+
+    outputs = {
+        artifact.attempt: artifact.name
+        for artifact in client.artifacts(study, number)
+        if artifact.name in (OUTPUT, earlier_output(artifact.attempt))
+    }
+    if attempt is not None and attempt not in outputs:
+        kept = ", ".join(map(str, sorted(outputs))) or "none"
+        raise CommandError(f"no output of attempt {attempt} of trial {number} is kept; attempts with output: {kept}")
+    name = OUTPUT if attempt is None else outputs[attempt]
+    if name not in outputs.values():
         return b""
     with tempfile.TemporaryDirectory(prefix="narrows-") as folder:
         path = Path(folder, "output")
-        client.download_artifact(study, number, "output", path)
+        client.download_artifact(study, number, name, path)
         return path.read_bytes()
 
 

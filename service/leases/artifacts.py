@@ -22,9 +22,18 @@ from service.errors import (
 )
 from service.leases.lookup import HeldLease, get_lease, hold_lease, studies_of
 from service.registry.registry import Registry
-from service.schemas.artifacts import CHECKPOINT, OUTPUT
+from service.schemas.artifacts import CHECKPOINT, MAX_EARLIER_OUTPUTS, OUTPUT, earlier_output
 from service.study.free_studies import until_free
-from storage import DATABASE_ERRORS, ArtifactRecord, BlobFile, BlobMissingError, BlobStore, EpochRecord, StorageError
+from storage import (
+    DATABASE_ERRORS,
+    ArtifactRecord,
+    BlobFile,
+    BlobMissingError,
+    BlobStore,
+    EpochRecord,
+    LeaseRecord,
+    StorageError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +137,7 @@ class Artifacts:
                 held.live.leases.set_checkpoint(lease_id, step, until)
             record = ArtifactRecord(
                 trial_id=lease.trial_id,
-                name=name,
+                name=self._output_name(lease) if name == OUTPUT else name,
                 study_id=lease.study_id,
                 lease_id=lease_id,
                 attempt=lease.attempt,
@@ -140,6 +149,20 @@ class Artifacts:
             )
             self._index.add(record)
         return record
+
+    def _output_name(self, lease: LeaseRecord) -> str:
+        """The name for output of a lease. The output of the attempt before is kept under a name with its number."""
+        known = self._index.get(lease.trial_id, OUTPUT)
+        if known is None or known.attempt == lease.attempt:
+            return OUTPUT
+        if known.attempt > lease.attempt:
+            return earlier_output(lease.attempt)
+        self._index.rename(known, earlier_output(known.attempt))
+        of_trial = self._index.of_trial(lease.trial_id)
+        earlier = [record for record in of_trial if record.name == earlier_output(record.attempt)]
+        for record in sorted(earlier, key=lambda record: record.attempt)[:-MAX_EARLIER_OUTPUTS]:
+            self._index.remove(lease.trial_id, record.name)
+        return OUTPUT
 
     def _last_report(self, lease_id: str, step: int) -> EpochRecord | None:
         """The last report of an open lease until a step, from the database, if the lease has forgotten reports."""

@@ -82,19 +82,21 @@ def renew_open_lease(registry: Registry, live: LiveStudy, lease: LeaseRecord) ->
 def hold_lease(registry: Registry, lease_id: str, *, or_ended: bool = False) -> Iterator[HeldLease]:
     """Renew a lease and lock its study, so that the lease cannot end while the block writes one transaction.
 
-    With `or_ended`, a lease by which its trial has ended is accepted too. Raises LeaseNotFoundError, LeaseLostError
-    and LeaseClosedError.
+    With `or_ended`, a lease by which its trial or a failed attempt has ended is accepted too. Raises
+    LeaseNotFoundError, LeaseLostError and LeaseClosedError.
     """
     live, lease = get_lease(registry, lease_id)
     with live.deferred_change() as committed:
-        if not (or_ended and _has_ended_its_trial(registry, lease_id)):
+        if not (or_ended and _has_ended_by_itself(registry, lease_id)):
             renew_open_lease(registry, live, lease)
         yield HeldLease(live, lease, committed)
 
 
-def _has_ended_its_trial(registry: Registry, lease_id: str) -> bool:
+def _has_ended_by_itself(registry: Registry, lease_id: str) -> bool:
     lease = registry.store.leases.get(lease_id)
-    return lease is not None and lease.outcome != "expire" and lease.state in ("COMPLETE", "PRUNED", "FAIL")
+    if lease is None or lease.outcome == "expire":
+        return False
+    return lease.outcome == "fail" or lease.state in ("COMPLETE", "PRUNED", "FAIL")
 
 
 def studies_of(registry: Registry, lease_ids: Iterable[str]) -> list[LiveStudy]:

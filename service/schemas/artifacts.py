@@ -10,7 +10,19 @@ CHECKPOINT = "checkpoint"
 """Name of the artifact that a trial is resumed from. It is deleted when the trial has ended."""
 
 OUTPUT = "output"
-"""Name of the artifact with the last lines that an entrypoint printed. It is accepted after the trial's end too."""
+"""Name of the artifact with the last lines that an entrypoint printed.
+
+It is accepted after the end of the trial or of a failed attempt too.
+"""
+
+MAX_EARLIER_OUTPUTS = 5
+"""Attempts before the last one whose output is kept."""
+
+
+def earlier_output(attempt: int) -> str:
+    """Name of the artifact with the output of an attempt that another one has followed."""
+    return f"{OUTPUT}-{attempt}"
+
 
 ArtifactName = Annotated[
     str,

@@ -3,6 +3,7 @@
 import threading
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -63,6 +64,20 @@ class ArtifactIndex:
                 self._by_trial[record.trial_id][record.name] = record
                 self._reserved.discard(record.blob_id)
             batch.remove(loose_blobs.name, "blob_id", record.blob_id)
+            if earlier is not None:
+                self._let_go(batch, earlier)
+
+    def rename(self, record: ArtifactRecord, name: str) -> None:
+        """Give an artifact another name. It replaces the trial's artifact with that name."""
+        renamed = replace(record, name=name)
+        with self._transaction() as batch:
+            with self._lock:
+                named = self._by_trial[record.trial_id]
+                named.pop(record.name, None)
+                earlier = named.get(name)
+                named[name] = renamed
+            batch.remove(artifacts.name, "blob_id", record.blob_id)
+            put_record(batch, artifacts, renamed)
             if earlier is not None:
                 self._let_go(batch, earlier)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.schemas.artifacts import MAX_EARLIER_OUTPUTS
 from tests.integration.service_driver import Json, Service, code_of, definition, errors_of, problem_of
 from tests.integration.user_code_driver import ENTRYPOINT, RATE, claim, create, lease_of, value_of
 
@@ -111,6 +112,47 @@ def test_output_of_an_attempt_that_gave_the_trial_back_is_late(service: Service)
     service.release(lease)
     response = service.http.put(f"/v1/artifacts/{lease['lease_id']}/output", content=b"late")
     assert code_of(response, 409) == "lease_closed"
+
+
+def outputs_of(service: Service, study: str) -> dict[str, str]:
+    """The text of each output of trial 0, by its name."""
+    listed = service.get(f"/studies/{study}/trials/0/artifacts")["artifacts"]
+    return {one["name"]: service.download(study, 0, one["name"]).decode() for one in listed}
+
+
+def test_the_output_of_earlier_attempts_is_kept(sqlite_service: Service) -> None:
+    service = sqlite_service
+    study = create(service)
+    first = lease_of(service, study)
+    service.upload(first, "output", b"first")
+    service.fail(first, retry=True)
+    service.upload(first, "output", b"first, to its end")
+    assert outputs_of(service, study) == {"output": "first, to its end"}
+
+    second = lease_of(service, study)
+    service.upload(second, "output", b"second")
+    service.upload(second, "output", b"second, more")
+    service.upload(first, "output", b"first, late")
+    assert outputs_of(service, study) == {"output": "second, more", "output-1": "first, late"}
+    service.restart()
+    assert outputs_of(service, study) == {"output": "second, more", "output-1": "first, late"}
+    service.app.state.artifacts.sweep()
+    assert outputs_of(service, study) == {"output": "second, more", "output-1": "first, late"}
+
+
+def test_the_output_of_so_many_attempts_is_kept(sqlite_service: Service) -> None:
+    service = sqlite_service
+    study = create(service, max_attempts=MAX_EARLIER_OUTPUTS + 3)
+    for attempt in range(1, MAX_EARLIER_OUTPUTS + 4):
+        lease = lease_of(service, study)
+        service.upload(lease, "output", str(attempt).encode())
+        service.fail(lease, retry=True)
+    last = MAX_EARLIER_OUTPUTS + 3
+    kept = {f"output-{one}": str(one) for one in range(last - MAX_EARLIER_OUTPUTS, last)}
+    assert outputs_of(service, study) == {"output": str(last), **kept}
+    service.app.state.artifacts.sweep()
+    assert len(list(service.folder.rglob("*"))) >= MAX_EARLIER_OUTPUTS + 1
+    assert outputs_of(service, study) == {"output": str(last), **kept}
 
 
 @pytest.mark.parametrize(

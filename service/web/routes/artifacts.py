@@ -66,6 +66,7 @@ async def upload_artifact(
     """Upload an artifact of the leased trial.
 
     The file is stored whole or not at all, and replaces an earlier artifact of that name, so the call may be repeated.
+    The `output` of an attempt is kept as `output-N` when the next attempt sends its own, that of five attempts at most.
     The artifact `checkpoint` needs a step: a further attempt at the trial resumes there. Reports up to that step are
     kept and later ones are discarded. It is deleted when the trial ends. A content that does not match its digest is
     refused with 422, a trial with too many artifacts with 409 `too_many_artifacts`, and a lease that has ended with 409

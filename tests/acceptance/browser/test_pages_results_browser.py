@@ -130,3 +130,22 @@ def test_a_table_of_many_trials_has_only_the_rows_in_sight(http: httpx.Client, o
     page.get_by_text("Columns", exact=True).click()
     page.get_by_role("checkbox", name="learning_rate").uncheck()
     expect(page.get_by_role("columnheader", name="learning_rate")).to_have_count(0)
+
+
+def test_a_trial_shows_the_output_of_each_attempt(http: httpx.Client, open_page: OpenPage) -> None:
+    create_study(http)
+    worker = ActingWorker(http)
+    for attempt in ("first", "second"):
+        lease = worker.claim("seen")
+        http.put(f"/v1/artifacts/{lease['lease_id']}/output", content=f"the {attempt} one\n").raise_for_status()
+        if attempt == "first":
+            worker.post(f"/v1/leases/{lease['lease_id']}/fail", {"reason": "it broke", "retry": True})
+    page = open_page(origin(http), token=OPERATOR).page
+    page.goto(f"{origin(http)}/studies/seen/trials/0")
+    output = page.get_by_label("Output of the trial")
+    expect(output).to_have_text("the second one\n")
+    page.get_by_label("Attempt").select_option("attempt 1")
+    expect(output).to_have_text("the first one\n")
+    http.put(f"/v1/artifacts/{lease['lease_id']}/output", content="the second one\nand more\n").raise_for_status()
+    page.get_by_label("Attempt").select_option("attempt 2")
+    expect(output).to_have_text("the second one\nand more\n")

@@ -1,7 +1,9 @@
 """What `narrows logs` writes while the output of a trial grows, loses its beginning, and starts again."""
 
 import sys
+from hashlib import sha256
 from io import BytesIO, TextIOWrapper
+from typing import Any
 
 import pytest
 
@@ -67,6 +69,28 @@ def test_a_trial_without_output_shows_nothing(service: StandIn, capsys: pytest.C
     service.answers["GET /v1/studies/digits/trials/3/artifacts"] = (200, {"artifacts": []})
     assert run(["logs", "digits", "3"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def artifact_json(name: str, attempt: int, content: bytes) -> dict[str, Any]:
+    digest = sha256(content).hexdigest()
+    facts = {"step": None, "created_at": "2026-01-02T03:04:05Z"}
+    return {"name": name, "attempt": attempt, "size_bytes": len(content), "sha256": digest, **facts}
+
+
+def test_the_output_of_each_attempt_is_shown(service: StandIn, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    contents = {("output", 3): b"third\n", ("output-1", 1): b"first\n", ("output-x", 2): b"a file\n"}
+    listed = [artifact_json(*key, content) for key, content in contents.items()]
+    service.answers["GET /v1/studies/digits/trials/3"] = (200, trial_json(3))
+    service.answers["GET /v1/studies/digits/trials/3/artifacts"] = (200, {"artifacts": listed})
+    for (name, _), content in contents.items():
+        service.answers[f"GET /v1/artifacts/digits/3/{name}"] = (200, content)
+    for arguments, shown in (([], b"third\n"), (["--attempt", "3"], b"third\n"), (["--attempt", "1"], b"first\n")):
+        assert run(["logs", "digits", "3", *arguments]) == 0
+        assert capsysbinary.readouterr().out == shown
+    assert run(["logs", "digits", "3", "--attempt", "2"]) == 1
+    said = capsysbinary.readouterr().err.decode()
+    assert "no output of attempt 2 of trial 3 is kept; attempts with output: 1, 3" in said
+    assert run(["logs", "digits", "3", "--attempt", "1", "--follow"]) == 2
 
 
 NOT_THERE = {"title": "Not found", "status": 404, "detail": "study digits has no trial 3", "code": "trial_not_found"}

@@ -61,6 +61,25 @@ def test_an_artifact_is_kept_as_it_is(database: Database) -> None:
         database.open_again()
 
 
+def test_an_artifact_gets_another_name_and_its_old_one_is_free(database: Database) -> None:
+    artifacts = database.store.artifacts
+    first, other = database.record("a", name="output"), database.record("b", name="output-1")
+    for record in (first, other):
+        artifacts.reserve(record.blob_id)
+        artifacts.add(record)
+    second = database.record("c", name="output", attempt=2)
+    artifacts.reserve(second.blob_id)
+    with database.store.transaction():
+        artifacts.rename(first, "output-1")
+        artifacts.add(second)
+
+    for _ in range(2):
+        kept = database.store.artifacts.of_trial(database.trial_id)
+        assert kept == [second, replace(first, name="output-1")]
+        assert database.loose() == ["b"]
+        database.open_again()
+
+
 def test_a_blob_that_is_being_written_is_known_but_not_removed(database: Database) -> None:
     database.store.artifacts.reserve("a" * 32)
 
