@@ -26,7 +26,7 @@ TRAINING_KINDS = ("built_in", "user_code", "command")
 """Kinds that stand after `training` in the locations of a definition."""
 
 PART_KINDS = ("built_in", "own")
-"""Kinds that stand after the data set and the model. The name of a built-in model stands after that."""
+"""Kinds that stand after data set, model and sampler. The name of a built-in model or sampler stands after that."""
 
 MAX_VALUE_CHARACTERS = 80
 MAX_FIELD_CHARACTERS = 300
@@ -67,8 +67,8 @@ def _parts(location: tuple[int | str, ...]) -> list[str]:
     parts: list[str] = []
     skip = False
     for index, part in enumerate(location):
-        if part in PART_KINDS and index > 0 and location[index - 1] in ("dataset", "model"):
-            skip = part == "built_in" and location[index - 1] == "model"
+        if part in PART_KINDS and index > 0 and location[index - 1] in ("dataset", "model", "sampler"):
+            skip = part == "built_in" and location[index - 1] != "dataset"
             continue
         if skip:
             skip = False
