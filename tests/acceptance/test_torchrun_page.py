@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserCodeServic
 
 
 def test_the_page_has_its_programs_in_files() -> None:
-    assert len(FILES) == len(DEFINITIONS) == 3
+    assert len(FILES) == len(DEFINITIONS) == 4
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.name)
@@ -60,3 +60,9 @@ def test_optunas_callback_for_lightning_prunes_every_rank(service: UserCodeServi
     (trial,) = service.finished("pruned")
     assert trial.state == "PRUNED", trial.reason
     assert service.client.curves("pruned", 0).steps == [0, 1]
+
+
+def test_accelerate_divides_the_batches_between_the_ranks(service: UserCodeService) -> None:
+    trials = service.finished("accelerate-ddp")
+    assert all(trial.values[0] > 0.3 for trial in trials)  # chance is 0.1
+    assert service.client.curves("accelerate-ddp", 0).metrics["n_validated"] == [397] * 4
