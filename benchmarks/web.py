@@ -3,15 +3,18 @@
     python -m benchmarks.web [--trials 10000] [--pages 20] [--repeats 3] [--record]
 
 A study of `--trials` trials with 20 epochs each. Both pages are opened in turn in a browser of their own: how long
-until the page shows the study, how long until it shows its curves or its first plot, and how much memory the page's
-processes hold then (proportional set size, so shared memory counts once). Then how long a report takes from its
-acknowledgement until the page of its trial shows it, and what `--pages` open pages cost the workers: the calls that one
-real page makes while a study is busy are made by so many clients, because as many browsers would measure Chromium.
+until the page shows the study's head and its table, how long until it shows its curves or its first plot, and how much
+memory the page's processes hold then (proportional set size, so shared memory counts once). Then how long a report
+takes from its acknowledgement until the page of its trial shows it, and what `--pages` open pages cost the workers: the
+calls that one real page makes while a study is busy are made by so many clients, because as many browsers would measure
+Chromium. The clients watch the study that the workers report to.
 
 It needs `chromium` and the extra `dev`.
 """
 
 import argparse
+import asyncio
+import multiprocessing
 import shutil
 import statistics
 import tempfile
@@ -32,6 +35,7 @@ STUDY, BUSY = "large", "busy"
 BUSY_SECONDS = 10.0
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 NO_LIMIT_MS = 120_000.0
+SHOWS_HEAD = "() => document.querySelector('main [role=tablist] [role=tab]') ? performance.now() : null"
 SHOWS_STUDY = "() => document.querySelector('[data-total]')?.dataset.total === '{n}' ? performance.now() : null"
 SHOWS_CURVES = "() => Number(document.querySelector('[data-curves]')?.dataset.curves) >= {n} ? performance.now() : null"
 SHOWS_TEXT = "() => document.body.innerText.includes('{text}') ? performance.now() : null"
@@ -118,9 +122,9 @@ class Load:
         return taken
 
 
-def calls_of_a_page(client: Client, server: str) -> list[tuple[float, str]]:
+def calls_of_a_page(load: Load, server: str) -> list[tuple[float, str]]:
     """The calls that one page makes while its study is busy, but for its event stream: when, in seconds, and which."""
-    load, calls = Load(client, BUSY), []
+    calls: list[tuple[float, str]] = []
     with browser() as chromium:
         page = chromium.new_page()
         page.goto(f"{server}/studies/{BUSY}")
@@ -141,36 +145,44 @@ def calls_of_a_page(client: Client, server: str) -> list[tuple[float, str]]:
 
 @contextmanager
 def pages(server: str, calls: list[tuple[float, str]], n_pages: int) -> Iterator[None]:
-    """Clients that make these calls again and again, and read the event stream."""
-    ending = threading.Event()
+    """Clients that make these calls again and again, as the page does, and read the event stream.
 
-    def stream() -> None:
-        with httpx.stream("GET", f"{server}/v1/events", params={"study": BUSY}, timeout=None) as answer:
-            for _ in answer.iter_raw():
-                if ending.is_set():
-                    return
-
-    def replay(delay: float) -> None:
-        with httpx.Client() as http:
-            ending.wait(delay)
-            while not ending.is_set():
-                begun = time.perf_counter()
-                for moment, address in calls:
-                    if ending.wait(max(0.0, begun + moment - time.perf_counter())):
-                        return
-                    http.get(address)
-                ending.wait(max(0.0, begun + BUSY_SECONDS - time.perf_counter()))
-
-    threads = [threading.Thread(target=stream, daemon=True) for _ in range(n_pages)]
-    threads += [
-        threading.Thread(target=replay, args=(n * BUSY_SECONDS / n_pages,), daemon=True) for n in range(n_pages)
-    ]
-    for thread in threads:
-        thread.start()
+    They run in a process of their own: in this one they would hold up the calls that are measured.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=_replay_pages, args=(server, calls, n_pages))
+    process.start()
     try:
+        time.sleep(3.0)  # until it has imported what it needs and all streams are open
         yield
     finally:
-        ending.set()
+        process.terminate()
+        process.join()
+
+
+def _replay_pages(server: str, calls: list[tuple[float, str]], n_pages: int) -> None:
+    async def stream(http: httpx.AsyncClient) -> None:
+        async with http.stream("GET", "/v1/events", params={"study": BUSY}, timeout=None) as answer:
+            async for _ in answer.aiter_raw():
+                pass
+
+    async def replay(http: httpx.AsyncClient, delay: float) -> None:
+        tags: dict[str, str] = {}
+        await asyncio.sleep(delay)
+        while True:
+            begun = time.perf_counter()
+            for moment, address in calls:
+                await asyncio.sleep(max(0.0, begun + moment - time.perf_counter()))
+                known = {"If-None-Match": tags[address]} if address in tags else {}
+                answer = await http.get(address, headers=known)
+                tags[address] = answer.headers.get("ETag", "")
+            await asyncio.sleep(max(0.0, begun + BUSY_SECONDS - time.perf_counter()))
+
+    async def all_pages() -> None:
+        async with httpx.AsyncClient(base_url=server, limits=httpx.Limits(max_connections=None)) as http:
+            streams = [stream(http) for _ in range(n_pages)]
+            await asyncio.gather(*streams, *(replay(http, n * BUSY_SECONDS / n_pages) for n in range(n_pages)))
+
+    asyncio.run(all_pages())
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[str]:
@@ -186,11 +198,13 @@ def rows(arguments: argparse.Namespace) -> Iterator[str]:
         cases = {
             "Narrows": (
                 f"{server}/studies/{STUDY}",
+                SHOWS_HEAD,
                 SHOWS_STUDY.replace("{n}", str(arguments.trials)),
                 SHOWS_CURVES.replace("{n}", str(n_curves)),
             ),
             "Optuna dashboard": (
                 f"{server}/dashboard/studies/{study_id}",
+                SHOWS_TEXT.replace("{text}", STUDY),
                 SHOWS_TEXT.replace("{text}", STUDY),
                 SHOWS_PLOT,
             ),
@@ -201,7 +215,8 @@ def rows(arguments: argparse.Namespace) -> Iterator[str]:
                 with browser() as chromium:
                     measured[name].append(opened(chromium.new_page(), address, *shown))
         figures = (
-            "shows the study, s",
+            "shows the head of the study (state, progress, best value), s",
+            "shows its table of trials (Optuna: the same as above), s",
             f"shows {n_curves} curves (Optuna: its first plot), s",
             "memory of the page, MB",
         )
@@ -214,10 +229,10 @@ def rows(arguments: argparse.Namespace) -> Iterator[str]:
 
 def load_rows(client: Client, server: str, n_pages: int) -> Iterator[str]:
     """What open pages cost a worker's reports, in turns."""
-    calls = calls_of_a_page(client, server)
+    load = Load(client, BUSY)
+    calls = calls_of_a_page(load, server)
     quiet: list[float] = []
     watched: list[float] = []
-    load = Load(client, "reported")
     for _ in range(3):
         quiet += load.run(BUSY_SECONDS)
         with pages(server, calls, n_pages):

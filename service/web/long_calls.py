@@ -20,6 +20,8 @@ MAX_CHANGES = 4
 
 MAX_VIEWS = 2
 """How many compact answers about many trials are computed at a time."""
+PATIENT_SECONDS = 0.5
+"""How far apart one view is computed for callers that have an earlier copy of it."""
 
 Answer = TypeVar("Answer")
 
@@ -36,6 +38,8 @@ class LongCalls:
         self._long_claims = CapacityLimiter(MAX_LONG_CLAIMS)
         self._views = asyncio.Semaphore(MAX_VIEWS)
         self._waiting_views: dict[Hashable, asyncio.Task[Any]] = {}
+        self._latest_views: dict[Hashable, float] = {}
+        """When each view was last begun for patient callers, by the event loop's clock."""
         self._busy: set[LiveStudy] = set()
         self._changes: WeakKeyDictionary[LiveStudy, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -55,23 +59,35 @@ class LongCalls:
         """Run a claim, which may wait for a sampler."""
         return await to_thread.run_sync(call, limiter=self._long_claims if is_long else self._claims)
 
-    async def run_view(self, key: Hashable, call: Callable[[], Answer]) -> Answer:
+    async def run_view(self, key: Hashable, call: Callable[[], Answer], *, is_patient: bool = False) -> Answer:
         """Run a call that reads many trials and takes no lock of a study.
 
         Calls with one key that wait at the same time are run once: pages that show one study ask the same. A call that
-        comes after that has begun is run anew, because it may be about a later change.
+        comes after that has begun is run anew, because it may be about a later change. Patient callers wait until
+        PATIENT_SECONDS have passed since it was last run for one of them, so many of them cost little more than one.
         """
+        key = (key, is_patient)
         waiting: asyncio.Task[Answer] | None = self._waiting_views.get(key)
         if waiting is None:
-            waiting = asyncio.create_task(self._view(key, call))
+            waiting = asyncio.create_task(self._view(key, call, is_patient))
             waiting.add_done_callback(_retrieve)
             self._waiting_views[key] = waiting
         return await asyncio.shield(waiting)
 
-    async def _view(self, key: Hashable, call: Callable[[], Answer]) -> Answer:
+    async def _view(self, key: Hashable, call: Callable[[], Answer], is_patient: bool) -> Answer:
+        loop = asyncio.get_running_loop()
+        if is_patient and key in self._latest_views:
+            await asyncio.sleep(self._latest_views[key] + PATIENT_SECONDS - loop.time())
         async with self._views:
             del self._waiting_views[key]
+            if is_patient:
+                self._latest_views[key] = begun = loop.time()
+                loop.call_later(PATIENT_SECONDS, self._forget_view, key, begun)
             return await to_thread.run_sync(call)
+
+    def _forget_view(self, key: Hashable, begun: float) -> None:
+        if self._latest_views.get(key) == begun:
+            del self._latest_views[key]
 
     @asynccontextmanager
     async def change(self, live: LiveStudy) -> AsyncIterator[None]:

@@ -152,7 +152,7 @@ async def get_progress(
 
 
 async def _answer(request: Request, live: LiveStudy, if_none_match: str | None, read: Callable[[], bytes]) -> Response:
-    """The answer that is read in a thread, or 304."""
+    """The answer that is read in a thread, or 304. Who has an earlier copy may wait a moment for the next."""
     same = unless_same(version_of(live), if_none_match)
     if same is not None:
         return same
@@ -162,4 +162,4 @@ async def _answer(request: Request, live: LiveStudy, if_none_match: str | None, 
         return read(), version
 
     key = (live.record.study_id, request.url.path, request.url.query)
-    return tagged(*await long_calls().run_view(key, read_version))
+    return tagged(*await long_calls().run_view(key, read_version, is_patient=if_none_match is not None))

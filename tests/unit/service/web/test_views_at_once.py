@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from service.web.long_calls import MAX_VIEWS, LongCalls
+from service.web.long_calls import MAX_VIEWS, PATIENT_SECONDS, LongCalls
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -73,3 +73,24 @@ def test_an_error_goes_to_all_that_wait_for_it() -> None:
             await calls.run_view("key", view)
 
     asyncio.run(run())
+
+
+def test_patient_callers_wait_until_a_view_is_old_enough() -> None:
+    moments: list[float] = []
+
+    async def run() -> list[int]:
+        loop, calls = asyncio.get_running_loop(), LongCalls()
+
+        def view() -> int:
+            moments.append(loop.time())
+            return len(moments)
+
+        moments.append(loop.time())
+        first = await calls.run_view("key", view, is_patient=True)
+        later = [asyncio.create_task(calls.run_view("key", view, is_patient=True)) for _ in range(3)]
+        await asyncio.sleep(0)
+        at_once = await calls.run_view("key", view)
+        return [first, at_once, *await asyncio.gather(*later)]
+
+    assert asyncio.run(run()) == [2, 3, 4, 4, 4]
+    assert moments[3] - moments[0] >= PATIENT_SECONDS - 0.01  # the loop's clock is that coarse
