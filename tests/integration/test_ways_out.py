@@ -76,6 +76,7 @@ NOT_GIVEN_OUT = {
     "Report.lease_id",
     "OwnDataset.arguments{key}",
     "OwnModel.arguments{key}",
+    "CustomSampler.options{key}",
     "CommandTraining.environment{key}",
     "Claim.allow_commands[]",
     "Claim.allow_environment[]",

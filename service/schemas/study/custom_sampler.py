@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from service.schemas.study.entrypoints import MAX_ARGUMENTS, Arguments, Entrypoint
 from service.schemas.study.sampler_options import SamplerOptions
@@ -13,8 +13,6 @@ class CustomSampler(SamplerOptions):
 
     A trial for which it fails gets random parameters.
     """
-
-    model_config = ConfigDict(title="OwnSampler")
 
     exhaustive = False
     whole_configurations = False
