@@ -1,6 +1,6 @@
 """A service that allows the samplers of `users_samplers`, and how a worker claims from a study that uses one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ MODULE = "samplers_of_users"
 class ServiceWithSamplers(Service):
     """Allows samplers: by default those of `users_samplers`."""
 
-    def __init__(self, url: str, memory_bytes: int) -> None:
-        self.allowed = [MODULE]
+    def __init__(self, url: str, memory_bytes: int, allowed: Sequence[str] = (MODULE,)) -> None:
+        self.allowed = allowed
         self._memory_bytes = memory_bytes
         super().__init__(url)
 
