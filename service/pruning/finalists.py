@@ -5,7 +5,8 @@ rungs ask for. The finalists make sure that the best trial of a study is a whole
 
 1. The complete, the running and the paused trials that satisfy their constraints are ranked by the first objective, by
    their final value or by the one at the last rung that they have reached.
-2. The paused ones among the best `n_finalists` go on. They pause at no rung, and their values count at none.
+2. The paused ones among the best `n_finalists` go on; unless given, this is the larger of 3 and the square root of the
+   number of trials. They pause at no rung, and their values count at none.
 3. At most `n_finalists` trials go on like that, so a metric that is worst at the end does not bring in others for ever.
    One that fails does not count, and neither do those from before the study got more trials.
 
@@ -28,17 +29,25 @@ FINALIST = "narrows:finalist"
 """Our system attribute of a finalist: the number of trials that the study had when it was chosen."""
 
 
+FEWEST = 3
+
+
 class Finalists:
     """The finalists of one study. The caller holds the study's lock."""
 
-    def __init__(self, study: Study, n: int, *, maximize: bool) -> None:
+    def __init__(self, study: Study, n: int | None, *, maximize: bool) -> None:
         self._study = study
         self._storage = storage_of(study)
-        self._n = n
+        self._given_n = n
         self._sign = -1.0 if maximize else 1.0
         marks = ((trial.number, trial.system_attrs.get(FINALIST)) for trial in study.get_trials(deepcopy=False))
         self._chosen: dict[int, int] = {number: mark for number, mark in marks if mark is not None}
         """By trial number, the number of trials that the study had."""
+
+    @property
+    def _n(self) -> int:
+        """At most so many are chosen. Long studies have more, because the noise of early values hides the best."""
+        return max(FEWEST, math.isqrt(self._n_trials())) if self._given_n is None else self._given_n
 
     def has(self, trial: FrozenTrial) -> bool:
         """Whether a trial is a finalist."""

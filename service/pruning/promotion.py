@@ -57,7 +57,7 @@ class Promotion:
         self._study = study
         self._storage = storage_of(study)
         self._brackets = Brackets(study, pruner, maximize=maximize)
-        self._finalists = Finalists(study, pruner.n_finalists_of_study, maximize=maximize)
+        self._finalists = Finalists(study, pruner.n_finalists, maximize=maximize)
         self._paused: dict[int, int] = {}
         """By trial number, the rung at which it is paused."""
         self._promoted: dict[int, tuple[int, int, tuple[float, int]]] = {}

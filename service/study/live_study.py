@@ -107,10 +107,12 @@ class LiveStudy:
 
     def is_defined_by(self, definition: Definition) -> bool:
         """Whether a definition equals the study's, with its first or the present number of trials and limits."""
+        has_old_default = definition.has_default_pruner and "pruner" not in self.record.definition
+        left_out = {*RAISED, "pruner"} if has_old_default else set(RAISED)
 
         def comparable(value: Definition) -> str:
             # As JSON, because Python takes 0, 0.0 and False for the same choice.
-            return json.dumps(value.model_dump(mode="json", exclude=set(RAISED)), sort_keys=True)
+            return json.dumps(value.model_dump(mode="json", exclude=left_out), sort_keys=True)
 
         present = self.present_definition
         return comparable(definition) == comparable(present) and all(

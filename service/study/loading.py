@@ -15,12 +15,18 @@ from service.sampling.custom.custom_samplers import CustomSamplers
 from service.sampling.paused import paused_at
 from service.sampling.samplers import build_sampler, chosen_sampler
 from service.schemas.artifacts import CHECKPOINT
+from service.schemas.study.default_pruner import KILLING
 from service.schemas.study.definition import Definition
 from service.study.live_study import LiveStudy
 from service.study.open_leases import OpenLeases
 from service.study.trial_queue import TrialQueue
 from service.study.used_budget import UsedBudget
 from storage import LeaseRecord, Store, StudyRecord, name_metrics, trial_id_of
+
+
+def stored_definition(record: StudyRecord) -> Definition:
+    """The definition of a study. Versions that did not store the default pruner had another one."""
+    return Definition.model_validate({"pruner": KILLING, **record.definition})
 
 
 def load_study(
@@ -39,7 +45,7 @@ def load_study(
     `sampled` is called with the name of the study's sampler and the seconds that a trial's parameters took. `notify`,
     `wake` and `tick` go to LiveStudy.
     """
-    definition = Definition.model_validate(record.definition)
+    definition = stored_definition(record)
     name_metrics(store.optuna, record.study_id, [objective.metric for objective in definition.objectives])
     trials = store.optuna.get_all_trials(record.study_id, deepcopy=False)
     make_sampler = partial(build_sampler, definition, custom=custom_samplers)

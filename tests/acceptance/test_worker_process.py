@@ -30,7 +30,9 @@ class Workshop:
         space = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}
         model = {"name": "mlp", "hidden": [16]}
         training = {"dataset": "digits", "model": model, "epochs": epochs, "batch_size": batch_size}
-        self.client.create_study({"name": "one", "search_space": space, "training": training, "n_trials": 1})
+        self.client.create_study(
+            {"name": "one", "search_space": space, "training": training, "pruner": "none", "n_trials": 1}
+        )
 
     @contextmanager
     def worker(self, *flags: str) -> Iterator[Command]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.service_driver import Json, Service, definition
+from tests.integration.service_driver import Json, Service
 
 PRUNERS: dict[str, Json] = {
     "none": {"name": "none"},
@@ -71,14 +71,11 @@ def test_a_pruner_runs(service: Service, pruner: str, direction: str, caplog: py
         assert decisions == {"continue"}
 
 
-@pytest.mark.parametrize("pruner", [None, {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2}])
-def test_without_a_pruner_the_first_two_trials_are_never_pruned(service: Service, pruner: Json | None) -> None:
-    """Later ones are compared with them; halving that is named begins with the second trial."""
-    wanted = definition(n_trials=7, pruner=pruner)
-    if pruner is None:
-        del wanted["pruner"]
-    name = wanted["name"]
-    assert service.http.post("/v1/studies", json=wanted).status_code == 201
+@pytest.mark.parametrize("n_startup_trials", [0, 2])
+def test_the_first_trials_are_never_pruned(service: Service, n_startup_trials: int) -> None:
+    """Later ones are compared with them; without `n_startup_trials` halving begins with the second trial."""
+    pruner = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2}
+    name = service.create(n_trials=7, pruner={**pruner, "n_startup_trials": n_startup_trials})
     decisions = []
     for value in (0.9, 0.5, 0.4, 0.3, 0.2, 0.1, 0.95):  # each but the last is the worst so far
         lease = service.claim_one(name)
@@ -86,7 +83,7 @@ def test_without_a_pruner_the_first_two_trials_are_never_pruned(service: Service
         if decisions[-1] == "continue":
             service.complete(lease, value)
 
-    second = "continue" if pruner is None else "prune"
+    second = "continue" if n_startup_trials == 2 else "prune"
     assert decisions == ["continue", second, *(["prune"] * 4), "continue"]
 
 

@@ -121,8 +121,9 @@ class DefinitionFields(StrictBody):
     pruner: Pruner = Field(
         SuccessiveHalving(name="successive_halving", min_resource=1, reduction_factor=2, n_startup_trials=2),
         description="The pruner, which ends poor trials early; a bare name stands for {name: …}. The default is "
-        "successive_halving that keeps the better half and never prunes the first two trials, or none with several "
-        "objectives or a first objective that is known only at the end.",
+        "successive_halving, or none with several objectives or a first objective that is known only at the end. For "
+        "built-in training it pauses trials and promotes the best; for custom code and with narrowing it keeps the "
+        "better half and never prunes the first two trials.",
         examples=[{"name": "median", "n_startup_trials": 5, "n_warmup_steps": 1}],
     )
     n_trials: int = Field(

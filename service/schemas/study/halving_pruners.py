@@ -65,12 +65,12 @@ Promote = Annotated[
     ),
 ]
 
-N_FINALISTS = 3
 NFinalists = Annotated[
     Annotated[int, Field(ge=0, le=1000)] | None,
     Field(
         description="With promote: number of best trials that are trained to their ends before the study finishes. "
-        "Those of them that are still paused go on when nothing else is left to start. Null for 3.",
+        "Those of them that are still paused go on when nothing else is left to start. "
+        "Null for the larger of 3 and the square root of the study's trials.",
         examples=[3],
     ),
 ]
@@ -122,11 +122,6 @@ class SuccessiveHalving(PrunerOptions):
         """Whether `promote` is set."""
         return self.promote
 
-    @property
-    def n_finalists_of_study(self) -> int:
-        """The number of finalists of a study that promotes."""
-        return N_FINALISTS if self.n_finalists is None else self.n_finalists
-
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.promote and (self.reduction_factor < 2 or isinstance(self.reduction_factor, float)):
@@ -170,11 +165,6 @@ class Hyperband(PrunerOptions):
     def promotes(self) -> bool:
         """Whether `promote` is set."""
         return self.promote
-
-    @property
-    def n_finalists_of_study(self) -> int:
-        """The number of finalists of a study that promotes."""
-        return N_FINALISTS if self.n_finalists is None else self.n_finalists
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -97,7 +97,9 @@ def test_ranges_are_typed_in_the_place_of_brushes(http: httpx.Client, open_page:
     page.goto(f"{origin(http)}/studies/seen")
     curves(page, 3)
     where = page.get_by_label("Filter the trials")
-    page.get_by_text("Ranges as numbers").focus()
+    summary = page.get_by_text("Ranges as numbers")
+    expect(summary).to_be_visible()  # what is hidden takes no focus
+    summary.focus()
     page.keyboard.press("Enter")
     page.get_by_label("dropout from").fill("0.15")
     page.keyboard.press("Tab")

@@ -16,7 +16,7 @@ from benchmarks.recorded.replay import N_WORKERS, Searched, search
 from benchmarks.recorded.table import FAILED, Table
 from benchmarks.recorded.tasks import TASKS, Space, Task
 from service.pruning.halving import IndexedHalving
-from service.pruning.pruners import AfterStartup, build_pruner
+from service.pruning.pruners import build_pruner
 from service.schemas.results import Curves, Trial
 from service.schemas.study.definition import Definition
 from service.schemas.study.samplers import Tpe
@@ -180,9 +180,8 @@ def test_the_default_is_what_a_definition_without_both_gets() -> None:
     definition, sampler, pruner = benchmark.built(benchmark.Arm(task.name, benchmark.DEFAULT), task, 0)
     assert (definition.sampler, definition.pruner) == (Tpe(name="tpe", seed=0), task.definition().pruner)
     assert isinstance(sampler, optuna.samplers.TPESampler)
-    assert isinstance(pruner, AfterStartup)
-    assert isinstance(pruner.wrapped, IndexedHalving)
-    assert (pruner.wrapped.min_resource, pruner.wrapped.reduction_factor, pruner.n_startup_trials) == (1, 2, 2)
+    assert isinstance(pruner, IndexedHalving)
+    assert definition.promotes
 
 
 def test_optunas_own_default_is_built_by_optuna() -> None:
