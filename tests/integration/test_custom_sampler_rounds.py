@@ -33,7 +33,7 @@ def stock(service: Service, name: str) -> optuna.Study:
 def test_a_paused_trial_is_pruned_to_the_sampler(service: Service) -> None:
     pruner = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2, "promote": True}
     training = {"dataset": "digits", "model": "mlp", "epochs": 8}
-    name = service.create(search_space=SPACE, sampler=HALVING, pruner=pruner, training=training, n_trials=6)
+    name = service.create(search_space=SPACE, sampler=HALVING, pruner=pruner, training=training, n_trials=10)
     decided = []
     for value in (0.9, 0.1):
         (lease,) = claim(service, name)
@@ -45,7 +45,7 @@ def test_a_paused_trial_is_pruned_to_the_sampler(service: Service) -> None:
                 break
     assert "pause" in decided
     n_seen = len(stock(service, name).trials)
-    while len(stock(service, name).trials) < n_seen + 2:
+    while len(stock(service, name).trials) < n_seen + 4:
         claim(service, name)
 
     assert "PRUNED" in stock(service, name).trials[-1].system_attrs["seen"]

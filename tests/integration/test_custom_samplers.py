@@ -1,6 +1,7 @@
 """Samplers of users: each runs in a process of its own, sees the study, and fails without harm to anything else."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,12 +58,14 @@ def is_running(pid: int) -> bool:
 def test_a_sampler_of_a_user_chooses_the_parameters_and_keeps_its_state_in_the_study(service: Service) -> None:
     name = service.create(search_space=CONDITIONAL, sampler=HALVING, n_trials=3)
 
-    leases = run(service, name, 3)
+    params = [lease["params"] for lease in run(service, name, 3)]
 
-    assert [lease["params"]["dropout"] for lease in leases] == [0.2, pytest.approx(0.4 / 3), 0.1]
-    assert [lease["params"]["momentum"] for lease in leases] == [0.4, pytest.approx(0.8 / 3), 0.2]
-    assert {lease["params"]["batch_size"] for lease in leases} == {16}
-    assert stock(service, name).user_attrs["sampled"] == 3
+    counts = [round(0.4 / one["dropout"]) - 1 for one in params]
+    assert 1 <= counts[0] < counts[1] < counts[2]  # a suggestion that came too late is not used
+    assert [one["dropout"] for one in params] == pytest.approx([0.4 / (1 + count) for count in counts])
+    assert [one["momentum"] for one in params] == pytest.approx([0.8 / (1 + count) for count in counts])
+    assert {one["batch_size"] for one in params} == {16}
+    assert stock(service, name).user_attrs["sampled"] >= counts[2]
     assert service.study(name)["sampler_note"] is None
 
 
@@ -72,19 +75,20 @@ def test_a_sampler_sees_all_of_the_study(service: Service) -> None:
     name = service.create(
         search_space=SPACE,
         sampler=HALVING,
-        n_trials=4,
+        n_trials=10,
         warm_start_from=[earlier],
         enqueue=[{"dropout": 0.09}, {"dropout": 0.08, "batch_size": 32}],
     )
-    first, second = (claim(service, name)[0] for _ in range(2))
+    # The second one lacks nothing, so it may come first.
+    first, second = sorted((claim(service, name)[0] for _ in range(2)), key=lambda lease: lease["trial_number"])
     assert first["params"] == {"dropout": 0.09, "batch_size": 16}
     assert second["params"] == {"dropout": 0.08, "batch_size": 32}
     service.report(first, 0, 0.5)
     service.complete(first, 0.75)
     service.fail(second)
-    run(service, name, 2)
+    run(service, name, 8)
 
-    seen = stock(service, name).trials[3].system_attrs
+    seen = stock(service, name).trials[9].system_attrs  # the first suggestions are made before the two have ended
     assert seen["seen"][0] == "COMPLETE"
     assert seen["values"][:2] == [[0.25], [0.75]]
     assert seen["reported"][1] == [[0, 0.5]]
@@ -97,18 +101,18 @@ def test_a_sampler_sees_several_objectives_and_constraints(service: Service) -> 
     name = service.create(
         search_space=SPACE,
         sampler=HALVING,
-        n_trials=3,
+        n_trials=8,
         constraints=[{"metric": "n_parameters", "max": 10}],
         objectives=[
             {"metric": "validation_accuracy", "direction": "maximize"},
             {"metric": "validation_loss", "direction": "minimize"},
         ],
     )
-    for _ in range(3):
+    for _ in range(8):
         (lease,) = claim(service, name)
         service.complete(lease, metrics={"validation_accuracy": 0.5, "validation_loss": 0.25, "n_parameters": 12})
 
-    seen = stock(service, name).trials[2].system_attrs
+    seen = stock(service, name).trials[7].system_attrs
     assert seen["directions"] == ["MAXIMIZE", "MINIMIZE"]
     assert seen["values"][0] == [0.5, 0.25]
     assert list(seen["bounds"][0].values()) == [2.0]
@@ -118,8 +122,8 @@ def test_after_a_restart_a_sampler_goes_on_with_what_the_database_has(
     sqlite_template: SqliteTemplate, tmp_path: Path
 ) -> None:
     with service_with_samplers(sqlite_template.copy_to(tmp_path / "narrows.db")) as service:
-        name = service.create(search_space=SPACE, sampler=HALVING, n_trials=6)
-        run(service, name, 2)
+        name = service.create(search_space=SPACE, sampler=HALVING, n_trials=8)
+        run(service, name, 4)
         n_before = stock(service, name).user_attrs["sampled"]
         (before,) = processes(service, name)
         service.restart()
@@ -128,7 +132,7 @@ def test_after_a_restart_a_sampler_goes_on_with_what_the_database_has(
 
         study = stock(service, name)
         assert study.user_attrs["sampled"] > n_before
-        assert study.trials[3].system_attrs["heard"][0] == ["COMPLETE", [0.5]]
+        assert study.trials[5].system_attrs["heard"][0] == ["COMPLETE", [0.5]]
         assert service.study(name)["sampler_note"] is None
 
 
@@ -173,7 +177,7 @@ def test_a_sampler_that_fails_gives_random_parameters_and_says_why(
     assert 0 <= lease["params"]["dropout"] <= 0.4
     assert 16 <= lease["params"]["batch_size"] <= 128
     note = service.study(name)["sampler_note"]
-    assert note.startswith("the sampler failed 1 time, random parameters took their place: "), note
+    assert re.match("the sampler failed [0-9]+ times?, random parameters took their place: ", note), note
     assert f"{MODULE}:bad: " in note
     assert text in note
     assert text in caplog.text
@@ -201,7 +205,14 @@ def test_a_sampler_that_fails_once_is_asked_again(service: Service) -> None:
     assert stock(service, name).user_attrs["sampled"] > 3, "its process was started again"
 
 
-def test_a_sampler_that_hangs_is_given_up_and_holds_up_no_other_study(service: Service) -> None:
+def test_a_sampler_that_hangs_is_given_up_and_holds_up_no_other_study(
+    sqlite_template: SqliteTemplate, tmp_path: Path
+) -> None:
+    with service_with_samplers(sqlite_template.copy_to(tmp_path / "narrows.db")) as service:
+        _hang(service)
+
+
+def _hang(service: Service) -> None:
     hanging = service.create(search_space=SPACE, sampler=sampler("bad", 3600, how="hang"), n_trials=2)
     other = service.create(search_space=SPACE, sampler="random", n_trials=8)
     until(lambda: service.claim(hanging) or processes(service, hanging), "the sampler is asked")
@@ -218,7 +229,7 @@ def test_a_sampler_that_hangs_is_given_up_and_holds_up_no_other_study(service: S
 def test_a_sampler_that_takes_too_long_gives_random_parameters(service: Service) -> None:
     name = service.create(search_space=SPACE, sampler=sampler("bad", 0.5, how="hang"), n_trials=1)
     run(service, name)
-    assert service.study(name)["sampler_note"].endswith(f"{MODULE}:bad: it took longer than 0.5 s")
+    assert f"{MODULE}:bad: it took longer than 0.5 s" in service.study(name)["sampler_note"]
 
 
 def test_a_process_ends_with_its_study(service: Service) -> None:
@@ -240,8 +251,7 @@ def test_a_process_that_was_killed_is_noted_and_started_again(service: Service) 
     os.kill(pid, signal.SIGKILL)
     run(service, name, 3)
     assert "its process was ended by SIGKILL" in service.study(name)["sampler_note"]
-    (again,) = processes(service, name)
-    assert again != pid
+    until(lambda: processes(service, name) not in ([], [pid]), "another process has been started")
 
 
 REFUSED: dict[str, tuple[Json, str, str]] = {
