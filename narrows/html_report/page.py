@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 
 import plotly.io
@@ -16,11 +15,13 @@ from narrows.html_report.gather import Gathered
 from narrows.html_report.plot import Plot
 from narrows.html_report.rounds_plot import rounds_plot
 from narrows.html_report.search_plots import search_plots
+from service import client
 from service.client.text import sentences, utc
 from service.schemas.terminal_text import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHARED_STYLES = [files("service") / "web/pages/static" / name for name in ("tokens.css", "base.css")]
+SERVICE = Path(client.__file__).parents[1]
+SHARED_STYLES = [SERVICE / "web/pages/static" / name for name in ("tokens.css", "base.css")]
 """The looks of the pages, which the report has too. They are read as files: the server's code is not imported."""
 PLOTLY_CONFIG = {"responsive": True, "displaylogo": False, "showTips": False}
 

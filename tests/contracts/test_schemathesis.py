@@ -1,17 +1,16 @@
 """What schemathesis makes of the OpenAPI document: no 5xx, nothing that is not documented, nothing without its scope.
 
-Bounded in examples; each run has a seed of its own, which a failure prints. NARROWS_FUZZ_SEED=… repeats one.
+Bounded in examples, and the same in every run. NARROWS_FUZZ_SEED=… tries others.
 """
 
 import os
-import secrets as random_secrets
 from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import HealthCheck, Phase, assume, given, note, seed, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
@@ -23,7 +22,10 @@ from tests.integration.service_driver import Json, Service, bearer, problem_of
 
 pytestmark = pytest.mark.slow
 
-SEED = int(os.environ.get("NARROWS_FUZZ_SEED") or random_secrets.randbelow(2**32))
+SEED = int(os.environ.get("NARROWS_FUZZ_SEED", "0"))
+"""The same in every run of the gate; another number looks for more."""
+MAX_URL_LENGTH = 65_536
+"""The client of these tests sends no longer ones."""
 EXAMPLES = 20
 EXAMPLES_IN_PROCESSES = 4
 """Of a call that starts a process, which takes a second."""
@@ -104,6 +106,7 @@ def send(service: Service, case: Case[Any], secret: str | None) -> Any:
         body["wait_seconds"] = min(body["wait_seconds"], 0)  # nobody else brings what it would wait for
     headers = {} if secret is None else bearer(secret)
     made: Any = requests.Request(**case.as_transport_kwargs("http://127.0.0.1", headers)).prepare()
+    assume(len(made.url) <= MAX_URL_LENGTH)
     return service.http.request(made.method, made.url, content=made.body, headers=dict(made.headers))
 
 

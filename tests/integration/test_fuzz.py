@@ -1,6 +1,6 @@
 """Random JSON in random places of good bodies: answered with success or a problem, never with a 500.
 
-Bounded in examples; each run has a seed of its own, which a failure prints. NARROWS_FUZZ_SEED=… repeats one.
+Bounded in examples, and the same in every run. NARROWS_FUZZ_SEED=… tries others.
 """
 
 import copy
@@ -17,7 +17,7 @@ from tests.integration.service_driver import LEARNING_RATE, Json, Service, defin
 
 pytestmark = pytest.mark.slow
 
-SEED = int(os.environ.get("NARROWS_FUZZ_SEED") or secrets.randbelow(2**32))
+SEED = int(os.environ.get("NARROWS_FUZZ_SEED", "0"))
 EXAMPLES = 80
 
 bounded = settings(
