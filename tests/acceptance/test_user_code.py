@@ -9,7 +9,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from tests.acceptance.user_code_service import UserCodeService, gone, is_alive, open_service
+from tests.acceptance.user_code_service import UserCodeService, gone, open_service
+from tests.alive import is_alive
 from tests.conftest import clean_environment
 from tests.waiting import until
 

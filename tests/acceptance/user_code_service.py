@@ -12,6 +12,7 @@ from service.client import Client, ServiceError
 from service.schemas.final import Final
 from service.schemas.results import Trial
 from tests.acceptance.processes import worker
+from tests.alive import is_alive
 from tests.commands import Command
 from tests.conftest import ServiceProcess, clean_environment
 from tests.forking import USERS_NAME
@@ -107,14 +108,6 @@ def open_service(folder: Path, *flags: str, **variables: str) -> Iterator[UserCo
             yield service
     finally:
         service_process.close()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def descendants(pid: int) -> list[int]:

@@ -12,6 +12,7 @@ import pytest
 
 from service.errors import OverloadedError, ShuttingDownError
 from service.web.own_process import Limits, OwnProcessError, OwnProcesses
+from tests.alive import is_alive
 from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.processes
@@ -46,13 +47,6 @@ def pid_in(file: Path) -> int:
     return int(file.read_text())
 
 
-def runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_a_process_reads_what_it_is_given_and_answers(write: Write) -> None:
     module = write(HEAD + "print(sys.stdin.read().upper())\n")
     assert OwnProcesses().call(module, b"abc", LIMITS) == b"ABC\n"
@@ -68,7 +62,7 @@ def test_closing_kills_what_runs(write: Write, pid_file: Path) -> None:
 
         with pytest.raises(ShuttingDownError):
             call.result(PATIENCE_SECONDS)
-    assert not runs(pid)
+    assert not is_alive(pid)
 
 
 def test_nothing_starts_after_closing(write: Write, pid_file: Path) -> None:
@@ -99,9 +93,9 @@ def test_a_process_dies_with_its_parent(write: Write, pid_file: Path) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", calling]) as parent:
         pid = pid_in(pid_file)
-        assert runs(pid)
+        assert is_alive(pid)
         parent.kill()
-    until(lambda: not runs(pid), "the process has died with its parent")
+    until(lambda: not is_alive(pid), "the process has died with its parent")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel ends a process with its parent")

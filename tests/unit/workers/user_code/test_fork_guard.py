@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.user_code_service import is_alive
+from tests.alive import is_alive
 from tests.unit.workers.user_code.test_process_starter import Trials
 from tests.waiting import until
 from workers.user_code.process import UserProcess

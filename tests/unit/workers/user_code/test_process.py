@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.user_code_service import is_alive
+from tests.alive import is_alive
 from tests.unit.workers.fakes import ONE_CPU
 from tests.waiting import PATIENCE_SECONDS, until
 from workers.fleet.device_group import DeviceGroup

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.user_code_service import is_alive
+from tests.alive import is_alive
 from tests.unit.workers.fakes import ONE_CPU
 from tests.waiting import PATIENCE_SECONDS, until
 from workers.user_code.conversation import Conversation

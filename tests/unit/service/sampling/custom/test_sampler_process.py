@@ -16,6 +16,7 @@ from service.sampling.custom.errors import CustomSamplerError, SamplerEndedError
 from service.sampling.custom.messages import Start, pickled
 from service.sampling.custom.process_sampler import ProcessSampler
 from service.sampling.custom.sampler_process import SamplerProcess, sampler_environment
+from tests.alive import is_alive
 from tests.waiting import PATIENCE_SECONDS, until
 
 MODULE = "a_sampler"
@@ -92,13 +93,6 @@ def sampler(starts: Starts, function: str, clock: Clock | None = None) -> Proces
 
 def suggested(study: optuna.Study) -> float:
     return study.ask().suggest_float("x", 0, 1)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def pids_in(path: Path) -> list[int]:

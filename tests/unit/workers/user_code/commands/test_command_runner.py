@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.alive import is_alive
 from tests.unit.workers.user_code.objectives.runner_harness import RunnerHarness
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -195,7 +196,7 @@ time.sleep(600)
     assert python(runner, code, grace_seconds=0.2, **LOSS) is None
 
     child = int((runner.code / "child").read_text())
-    until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text())
+    until(lambda: not is_alive(child))
     assert runner.bodies("complete") == runner.bodies("fail") == []
 
 
@@ -287,7 +288,6 @@ def test_the_memory_of_a_program_is_limited(runner: RunnerHarness) -> None:
 
 def test_a_program_with_broken_pipes_ends_as_in_a_shell(runner: RunnerHarness) -> None:
     (runner.code / "train.sh").write_text("yes | head -n 1\necho loss=1\n")
-
     assert runner.run_command("sh", "train.sh", **LOSS) is None
     assert results(runner)[0]["loss"] == 1.0
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.user_code_service import is_alive
+from tests.alive import is_alive
 from tests.unit.workers.user_code.objectives.runner_harness import RunnerHarness
 from tests.unit.workers.user_code.ranks.test_function_ranks import outputs, reports
 from tests.waiting import until

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from safetensors.torch import load
 
-from tests.acceptance.user_code_service import is_alive
+from tests.alive import is_alive
 from tests.unit.workers.user_code.objectives.runner_harness import RunnerHarness
 from tests.waiting import until
 
