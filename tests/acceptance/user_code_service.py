@@ -85,6 +85,8 @@ class UserCodeService:
         """Wait until a trial has written the words, and return all that it has written."""
 
         def has_words() -> bool:
+            if not list(self.client.trials(name)):
+                return False  # no worker has claimed the trial yet
             there = [artifact.name for artifact in self.client.artifacts(name, 0)]
             return "output" in there and words in self.output(name)
 
