@@ -24,8 +24,9 @@ class Sessions:
     the operator nor anything that a browser could send.
     """
 
-    def __init__(self, store: Store, tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, store: Store, tokens: Tokens, clock: Clock, max_sessions: int = MAX_SESSIONS) -> None:
         self._store = store
+        self._max_sessions = max_sessions
         self._tokens = tokens
         self._clock = clock
         self._lock = threading.Lock()
@@ -34,7 +35,7 @@ class Sessions:
         """Start a session and return its id, after the commit. Raises DatabaseUnavailableError.
 
         The oldest session of the token ends above MAX_SESSIONS_OF_TOKEN, so that no token ends those of others. Above
-        MAX_SESSIONS the oldest session of all ends.
+        `max_sessions` the oldest session of all ends.
         """
         session_id, now = secrets.token_urlsafe(32), self._clock.now()
         ends_at = now + timedelta(seconds=LIFETIME_SECONDS)
@@ -55,7 +56,7 @@ class Sessions:
         of_token = [one.digest for one in every if one.token_name == token_name and one.digest not in over]
         over.update(of_token[: max(0, len(of_token) - MAX_SESSIONS_OF_TOKEN + 1)])
         left = [session.digest for session in every if session.digest not in over]
-        return [*over, *left[: max(0, len(left) - MAX_SESSIONS + 1)]]
+        return [*over, *left[: max(0, len(left) - self._max_sessions + 1)]]
 
     def holder(self, session_id: str) -> TokenHolder | None:
         """The holder of the token that a session was started with; None if the session is unknown or over.

@@ -25,8 +25,11 @@ from storage import LeaseRecord, Store, StudyRecord, name_metrics, trial_id_of
 
 
 def stored_definition(record: StudyRecord) -> Definition:
-    """The definition of a study. Versions that did not store the default pruner had another one."""
-    return Definition.model_validate({"pruner": KILLING, **record.definition})
+    """The definition of a study. Versions that did not store the default pruner had none that promotes."""
+    definition = Definition.model_validate(record.definition)
+    if definition.has_default_pruner and definition.promotes:
+        return Definition.model_validate({**record.definition, "pruner": KILLING})
+    return definition
 
 
 def load_study(

@@ -25,13 +25,11 @@ EPOCHS_BEFORE_FIRST_RUNG = 0.01
 
 def default_pruner(definition: DefinitionFields) -> AnyPruner:
     """The default of a definition: it pauses trials and promotes the best where the training can go on later."""
-    training = definition.training
-    is_built_in = isinstance(training, Training)
-    if len(definition.objectives) > 1 or (is_built_in and definition.objectives[0].metric in FINAL_METRICS):
+    training = definition.training if isinstance(definition.training, Training) else None
+    is_final = training is not None and definition.objectives[0].metric in FINAL_METRICS
+    if is_final or len(definition.objectives) > 1:
         return NoPruner(name="none")
-    if not isinstance(training, Training) or definition.narrowing is not None:
-        return SuccessiveHalving(**KILLING)
-    if training.epochs < FEWEST_EPOCHS:
+    if training is None or training.epochs < FEWEST_EPOCHS or definition.narrowing is not None:
         return SuccessiveHalving(**KILLING)
     is_short = training.epochs < FEW_EPOCHS
     return SuccessiveHalving(

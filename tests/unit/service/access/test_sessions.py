@@ -13,10 +13,12 @@ from tests.integration.service_driver import FakeClock
 class Access:
     """Tokens and sessions on a database, by names and secrets."""
 
-    def __init__(self, store: Store, clock: FakeClock, operator: str | None = None) -> None:
+    def __init__(
+        self, store: Store, clock: FakeClock, operator: str | None = None, max_sessions: int = MAX_SESSIONS
+    ) -> None:
         self.store = store
         self.tokens = Tokens(store, clock, operator)
-        self.sessions = Sessions(store, self.tokens, clock)
+        self.sessions = Sessions(store, self.tokens, clock, max_sessions)
 
     def create(self, name: str) -> str:
         return self.tokens.create(name, ["read"], None)[1]
@@ -71,10 +73,9 @@ def test_what_is_stored_of_a_session_tells_neither_its_id_nor_its_token(access: 
         assert access.name(one.digest) is None, "a reader of the database cannot log in with what it finds"
 
 
-def test_the_oldest_session_ends_above_the_maximum(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_session_ends_above_the_maximum(access: Access, clock: FakeClock) -> None:
     maximum = 30
-    assert maximum < MAX_SESSIONS
-    monkeypatch.setattr("service.access.sessions.MAX_SESSIONS", maximum)
+    access = Access(access.store, clock, max_sessions=maximum)
     first, *_, last = [access.start(access.create(f"token-{number}")) for number in range(maximum + 1)]
 
     assert (access.name(first), access.name(last)) == (None, f"token-{maximum}")
