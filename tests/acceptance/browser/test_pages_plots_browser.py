@@ -83,6 +83,21 @@ def test_infinite_values_lie_at_the_ends_of_an_axis(http: httpx.Client, page: Pa
     ) == ["inf"]
 
 
+def test_a_choice_with_any_quotes_becomes_a_filter_of_exactly_it(page: Page, http: httpx.Client) -> None:
+    choice = 'it\'s "one"'
+    script = f"""async (choice) => {{
+      const {{ filterOf }} = await import({MODULE.replace("scales.js", "brushes.js")});
+      return filterOf({{ column: "params.model", choices: [choice] }}, {{ low: null, high: null, chosen: [choice] }});
+    }}"""
+    where = page.evaluate(script, choice)
+    training, space = {"entrypoint": "a.b:c"}, {"model": {"type": "categorical", "choices": [choice, "it"]}}
+    create_study(
+        http, name="quoted", training=training, search_space=space, enqueue=[{"model": choice}, {"model": "it"}]
+    )
+    answer = http.get("/v1/studies/quoted/table", params={"where": where})
+    assert (answer.status_code, answer.json()["total"]) == (200, 1), answer.text
+
+
 def test_ranges_are_typed_in_the_place_of_brushes(http: httpx.Client, open_page: OpenPage) -> None:
     optimizer = {"type": "categorical", "choices": ["sgd", "adam"]}
     space = {**DEFINITION["search_space"], "optimizer": optimizer}

@@ -40,7 +40,7 @@ const rounded = (value) => Number(value.toPrecision(4));
  */
 function literal(value) {
   if (typeof value !== "string") return String(value);
-  return value.includes("'") ? `"${value}"` : `'${value}'`;
+  return `'${value.replaceAll("'", "''")}'`;
 }
 
 /** Two numbers for each axis, or a box for each choice. */
