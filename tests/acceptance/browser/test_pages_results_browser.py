@@ -149,3 +149,17 @@ def test_a_trial_shows_the_output_of_each_attempt(http: httpx.Client, open_page:
     http.put(f"/v1/artifacts/{lease['lease_id']}/output", content="the second one\nand more\n").raise_for_status()
     page.get_by_label("Attempt").select_option("attempt 2")
     expect(output).to_have_text("the second one\nand more\n")
+
+
+def test_a_trial_has_charts_of_what_it_reported_and_not_of_its_final_metrics(
+    http: httpx.Client, open_page: OpenPage
+) -> None:
+    create_study(http)
+    worker = ActingWorker(http)
+    lease = worker.claim("seen")
+    worker.report(lease, 0, validation_accuracy=0.4, validation_loss=0.3)
+    worker.complete(lease, validation_accuracy=0.5, n_parameters=1234)
+    page = open_page(origin(http), token=OPERATOR).page
+    page.goto(f"{origin(http)}/studies/seen/trials/0")
+    expect(page.locator("main")).to_contain_text("n_parameters")
+    expect(page.locator(".chart")).to_have_count(2)  # and none of n_parameters

@@ -29,7 +29,7 @@ export class CurvesPlot {
     this.options = /** @type {CurvesOptions} */ ({ metric: "", beside: null, logX: false, logY: false, direction: "maximize", only: null });
     this.near = /** @type {Curve | null} */ (null);
     this.chart = new Chart(this, { label: "Learning curves of the trials", height });
-    this.empty = "No trial has reported an epoch yet.";
+    this.empty = "No trial has reported this metric for an epoch yet.";
     this.chart.nothing.textContent = this.empty;
     this.element = this.chart.element;
   }

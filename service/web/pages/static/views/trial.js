@@ -45,8 +45,10 @@ export async function showTrial(main, name, number) {
   const showCurves = async () => {
     const { available } = await readCurves(name, number, []);
     const found = available.length ? await readCurves(name, number, available.slice(0, 8)) : { curves: [] };
-    for (const metric of available.slice(0, 8)) {
-      const beside = counterpart(metric, available);
+    const isReported = (/** @type {string} */ metric) => found.curves.some((one) => one.metrics[metric]?.some((value) => value !== null));
+    const reported = available.slice(0, 8).filter(isReported); // others have a value at the end alone
+    for (const metric of reported) {
+      const beside = counterpart(metric, reported);
       if (beside && /(^|[_./-])train/.test(metric)) continue; // it is drawn beside the validation
       let plot = plots.get(metric);
       if (!plot) {
